@@ -1,0 +1,189 @@
+//! Which channel is which: the layout that travels with every buffer.
+//!
+//! Down-mix weights live here because they follow from the layout alone; applying them to samples
+//! is [`crate::buffer`]'s work.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a channel's loudspeaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    /// The only channel of a mono signal, or the centre loudspeaker.
+    FrontCenter,
+    /// Front left.
+    FrontLeft,
+    /// Front right.
+    FrontRight,
+    /// Low-frequency effects; left out of every down-mix.
+    Lfe,
+    /// Side or surround left.
+    SideLeft,
+    /// Side or surround right.
+    SideRight,
+    /// Rear left.
+    BackLeft,
+    /// Rear right.
+    BackRight,
+    /// Rear centre.
+    BackCenter,
+    /// A channel without a loudspeaker, as of a field recorder or a microphone array.
+    Discrete,
+}
+
+/// The channels of a signal, in the order in which they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelLayout {
+    /// One channel.
+    Mono,
+    /// Left, right.
+    Stereo,
+    /// Left, right, centre.
+    Surround3_0,
+    /// Left, right, side left, side right.
+    Quad,
+    /// Left, right, centre, side left, side right.
+    Surround5_0,
+    /// Left, right, centre, LFE, side left, side right: the order of WAV, FLAC and ITU-R BS.775.
+    Surround5_1,
+    /// Left, right, centre, LFE, back left, back right, side left, side right.
+    Surround7_1,
+    /// This many channels without positions.
+    Discrete(u16),
+}
+
+impl ChannelLayout {
+    /// The layout that a plain file with `channels` channels is taken to have.
+    ///
+    /// Follows the default channel assignments of FLAC and `WAVE_FORMAT_EXTENSIBLE`; counts
+    /// without a usual meaning become [`ChannelLayout::Discrete`].
+    #[must_use]
+    pub fn from_count(channels: u16) -> Self {
+        match channels {
+            1 => Self::Mono,
+            2 => Self::Stereo,
+            3 => Self::Surround3_0,
+            4 => Self::Quad,
+            5 => Self::Surround5_0,
+            6 => Self::Surround5_1,
+            8 => Self::Surround7_1,
+            n => Self::Discrete(n),
+        }
+    }
+
+    /// Number of channels.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Discrete(n) => usize::from(n),
+            other => other.positions().len(),
+        }
+    }
+
+    /// The named positions in storage order; empty for [`ChannelLayout::Discrete`].
+    #[must_use]
+    pub fn positions(self) -> &'static [Position] {
+        use Position::{
+            BackLeft, BackRight, FrontCenter, FrontLeft, FrontRight, Lfe, SideLeft, SideRight,
+        };
+        match self {
+            Self::Mono => &[FrontCenter],
+            Self::Stereo => &[FrontLeft, FrontRight],
+            Self::Surround3_0 => &[FrontLeft, FrontRight, FrontCenter],
+            Self::Quad => &[FrontLeft, FrontRight, SideLeft, SideRight],
+            Self::Surround5_0 => &[FrontLeft, FrontRight, FrontCenter, SideLeft, SideRight],
+            Self::Surround5_1 => &[FrontLeft, FrontRight, FrontCenter, Lfe, SideLeft, SideRight],
+            Self::Surround7_1 => {
+                &[FrontLeft, FrontRight, FrontCenter, Lfe, BackLeft, BackRight, SideLeft, SideRight]
+            }
+            Self::Discrete(_) => &[],
+        }
+    }
+
+    /// Weights that mix this layout down to one channel; they sum to one.
+    ///
+    /// Positions carry the weights of ITU-R BS.775 (centre and surrounds 3 dB below left and
+    /// right when folded to stereo, LFE left out), then left and right are averaged. Stereo
+    /// therefore becomes the plain mean, and a discrete layout the mean of all channels.
+    #[must_use]
+    pub fn mono_weights(self) -> Vec<f32> {
+        let stereo = self.stereo_weights();
+        let sums: Vec<f64> = stereo.iter().map(|&[l, r]| f64::from(l) + f64::from(r)).collect();
+        let total: f64 = sums.iter().sum();
+        if total == 0.0 {
+            return sums.iter().map(|_| 0.0).collect();
+        }
+        sums.iter().map(|s| (s / total) as f32).collect()
+    }
+
+    /// For each channel its weight in left and in right of a stereo fold-down; each side sums to
+    /// one, so that full-scale input cannot clip.
+    ///
+    /// Source: ITU-R BS.775-3, annex 4, table 2 (coefficients 1 and 0.7071), normalised.
+    #[must_use]
+    pub fn stereo_weights(self) -> Vec<[f32; 2]> {
+        const MINUS_3_DB: f64 = std::f64::consts::FRAC_1_SQRT_2;
+        if let Self::Discrete(n) = self {
+            let share = 1.0 / f32::from(n.max(1));
+            return vec![[share, share]; usize::from(n)];
+        }
+        if self == Self::Mono {
+            return vec![[1.0, 1.0]];
+        }
+        let raw: Vec<[f64; 2]> = self
+            .positions()
+            .iter()
+            .map(|position| match position {
+                Position::FrontLeft => [1.0, 0.0],
+                Position::FrontRight => [0.0, 1.0],
+                Position::FrontCenter | Position::BackCenter => [MINUS_3_DB, MINUS_3_DB],
+                Position::SideLeft | Position::BackLeft => [MINUS_3_DB, 0.0],
+                Position::SideRight | Position::BackRight => [0.0, MINUS_3_DB],
+                Position::Lfe | Position::Discrete => [0.0, 0.0],
+            })
+            .collect();
+        let totals = raw.iter().fold([0.0f64; 2], |sum, w| [sum[0] + w[0], sum[1] + w[1]]);
+        raw.iter()
+            .map(|w| [(w[0] / totals[0]) as f32, (w[1] / totals[1]) as f32])
+            .collect()
+    }
+}
+
+impl std::fmt::Display for ChannelLayout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mono => f.write_str("mono"),
+            Self::Stereo => f.write_str("stereo"),
+            Self::Surround3_0 => f.write_str("3.0"),
+            Self::Quad => f.write_str("quad"),
+            Self::Surround5_0 => f.write_str("5.0"),
+            Self::Surround5_1 => f.write_str("5.1"),
+            Self::Surround7_1 => f.write_str("7.1"),
+            Self::Discrete(n) => write!(f, "{n} channels"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_round_trip() {
+        for n in 1..=12 {
+            assert_eq!(ChannelLayout::from_count(n).count(), usize::from(n));
+        }
+    }
+
+    #[test]
+    fn mono_weights_sum_to_one_and_drop_lfe() {
+        for n in 1..=9 {
+            let weights = ChannelLayout::from_count(n).mono_weights();
+            let sum: f32 = weights.iter().sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{n} channels sum to {sum}");
+        }
+        assert_eq!(ChannelLayout::Surround5_1.mono_weights()[3], 0.0);
+        assert_eq!(ChannelLayout::Stereo.mono_weights(), vec![0.5, 0.5]);
+    }
+}

@@ -1,0 +1,3 @@
+//! The `formant` command.
+
+fn main() {}

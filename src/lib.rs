@@ -1,0 +1,3 @@
+//! formant: an audio and speech toolkit.
+
+pub use formant_audio_core as audio;

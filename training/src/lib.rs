@@ -1,0 +1,1 @@
+//! Recipes that made the bundled weights, and fine-tuning for users.
