@@ -1,0 +1,3 @@
+//! The networks, one folder each: tensors in, tensors out, no files and no audio types.
+
+pub mod lmuformer;

@@ -1,0 +1,5 @@
+//! Layers that several networks share, one file each.
+
+pub mod legendre;
+pub mod lif;
+pub mod stream_conv;

@@ -1,0 +1,14 @@
+//! Changes that make a training clip into another clip of the same word, on waveforms and on
+//! features. Every draw comes from the caller's generator, so that a seed repeats a run.
+
+mod noise;
+mod room;
+mod spec;
+mod speed;
+mod spectrum;
+
+pub use noise::{add_at_snr, colored_noise, power};
+pub use room::Room;
+pub use spec::{SpecMasks, mask};
+pub use spectrum::low_pass;
+pub use speed::change_speed;

@@ -1,0 +1,188 @@
+//! Lists of labelled audio files: tab-separated manifests with a header line, or one folder a
+//! label.
+//!
+//! Known columns are `path`, `label`, `split`, `speaker`, `source` and `seconds`; others are
+//! ignored. Paths are relative to the manifest.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Audio file extensions that a folder is searched for.
+const AUDIO_EXTENSIONS: &[&str] =
+    &["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "aif", "caf", "webm", "mka"];
+
+/// Folder name, as in Speech Commands, whose files are background noise without words.
+pub const BACKGROUND_FOLDER: &str = "_background_noise_";
+
+/// One labelled file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The audio file.
+    pub path: PathBuf,
+    /// Its label; empty where the manifest gives none.
+    pub label: String,
+    /// `train`, `dev`, `test`, ...; empty where the manifest gives none.
+    pub split: String,
+    /// Who speaks; empty where unknown.
+    pub speaker: String,
+    /// Where the clip comes from; empty where unknown.
+    pub source: String,
+}
+
+/// Reads a manifest, or lists a folder that holds one folder a label.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Manifest`] for a line without the columns that
+/// the header promises, [`Error::Data`] when nothing is in it.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let rows = if path.is_dir() { list_folder(path)? } else { read_table(path)? };
+    if rows.is_empty() {
+        return Err(Error::Data(format!("{}: no audio files listed", path.display())));
+    }
+    Ok(rows)
+}
+
+fn read_table(path: &Path) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse_table(&text, base, path)
+}
+
+/// Parses the text of a manifest whose paths are relative to `base`; `name` is for messages.
+///
+/// # Errors
+/// [`Error::Manifest`] naming the line.
+pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
+    let bad = |line, reason: String| Error::Manifest { path: name.into(), line, reason };
+    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    let Some((_, header)) = lines.next() else {
+        return Ok(Vec::new());
+    };
+    let separator = if header.contains('\t') { '\t' } else { ',' };
+    let columns: Vec<&str> = header.split(separator).map(str::trim).collect();
+    let find = |name: &str| columns.iter().position(|&column| column == name);
+    let Some(path_column) = find("path") else {
+        let found = columns.join(", ");
+        return Err(bad(1, format!("the header needs a column `path`; it has: {found}")));
+    };
+    let others = [find("label"), find("split"), find("speaker"), find("source")];
+    let mut rows = Vec::new();
+    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let cells: Vec<&str> = line.split(separator).map(str::trim).collect();
+        let Some(cell) = cells.get(path_column).filter(|cell| !cell.is_empty()) else {
+            return Err(bad(index + 1, "no path in this line".to_owned()));
+        };
+        let [label, split, speaker, source] = others
+            .map(|column| column.and_then(|c| cells.get(c)).copied().unwrap_or("").to_owned());
+        rows.push(Row { path: base.join(cell), label, split, speaker, source });
+    }
+    Ok(rows)
+}
+
+fn list_folder(folder: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for label_folder in sorted_entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let label = label_folder.file_name().map(|n| n.to_string_lossy().into_owned());
+        let Some(label) = label.filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        for path in sorted_entries(&label_folder)? {
+            let is_audio = path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
+                AUDIO_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
+            });
+            if is_audio {
+                let speaker = speaker_of(&path);
+                rows.push(Row {
+                    path,
+                    label: label.clone(),
+                    split: String::new(),
+                    speaker,
+                    source: String::new(),
+                });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The part of a file name before `_nohash_` (Speech Commands) or the first underscore, which
+/// recordings of one speaker usually share; the whole name otherwise.
+fn speaker_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    stem.split('_').next().unwrap_or(&stem).to_owned()
+}
+
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
+        .map_err(|e| Error::io(folder, e))?;
+    let list: &mut Vec<PathBuf> = &mut entries;
+    list.sort();
+    Ok(entries)
+}
+
+/// Gives every row without a split one of `train`, `dev` and `test`, in shares of about 80, 10
+/// and 10 in a hundred, so that one speaker is never in two of them.
+pub fn assign_splits(rows: &mut [Row]) {
+    for row in rows.iter_mut().filter(|row| row.split.is_empty()) {
+        let name = row.path.to_string_lossy();
+        let key = if row.speaker.is_empty() { name.as_ref() } else { &row.speaker };
+        row.split = match fnv1a(key.as_bytes()) % 10 {
+            0 => "test",
+            1 => "dev",
+            _ => "train",
+        }
+        .to_owned();
+    }
+}
+
+/// FNV-1a, 64 bit: a hash that stays the same on every machine and in every version.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_columns_in_any_order() {
+        let text = "label\tpath\tsplit\nyes\ta/b.wav\ttest\n\nno\tc.wav\ttrain\n";
+        let rows = parse_table(text, Path::new("base"), Path::new("m.tsv")).expect("valid");
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0].path, Path::new("base/a/b.wav"));
+        assert_eq!((rows[0].label.as_str(), rows[0].split.as_str()), ("yes", "test"));
+        assert_eq!(rows[1].speaker, "");
+    }
+
+    #[test]
+    fn names_the_line_without_a_path() {
+        let text = "path\tlabel\na.wav\tyes\n\tno\n";
+        let error = parse_table(text, Path::new(""), Path::new("m.tsv")).expect_err("no path");
+        assert_eq!(error.to_string(), "m.tsv: line 3: no path in this line");
+        let error = parse_table("file,label\n", Path::new(""), Path::new("m.csv"));
+        assert!(error.expect_err("no column").to_string().contains("column `path`"));
+    }
+
+    #[test]
+    fn splits_keep_speakers_together() {
+        let mut rows: Vec<Row> = (0..600)
+            .map(|i| Row {
+                path: format!("{i}.wav").into(),
+                label: "yes".into(),
+                split: String::new(),
+                speaker: format!("s{}", i / 3),
+                source: String::new(),
+            })
+            .collect();
+        assign_splits(&mut rows);
+        for speaker in rows.chunks(3) {
+            assert!(speaker.iter().all(|row| row.split == speaker[0].split));
+        }
+        let train = rows.iter().filter(|row| row.split == "train").count();
+        assert!((400..560).contains(&train), "{train} of 600 in train");
+    }
+}
