@@ -128,7 +128,9 @@ pub fn assign_splits(rows: &mut [Row]) {
     for row in rows.iter_mut().filter(|row| row.split.is_empty()) {
         let name = row.path.to_string_lossy();
         let key = if row.speaker.is_empty() { name.as_ref() } else { &row.speaker };
-        row.split = match fnv1a(key.as_bytes()) % 10 {
+        let mut hash = Fnv1a::default();
+        hash.add(key.as_bytes());
+        row.split = match hash.value() % 10 {
             0 => "test",
             1 => "dev",
             _ => "train",
@@ -138,10 +140,27 @@ pub fn assign_splits(rows: &mut [Row]) {
 }
 
 /// FNV-1a, 64 bit: a hash that stays the same on every machine and in every version.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+#[derive(Debug)]
+pub(crate) struct Fnv1a(u64);
+
+impl Default for Fnv1a {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv1a {
+    /// Takes in bytes.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    /// The hash of all bytes so far.
+    pub(crate) fn value(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

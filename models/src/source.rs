@@ -1,0 +1,96 @@
+//! Where a model comes from and how it is run.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelSource {
+    /// Weights that are part of the program, by name.
+    Bundled(String),
+    /// A published checkpoint in the cache, by the registry's name.
+    Published(String),
+    /// A file or folder.
+    Path(PathBuf),
+}
+
+/// Where the computing happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// CUDA when it is there, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device of this index.
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// The libtorch device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when a CUDA device is asked for that libtorch cannot see.
+    pub fn resolve(self) -> Result<tch::Device> {
+        match self {
+            Self::Cpu => Ok(tch::Device::Cpu),
+            Self::Auto => Ok(tch::Device::cuda_if_available()),
+            Self::Cuda(index) => {
+                let count = tch::Cuda::device_count().max(0) as usize;
+                if index < count {
+                    return Ok(tch::Device::Cuda(index));
+                }
+                let found = match count {
+                    0 => "libtorch sees no CUDA device".to_owned(),
+                    n => format!("libtorch sees {n} CUDA devices, the last is cuda:{}", n - 1),
+                };
+                Err(Error::Device(format!("cuda:{index}: {found}; `formant doctor` says why")))
+            }
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| {
+                    let reason = format!("`{other}` is not one of auto, cpu, cuda, cuda:N");
+                    Error::config("device", reason)
+                }),
+        }
+    }
+}
+
+/// How a model is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadOptions {
+    /// Where.
+    pub device: DeviceChoice,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_parse() {
+        assert_eq!("cuda:3".parse::<DeviceChoice>().expect("valid"), DeviceChoice::Cuda(3));
+        assert_eq!("cuda".parse::<DeviceChoice>().expect("valid"), DeviceChoice::Cuda(0));
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+        assert!(DeviceChoice::Cuda(999).resolve().expect_err("none").to_string().contains("doctor"));
+    }
+}

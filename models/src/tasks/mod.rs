@@ -1,0 +1,3 @@
+//! What users call: audio in, results out.
+
+pub mod spot;

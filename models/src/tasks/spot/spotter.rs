@@ -1,0 +1,420 @@
+//! The keyword spotter: a network with its front end and labels, on clips and on streams.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use formant_audio_core::decode::BlockReader;
+use formant_audio_core::features::{FeaturePlan, FeatureStream, Normalization, normalize::Divisor};
+use formant_audio_core::resample::{Quality, StreamResampler, resample};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::card::SpotCard;
+use super::detector::{Detection, Detector, SpotOptions};
+use super::files;
+use crate::arch::lmuformer::{LmuFormer, LmuFormerState};
+use crate::error::{Error, Result};
+use crate::network::StreamingNetwork;
+use crate::source::{LoadOptions, ModelSource};
+
+/// Frames between the places at which a clip that is longer than the window is answered.
+const CLASSIFY_HOP: usize = 5;
+
+/// The answer for one clip.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// The word, or `None` when the model hears none of its words.
+    pub word: Option<String>,
+    /// Score of the best label, 0 to 1.
+    pub score: f32,
+    /// Scores of all labels, in the model's order.
+    pub scores: Vec<(String, f32)>,
+}
+
+/// A loaded keyword model. One serves any number of clips and streams at the same time.
+#[derive(Debug)]
+pub struct Spotter {
+    card: SpotCard,
+    plan: FeaturePlan,
+    network: LmuFormer,
+    device: Device,
+    vs: VarStore,
+}
+
+impl Spotter {
+    /// Loads a bundled model, a file that formant trained, or a published checkpoint.
+    ///
+    /// # Errors
+    /// What reading the checkpoint says, [`Error::Device`] when the device is not there.
+    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with_labels(source, None, options)
+    }
+
+    /// Like [`Spotter::load`], with the names of a published checkpoint's answers, in their order.
+    ///
+    /// # Errors
+    /// As [`Spotter::load`], and [`Error::Config`] when the number of labels does not fit.
+    pub fn load_with_labels(
+        source: &ModelSource,
+        labels: Option<Vec<String>>,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let device = options.device.resolve()?;
+        let (mut card, weights) = files::read(source)?;
+        if let Some(labels) = labels {
+            card.labels = labels;
+        }
+        let mut spotter = Self::random(card, device)?;
+        files::load_into(&mut spotter.vs, &weights)?;
+        Ok(spotter)
+    }
+
+    /// A model with random weights, for timing sizes that have no weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the card's parts do not fit each other.
+    pub fn random(card: SpotCard, device: Device) -> Result<Self> {
+        card.validate()?;
+        let plan = FeaturePlan::new(&card.frontend)?.streamable();
+        if plan.bins() as i64 != card.config.in_channels {
+            let (bins, inputs) = (plan.bins(), card.config.in_channels);
+            let reason = format!("{bins} bins for a network with {inputs} inputs");
+            return Err(Error::config("frontend", reason));
+        }
+        let mut vs = VarStore::new(device);
+        let network = LmuFormer::new(&vs.root(), &card.config)?;
+        vs.freeze();
+        Ok(Self { card, plan, network, device, vs })
+    }
+
+    /// A model from named tensors, as training makes them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or a report of what does not fit.
+    pub fn from_tensors(
+        card: SpotCard,
+        weights: &BTreeMap<String, Tensor>,
+        device: Device,
+    ) -> Result<Self> {
+        let mut spotter = Self::random(card, device)?;
+        files::load_into(&mut spotter.vs, &files::state_dict(weights)?)?;
+        Ok(spotter)
+    }
+
+    /// Writes weights (as `kind`) and card into one safetensors file, which [`Spotter::load`]
+    /// reads.
+    ///
+    /// # Errors
+    /// What writing says; nothing half-written is left under `path`.
+    pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
+        files::write(path, &self.card, &self.vs, kind)
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn card(&self) -> &SpotCard {
+        &self.card
+    }
+
+    /// The card, to change detection defaults or provenance before saving.
+    pub fn card_mut(&mut self) -> &mut SpotCard {
+        &mut self.card
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &LmuFormer {
+        &self.network
+    }
+
+    /// The words that are reported.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.card.words()
+    }
+
+    /// The rate at which the model hears, in Hz; sessions resample to it.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.plan.sample_rate()
+    }
+
+    /// Seconds of audio after a moment that the network needs to hear before it answers for it.
+    #[must_use]
+    pub fn lookahead(&self) -> f64 {
+        let frames = self.network.latency() * self.card.frontend.hop_length;
+        (frames + self.card.frontend.win_length) as f64 / f64::from(self.sample_rate())
+    }
+
+    /// The word of one clip. The clip is put into digital silence; where it is longer than the
+    /// model's window, the window in which the network is surest of a word decides.
+    ///
+    /// # Errors
+    /// [`formant_audio_core::Error::Empty`] for a clip without samples.
+    pub fn classify(&self, clip: &AudioView<'_>) -> Result<Classification> {
+        if clip.is_empty() {
+            return Err(formant_audio_core::Error::Empty.into());
+        }
+        let mono = AudioBuf::from_mono(clip.rate(), clip.to_mono());
+        let clip = resample(&mono.view(), self.sample_rate(), Quality::High)?;
+        let (frontend, window) = (&self.card.frontend, self.card.detection.window_frames.max(1));
+        let (hop, tail) = (frontend.hop_length, self.network.latency() * frontend.hop_length);
+        // Silence of one window in front, then the clip in the middle of the next window.
+        let room = (window * hop).saturating_sub(tail);
+        let before = window * hop + room.saturating_sub(clip.frames()) / 2;
+        let length = (before + clip.frames() + tail).max(2 * window * hop) + frontend.win_length;
+        let mut samples = vec![0.0; length];
+        samples[before..before + clip.frames()].copy_from_slice(clip.channel(0));
+        let features = self.plan.compute(&samples)?;
+        let logits = tch::no_grad(|| self.network.forward(&self.tensor(&features))); // [1, frames, labels]
+        let frames = logits.size()[1];
+        let sums = Tensor::cat(
+            &[logits.narrow(1, 0, 1).zeros_like(), logits.cumsum(1, Kind::Double)],
+            1,
+        ); // [1, frames + 1, labels]
+        let window = (window as i64).min(frames);
+        let mut best: Option<(f32, Vec<f32>)> = None;
+        let mut end = frames.min(2 * window);
+        while end <= frames {
+            let mean = (sums.narrow(1, end, 1) - sums.narrow(1, end - window, 1)) / window as f64;
+            let mean = Vec::<f32>::try_from(mean.to_kind(Kind::Float).to_device(Device::Cpu).view([-1]))?;
+            let scores = self.card.activation.apply(&mean);
+            let surest = self.best_word(&scores).map_or(0.0, |word| scores[word]);
+            if best.as_ref().is_none_or(|(score, _)| surest > *score) {
+                best = Some((surest, scores));
+            }
+            end += CLASSIFY_HOP as i64;
+        }
+        let scores = best.map(|(_, scores)| scores).unwrap_or_default();
+        let top = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0);
+        let label = &self.card.labels[top];
+        Ok(Classification {
+            word: (!self.card.is_background(label)).then(|| label.clone()),
+            score: scores[top],
+            scores: self.card.labels.iter().cloned().zip(scores).collect(),
+        })
+    }
+
+    fn best_word(&self, scores: &[f32]) -> Option<usize> {
+        (0..scores.len())
+            .filter(|&k| !self.card.is_background(&self.card.labels[k]))
+            .max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
+    }
+
+    /// Begins a stream.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a word that the model does not know or a value out of range.
+    pub fn start(&self, options: &SpotOptions) -> Result<SpotSession<'_>> {
+        let mut session = SpotSession {
+            spotter: self,
+            detector: Detector::new(&self.card, options)?,
+            features: self.plan.stream(),
+            state: Some(self.network.start(1)),
+            input: None,
+            energies: VecDeque::new(),
+            heard: 0,
+            rows: Vec::new(),
+        };
+        // The detector answers from its first full window on: silence before the stream lets it
+        // hear a word in the very first sample.
+        let lead = vec![0.0; session.lead()];
+        let found = session.feed(&lead)?;
+        debug_assert!(found.is_empty(), "silence holds no word");
+        Ok(session)
+    }
+
+    /// All detections in a whole signal of any rate and channel count.
+    ///
+    /// # Errors
+    /// As [`Spotter::start`].
+    pub fn process(&self, audio: &AudioView<'_>, options: &SpotOptions) -> Result<Vec<Detection>> {
+        let mut session = self.start(options)?;
+        let mut found = Vec::new();
+        let block = audio.rate().max(1) as usize;
+        for at in (0..audio.frames()).step_by(block) {
+            found.extend(session.push(&audio.slice(at..at + block))?);
+        }
+        found.extend(session.finish()?);
+        Ok(found)
+    }
+
+    /// Detections in a file of any length, in memory that does not grow with it; each goes to
+    /// `report` as soon as it is made. Returns the seconds that were heard.
+    ///
+    /// # Errors
+    /// As [`Spotter::start`], and what decoding says.
+    pub fn process_reader(
+        &self,
+        reader: &mut BlockReader,
+        options: &SpotOptions,
+        mut report: impl FnMut(Detection),
+    ) -> Result<f64> {
+        let mut session = self.start(options)?;
+        while let Some(block) = reader.next_block()? {
+            session.push(&block.view())?.into_iter().for_each(&mut report);
+        }
+        let heard = session.input.as_ref().map_or(0.0, Input::seconds);
+        session.finish()?.into_iter().for_each(&mut report);
+        Ok(heard)
+    }
+
+    /// `[1, frames, bins]` on the model's device.
+    fn tensor(&self, features: &ndarray::Array2<f32>) -> Tensor {
+        let (frames, bins) = features.dim();
+        let values: Vec<f32> = features.iter().copied().collect();
+        Tensor::from_slice(&values).view([1, frames as i64, bins as i64]).to_device(self.device)
+    }
+
+    /// Natural log of the mean power over the bands of one row of features.
+    fn energy(&self, row: &[f32]) -> f32 {
+        let (mean, scale) = match &self.card.frontend.normalization {
+            Normalization::Fixed { mean, std, divisor: Divisor::TwiceStd } => (*mean, 2.0 * std),
+            Normalization::Fixed { mean, std, divisor: Divisor::Std } => (*mean, *std),
+            _ => (0.0, 1.0),
+        };
+        let power: f32 = row.iter().map(|x| (x * scale + mean).exp()).sum();
+        (power / row.len().max(1) as f32).max(f32::MIN_POSITIVE).ln()
+    }
+}
+
+/// One stream of audio. Feed it blocks of any length, then [`SpotSession::finish`] it.
+#[derive(Debug)]
+pub struct SpotSession<'a> {
+    spotter: &'a Spotter,
+    detector: Detector,
+    features: FeatureStream,
+    state: Option<LmuFormerState>,
+    input: Option<Input>,
+    energies: VecDeque<f32>,
+    heard: u64,
+    rows: Vec<f32>,
+}
+
+/// The stream's own rate and channels, on the way to the model's rate.
+#[derive(Debug)]
+struct Input {
+    spec: AudioSpec,
+    frames: u64,
+    resampler: Option<StreamResampler>,
+}
+
+impl Input {
+    fn seconds(&self) -> f64 {
+        self.frames as f64 / f64::from(self.spec.rate)
+    }
+}
+
+impl SpotSession<'_> {
+    /// Feeds a block and returns what was found by now. All blocks have the same rate and layout.
+    ///
+    /// # Errors
+    /// [`formant_audio_core::Error::Shape`] when rate or layout change.
+    pub fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<Detection>> {
+        let rate = self.spotter.sample_rate();
+        if self.input.is_none() {
+            let spec = block.spec();
+            let resampler = (spec.rate != rate)
+                .then(|| StreamResampler::new(AudioSpec::mono(spec.rate), rate, Quality::High))
+                .transpose()?;
+            self.input = Some(Input { spec, frames: 0, resampler });
+        }
+        let input = self.input.as_mut().expect("set above");
+        if input.spec != block.spec() {
+            return Err(formant_audio_core::Error::Shape {
+                what: "block of the stream",
+                expected: format!("{} Hz {}", input.spec.rate, input.spec.layout),
+                found: format!("{} Hz {}", block.rate(), block.spec().layout),
+            }
+            .into());
+        }
+        input.frames += block.frames() as u64;
+        let mono = block.to_mono();
+        let samples = match &mut input.resampler {
+            Some(resampler) => {
+                resampler.push(&AudioView::from_mono(input.spec.rate, &mono))?.into_planar()
+            }
+            None => mono,
+        };
+        self.feed(&samples)
+    }
+
+    /// Ends the stream and returns what was still open.
+    ///
+    /// # Errors
+    /// What the front end says.
+    pub fn finish(mut self) -> Result<Vec<Detection>> {
+        let mut found = Vec::new();
+        if let Some(resampler) = self.input.as_mut().and_then(|input| input.resampler.as_mut()) {
+            let tail = resampler.finish()?;
+            found.extend(self.feed(tail.channel(0))?);
+        }
+        // Silence after the end gives the last word the time that any other word has.
+        let tail = vec![0.0; self.lead()];
+        found.extend(self.feed(&tail)?);
+        let state = self.state.take().expect("present until the end");
+        let last = tch::no_grad(|| self.spotter.network.finish(state));
+        found.extend(self.detect(last)?);
+        found.extend(self.detector.finish());
+        let end = self.input.as_ref().map_or(0.0, Input::seconds);
+        Ok(found.into_iter().map(|d| Detection { start: d.start.min(end), end: d.end.min(end), ..d }).collect())
+    }
+
+    /// Samples of silence before and after the stream.
+    fn lead(&self) -> usize {
+        self.spotter.card.detection.window_frames.max(1) * self.spotter.card.frontend.hop_length
+    }
+
+    /// Takes mono samples at the model's rate.
+    fn feed(&mut self, samples: &[f32]) -> Result<Vec<Detection>> {
+        self.heard += samples.len() as u64;
+        self.rows.clear();
+        let frames = self.features.push_into(samples, &mut self.rows);
+        if frames == 0 {
+            return Ok(Vec::new());
+        }
+        let bins = self.features.bins();
+        for row in self.rows.chunks_exact(bins) {
+            self.energies.push_back(self.spotter.energy(row));
+        }
+        let block = Tensor::from_slice(&self.rows)
+            .view([1, frames as i64, bins as i64])
+            .to_device(self.spotter.device);
+        let state = self.state.as_mut().expect("present until the end");
+        let logits = tch::no_grad(|| self.spotter.network.step(state, &block));
+        self.detect(logits)
+    }
+
+    fn detect(&mut self, logits: Option<Tensor>) -> Result<Vec<Detection>> {
+        let Some(logits) = logits else {
+            return Ok(Vec::new());
+        };
+        let labels = self.spotter.card.labels.len();
+        let flat = logits.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+        let values = Vec::<f32>::try_from(flat)?;
+        let mut found = Vec::new();
+        for row in values.chunks_exact(labels) {
+            let energy = self.energies.pop_front().unwrap_or(f32::MIN);
+            if let Some(detection) = self.detector.push(row, energy) {
+                found.push(self.placed(detection));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Moves frame times to where the frames' middles are in the stream.
+    fn placed(&self, detection: Detection) -> Detection {
+        let frontend = &self.spotter.card.frontend;
+        let rate = f64::from(self.spotter.sample_rate());
+        let lead = self.lead() as f64 / rate;
+        let middle = frontend.win_length.saturating_sub(frontend.hop_length) as f64 / 2.0 / rate;
+        let place = |seconds: f64| (seconds + middle - lead).max(0.0);
+        Detection {
+            start: place(detection.start),
+            end: place(detection.end),
+            decided: (detection.decided - lead + self.spotter.lookahead()).max(0.0),
+            ..detection
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Batches of features, composed by other threads while the network learns.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use formant_audio_core::features::FeaturePlan;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+
+use super::compose::{Geometry, compose};
+use super::data::SpotData;
+use super::recipe::SpotRecipe;
+use crate::augment::mask;
+use crate::error::Result;
+
+/// Features and answers of one batch.
+pub(super) struct Batch {
+    /// `[batch, frames, bins]`
+    pub(super) features: Tensor,
+    /// `[batch]`, 64-bit integers.
+    pub(super) answers: Tensor,
+}
+
+/// Makes batches; the same seed, epoch and step always give the same one.
+pub(super) struct Batches<'a> {
+    pub(super) data: &'a SpotData,
+    pub(super) recipe: &'a SpotRecipe,
+    pub(super) plan: &'a FeaturePlan,
+    pub(super) geometry: Geometry,
+}
+
+impl Batches<'_> {
+    /// Composes the batches of one epoch in order and hands each to `learn`, which may stop early.
+    pub(super) fn run(
+        &self,
+        epoch: usize,
+        mut learn: impl FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let (sender, receiver): (_, Receiver<Result<Batch>>) = sync_channel(3);
+            scope.spawn(move || {
+                for step in 0..self.recipe.steps_per_epoch {
+                    // The receiver is gone when learning stopped early.
+                    if sender.send(self.batch(epoch, step)).is_err() {
+                        return;
+                    }
+                }
+            });
+            for (step, batch) in receiver.into_iter().enumerate() {
+                learn(step, batch?)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn batch(&self, epoch: usize, step: usize) -> Result<Batch> {
+        let (batch, frames) = (self.recipe.batch, self.recipe.frames());
+        let examples: Vec<Result<(Vec<f32>, i64)>> = (0..batch)
+            .into_par_iter()
+            .map(|index| {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+                rng.set_stream(((epoch * self.recipe.steps_per_epoch + step) * batch + index) as u64);
+                let example = compose(&mut rng, self.data, self.recipe, &self.geometry);
+                let mut features = self.plan.compute(&example.samples)?;
+                debug_assert_eq!(features.nrows(), frames, "the geometry follows from the plan");
+                let fill = features.mean().unwrap_or(0.0);
+                mask(&mut rng, &mut features.view_mut(), &self.recipe.augmentation.masks, fill);
+                Ok((features.into_raw_vec_and_offset().0, example.answer as i64))
+            })
+            .collect();
+        let mut values = Vec::new();
+        let mut answers = Vec::with_capacity(batch);
+        for example in examples {
+            let (features, answer) = example?;
+            values.extend(features);
+            answers.push(answer);
+        }
+        let bins = self.recipe.network.in_channels;
+        Ok(Batch {
+            features: Tensor::from_slice(&values).view([batch as i64, frames as i64, bins]),
+            answers: Tensor::from_slice(&answers).to_kind(Kind::Int64),
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! The clips of a keyword training: words, other speech, noise, rooms.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::augment::Room;
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::manifest::{self, BACKGROUND_FOLDER, Row};
+use crate::progress::{Event, Progress};
+
+/// Where the clips come from; every path is a manifest or a folder.
+#[derive(Debug, Clone, Default)]
+pub struct SpotSources {
+    /// Clips of words, labelled with the word.
+    pub words: Vec<PathBuf>,
+    /// Speech without the words. A row whose label text contains one of the words is left out;
+    /// one that is nothing but a word counts as a clip of it.
+    pub speech: Vec<PathBuf>,
+    /// Noise.
+    pub noise: Vec<PathBuf>,
+    /// Room responses.
+    pub rooms: Vec<PathBuf>,
+}
+
+/// All clips, sorted by use.
+#[derive(Debug)]
+pub struct SpotData {
+    /// The words, in the order of the answers.
+    pub words: Vec<String>,
+    /// Decoded clips.
+    pub corpus: Corpus,
+    /// For each word the training clips by source.
+    pub word_clips: Vec<BTreeMap<String, Vec<usize>>>,
+    /// Training clips of other words.
+    pub other_words: Vec<usize>,
+    /// Training clips of running speech without the words.
+    pub speech: Vec<usize>,
+    /// Training clips of noise.
+    pub noise: Vec<usize>,
+    /// Room responses.
+    pub rooms: Vec<Room>,
+    /// Clips and labels of the `dev` split, for choosing the best epoch.
+    pub dev: Vec<(usize, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Word,
+    Speech,
+    Noise,
+    Room,
+}
+
+impl SpotData {
+    /// Lists and decodes everything. `longest` is the longest example in samples, for which rooms
+    /// are prepared.
+    ///
+    /// # Errors
+    /// What reading manifests says; [`Error::Data`] when a word has no training clip.
+    pub fn load(
+        sources: &SpotSources,
+        words: &[String],
+        rate: u32,
+        longest: usize,
+        cache: Option<&Path>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut rows = Vec::new();
+        for (kind, paths) in [
+            (Use::Word, &sources.words),
+            (Use::Speech, &sources.speech),
+            (Use::Noise, &sources.noise),
+            (Use::Room, &sources.rooms),
+        ] {
+            for path in paths {
+                let mut listed = manifest::read(path)?;
+                manifest::assign_splits(&mut listed);
+                rows.extend(listed.into_iter().map(|row| (kind, row)));
+            }
+        }
+        for (kind, row) in &mut rows {
+            if *kind == Use::Word && row.label == BACKGROUND_FOLDER {
+                *kind = Use::Noise;
+                row.split = "train".to_owned();
+            }
+        }
+        let words = choose_words(words, &rows);
+        rows.retain(|(kind, row)| row.split != "test" && (*kind != Use::Speech || usable(row, &words)));
+        let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
+        let (corpus, unusable) = Corpus::load(&paths, rate, cache, progress)?;
+        for file in &unusable {
+            let text = format!("{} was left out: {}", file.path.display(), file.reason);
+            progress.event(&Event::Note { text });
+        }
+        let mut data = Self {
+            word_clips: vec![BTreeMap::new(); words.len()],
+            words,
+            corpus,
+            other_words: Vec::new(),
+            speech: Vec::new(),
+            noise: Vec::new(),
+            rooms: Vec::new(),
+            dev: Vec::new(),
+        };
+        for (index, (kind, row)) in rows.into_iter().enumerate() {
+            data.file(index, kind, row, longest);
+        }
+        data.check()?;
+        Ok(data)
+    }
+
+    fn file(&mut self, index: usize, kind: Use, row: Row, longest: usize) {
+        if self.corpus.clip(index).is_empty() {
+            return;
+        }
+        let word = self.words.iter().position(|word| *word == row.label);
+        let train = row.split == "train";
+        match (kind, word) {
+            (Use::Room, _) if train => {
+                self.rooms.extend(Room::new(&self.corpus.clip_f32(index), longest));
+            }
+            (Use::Noise, _) if train => self.noise.push(index),
+            (Use::Word | Use::Speech, Some(word)) if train => {
+                self.word_clips[word].entry(row.source).or_default().push(index);
+            }
+            (Use::Word, None) if train => self.other_words.push(index),
+            (Use::Speech, None) if train => self.speech.push(index),
+            (Use::Word, _) if row.split == "dev" => self.dev.push((index, row.label)),
+            _ => {}
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.words.is_empty() {
+            return Err(Error::Data("no words: the data has no labelled clips".to_owned()));
+        }
+        for (word, clips) in self.words.iter().zip(&self.word_clips) {
+            if clips.is_empty() {
+                let text = "has no training clip; add recordings of it or leave it out";
+                return Err(Error::Data(format!("the word `{word}` {text}")));
+            }
+        }
+        if self.dev.is_empty() {
+            let text = "no clips to validate on: mark some rows `dev`, or add recordings of more speakers";
+            return Err(Error::Data(text.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// The wanted words, or all labels of the word clips in alphabetical order. A label in
+/// underscores or named `unknown` or `silence` is never a word.
+fn choose_words(wanted: &[String], rows: &[(Use, Row)]) -> Vec<String> {
+    if !wanted.is_empty() {
+        return wanted.to_vec();
+    }
+    let labels: std::collections::BTreeSet<&str> = rows
+        .iter()
+        .filter(|(kind, row)| *kind == Use::Word && !row.label.is_empty())
+        .map(|(_, row)| row.label.as_str())
+        .filter(|label| !label.starts_with('_') && !matches!(*label, "unknown" | "silence"))
+        .collect();
+    labels.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether running speech may serve: its text holds none of the words, or is one of them alone.
+fn usable(row: &Row, words: &[String]) -> bool {
+    let text = row.label.to_lowercase();
+    let says = |word: &String| text.split(|c: char| !c.is_alphanumeric()).any(|said| said == word);
+    words.contains(&text) || !words.iter().any(says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speech_that_says_a_word_is_left_out() {
+        let words = ["no".to_owned(), "seven".to_owned()];
+        let row = |label: &str| Row {
+            path: PathBuf::new(),
+            label: label.to_owned(),
+            split: String::new(),
+            speaker: String::new(),
+            source: String::new(),
+        };
+        assert!(usable(&row("now and another"), &words));
+        assert!(usable(&row("no"), &words));
+        assert!(!usable(&row("say no, please"), &words));
+        assert!(!usable(&row("SEVEN o'clock"), &words));
+    }
+}

@@ -1,0 +1,207 @@
+//! How good a keyword model is: answers on clips, false alarms on long audio.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use formant_audio_core::AudioBuf;
+use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::corpus::decode_at;
+use crate::error::Result;
+use crate::manifest::Row;
+
+/// Figures of one word.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WordScore {
+    /// The word.
+    pub label: String,
+    /// Clips of it.
+    pub clips: usize,
+    /// Clips that got the right answer.
+    pub correct: usize,
+}
+
+/// Clips of one label that were taken for another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Confusion {
+    /// What was said.
+    pub said: String,
+    /// What was answered.
+    pub answered: String,
+    /// How often.
+    pub clips: usize,
+}
+
+/// Figures over all clips of a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpotReport {
+    /// Clips that were answered.
+    pub items: usize,
+    /// Files that could not be used.
+    pub failed: Vec<String>,
+    /// Share of the clips of known words that got the right answer; `None` without such clips.
+    pub accuracy: Option<f64>,
+    /// Share of the other clips that were taken for no word; `None` without such clips.
+    pub rejection: Option<f64>,
+    /// Each word.
+    pub words: Vec<WordScore>,
+    /// Wrong answers, the most frequent first.
+    pub confusions: Vec<Confusion>,
+}
+
+impl SpotReport {
+    /// One figure for choosing between epochs: accuracy and rejection, three to one.
+    #[must_use]
+    pub fn selection_score(&self) -> f64 {
+        match (self.accuracy, self.rejection) {
+            (Some(accuracy), Some(rejection)) => 0.75 * accuracy + 0.25 * rejection,
+            (accuracy, rejection) => accuracy.or(rejection).unwrap_or(0.0),
+        }
+    }
+
+    /// The main figures in one line.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{:.1} %", 100.0 * s));
+        format!("words {} right, others {} rejected", percent(self.accuracy), percent(self.rejection))
+    }
+}
+
+/// False alarms on audio without the words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FalseAlarms {
+    /// Hours that were heard.
+    pub hours: f64,
+    /// Detections.
+    pub count: usize,
+    /// Detections per hour.
+    pub per_hour: f64,
+    /// Each of them with its file.
+    pub detections: Vec<(String, Detection)>,
+    /// Files that could not be used.
+    pub failed: Vec<String>,
+}
+
+/// Answers every row that has a label and compares: rows whose label is one of the model's words
+/// count towards accuracy, all others towards rejection.
+///
+/// # Errors
+/// What the model says; files that cannot be read are listed in the report instead.
+pub fn evaluate(spotter: &Spotter, rows: &[Row]) -> Result<SpotReport> {
+    let rate = spotter.sample_rate();
+    score_clips(spotter, rows.len(), |i| {
+        let row = &rows[i];
+        let (audio, _) = decode_at(&row.path, rate)?;
+        Ok((audio, row.label.clone()))
+    })
+}
+
+/// Answers `count` clips that `clip` brings.
+pub(super) fn score_clips(
+    spotter: &Spotter,
+    count: usize,
+    clip: impl Fn(usize) -> Result<(AudioBuf, String)> + Sync,
+) -> Result<SpotReport> {
+    let answers: Vec<Result<(String, String)>> = (0..count)
+        .into_par_iter()
+        .map(|i| {
+            let (audio, label) = clip(i)?;
+            let answer = spotter.classify(&audio.view())?;
+            Ok((label, answer.word.unwrap_or_default()))
+        })
+        .collect();
+    let mut failed = Vec::new();
+    let mut words: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut wrong: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let (mut others, mut rejected, mut items) = (0, 0, 0);
+    for answer in answers {
+        let (said, answered) = match answer {
+            Ok(pair) => pair,
+            Err(error) => {
+                failed.push(error.to_string());
+                continue;
+            }
+        };
+        items += 1;
+        let right = match spotter.words().find(|word| *word == said) {
+            Some(word) => {
+                let (clips, correct) = words.entry(word).or_default();
+                *clips += 1;
+                *correct += usize::from(answered == said);
+                answered == said
+            }
+            None => {
+                others += 1;
+                rejected += usize::from(answered.is_empty());
+                answered.is_empty()
+            }
+        };
+        if !right {
+            *wrong.entry((said, answered)).or_default() += 1;
+        }
+    }
+    let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
+    let (clips, correct) =
+        words.values().fold((0, 0), |(clips, correct), (n, right)| (clips + n, correct + right));
+    let mut confusions: Vec<Confusion> = wrong
+        .into_iter()
+        .map(|((said, answered), clips)| Confusion { said, answered, clips })
+        .collect();
+    confusions.sort_by_key(|c| std::cmp::Reverse(c.clips));
+    Ok(SpotReport {
+        items,
+        failed,
+        accuracy: share(correct, clips),
+        rejection: share(rejected, others),
+        words: words
+            .into_iter()
+            .map(|(label, (clips, correct))| WordScore { label: label.to_owned(), clips, correct })
+            .collect(),
+        confusions,
+    })
+}
+
+/// Streams every file through the spotter and counts what it reports.
+///
+/// # Errors
+/// What the model says about `options`; files that cannot be read are listed instead.
+pub fn false_alarms(
+    spotter: &Spotter,
+    files: &[PathBuf],
+    options: &SpotOptions,
+) -> Result<FalseAlarms> {
+    // Options are checked once, so that a wrong word is one error and not one a file.
+    spotter.start(options)?;
+    let runs: Vec<std::result::Result<(f64, Vec<Detection>), String>> = files
+        .par_iter()
+        .map(|path| {
+            let run = || -> Result<(f64, Vec<Detection>)> {
+                let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
+                let mut found = Vec::new();
+                let seconds = spotter.process_reader(&mut reader, options, |d| found.push(d))?;
+                Ok((seconds, found))
+            };
+            run().map_err(|e| e.to_string())
+        })
+        .collect();
+    let mut result =
+        FalseAlarms { hours: 0.0, count: 0, per_hour: 0.0, detections: Vec::new(), failed: Vec::new() };
+    for (path, run) in files.iter().zip(runs) {
+        match run {
+            Ok((seconds, found)) => {
+                result.hours += seconds / 3600.0;
+                result.count += found.len();
+                let name = path.display().to_string();
+                result.detections.extend(found.into_iter().map(|d| (name.clone(), d)));
+            }
+            Err(problem) => result.failed.push(problem),
+        }
+    }
+    if result.hours > 0.0 {
+        result.per_hour = result.count as f64 / result.hours;
+    }
+    Ok(result)
+}

@@ -1,0 +1,17 @@
+//! Training and evaluation of keyword spotters.
+//!
+//! A user's words (one folder a word, or manifests) become an LMUFormer that answers `unknown` for
+//! other speech and `silence` for none: [`SpotRecipe`] holds every number, [`train`] does the work
+//! and [`evaluate`] measures a model on speakers that it never heard.
+
+mod batches;
+mod compose;
+mod data;
+mod evaluate;
+mod recipe;
+mod train;
+
+pub use data::{SpotData, SpotSources};
+pub use evaluate::{Confusion, FalseAlarms, SpotReport, WordScore, evaluate, false_alarms};
+pub use recipe::{Augmentation, SpotRecipe};
+pub use train::{TrainOutcome, TrainPaths, train};

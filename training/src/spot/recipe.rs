@@ -1,0 +1,124 @@
+//! Every number of a keyword training, in one place that is stored with the weights.
+
+use formant_audio_core::features::FeatureConfig;
+use formant_models::arch::lmuformer::LmuFormerConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::augment::SpecMasks;
+use crate::error::{Error, Result};
+use crate::optim::OptimizerConfig;
+
+/// A keyword training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpotRecipe {
+    /// Words to learn, in the order of the answers; every label of the data when empty.
+    pub words: Vec<String>,
+    /// Sizes of the network; the number of answers follows from the words.
+    pub network: LmuFormerConfig,
+    /// Features; the number of bins follows from them.
+    pub frontend: FeatureConfig,
+    /// Frames before the window, which hold whatever came before a word.
+    pub context_frames: usize,
+    /// Frames over which answers are averaged, about the length of the longest word.
+    pub window_frames: usize,
+    /// Optimiser and schedule.
+    pub optimizer: OptimizerConfig,
+    /// Passes; an epoch is `steps_per_epoch` batches, since clips are drawn at random.
+    pub epochs: usize,
+    /// Batches in an epoch.
+    pub steps_per_epoch: usize,
+    /// Clips in a batch.
+    pub batch: usize,
+    /// Share of clips that hold speech but none of the words.
+    pub unknown_share: f32,
+    /// Share of clips without speech.
+    pub silence_share: f32,
+    /// A word with `n` clips is drawn in proportion to `n` to this power.
+    pub word_balance: f32,
+    /// Within a word, a source with `n` clips is drawn in proportion to `n` to this power.
+    pub source_balance: f32,
+    /// Probability mass that is spread over the wrong answers.
+    pub label_smoothing: f64,
+    /// Share of batches in which pairs of clips are blended.
+    pub mixup_share: f64,
+    /// Changes to clips.
+    pub augmentation: Augmentation,
+    /// Start of all random draws.
+    pub seed: u64,
+}
+
+/// Changes to clips; all levels in dB, all shares between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Augmentation {
+    /// Speed and pitch change by a factor between these.
+    pub speed: [f32; 2],
+    /// Level of speech (RMS, dBFS) between these.
+    pub level: [f32; 2],
+    /// Share of clips with noise that is as loud as `snr` says; the others have faint noise.
+    pub noise_share: f32,
+    /// Signal-to-noise ratio between these, in dB.
+    pub snr: [f32; 2],
+    /// Share of clips in digital silence.
+    pub clean_share: f32,
+    /// Share of clips in a room.
+    pub room_share: f32,
+    /// Share of clips with a band limit between 3 and 7 kHz, half of them that of a telephone.
+    pub band_share: f32,
+    /// Share of words with other speech before or after them.
+    pub neighbour_share: f32,
+    /// Masks over the features.
+    pub masks: SpecMasks,
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self {
+            speed: [0.85, 1.18],
+            level: [-42.0, -12.0],
+            noise_share: 0.55,
+            snr: [0.0, 30.0],
+            clean_share: 0.15,
+            room_share: 0.25,
+            band_share: 0.25,
+            neighbour_share: 0.4,
+            masks: SpecMasks::default(),
+        }
+    }
+}
+
+impl SpotRecipe {
+    /// Frames of one training example.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.context_frames + self.window_frames
+    }
+
+    /// Refuses numbers that cannot work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the setting.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("epochs", self.epochs),
+            ("steps_per_epoch", self.steps_per_epoch),
+            ("batch", self.batch),
+            ("window_frames", self.window_frames),
+        ];
+        for (setting, value) in counts {
+            if value == 0 {
+                return Err(Error::Config { setting, reason: "must be at least 1".to_owned() });
+            }
+        }
+        if self.batch < 2 {
+            let reason = "batch normalisation needs at least 2 clips".to_owned();
+            return Err(Error::Config { setting: "batch", reason });
+        }
+        if self.unknown_share + self.silence_share >= 1.0 {
+            let reason = "together with silence_share it leaves no room for words".to_owned();
+            return Err(Error::Config { setting: "unknown_share", reason });
+        }
+        Ok(())
+    }
+}
