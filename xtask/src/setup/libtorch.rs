@@ -84,6 +84,7 @@ fn own(folder: &Path) -> Result<String> {
     let started = Instant::now();
     // Under another name until it is whole, so that a half installation is never taken for one.
     let part = folder.with_extension("part");
+    let kept = folder.with_extension("download.part");
     let scratch = folder.with_extension("tmp.part");
     let io = |what: &Path, error: std::io::Error| {
         Problem::new(format!("{}: {error}", what.display()), "see that this folder can be written")
@@ -94,17 +95,19 @@ fn own(folder: &Path) -> Result<String> {
     fs::create_dir_all(&scratch).map_err(|error| io(&scratch, error))?;
     let remedy = format!(
         "the lines above say why. Usually: no network or a proxy that pip does not know \
-         (set HTTPS_PROXY, or pip's index-url), or less than 4 GB free in {}. Then run this \
+         (set HTTPS_PROXY, or pip's index-url), or less than 5 GB free in {}. Then run this \
          command again; finished downloads are kept. Without a network, {DOCS}",
         shell::root().display()
     );
-    python::install(&installer, packages, &part, &scratch, &remedy)?;
+    python::install(&installer, packages, &part, &kept, &scratch, &remedy)?;
     if let State::Damaged(reason) = state(&part) {
         return Err(Problem::new(format!("the installed libtorch is not whole: {reason}"), remedy));
     }
     remove(folder).map_err(|error| io(folder, error))?;
     fs::rename(&part, folder).map_err(|error| io(folder, error))?;
-    remove(&scratch).map_err(|error| io(&scratch, error))?;
+    for left_over in [&kept, &scratch] {
+        remove(left_over).map_err(|error| io(left_over, error))?;
+    }
     eprintln!("setup: libtorch installed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(found)
 }

@@ -2,7 +2,7 @@
 //!
 //! Python itself is needed only here: libtorch is distributed as a Python package.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::problem::Result;
@@ -47,40 +47,50 @@ fn minor(python: &str) -> Option<u32> {
 }
 
 /// Installs `packages`, without those that they depend on, into the folder `target`.
-/// `scratch` is a folder for temporary files.
+///
+/// `kept` is a folder for downloads, which are not fetched again if they are complete; `scratch`
+/// is one for temporary files.
 pub(crate) fn install(
     installer: &Installer,
     packages: &[&str],
     target: &Path,
+    kept: &Path,
     scratch: &Path,
     remedy: &str,
 ) -> Result<()> {
-    let mut command = match installer {
-        Installer::Pip { python, minor } => pip(Path::new(python), *minor),
-        Installer::Venv { python, minor } => {
-            let venv = scratch.join("venv");
-            shell::run(Command::new(python).args(["-m", "venv"]).arg(&venv), remedy)?;
-            let folder = if cfg!(windows) { "Scripts" } else { "bin" };
-            pip(&venv.join(folder).join("python"), *minor)
-        }
+    let (python, minor) = match installer {
+        Installer::Pip { python, minor } => (PathBuf::from(python), *minor),
+        Installer::Venv { python, minor } => (venv(python, scratch, remedy)?, *minor),
         Installer::Uv => {
-            let mut uv = Command::new("uv");
-            uv.args(["pip", "install", "--python-version", "3.12"]);
-            uv
+            let mut uv = Command::new("uv"); // keeps downloads by itself
+            uv.args(["pip", "install", "--python-version", "3.12", "--no-deps", "--target"]);
+            return shell::run(uv.arg(target).args(packages), remedy);
         }
     };
-    command.args(["--no-deps", "--target"]).arg(target).args(packages);
-    // The temporary folder of the system is often too small for a gigabyte.
-    command.env("TMPDIR", scratch).env("TEMP", scratch).env("TMP", scratch);
-    shell::run(&mut command, remedy)
+    let mut download = pip(&python, minor, "download", scratch);
+    download.arg("--dest").arg(kept).args(packages);
+    shell::run(&mut download, remedy)?;
+    let mut install = pip(&python, minor, "install", scratch);
+    install.args(["--no-compile", "--no-index", "--find-links"]).arg(kept);
+    install.arg("--target").arg(target).args(packages);
+    shell::run(&mut install, remedy)
 }
 
-fn pip(python: &Path, minor: u32) -> Command {
+/// Makes an environment with pip and returns its interpreter.
+fn venv(python: &str, scratch: &Path, remedy: &str) -> Result<PathBuf> {
+    let venv = scratch.join("venv");
+    shell::run(Command::new(python).args(["-m", "venv"]).arg(&venv), remedy)?;
+    Ok(if cfg!(windows) { venv.join("Scripts").join("python") } else { venv.join("bin/python") })
+}
+
+fn pip(python: &Path, minor: u32, action: &str, scratch: &Path) -> Command {
     let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--no-input", "--no-compile", "--only-binary=:all:"]);
+    pip.args(["-m", "pip", action, "--no-input", "--no-deps", "--only-binary=:all:"]);
     if !PYTHONS.contains(&minor) {
         pip.args(["--python-version", "3.12"]);
     }
+    // The temporary folder of the system is often too small for a gigabyte.
+    pip.env("TMPDIR", scratch).env("TEMP", scratch).env("TMP", scratch);
     // Settings that forbid changes to the system's or the user's packages have nothing to guard
     // here: the target is a folder of this workspace.
     pip.env("PIP_BREAK_SYSTEM_PACKAGES", "1")
