@@ -1,0 +1,180 @@
+//! `cargo xtask demo`: from nothing to results, on the clips in `samples/`.
+//!
+//! The jobs are a table; a new command is shown by one more entry.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::problem::{Problem, Result};
+use crate::{setup, shell};
+
+/// One call of the `formant` command.
+struct Job {
+    title: &'static str,
+    arguments: &'static [&'static str],
+    /// Words that must be in what it prints.
+    prints: &'static [&'static str],
+    /// Files that it must leave, in `demo-output/`.
+    writes: &'static [&'static str],
+}
+
+const JOBS: &[Job] = &[
+    Job {
+        title: "Keywords in a stream of 12 seconds, with times and scores",
+        arguments: &["spot", "samples/keyword_stream_16k.wav"],
+        prints: &["yes", "down", "stop", "no", "go", "up"],
+        writes: &[],
+    },
+    Job {
+        title: "Keywords in single clips",
+        arguments: &[
+            "spot",
+            "samples/keyword_yes_16k.wav",
+            "samples/keyword_no_16k.wav",
+            "samples/keyword_up_16k.wav",
+            "samples/keyword_down_16k.wav",
+            "samples/keyword_stop_16k.wav",
+            "samples/keyword_go_16k.wav",
+        ],
+        prints: &["yes", "no", "up", "down", "stop", "go"],
+        writes: &[],
+    },
+    Job {
+        title: "A spectrogram of the stream",
+        arguments: &[
+            "plot",
+            "samples/keyword_stream_16k.wav",
+            "-o",
+            "demo-output/keyword_stream.png",
+        ],
+        prints: &[],
+        writes: &["keyword_stream.png"],
+    },
+];
+
+const NEXT: &str = "\
+Next:
+  target/debug/formant --help               all commands
+  target/debug/formant spot YOUR_FILE       keywords in your own recording, in any usual format
+  cargo build --release                     the fastest build: target/release/formant
+  cargo xtask test                          the tests";
+
+pub(crate) fn run(_: &[String]) -> Result<()> {
+    let started = Instant::now();
+    setup::run(&[])?;
+    // The profile of the tests, so that both build everything once; it is optimised.
+    shell::run(
+        shell::cargo().args(["build", "--package", "formant-cli"]),
+        "the compiler's first error above says why; after a system update `cargo clean` may help",
+    )?;
+    let formant = program()?;
+    let output = shell::root().join("demo-output");
+    fresh(&output)?;
+    for job in JOBS {
+        run_job(&formant, job, &output)?;
+    }
+    eprintln!(
+        "\nDemo done: {} jobs in {:.0} s, with set-up and build.",
+        JOBS.len(),
+        started.elapsed().as_secs_f64()
+    );
+    for file in JOBS.iter().flat_map(|job| job.writes) {
+        eprintln!("  demo-output/{file}");
+    }
+    eprintln!("{NEXT}");
+    Ok(())
+}
+
+/// The command that was just built: it lies beside this program.
+fn program() -> Result<std::path::PathBuf> {
+    let own = std::env::current_exe().map_err(|error| {
+        Problem::new(format!("the build folder can't be found: {error}"), "run it through cargo")
+    })?;
+    Ok(own.with_file_name(format!("formant{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn fresh(folder: &Path) -> Result<()> {
+    let made = match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    };
+    made.map_err(|error| {
+        Problem::new(
+            format!("{}: {error}", folder.display()),
+            "see that this folder can be written",
+        )
+    })
+}
+
+fn run_job(formant: &Path, job: &Job, output: &Path) -> Result<()> {
+    let mut command = Command::new(formant);
+    command.args(job.arguments).current_dir(shell::root()).stdin(Stdio::null());
+    setup::library_path(&mut command);
+    println!("\n# {}\n$ {}", job.title, shell::line(&command));
+    let remedy = "this is a fault of formant; please report it with the lines above";
+    let printed = show(&mut command, remedy)?;
+    missing(job, &printed, output)
+        .map_or(Ok(()), |what| Err(Problem::new(format!("{}: {what}", job.title), remedy)))
+}
+
+/// Runs `command`, showing its standard output and returning it.
+fn show(command: &mut Command, remedy: &str) -> Result<String> {
+    let name = shell::line(command);
+    let failed = |why: String| Problem::new(format!("`{name}` {why}"), remedy);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("could not be started: {error}")))?;
+    let mut printed = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line =
+                line.map_err(|error| failed(format!("printed no readable text: {error}")))?;
+            println!("{line}");
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+    }
+    let status = child.wait().map_err(|error| failed(format!("was lost: {error}")))?;
+    if status.success() { Ok(printed) } else { Err(failed(format!("failed ({status})"))) }
+}
+
+/// What a job should have printed or written and did not.
+fn missing(job: &Job, printed: &str, output: &Path) -> Option<String> {
+    let words: Vec<&str> = printed.split(|c: char| !c.is_alphanumeric()).collect();
+    if let Some(word) = job.prints.iter().find(|word| !words.contains(word)) {
+        return Some(format!("`{word}` was not found"));
+    }
+    let empty = |file: &&&str| fs::metadata(output.join(file)).map_or(0, |meta| meta.len()) == 0;
+    job.writes.iter().find(empty).map(|file| format!("demo-output/{file} was not written"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_all_jobs_are_there() {
+        for argument in JOBS.iter().flat_map(|job| job.arguments) {
+            if argument.starts_with("samples/") {
+                assert!(shell::root().join(argument).is_file(), "{argument}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_and_files_are_looked_for() {
+        let job = Job { title: "", arguments: &[], prints: &["no", "up"], writes: &["none.png"] };
+        let nowhere = Path::new("/nowhere");
+        // Parts of words do not count.
+        assert_eq!(
+            missing(&job, "upper nothing no", nowhere).as_deref(),
+            Some("`up` was not found")
+        );
+        let wrote = missing(&job, "1.0 2.0 no 0.9\nup", nowhere);
+        assert_eq!(wrote.as_deref(), Some("demo-output/none.png was not written"));
+    }
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask setup`: everything that a build needs and a fresh machine lacks.
+//!
+//! Safe to run at any time: what is in place is checked and left alone, what is missing or half
+//! installed is put right. What it can't put right ends it with the command that does.
+
+mod libtorch;
+mod python;
+mod record;
+mod system;
+
+use std::process::Command;
+
+use crate::problem::Result;
+
+pub(crate) fn run(_: &[String]) -> Result<()> {
+    system::ensure(system::BUILD)?;
+    let found = libtorch::ensure()?;
+    eprintln!("setup: ready ({found})");
+    Ok(())
+}
+
+/// Lets programs find libtorch where no rpath can (Windows); elsewhere there is nothing to do.
+pub(crate) fn library_path(command: &mut Command) {
+    if cfg!(windows) {
+        let mut folders = vec![libtorch::library_folder()];
+        if let Some(path) = std::env::var_os("PATH") {
+            folders.extend(std::env::split_paths(&path));
+        }
+        if let Ok(path) = std::env::join_paths(folders) {
+            command.env("PATH", path);
+        }
+    }
+}
