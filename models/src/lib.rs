@@ -1,8 +1,13 @@
 //! Networks, checkpoints and tasks.
 
 pub mod arch;
+pub mod checkpoint;
 pub mod error;
 pub mod network;
 pub mod nn;
+pub mod registry;
+pub mod source;
+pub mod tasks;
 
 pub use error::{Error, Result};
+pub use source::{DeviceChoice, LoadOptions, ModelSource};

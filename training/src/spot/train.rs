@@ -81,7 +81,7 @@ pub fn train(
     let mut recipe = recipe.clone();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
-    recipe.network.in_channels = plan.num_bins() as i64;
+    recipe.network.in_channels = plan.bins() as i64;
     recipe.network.num_classes = data.words.len() as i64 + 2;
     let mut card = card(data, &recipe, provenance);
     tch::manual_seed(recipe.seed as i64);

@@ -1,0 +1,67 @@
+//! The weights that the project trained itself and carries inside the program.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// A bundled model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bundled {
+    /// Name to load it by.
+    pub name: &'static str,
+    /// Task, named as the command.
+    pub task: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// Licence of the weights.
+    pub licence: &'static str,
+    #[serde(skip)]
+    bytes: &'static [u8],
+}
+
+impl Bundled {
+    /// The safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the program was built without weights.
+    pub fn bytes(&self) -> Result<&'static [u8]> {
+        if self.bytes.is_empty() {
+            let reason = format!("{} is not in this build (feature `embed-weights` is off)", self.name);
+            return Err(Error::config("model", reason));
+        }
+        Ok(self.bytes)
+    }
+}
+
+#[cfg(feature = "embed-weights")]
+macro_rules! weights {
+    ($file:literal) => {
+        include_bytes!(concat!("../weights/", $file))
+    };
+}
+#[cfg(not(feature = "embed-weights"))]
+macro_rules! weights {
+    ($file:literal) => {
+        &[]
+    };
+}
+
+/// All bundled models; the first of a task is its default.
+pub const BUNDLED: &[Bundled] = &[Bundled {
+    name: "spot-commands",
+    task: "spot",
+    summary: "20 English command words and digits, LMUFormer",
+    licence: "MIT OR Apache-2.0",
+    bytes: weights!("spot-commands.safetensors"),
+}];
+
+/// The bundled model of this name.
+///
+/// # Errors
+/// [`Error::Config`] that lists the names there are.
+pub fn bundled(name: &str) -> Result<&'static Bundled> {
+    BUNDLED.iter().find(|model| model.name == name).ok_or_else(|| {
+        let names: Vec<&str> = BUNDLED.iter().map(|model| model.name).collect();
+        Error::config("model", format!("no bundled model `{name}`; there are: {}", names.join(", ")))
+    })
+}
