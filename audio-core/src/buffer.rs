@@ -161,7 +161,13 @@ impl AudioBuf {
     /// Borrow the whole buffer.
     #[must_use]
     pub fn view(&self) -> AudioView<'_> {
-        AudioView { spec: self.spec, start: 0, frames: self.frames, stride: self.frames, data: &self.data }
+        AudioView {
+            spec: self.spec,
+            start: 0,
+            frames: self.frames,
+            stride: self.frames,
+            data: &self.data,
+        }
     }
 
     /// Append another buffer of the same spec.

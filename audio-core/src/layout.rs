@@ -144,9 +144,7 @@ impl ChannelLayout {
             })
             .collect();
         let totals = raw.iter().fold([0.0f64; 2], |sum, w| [sum[0] + w[0], sum[1] + w[1]]);
-        raw.iter()
-            .map(|w| [(w[0] / totals[0]) as f32, (w[1] / totals[1]) as f32])
-            .collect()
+        raw.iter().map(|w| [(w[0] / totals[0]) as f32, (w[1] / totals[1]) as f32]).collect()
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! The life of a sound, in the order in which one meets the modules: [`buffer`] holds samples and
 //! [`layout`] says which channel is which; everything a caller can do wrong or be told about is in
-//! [`error`] and [`warning`].
+//! [`error`] and [`warning`]. [`decode`] reads files and streams, [`encode`] writes files.
 
 pub mod buffer;
+pub mod decode;
+pub mod encode;
 pub mod error;
 pub mod layout;
 pub mod warning;

@@ -65,12 +65,17 @@ impl std::fmt::Display for Warning {
                 write!(f, "{count} damaged packets were replaced by {frames} frames of silence")
             }
             Self::NonFinite { count } => {
-                write!(f, "{count} samples were not finite numbers in a sane range and were replaced")
+                write!(
+                    f,
+                    "{count} samples were not finite numbers in a sane range and were replaced"
+                )
             }
             Self::Clipped { count, peak } => {
                 write!(f, "{count} samples beyond full scale were clipped (peak {peak:.3})")
             }
-            Self::Scaled { gain } => write!(f, "all outputs were scaled by {gain:.4} to avoid clipping"),
+            Self::Scaled { gain } => {
+                write!(f, "all outputs were scaled by {gain:.4} to avoid clipping")
+            }
             Self::Repaired { what } => f.write_str(what),
         }
     }

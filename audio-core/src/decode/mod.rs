@@ -1,0 +1,64 @@
+//! Audio in: files and streams of every common format, without any external program.
+//!
+//! WAV in all its forms, raw samples, MPEG audio framing, Ogg Opus and the MP4 trimming rules are
+//! read here; symphonia decodes the remaining formats. Sizes in headers are hints: what is there
+//! is decoded, and a [`crate::Warning`] tells when it is not what was promised.
+
+mod backend;
+mod info;
+mod options;
+mod opus;
+mod pcm;
+mod reader;
+mod source;
+mod symphonia_backend;
+mod wav;
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::buffer::AudioBuf;
+use crate::error::Result;
+
+pub use info::SourceInfo;
+pub use options::{
+    DecodeOptions, MAX_BLOCK_FRAMES, MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, RawFormat, RawSample,
+    Strictness,
+};
+pub use reader::BlockReader;
+
+/// A whole decoded file: samples, and where they came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip {
+    /// The samples.
+    pub audio: AudioBuf,
+    /// What is known about the source.
+    pub info: SourceInfo,
+}
+
+/// Decode a whole file into memory.
+///
+/// # Errors
+/// When the file can't be read, is no audio, or is damaged beyond the limits of `options`.
+///
+/// ```no_run
+/// use formant_audio_core::decode::{DecodeOptions, decode_file};
+/// let clip = decode_file("talk.mp3".as_ref(), &DecodeOptions::default())?;
+/// println!("{} frames, {}", clip.audio.frames(), clip.info.codec);
+/// # Ok::<(), formant_audio_core::Error>(())
+/// ```
+pub fn decode_file(path: &Path, options: &DecodeOptions) -> Result<Clip> {
+    BlockReader::open(path, options)?.read_to_end()
+}
+
+/// Decode a whole stream, which need not be seekable; `name` stands for it in messages.
+///
+/// # Errors
+/// As [`decode_file`].
+pub fn decode_stream(
+    source: Box<dyn Read + Send + Sync>,
+    name: &str,
+    options: &DecodeOptions,
+) -> Result<Clip> {
+    BlockReader::from_stream(source, name, options)?.read_to_end()
+}

@@ -1,0 +1,14 @@
+//! Opus: Ogg framing with exact trimming, and packet decoding for every container.
+//!
+//! Opus always decodes at 48 kHz, whatever rate the header names for the encoder's input; callers
+//! resample.
+
+mod head;
+mod ogg;
+mod packets;
+mod pages;
+
+pub(super) use ogg::{is_ogg_opus, open_ogg};
+
+/// The rate at which Opus decodes, in Hz.
+pub(super) const RATE: u32 = 48_000;

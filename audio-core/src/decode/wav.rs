@@ -1,0 +1,93 @@
+//! Samples stored one by one: WAV, RF64 and BW64 files, and headerless input.
+
+mod header;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::backend::{Backend, checked_spec};
+use super::info::SourceInfo;
+use super::options::{MAX_BLOCK_FRAMES, RawFormat, RawSample};
+use super::pcm;
+use super::source::{Source, read_full};
+use crate::buffer::{AudioBuf, AudioSpec};
+use crate::error::{Error, Result};
+use crate::layout::ChannelLayout;
+
+/// Reads interleaved samples until the promised end or the end of the source.
+struct PcmBackend {
+    source: Source,
+    info: SourceInfo,
+    spec: AudioSpec,
+    format: RawSample,
+    remaining: Option<u64>, // bytes, when the header makes a promise
+    bytes: Vec<u8>,
+    samples: Vec<f32>,
+}
+
+/// Open a WAV, RF64 or BW64 source.
+pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let header = header::read(&mut source, path)?;
+    match header.encoding {
+        header::Encoding::Samples(format) => {
+            let spec = AudioSpec { rate: header.info.rate, layout: header.info.layout };
+            Ok(Box::new(PcmBackend::new(source, header.info, spec, format, header.data_bytes)))
+        }
+    }
+}
+
+/// Open headerless samples.
+pub(super) fn open_raw(source: Source, path: PathBuf, raw: RawFormat) -> Result<Box<dyn Backend>> {
+    let mut info = SourceInfo::new(path, "raw", raw.format.name());
+    let spec = checked_spec(&info, raw.rate, ChannelLayout::from_count(raw.channels))?;
+    info.rate = spec.rate;
+    info.layout = spec.layout;
+    info.float = raw.format.is_float();
+    info.container_bits = Some(8 * raw.format.bytes() as u32);
+    info.bits_per_sample = info.container_bits;
+    Ok(Box::new(PcmBackend::new(source, info, spec, raw.format, None)))
+}
+
+impl PcmBackend {
+    fn new(
+        source: Source,
+        info: SourceInfo,
+        spec: AudioSpec,
+        format: RawSample,
+        remaining: Option<u64>,
+    ) -> Self {
+        Self { source, info, spec, format, remaining, bytes: Vec::new(), samples: Vec::new() }
+    }
+}
+
+impl Backend for PcmBackend {
+    fn info(&mut self) -> &mut SourceInfo {
+        &mut self.info
+    }
+
+    fn next(&mut self) -> Result<Option<AudioBuf>> {
+        let frame_bytes = self.format.bytes() * self.spec.channels();
+        let mut want = frame_bytes * MAX_BLOCK_FRAMES;
+        if let Some(remaining) = self.remaining {
+            want = want.min(usize::try_from(remaining).unwrap_or(want));
+        }
+        self.bytes.resize(want, 0);
+        let got = read_full(&mut self.source, &mut self.bytes)
+            .map_err(|e| Error::io(&self.info.path, e))?;
+        if let Some(remaining) = &mut self.remaining {
+            *remaining -= got as u64;
+        }
+        let whole = got - got % frame_bytes;
+        if whole == 0 {
+            return Ok(None);
+        }
+        self.samples.clear();
+        pcm::convert(self.format, &self.bytes[..whole], &mut self.samples);
+        AudioBuf::from_interleaved(self.spec, &self.samples).map(Some)
+    }
+}
+
+/// Read and forget `count` bytes; fewer at the end of the source.
+fn skip(source: &mut Source, count: u64) -> std::io::Result<u64> {
+    std::io::copy(&mut source.take(count), &mut std::io::sink())
+}

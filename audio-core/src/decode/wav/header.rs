@@ -1,0 +1,293 @@
+//! The chunks in front of WAV samples: any order, any size of `fmt`, sizes taken as hints.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::super::backend::{checked_spec, layout_of_mask};
+use super::super::info::SourceInfo;
+use super::super::options::RawSample;
+use super::super::source::{Source, read_full};
+use super::skip;
+use crate::error::{Error, Result};
+use crate::layout::ChannelLayout;
+use crate::warning::Warning;
+
+const TAG_PCM: u16 = 1;
+const TAG_FLOAT: u16 = 3;
+const TAG_ALAW: u16 = 6;
+const TAG_MULAW: u16 = 7;
+const TAG_EXTENSIBLE: u16 = 0xfffe;
+
+/// A size that stands for "unknown" in streamed files and for "see `ds64`" in RF64.
+const UNKNOWN: u32 = u32::MAX;
+/// What sox writes as the data size when it can't seek back.
+const SOX_UNKNOWN: u32 = 0x7fff_f000;
+/// Text chunks larger than this are skipped.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// How the samples of the data chunk are coded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Encoding {
+    /// One number after the other.
+    Samples(RawSample),
+}
+
+/// Everything before the first sample.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) info: SourceInfo,
+    pub(super) encoding: Encoding,
+    pub(super) data_bytes: Option<u64>,
+}
+
+/// The `fmt ` chunk with EXTENSIBLE resolved.
+#[derive(Debug, Clone)]
+struct Format {
+    tag: u16,
+    channels: u16,
+    rate: u32,
+    block_align: u16,
+    bits: u16,
+    valid_bits: u16,
+    mask: Option<u32>,
+}
+
+/// Read up to the first byte of the data chunk.
+pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
+    let io_error = |e| Error::io(&path, e);
+    let mut riff = [0; 12];
+    read_full(source, &mut riff).map_err(io_error)?;
+    let container = match &riff[..4] {
+        b"RF64" => "rf64",
+        b"BW64" => "bw64",
+        _ => "wav",
+    };
+    let riff_size = u32::from_le_bytes([riff[4], riff[5], riff[6], riff[7]]);
+    let mut info = SourceInfo::new(path.clone(), container, "pcm");
+    let mut long_size = None;
+    let mut format = None;
+    let mut position = 12u64;
+    loop {
+        let mut chunk = [0; 8];
+        if read_full(source, &mut chunk).map_err(io_error)? < chunk.len() {
+            return Err(Error::unreadable(
+                &path,
+                "the WAV file has no data chunk; it was cut off inside its header",
+            ));
+        }
+        position += 8;
+        let size = u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]);
+        match &chunk[..4] {
+            b"data" => {
+                let Some(format) = format else {
+                    return Err(Error::unreadable(
+                        &path,
+                        "the WAV data come before any format chunk; give the format with --raw",
+                    ));
+                };
+                let declared = data_size(source, &mut info, riff_size, size, long_size, position)?;
+                return finish(info, &format, declared);
+            }
+            b"fmt " => {
+                format =
+                    Some(read_format(&info, &read_body(source, size, 1 << 16).map_err(io_error)?)?)
+            }
+            b"ds64" => {
+                let body = read_body(source, size, 1 << 16).map_err(io_error)?;
+                long_size =
+                    body.get(8..16).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
+            }
+            b"LIST" => {
+                read_list(&read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?, &mut info)
+            }
+            _ => {
+                skip(source, size.into()).map_err(io_error)?;
+            }
+        }
+        position += u64::from(size);
+        if size % 2 == 1
+            && source
+                .peek(1)
+                .map_err(io_error)?
+                .first()
+                .is_some_and(|&pad| !pad.is_ascii_alphabetic())
+        {
+            // Some writers forget the padding byte; a letter here is the next chunk's name.
+            skip(source, 1).map_err(io_error)?;
+            position += 1;
+        }
+    }
+}
+
+/// Read a chunk's body; of a body over `limit` nothing is kept.
+fn read_body(source: &mut Source, size: u32, limit: u64) -> io::Result<Vec<u8>> {
+    if u64::from(size) > limit {
+        skip(source, size.into())?;
+        return Ok(Vec::new());
+    }
+    let mut body = vec![0; size as usize];
+    let got = read_full(source, &mut body)?;
+    body.truncate(got);
+    Ok(body)
+}
+
+/// Understand the `fmt ` chunk; bodies of 14, 16, 18, 40 and any larger number of bytes occur.
+fn read_format(info: &SourceInfo, body: &[u8]) -> Result<Format> {
+    let word = |at: usize| body.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+    let long = |at: usize| Some(u32::from(word(at)?) | u32::from(word(at + 2)?) << 16);
+    let (Some(tag), Some(channels), Some(rate), Some(block_align)) =
+        (word(0), word(2), long(4), word(12))
+    else {
+        return Err(Error::unreadable(
+            &info.path,
+            format!("the WAV format chunk has only {} bytes", body.len()),
+        ));
+    };
+    let bits = word(14).unwrap_or_else(|| 8 * (block_align / channels.max(1)));
+    let mut format =
+        Format { tag, channels, rate, block_align, bits, valid_bits: bits, mask: None };
+    if tag == TAG_EXTENSIBLE {
+        if let (Some(valid), Some(mask), Some(sub_tag)) = (word(18), long(20), word(24)) {
+            format.tag = sub_tag;
+            format.mask = Some(mask);
+            if (1..=bits).contains(&valid) {
+                format.valid_bits = valid;
+            }
+        } else {
+            return Err(Error::unreadable(
+                &info.path,
+                "the WAV file's extensible format chunk is cut short",
+            ));
+        }
+    }
+    Ok(format)
+}
+
+/// Collect the texts of a `LIST` chunk of kind `INFO`.
+fn read_list(body: &[u8], info: &mut SourceInfo) {
+    let Some(mut rest) = body.strip_prefix(b"INFO") else { return };
+    while let Some((head, tail)) = rest.split_at_checked(8) {
+        let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let text = &tail[..size.min(tail.len())];
+        let name = match &head[..4] {
+            b"INAM" => Some("title"),
+            b"IART" => Some("artist"),
+            b"IPRD" => Some("album"),
+            b"IGNR" => Some("genre"),
+            b"ICMT" => Some("comment"),
+            b"ICRD" => Some("date"),
+            b"ISFT" => Some("encoder"),
+            _ => None,
+        };
+        if let Some(name) = name {
+            let text = String::from_utf8_lossy(text);
+            let text = text.trim_end_matches('\0').trim();
+            if !text.is_empty() {
+                info.tags.entry(name.to_owned()).or_insert_with(|| text.to_owned());
+            }
+        }
+        rest = tail.get(size.saturating_add(size % 2)..).unwrap_or_default();
+    }
+}
+
+/// The number of bytes of samples to expect; `None` when only the end of the source tells.
+fn data_size(
+    source: &mut Source,
+    info: &mut SourceInfo,
+    riff_size: u32,
+    size: u32,
+    long_size: Option<u64>,
+    position: u64,
+) -> Result<Option<u64>> {
+    if let Some(long_size) = long_size.filter(|_| size == UNKNOWN) {
+        return Ok(Some(long_size));
+    }
+    if size == UNKNOWN || size == SOX_UNKNOWN {
+        return Ok(None);
+    }
+    if size > 0 {
+        return Ok(Some(size.into()));
+    }
+    // Zero: an empty file, or one whose writer never came back to fill in the size.
+    let chunk_follows = u64::from(riff_size) + 8 > position;
+    let rest = source.peek(12).map_err(|e| Error::io(&info.path, e))?;
+    if rest.is_empty() || chunk_follows || is_chunk_name(&rest) {
+        return Ok(Some(0));
+    }
+    info.warnings.push(Warning::Repaired {
+        what: "the header was never completed (data size zero); everything to the end was read"
+            .to_owned(),
+    });
+    Ok(None)
+}
+
+/// Whether the bytes start with the name of a chunk that may follow the samples.
+fn is_chunk_name(bytes: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 11] = [
+        b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"fact", b"iXML", b"axml", b"JUNK",
+        b"PEAK",
+    ];
+    KNOWN.iter().any(|name| bytes.starts_with(name))
+}
+
+/// Put format and size together.
+fn finish(mut info: SourceInfo, format: &Format, data_bytes: Option<u64>) -> Result<Header> {
+    let layout = match format.mask {
+        Some(mask) => layout_of_mask(mask.into(), format.channels),
+        None => ChannelLayout::from_count(format.channels),
+    };
+    let spec = checked_spec(&info, format.rate, layout)?;
+    info.rate = spec.rate;
+    info.layout = spec.layout;
+    let container = sample_bytes(&mut info, format);
+    let sample = match (format.tag, container) {
+        (TAG_PCM, 1) => RawSample::U8,
+        (TAG_PCM, 2) => RawSample::S16Le,
+        (TAG_PCM, 3) => RawSample::S24Le,
+        (TAG_PCM, 4) => RawSample::S32Le,
+        (TAG_FLOAT, 4) => RawSample::F32Le,
+        (TAG_FLOAT, 8) => RawSample::F64Le,
+        (TAG_ALAW, 1) => RawSample::ALaw,
+        (TAG_MULAW, 1) => RawSample::MuLaw,
+        (tag, bytes) => {
+            return Err(Error::unreadable(
+                &info.path,
+                format!(
+                    "WAV samples of format tag {tag:#06x} with {} bits are not supported; convert the file to PCM or FLAC",
+                    8 * bytes
+                ),
+            ));
+        }
+    };
+    match sample {
+        RawSample::ALaw => info.codec = "alaw".to_owned(),
+        RawSample::MuLaw => info.codec = "mulaw".to_owned(),
+        _ => {}
+    }
+    info.float = sample.is_float();
+    info.container_bits = Some(8 * container as u32);
+    info.bits_per_sample = Some(u32::from(format.valid_bits).clamp(1, 8 * container as u32));
+    info.declared_frames = data_bytes.map(|bytes| bytes / (container * spec.channels()) as u64);
+    Ok(Header { info, encoding: Encoding::Samples(sample), data_bytes })
+}
+
+/// Bytes of one sample. The block alignment decides when it is consistent, because 24 bits may
+/// lie in three or in four bytes; the bit count decides otherwise.
+fn sample_bytes(info: &mut SourceInfo, format: &Format) -> usize {
+    let from_bits = usize::from(format.bits).div_ceil(8);
+    let channels = usize::from(format.channels.max(1));
+    let from_align = usize::from(format.block_align) / channels;
+    if usize::from(format.block_align) % channels == 0
+        && (from_bits..=8).contains(&from_align)
+        && from_align > 0
+    {
+        return from_align;
+    }
+    info.warnings.push(Warning::Repaired {
+        what: format!(
+            "the block alignment of {} does not fit {} channels of {} bits and was ignored",
+            format.block_align, format.channels, format.bits
+        ),
+    });
+    from_bits
+}
