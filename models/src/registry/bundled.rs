@@ -47,13 +47,7 @@ macro_rules! weights {
 }
 
 /// All bundled models; the first of a task is its default.
-pub const BUNDLED: &[Bundled] = &[Bundled {
-    name: "spot-commands",
-    task: "spot",
-    summary: "20 English command words and digits, LMUFormer",
-    licence: "MIT OR Apache-2.0",
-    bytes: weights!("spot-commands.safetensors"),
-}];
+pub const BUNDLED: &[Bundled] = &[];
 
 /// The bundled model of this name.
 ///

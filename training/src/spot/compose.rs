@@ -95,10 +95,12 @@ impl Composer<'_> {
             fade_edges(&mut clip, self.geometry.rate);
             self.place_word(rng, samples, &clip);
         } else if others && (draw < 0.5 || !speech) {
-            let clip = self.vary(rng, pick(rng, &self.data.other_words));
+            let clip = pick(rng, &self.data.other_words);
+            let clip = self.vary(rng, clip);
             self.place_word(rng, samples, &clip);
         } else if speech {
-            let clip = self.vary(rng, pick(rng, &self.data.speech));
+            let clip = pick(rng, &self.data.speech);
+            let clip = self.vary(rng, clip);
             self.fill(rng, samples, &clip);
         } else {
             let (_, clip) = self.draw_word(rng);
@@ -169,7 +171,8 @@ impl Composer<'_> {
         if pool.is_empty() {
             return Vec::new();
         }
-        let mut clip = self.vary(rng, pick(rng, pool));
+        let clip = pick(rng, pool);
+        let mut clip = self.vary(rng, clip);
         let length = (rng.random_range(0.2..1.5) * self.geometry.rate) as usize;
         if clip.len() > length {
             let from = rng.random_range(0..=clip.len() - length);
@@ -209,6 +212,15 @@ impl Composer<'_> {
             let color = rng.random();
             let noise = colored_noise(rng, samples.len(), color);
             add_at_snr(samples, &noise, 1.0, rng.random_range(30.0..55.0));
+        }
+        if rng.random_bool(f64::from(a.edge_share)) {
+            // The stream begins here: nothing but zeros before.
+            let begin = rng.random_range(0..=self.geometry.window_start);
+            samples[..begin].fill(0.0);
+        }
+        if rng.random_bool(f64::from(a.edge_share)) {
+            // The stream ends here, at the latest moment at which a word may end.
+            samples[self.geometry.word_end..].fill(0.0);
         }
         if rng.random_bool(f64::from(a.band_share)) {
             let telephone = rng.random_bool(0.5);

@@ -13,6 +13,9 @@ use crate::corpus::decode_at;
 use crate::error::Result;
 use crate::manifest::Row;
 
+/// Clips that are decoded before they are answered.
+const DECODE_AHEAD: usize = 256;
+
 /// Figures of one word.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WordScore {
@@ -105,14 +108,18 @@ pub(super) fn score_clips(
     count: usize,
     clip: impl Fn(usize) -> Result<(AudioBuf, String)> + Sync,
 ) -> Result<SpotReport> {
-    let answers: Vec<Result<(String, String)>> = (0..count)
-        .into_par_iter()
-        .map(|i| {
-            let (audio, label) = clip(i)?;
+    // Clips are decoded side by side, a bounded number at a time; libtorch spreads each answer
+    // over the cores itself.
+    let mut answers: Vec<Result<(String, String)>> = Vec::with_capacity(count);
+    for from in (0..count).step_by(DECODE_AHEAD) {
+        let clips: Vec<Result<(AudioBuf, String)>> =
+            (from..count.min(from + DECODE_AHEAD)).into_par_iter().map(&clip).collect();
+        answers.extend(clips.into_iter().map(|clip| {
+            let (audio, label) = clip?;
             let answer = spotter.classify(&audio.view())?;
             Ok((label, answer.word.unwrap_or_default()))
-        })
-        .collect();
+        }));
+    }
     let mut failed = Vec::new();
     let mut words: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut wrong: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -175,29 +182,23 @@ pub fn false_alarms(
 ) -> Result<FalseAlarms> {
     // Options are checked once, so that a wrong word is one error and not one a file.
     spotter.start(options)?;
-    let runs: Vec<std::result::Result<(f64, Vec<Detection>), String>> = files
-        .par_iter()
-        .map(|path| {
-            let run = || -> Result<(f64, Vec<Detection>)> {
-                let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
-                let mut found = Vec::new();
-                let seconds = spotter.process_reader(&mut reader, options, |d| found.push(d))?;
-                Ok((seconds, found))
-            };
-            run().map_err(|e| e.to_string())
-        })
-        .collect();
     let mut result =
         FalseAlarms { hours: 0.0, count: 0, per_hour: 0.0, detections: Vec::new(), failed: Vec::new() };
-    for (path, run) in files.iter().zip(runs) {
-        match run {
+    for path in files {
+        let run = || -> Result<(f64, Vec<Detection>)> {
+            let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
+            let mut found = Vec::new();
+            let seconds = spotter.process_reader(&mut reader, options, |d| found.push(d))?;
+            Ok((seconds, found))
+        };
+        match run() {
             Ok((seconds, found)) => {
                 result.hours += seconds / 3600.0;
                 result.count += found.len();
                 let name = path.display().to_string();
                 result.detections.extend(found.into_iter().map(|d| (name.clone(), d)));
             }
-            Err(problem) => result.failed.push(problem),
+            Err(problem) => result.failed.push(problem.to_string()),
         }
     }
     if result.hours > 0.0 {

@@ -1,6 +1,6 @@
 //! Every number of a keyword training, in one place that is stored with the weights.
 
-use formant_audio_core::features::FeatureConfig;
+use formant_audio_core::features::{FeatureConfig, presets};
 use formant_models::arch::lmuformer::LmuFormerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub struct Augmentation {
     pub band_share: f32,
     /// Share of words with other speech before or after them.
     pub neighbour_share: f32,
+    /// Share of clips whose stream begins, and share of those whose stream ends, beside the word.
+    pub edge_share: f32,
     /// Masks over the features.
     pub masks: SpecMasks,
 }
@@ -83,7 +85,44 @@ impl Default for Augmentation {
             room_share: 0.25,
             band_share: 0.25,
             neighbour_share: 0.4,
+            edge_share: 0.12,
             masks: SpecMasks::default(),
+        }
+    }
+}
+
+impl Default for SpotRecipe {
+    /// The recipe of the bundled model.
+    fn default() -> Self {
+        let mut frontend = presets::by_name("lmuformer").expect("a preset of this name");
+        frontend.target_frames = None;
+        if let Some(mel) = &mut frontend.mel {
+            mel.n_mels = 64;
+        }
+        Self {
+            words: Vec::new(),
+            network: LmuFormerConfig {
+                dim: 128,
+                num_heads: 8,
+                seq_len: 160,
+                theta: 100.0,
+                ..LmuFormerConfig::default()
+            },
+            frontend,
+            context_frames: 50,
+            window_frames: 100,
+            optimizer: OptimizerConfig::default(),
+            epochs: 40,
+            steps_per_epoch: 400,
+            batch: 32,
+            unknown_share: 0.25,
+            silence_share: 0.08,
+            word_balance: 0.4,
+            source_balance: 0.4,
+            label_smoothing: 0.05,
+            mixup_share: 0.3,
+            augmentation: Augmentation::default(),
+            seed: 1,
         }
     }
 }

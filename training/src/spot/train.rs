@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::lmuformer::LmuFormer;
+use formant_models::checkpoint::{self, RawTensor, StateDict};
 use formant_models::network::NoTrace;
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, Spotter};
 use rand::{RngExt, SeedableRng};
@@ -80,7 +81,7 @@ pub fn train(
     let began = Instant::now();
     let mut recipe = recipe.clone();
     recipe.validate()?;
-    let plan = FeaturePlan::new(&recipe.frontend)?;
+    let plan = FeaturePlan::new(&recipe.frontend.streamable())?;
     recipe.network.in_channels = plan.bins() as i64;
     recipe.network.num_classes = data.words.len() as i64 + 2;
     let mut card = card(data, &recipe, provenance);
@@ -265,10 +266,18 @@ fn write_state(
     }
     let resume = serde_json::to_string(resume).expect("the resume record is plain data");
     let metadata = BTreeMap::from([("resume".to_owned(), resume)]);
-    Ok(formant_models::checkpoint::save_tensors(path, &tensors, metadata)?)
+    let mut state = StateDict::default();
+    for (name, tensor) in tensors {
+        state.insert(name, RawTensor::from_tensor(&tensor)?);
+    }
+    Ok(checkpoint::write_safetensors(path, &state, &metadata)?)
 }
 
 fn read_state(path: &Path) -> Option<(Resume, BTreeMap<String, Tensor>)> {
-    let (tensors, metadata) = formant_models::checkpoint::load_tensors(path).ok()?;
-    Some((serde_json::from_str(metadata.get("resume")?).ok()?, tensors))
+    let state = checkpoint::read_state_dict(path).ok()?;
+    let tensors: BTreeMap<String, Tensor> = state
+        .iter()
+        .map(|(name, raw)| Some((name.to_owned(), raw.to_tensor().ok()?)))
+        .collect::<Option<_>>()?;
+    Some((serde_json::from_str(state.metadata.get("resume")?).ok()?, tensors))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use formant_audio_core::decode::BlockReader;
-use formant_audio_core::features::{FeaturePlan, FeatureStream, Normalization, normalize::Divisor};
+use formant_audio_core::features::{Divisor, FeaturePlan, FeatureStream, Normalization};
 use formant_audio_core::resample::{Quality, StreamResampler, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl Spotter {
     /// [`Error::Config`] when the card's parts do not fit each other.
     pub fn random(card: SpotCard, device: Device) -> Result<Self> {
         card.validate()?;
-        let plan = FeaturePlan::new(&card.frontend)?.streamable();
+        let plan = FeaturePlan::new(&card.frontend.streamable())?;
         if plan.bins() as i64 != card.config.in_channels {
             let (bins, inputs) = (plan.bins(), card.config.in_channels);
             let reason = format!("{bins} bins for a network with {inputs} inputs");
@@ -280,7 +280,6 @@ impl Spotter {
 }
 
 /// One stream of audio. Feed it blocks of any length, then [`SpotSession::finish`] it.
-#[derive(Debug)]
 pub struct SpotSession<'a> {
     spotter: &'a Spotter,
     detector: Detector,
@@ -293,7 +292,6 @@ pub struct SpotSession<'a> {
 }
 
 /// The stream's own rate and channels, on the way to the model's rate.
-#[derive(Debug)]
 struct Input {
     spec: AudioSpec,
     frames: u64,
