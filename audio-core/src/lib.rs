@@ -1,15 +1,22 @@
 //! The part of formant that knows sound but no neural network.
 //!
 //! The life of a sound, in the order in which one meets the modules: [`buffer`] holds samples and
-//! [`layout`] says which channel is which; everything a caller can do wrong or be told about is in
-//! [`error`] and [`warning`]. [`decode`] reads files and streams, [`encode`] writes files.
+//! [`layout`] says which channel is which; [`decode`] reads files and streams, [`encode`] writes
+//! files; [`resample`] changes the rate; [`chunk`] says where frames and pieces lie, and
+//! [`window`], [`mel`] and [`features`] turn samples into what networks read; everything a caller
+//! can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
+pub mod chunk;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod features;
 pub mod layout;
+pub mod mel;
+pub mod resample;
 pub mod warning;
+pub mod window;
 
 pub use buffer::{AudioBuf, AudioSpec, AudioView};
 pub use error::{Error, Result};

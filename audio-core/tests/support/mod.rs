@@ -1,0 +1,138 @@
+//! Reading of stored reference numbers.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView2};
+use safetensors::{Dtype, SafeTensors};
+
+/// The front-end goldens of the repository, and those of the folder that `FORMANT_GOLDENS` names.
+pub(crate) fn golden_folders() -> Vec<PathBuf> {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/features");
+    let extra =
+        std::env::var_os("FORMANT_GOLDENS").map(|folder| Path::new(&folder).join("features"));
+    std::iter::once(bundled).chain(extra.filter(|folder| folder.is_dir())).collect()
+}
+
+/// One file of tensors.
+pub(crate) struct Goldens {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Goldens {
+    pub(crate) fn open(path: &Path) -> Self {
+        let bytes =
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { name: path.display().to_string(), bytes }
+    }
+
+    /// Every stored copy of `file`.
+    pub(crate) fn all(file: &str) -> Vec<Self> {
+        golden_folders().iter().map(|folder| Self::open(&folder.join(file))).collect()
+    }
+
+    /// Shape and values of a tensor.
+    pub(crate) fn tensor(&self, key: &str) -> (Vec<usize>, Vec<f32>) {
+        let file = SafeTensors::deserialize(&self.bytes).expect("a safetensors file");
+        let tensor =
+            file.tensor(key).unwrap_or_else(|error| panic!("{} {key}: {error}", self.name));
+        let bytes = tensor.data();
+        let values = match tensor.dtype() {
+            Dtype::F32 => bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            Dtype::U8 => bytes.iter().map(|&b| f32::from(b)).collect(),
+            Dtype::I32 => bytes
+                .chunks_exact(4)
+                .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32)
+                .collect(),
+            Dtype::I64 => bytes
+                .chunks_exact(8)
+                .map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes")) as f32)
+                .collect(),
+            other => panic!("{} {key}: {other:?} is not read here", self.name),
+        };
+        (tensor.shape().to_vec(), values)
+    }
+
+    pub(crate) fn values(&self, key: &str) -> Vec<f32> {
+        self.tensor(key).1
+    }
+
+    /// A tensor as `[frames, bins]`; leading dimensions of one are dropped.
+    pub(crate) fn matrix(&self, key: &str) -> Array2<f32> {
+        let (shape, values) = self.tensor(key);
+        let columns = *shape.last().expect("at least one dimension");
+        let rows = values.len() / columns;
+        assert!(shape.len() < 2 || shape[shape.len() - 2] == rows, "{key} is a batch: {shape:?}");
+        Array2::from_shape_vec((rows, columns), values).expect("shape fits")
+    }
+
+    /// Item `item` of a batch, as `[rows, columns]`.
+    pub(crate) fn batch_item(&self, key: &str, item: usize) -> Array2<f32> {
+        let (shape, values) = self.tensor(key);
+        let (rows, columns) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+        let start = item * rows * columns;
+        Array2::from_shape_vec((rows, columns), values[start..start + rows * columns].to_vec())
+            .expect("shape fits")
+    }
+}
+
+/// Assert that no element differs by more than `tolerance`.
+pub(crate) fn assert_close(
+    what: &str,
+    found: ArrayView2<f32>,
+    expected: ArrayView2<f32>,
+    tolerance: f32,
+) {
+    assert_eq!(found.dim(), expected.dim(), "{what}: shape");
+    let mut worst = (0.0f32, (0, 0));
+    for ((at, a), b) in found.indexed_iter().zip(expected) {
+        let difference = (a - b).abs();
+        assert!(!difference.is_nan(), "{what}: NaN at {at:?}");
+        if difference > worst.0 {
+            worst = (difference, at);
+        }
+    }
+    if std::env::var_os("FORMANT_SHOW_ERRORS").is_some() {
+        eprintln!("{what}: max error {:.2e} at {:?}", worst.0, worst.1);
+    }
+    assert!(
+        worst.0 <= tolerance,
+        "{what}: {:.3e} at {:?} is over {tolerance:.1e}",
+        worst.0,
+        worst.1
+    );
+}
+
+/// As [`assert_close`] for natural logarithms of band energies, with `tolerance` for bands at most
+/// 15 nats (65 dB) below the loudest of their frame. In quieter ones the rounding of a
+/// single-precision transform is itself larger than that (the reference differs from its own
+/// double-precision run by up to 4e-4 there), so they get ten times as much.
+pub(crate) fn assert_close_log(
+    what: &str,
+    found: ArrayView2<f32>,
+    expected: ArrayView2<f32>,
+    tolerance: f32,
+) {
+    assert_close(what, found, expected, 10.0 * tolerance);
+    for (frame, (a, b)) in found.rows().into_iter().zip(expected.rows()).enumerate() {
+        let loudest = b.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+        for (bin, (a, b)) in a.iter().zip(b).enumerate().filter(|(_, (_, b))| **b > loudest - 15.0)
+        {
+            let difference = (a - b).abs();
+            assert!(
+                difference <= tolerance,
+                "{what}: {difference:.3e} in frame {frame}, bin {bin}"
+            );
+        }
+    }
+}
+
+/// As [`assert_close`] for one row of numbers.
+pub(crate) fn assert_close_slice(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    let row = |values: &[f32]| Array2::from_shape_vec((1, values.len()), values.to_vec());
+    let (found, expected) = (row(found).expect("one row"), row(expected).expect("one row"));
+    assert_close(what, found.view(), expected.view(), tolerance);
+}
