@@ -79,6 +79,12 @@ pub enum Error {
     /// Names or shapes of the checkpoint do not fit the network: wrong checkpoint or config.
     #[error("the checkpoint does not fit the network: {0}")]
     Mismatch(Box<LoadReport>),
+    /// The device that was asked for can't be used.
+    #[error("device {0}")]
+    Device(String),
+    /// The audio is the problem, not the model.
+    #[error(transparent)]
+    Audio(#[from] formant_audio_core::Error),
     /// libtorch could not do the work: out of memory, missing device, impossible shapes.
     #[error("libtorch: {0}")]
     Torch(String),

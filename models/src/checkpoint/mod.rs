@@ -26,7 +26,7 @@ pub use clean::{WeightNorm, clean};
 pub use dtype::DType;
 pub use fault::{Fault, Outcome};
 pub use load::load_into;
-pub use open::{Format, read_source, read_state_dict};
+pub use open::{Format, read_bytes, read_source, read_state_dict};
 pub use report::{LoadOptions, LoadReport, WrongShape};
 pub use safetensors::write_safetensors;
 pub use source::Source;

@@ -1,6 +1,7 @@
 //! One weight file of any kind, told by its first bytes; names and endings do not matter.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -60,6 +61,17 @@ pub fn read_state_dict(path: impl AsRef<Path>) -> Result<StateDict> {
     let source = Source::file(path).map_err(|error| Error::io(path, error))?;
     let mut state = read_source(&source).map_err(|fault| fault.at(path))?;
     state.path = path.to_path_buf();
+    Ok(state)
+}
+
+/// Reads weights that are in memory; `name` stands for them in messages.
+///
+/// # Errors
+/// As [`read_state_dict`].
+pub fn read_bytes(bytes: impl Into<Arc<[u8]>>, name: &str) -> Result<StateDict> {
+    let path = PathBuf::from(name);
+    let mut state = read_source(&Source::Bytes(bytes.into())).map_err(|fault| fault.at(&path))?;
+    state.path = path;
     Ok(state)
 }
 
