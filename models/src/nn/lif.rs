@@ -72,8 +72,8 @@ mod tests {
         let x = Tensor::rand([2, 3, 17], tch::kind::FLOAT_CPU) * 3.0;
         let whole = LIF.forward(&x, &mut Voltages::default());
         let mut voltages = Voltages::default();
-        let parts =
-            [0..1, 1..6, 6..17].map(|r| LIF.forward(&x.narrow(2, r.start, r.end - r.start), &mut voltages));
+        let parts = [0..1, 1..6, 6..17]
+            .map(|r| LIF.forward(&x.narrow(2, r.start, r.end - r.start), &mut voltages));
         assert!(whole.equal(&Tensor::cat(&parts, 2)));
     }
 }

@@ -63,8 +63,7 @@ impl CenteredConv1d {
         let frames = input.size()[2];
         let keep = frames.min(2 * self.half);
         state.context = input.narrow(2, frames - keep, keep);
-        (frames > 2 * self.half)
-            .then(|| input.conv1d(&self.weight, self.bias.as_ref(), 1, 0, 1, 1))
+        (frames > 2 * self.half).then(|| input.conv1d(&self.weight, self.bias.as_ref(), 1, 0, 1, 1))
     }
 }
 

@@ -104,7 +104,10 @@ impl LmuFormerConfig {
             }
         }
         if !(self.theta.is_finite() && self.theta >= 1.0) {
-            return Err(Error::config("theta", format!("{} frames; at least 1 needed", self.theta)));
+            return Err(Error::config(
+                "theta",
+                format!("{} frames; at least 1 needed", self.theta),
+            ));
         }
         if !(self.tau.is_finite() && self.tau >= 1.0) {
             return Err(Error::config("tau", format!("{} frames; at least 1 needed", self.tau)));

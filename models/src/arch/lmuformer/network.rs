@@ -1,7 +1,7 @@
 //! The whole LMUFormer: patch embedding, blocks, head; whole signals and streams.
 
-use tch::nn::{self, Module, ModuleT};
 use tch::Tensor;
+use tch::nn::{self, Module, ModuleT};
 
 use super::config::{LmuFormerConfig, Variant};
 use super::{plain, spiking};
@@ -25,7 +25,10 @@ pub struct LmuFormer {
 
 #[derive(Debug)]
 enum Body {
-    Plain { patch_embed: plain::PatchEmbed, block: Vec<plain::Block> },
+    Plain {
+        patch_embed: plain::PatchEmbed,
+        block: Vec<plain::Block>,
+    },
     Spiking {
         patch_embed: spiking::PatchEmbed,
         block: Vec<spiking::Block>,
@@ -41,8 +44,15 @@ pub struct LmuFormerState(BodyState);
 
 #[derive(Debug)]
 enum BodyState {
-    Plain { patch_embed: plain::PatchEmbedState, block: Vec<Tensor> },
-    Spiking { patch_embed: spiking::PatchEmbedState, block: Vec<spiking::BlockState>, head: Voltages },
+    Plain {
+        patch_embed: plain::PatchEmbedState,
+        block: Vec<Tensor>,
+    },
+    Spiking {
+        patch_embed: spiking::PatchEmbedState,
+        block: Vec<spiking::BlockState>,
+        head: Voltages,
+    },
 }
 
 impl LmuFormer {
@@ -124,7 +134,10 @@ impl LmuFormer {
     fn run(&self, state: &mut BodyState, block: Option<&Tensor>, end: End) -> Option<Tensor> {
         let x = block.map(|block| block.transpose(1, 2)); // [batch, in_channels, frames]
         let y = match (&self.body, state) {
-            (Body::Plain { patch_embed, block }, BodyState::Plain { patch_embed: s, block: memory }) => {
+            (
+                Body::Plain { patch_embed, block },
+                BodyState::Plain { patch_embed: s, block: memory },
+            ) => {
                 let mut x = patch_embed.step(s, x.as_ref(), end)?;
                 for (block, memory) in block.iter().zip(memory) {
                     x = block.forward_t(&x, Some(memory), false, &mut NoTrace);
@@ -217,7 +230,8 @@ mod tests {
         {
             let vs = VarStore::new(Device::Cpu);
             let config = LmuFormerConfig { variant, ..Default::default() };
-            let network = LmuFormer::new(&vs.root(), &config).expect("the published sizes are valid");
+            let network =
+                LmuFormer::new(&vs.root(), &config).expect("the published sizes are valid");
             let stored: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, wanted);
             assert_eq!(stored as u64, wanted);

@@ -37,7 +37,10 @@ impl PatchEmbed {
                 (conv, batch_norm(&(layer / 3), dim))
             })
             .collect();
-        Self { conv_layers, rpe_conv: CenteredConv1d::new(&(path / "rpe_conv"), dim, dim, 3, Bias::No) }
+        Self {
+            conv_layers,
+            rpe_conv: CenteredConv1d::new(&(path / "rpe_conv"), dim, dim, 3, Bias::No),
+        }
     }
 
     /// `[batch, in_channels, frames]` to `[batch, dim, frames]`.

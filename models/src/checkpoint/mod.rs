@@ -1,0 +1,36 @@
+//! Weights from files: containers, a pickle reader that executes nothing, names without training
+//! wrappers, strict loading. Only [`load`](load_into) touches libtorch; networks live elsewhere.
+
+mod atomic;
+mod clean;
+mod dtype;
+mod fault;
+mod glob;
+mod load;
+mod open;
+mod pickle;
+mod report;
+mod safetensors;
+mod source;
+mod state_dict;
+mod steps;
+mod storage;
+mod tensor;
+mod torch_file;
+mod torch_legacy;
+mod torch_zip;
+mod value;
+mod weight_norm;
+
+pub use clean::{WeightNorm, clean};
+pub use dtype::DType;
+pub use fault::{Fault, Outcome};
+pub use load::load_into;
+pub use open::{Format, read_bytes, read_source, read_state_dict};
+pub use report::{LoadOptions, LoadReport, WrongShape};
+pub use safetensors::write_safetensors;
+pub use source::Source;
+pub use state_dict::StateDict;
+pub use steps::Step;
+pub use tensor::RawTensor;
+pub use value::Value;

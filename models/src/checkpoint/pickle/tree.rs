@@ -1,0 +1,142 @@
+//! From the arena to plain trees. A pickle of a few bytes can describe a tree without end, so
+//! there is a budget, beyond which values are written as `...`.
+
+use super::node::{Id, Node, Object, Pickle};
+use crate::checkpoint::value::Value;
+
+/// Deepest nesting that is followed.
+const MAX_DEPTH: usize = 64;
+
+/// How much may still be written out.
+#[derive(Debug)]
+pub(crate) struct TreeBudget {
+    nodes: usize,
+    bytes: usize,
+    /// Nodes above the current one, to notice cycles.
+    above: Vec<Id>,
+}
+
+impl TreeBudget {
+    pub(crate) fn new() -> Self {
+        Self { nodes: 1 << 18, bytes: 32 << 20, above: Vec::new() }
+    }
+
+    fn spend(&mut self, bytes: usize) -> Option<()> {
+        self.nodes = self.nodes.checked_sub(1)?;
+        self.bytes = self.bytes.checked_sub(bytes)?;
+        Some(())
+    }
+}
+
+impl Pickle {
+    /// The tree below `id`, as far as the budget goes.
+    pub(crate) fn value(&self, id: Id, budget: &mut TreeBudget) -> Value {
+        let cut = budget.above.len() >= MAX_DEPTH || budget.above.contains(&id);
+        if cut || budget.spend(0).is_none() {
+            return Value::Str("...".into());
+        }
+        budget.above.push(id);
+        let value = self.describe(id, budget);
+        budget.above.pop();
+        value
+    }
+
+    fn describe(&self, id: Id, budget: &mut TreeBudget) -> Value {
+        match self.node(id) {
+            Node::None => Value::None,
+            Node::Bool(value) => Value::Bool(*value),
+            Node::Int(value) => Value::Int(*value),
+            Node::Big(bytes) | Node::Bytes(bytes) => Value::Bytes(bytes.len()),
+            Node::Float(value) => Value::Float(*value),
+            Node::Str(text) | Node::Global(text) => match budget.spend(text.len()) {
+                Some(()) => Value::Str(text.to_string()),
+                None => Value::Str("...".into()),
+            },
+            Node::List(items) | Node::Tuple(items) => Value::List(self.list(items, budget)),
+            Node::Dict(_) => Value::Dict(self.fields(id, budget)),
+            Node::Storage(slot) => {
+                Value::Tensor(slot.dtype, vec![usize::try_from(slot.numel).unwrap_or(usize::MAX)])
+            }
+            Node::Tensor(spec) => Value::Tensor(spec.dtype, spec.shape.clone()),
+            Node::Array(array) => Value::Tensor(array.dtype, array.shape.clone()),
+            Node::NumpyType(_) => Value::Str("numpy.dtype".into()),
+            Node::Object(object) => self.object(id, object, budget),
+        }
+    }
+
+    fn object(&self, id: Id, object: &Object, budget: &mut TreeBudget) -> Value {
+        if object.class.starts_with("omegaconf.") {
+            // Config containers: their content is what counts.
+            let content = self.entries(id).into_iter().find(|(key, _)| {
+                matches!(self.node(*key), Node::Str(name) if matches!(&**name, "_content" | "_val"))
+            });
+            return content.map_or(Value::None, |(_, content)| self.value(content, budget));
+        }
+        let mut fields = self.fields(id, budget);
+        let mut items = self.list(&object.args, budget);
+        items.extend(self.list(&object.list, budget));
+        if !items.is_empty() {
+            fields.push(("__items__".into(), Value::List(items)));
+        }
+        match budget.spend(object.class.len()) {
+            Some(()) => Value::Object(object.class.to_string(), fields),
+            None => Value::Dict(fields),
+        }
+    }
+
+    fn list(&self, items: &[Id], budget: &mut TreeBudget) -> Vec<Value> {
+        let mut values = Vec::new();
+        for item in items {
+            values.push(self.value(*item, budget));
+            if budget.nodes == 0 {
+                break;
+            }
+        }
+        values
+    }
+
+    fn fields(&self, id: Id, budget: &mut TreeBudget) -> Vec<(String, Value)> {
+        let mut fields = Vec::new();
+        for (key, value) in self.entries(id) {
+            let key = self.key(key);
+            if budget.spend(key.len()).is_none() {
+                break;
+            }
+            fields.push((key, self.value(value, budget)));
+        }
+        fields
+    }
+
+    /// Keys and values of a dict, or of an object's attributes and items; empty for others.
+    pub(crate) fn entries(&self, id: Id) -> Vec<(Id, Id)> {
+        match self.node(id) {
+            Node::Dict(pairs) => pairs.clone(),
+            Node::Object(object) => {
+                let mut pairs = object.dict.clone();
+                let state = object.state.map(|state| match self.node(state) {
+                    // Classes with slots have a pair of dicts as their state.
+                    Node::Tuple(both) if both.len() == 2 => both.clone(),
+                    _ => vec![state],
+                });
+                for part in state.into_iter().flatten() {
+                    if let Node::Dict(attributes) = self.node(part) {
+                        pairs.extend(attributes);
+                    }
+                }
+                pairs
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A key as text.
+    pub(crate) fn key(&self, id: Id) -> String {
+        match self.node(id) {
+            Node::Str(text) | Node::Global(text) => text.to_string(),
+            Node::Int(value) => value.to_string(),
+            Node::Bool(value) => value.to_string(),
+            Node::Float(value) => value.to_string(),
+            _ => "?".into(),
+        }
+    }
+}

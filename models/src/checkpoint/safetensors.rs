@@ -1,0 +1,130 @@
+//! safetensors: a JSON header with names, types and places, then the bytes. Tensors are read when
+//! they are used; files are written through a temporary name, always with the same bytes.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use serde_json::json;
+
+use super::atomic::write_atomically;
+use super::dtype::DType;
+use super::fault::{Fault, Outcome, within};
+use super::source::Source;
+use super::state_dict::StateDict;
+use super::tensor::RawTensor;
+use crate::error::Result;
+
+/// Largest header, as in the format's own library.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Reads names, types and metadata; the tensors follow on demand.
+pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
+    let mut size = [0; 8];
+    size.copy_from_slice(&source.read_at(0, 8)?);
+    let size = u64::from_le_bytes(size);
+    within("size of the safetensors header", size, MAX_HEADER)?;
+    let header = source.read_at(8, size as usize)?;
+    let header: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| Fault::Damaged(format!("broken safetensors header: {error}")))?;
+    let start = 8 + size;
+    let found = source.len() - start;
+    if header.data_len() as u64 != found {
+        return Err(Fault::Damaged(format!(
+            "the tensors need {} bytes, {found} are there",
+            header.data_len()
+        )));
+    }
+    let mut state = StateDict::default();
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name) else { continue };
+        let (first, end) = info.data_offsets;
+        let part = source.slice(start + first as u64, (end - first) as u64);
+        let part = part.ok_or_else(|| Fault::damaged("a tensor lies outside the file"))?;
+        let dtype = from_safetensors(info.dtype).ok_or_else(|| {
+            Fault::Unsupported(format!(
+                "tensor {name} has type {:?}, which is not read",
+                info.dtype
+            ))
+        })?;
+        state.insert(name, RawTensor::in_file(dtype, info.shape.clone(), part)?);
+    }
+    state.metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    Ok(state)
+}
+
+fn from_safetensors(dtype: Dtype) -> Option<DType> {
+    Some(match dtype {
+        Dtype::F64 => DType::F64,
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::I64 => DType::I64,
+        Dtype::I32 => DType::I32,
+        Dtype::I16 => DType::I16,
+        Dtype::I8 => DType::I8,
+        Dtype::U8 => DType::U8,
+        Dtype::BOOL => DType::Bool,
+        Dtype::C64 => DType::Complex64,
+        _ => return None,
+    })
+}
+
+fn to_safetensors(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F64 => "F64",
+        DType::F32 => "F32",
+        DType::F16 => "F16",
+        DType::BF16 => "BF16",
+        DType::I64 => "I64",
+        DType::I32 => "I32",
+        DType::I16 => "I16",
+        DType::I8 => "I8",
+        DType::U8 => "U8",
+        DType::Bool => "BOOL",
+        DType::Complex64 => "C64",
+    }
+}
+
+/// Writes `state` with `metadata`. The file appears under its name only when it is complete.
+///
+/// # Errors
+/// When a tensor can't be read or the file can't be written.
+pub fn write_safetensors(
+    path: &Path,
+    state: &StateDict,
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    // Wider types first keeps every tensor aligned; names decide the rest.
+    let mut order: Vec<_> = state.iter().collect();
+    order.sort_by(|a, b| (b.1.dtype().size(), a.0).cmp(&(a.1.dtype().size(), b.0)));
+    let mut header = serde_json::Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".into(), json!(metadata));
+    }
+    let mut end = 0;
+    for (name, tensor) in &order {
+        let start = end;
+        end += tensor.byte_len();
+        let entry = json!({
+            "dtype": to_safetensors(tensor.dtype()),
+            "shape": tensor.shape(),
+            "data_offsets": [start, end],
+        });
+        header.insert((*name).to_owned(), entry);
+    }
+    let mut header = serde_json::Value::Object(header).to_string();
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    write_atomically(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        for (_, tensor) in &order {
+            file.write_all(&tensor.bytes().map_err(std::io::Error::other)?)?;
+        }
+        Ok(())
+    })
+}

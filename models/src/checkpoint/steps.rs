@@ -1,0 +1,63 @@
+//! What was done on the way from the file to plain weights, so that it can be shown.
+
+use serde::Serialize;
+
+/// One change to names, nesting or values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Step {
+    /// The weights lay under this key.
+    Unwrapped {
+        /// The key.
+        key: String,
+    },
+    /// A part that holds no weights for inference was left out: optimiser state, other networks.
+    Skipped {
+        /// Its key or prefix.
+        key: String,
+    },
+    /// A prefix was removed from names.
+    Stripped {
+        /// The prefix.
+        prefix: String,
+        /// Number of names.
+        count: usize,
+    },
+    /// Second copies of tensors were left out.
+    Deduplicated {
+        /// The prefix of the copies.
+        prefix: String,
+        /// Number of tensors.
+        count: usize,
+    },
+    /// Names were mapped to another naming.
+    Renamed {
+        /// The naming that was found.
+        from: String,
+        /// Number of names.
+        count: usize,
+    },
+    /// Weight normalisation was folded into plain weights.
+    Folded {
+        /// Number of weights.
+        count: usize,
+    },
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unwrapped { key } => write!(f, "took the weights under `{key}`"),
+            Self::Skipped { key } => write!(f, "left out `{key}`"),
+            Self::Stripped { prefix, count } => {
+                write!(f, "removed the prefix `{prefix}` from {count} names")
+            }
+            Self::Deduplicated { prefix, count } => {
+                write!(f, "left out {count} second copies under `{prefix}`")
+            }
+            Self::Renamed { from, count } => write!(f, "mapped {count} names of {from}"),
+            Self::Folded { count } => write!(f, "folded {count} weight normalisations"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The format that `torch.save` wrote before 1.6: five pickles in a row, then the storages, each
+//! with its length in front.
+
+use super::dtype::DType;
+use super::fault::{Fault, Outcome, within};
+use super::pickle::{Node, Pickle, parse};
+use super::source::Source;
+use super::storage::StorageReader;
+use super::torch_file::{TorchFile, bytes_of};
+
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+/// Largest part that the pickles may take; the storages behind are not read here.
+const MAX_PICKLES: u64 = 256 << 20;
+
+/// Whether the file starts like one of this format.
+pub(crate) fn matches(head: &[u8]) -> bool {
+    head.len() >= 14 && head[0] == 0x80 && head[2..4] == [0x8a, 10] && head[4..14] == MAGIC
+}
+
+/// Opens a file of this format.
+pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
+    let head = source.read_at(0, source.len().min(MAX_PICKLES) as usize)?;
+    let mut at = 0;
+    let mut next = || -> Outcome<Pickle> {
+        let (pickle, size) = parse(&head[at..])?;
+        at += size;
+        Ok(pickle)
+    };
+    next()?; // magic number
+    let version = next()?;
+    if !matches!(version.node(version.root), Node::Int(1001)) {
+        return Err(Fault::Unsupported("an unknown version of the old torch format".into()));
+    }
+    let system = next()?;
+    let pickle = next()?;
+    let keys = next()?;
+    let mut places = vec![None; pickle.storage_keys.len()];
+    let dtypes = storage_types(&pickle);
+    let mut offset = at as u64;
+    for key in keys.items(keys.root)? {
+        let key = keys.str(*key)?;
+        let numel = source.read_at(offset, 8)?;
+        let numel = i64::from_le_bytes(numel.try_into().unwrap_or_default());
+        let numel = u64::try_from(numel)
+            .map_err(|_| Fault::damaged("a tensor storage has a negative length"))?;
+        // A storage that no tensor uses has no known type; torch writes none.
+        let index = pickle.storage_keys.iter().position(|name| name == key);
+        let index = index.ok_or_else(|| Fault::damaged("a tensor storage belongs to no tensor"))?;
+        let size = bytes_of(numel, dtypes[index]).unwrap_or(u64::MAX);
+        offset += 8;
+        within("length of a tensor storage", size, source.len().saturating_sub(offset))?;
+        places[index] = Some((offset, size));
+        offset += size;
+    }
+    let places: Option<Vec<_>> = places.into_iter().collect();
+    let places = places.ok_or_else(|| Fault::damaged("the data of a tensor is missing"))?;
+    let sizes: Vec<u64> = places.iter().map(|(_, size)| *size).collect();
+    let reader = Places { source: source.clone(), places };
+    let swap = is_big_endian(&system);
+    TorchFile::new(pickle, Box::new(reader), &sizes, swap, source.len())
+}
+
+fn storage_types(pickle: &Pickle) -> Vec<DType> {
+    let mut dtypes = vec![DType::U8; pickle.storage_keys.len()];
+    for node in &pickle.nodes {
+        if let Node::Storage(slot) = node {
+            dtypes[slot.index as usize] = slot.dtype;
+        }
+    }
+    dtypes
+}
+
+fn is_big_endian(system: &Pickle) -> bool {
+    system.entries(system.root).iter().any(|(key, value)| {
+        system.key(*key) == "little_endian" && matches!(system.node(*value), Node::Bool(false))
+    })
+}
+
+#[derive(Debug)]
+struct Places {
+    source: Source,
+    places: Vec<(u64, u64)>,
+}
+
+impl StorageReader for Places {
+    fn read(&self, index: usize) -> Outcome<Vec<u8>> {
+        let (offset, size) = self.places[index];
+        Ok(self.source.read_at(offset, usize::try_from(size).unwrap_or(usize::MAX))?)
+    }
+}
