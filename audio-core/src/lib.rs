@@ -9,6 +9,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod layout;
+pub mod level;
 pub mod warning;
 
 pub use buffer::{AudioBuf, AudioSpec, AudioView};
