@@ -1,10 +1,10 @@
 //! The part of formant that knows sound but no neural network.
 //!
-//! The life of a sound, in the order in which one meets the modules: [`buffer`] holds samples and
-//! [`layout`] says which channel is which; [`decode`] reads files and streams, [`encode`] writes
-//! files; [`resample`] changes the rate; [`chunk`] says where frames and pieces lie, and
-//! [`window`], [`mel`] and [`features`] turn samples into what networks read; everything a caller
-//! can do wrong or be told about is in [`error`] and [`warning`].
+//! The life of a sound, in the order in which one meets the modules: [`decode`] reads it,
+//! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
+//! loud it is; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
+//! [`window`], [`mel`] and [`features`] turn it into what networks read; [`encode`] writes it.
+//! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
 pub mod chunk;
@@ -13,6 +13,7 @@ pub mod encode;
 pub mod error;
 pub mod features;
 pub mod layout;
+pub mod level;
 pub mod mel;
 pub mod resample;
 pub mod warning;
