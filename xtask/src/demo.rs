@@ -3,9 +3,7 @@
 //! The jobs are a table; a new command is shown by one more entry.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::problem::{Problem, Result};
@@ -65,12 +63,7 @@ Next:
 pub(crate) fn run(_: &[String]) -> Result<()> {
     let started = Instant::now();
     setup::run(&[])?;
-    // The profile of the tests, so that both build everything once; it is optimised.
-    shell::run(
-        shell::cargo().args(["build", "--package", "formant-cli"]),
-        "the compiler's first error above says why; after a system update `cargo clean` may help",
-    )?;
-    let formant = program()?;
+    let formant = shell::build_formant()?;
     let output = shell::root().join("demo-output");
     fresh(&output)?;
     for job in JOBS {
@@ -88,14 +81,6 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The command that was just built: it lies beside this program.
-fn program() -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe().map_err(|error| {
-        Problem::new(format!("the build folder can't be found: {error}"), "run it through cargo")
-    })?;
-    Ok(own.with_file_name(format!("formant{}", std::env::consts::EXE_SUFFIX)))
-}
-
 fn fresh(folder: &Path) -> Result<()> {
     let made = match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -110,36 +95,13 @@ fn fresh(folder: &Path) -> Result<()> {
 }
 
 fn run_job(formant: &Path, job: &Job, output: &Path) -> Result<()> {
-    let mut command = Command::new(formant);
-    command.args(job.arguments).current_dir(shell::root()).stdin(Stdio::null());
-    setup::library_path(&mut command);
+    let mut command = shell::formant(formant);
+    command.args(job.arguments);
     println!("\n# {}\n$ {}", job.title, shell::line(&command));
     let remedy = "this is a fault of formant; please report it with the lines above";
-    let printed = show(&mut command, remedy)?;
+    let printed = shell::run_and_read(&mut command, remedy)?;
     missing(job, &printed, output)
         .map_or(Ok(()), |what| Err(Problem::new(format!("{}: {what}", job.title), remedy)))
-}
-
-/// Runs `command`, showing its standard output and returning it.
-fn show(command: &mut Command, remedy: &str) -> Result<String> {
-    let name = shell::line(command);
-    let failed = |why: String| Problem::new(format!("`{name}` {why}"), remedy);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(format!("could not be started: {error}")))?;
-    let mut printed = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            let line =
-                line.map_err(|error| failed(format!("printed no readable text: {error}")))?;
-            println!("{line}");
-            printed.push_str(&line);
-            printed.push('\n');
-        }
-    }
-    let status = child.wait().map_err(|error| failed(format!("was lost: {error}")))?;
-    if status.success() { Ok(printed) } else { Err(failed(format!("failed ({status})"))) }
 }
 
 /// What a job should have printed or written and did not.

@@ -8,6 +8,7 @@
 mod check;
 mod demo;
 mod problem;
+mod quality;
 mod setup;
 mod shell;
 mod test;
@@ -48,6 +49,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         help: "formatting, lints and documentation, without warnings; licences if cargo-deny is there",
         run: check::run,
+    },
+    Command {
+        name: "quality",
+        arguments: "DATA",
+        help: "measure the bundled models on recordings in DATA; writes the table of docs/models.md",
+        run: quality::run,
     },
 ];
 

@@ -2,10 +2,12 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::problem::{Problem, Result};
+use crate::setup;
 
 /// The folder of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -56,6 +58,49 @@ pub(crate) fn run(command: &mut Command, remedy: &str) -> Result<()> {
         return Ok(());
     }
     Err(Problem::new(format!("`{shown}` failed ({status})"), remedy))
+}
+
+/// Builds the `formant` command and returns its path: beside this program.
+///
+/// The profile is that of the tests, so that both build everything once; it is optimised.
+pub(crate) fn build_formant() -> Result<PathBuf> {
+    let remedy = "the compiler's first error above says why; after an update of the system \
+                  `cargo clean` may help";
+    run(cargo().args(["build", "--package", "formant-cli"]), remedy)?;
+    let own = env::current_exe().map_err(|error| {
+        Problem::new(format!("the build folder can't be found: {error}"), remedy)
+    })?;
+    Ok(own.with_file_name(format!("formant{}", env::consts::EXE_SUFFIX)))
+}
+
+/// The `formant` command, to run in the workspace's folder.
+pub(crate) fn formant(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root()).stdin(Stdio::null());
+    setup::library_path(&mut command);
+    command
+}
+
+/// Runs `command`, showing its standard output and returning it.
+pub(crate) fn run_and_read(command: &mut Command, remedy: &str) -> Result<String> {
+    let name = line(command);
+    let failed = |why: String| Problem::new(format!("`{name}` {why}"), remedy);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("could not be started: {error}")))?;
+    let mut printed = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line =
+                line.map_err(|error| failed(format!("printed no readable text: {error}")))?;
+            println!("{line}");
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+    }
+    let status = child.wait().map_err(|error| failed(format!("was lost: {error}")))?;
+    if status.success() { Ok(printed) } else { Err(failed(format!("failed ({status})"))) }
 }
 
 /// Standard output of `program` if it can be run and succeeds.
