@@ -26,10 +26,9 @@ fn load(set: &GoldenSet, weights: &std::path::Path) -> Loaded {
         serde_json::from_value(set.config["variant"].clone()).expect("a variant that formant has");
     let mut vs = VarStore::new(Device::Cpu);
     let network = LmuFormer::new(&vs.root(), &config).expect("the set's sizes are valid");
-    let weights = checkpoint::Container::open(weights).expect("weights are readable");
+    let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
-    checkpoint::load_into(&mut vs, weights.state_dict().expect("one state dict"), &options)
-        .expect("weights fit");
+    checkpoint::load_into(&mut vs, &weights, &options).expect("weights fit");
     Loaded { network, _vs: vs }
 }
 

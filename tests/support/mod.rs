@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 /// One set of reference numbers.
-pub struct GoldenSet {
+pub(crate) struct GoldenSet {
     /// Its folder.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Its `config.json`.
-    pub config: serde_json::Value,
+    pub(crate) config: serde_json::Value,
     /// Its `io.safetensors`: inputs, activations, outputs.
-    pub io: BTreeMap<String, Tensor>,
+    pub(crate) io: BTreeMap<String, Tensor>,
 }
 
 impl GoldenSet {
     /// One tensor of the set as float32.
-    pub fn get(&self, name: &str) -> Tensor {
+    pub(crate) fn get(&self, name: &str) -> Tensor {
         let tensor = self.io.get(name);
         let tensor = tensor.unwrap_or_else(|| panic!("{}: no `{name}`", self.folder.display()));
         tensor.to_kind(Kind::Float)
@@ -26,7 +26,7 @@ impl GoldenSet {
 
 /// All sets of a model: those in `tests/goldens`, and those in the folder that `FORMANT_GOLDENS`
 /// names. Folders of containers and adapters hold no sets of their own.
-pub fn golden_sets(model: &str) -> Vec<GoldenSet> {
+pub(crate) fn golden_sets(model: &str) -> Vec<GoldenSet> {
     let mut roots = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")];
     if let Some(more) = std::env::var_os("FORMANT_GOLDENS") {
         let more = PathBuf::from(more);
@@ -65,7 +65,7 @@ fn read_set(folder: PathBuf) -> GoldenSet {
 }
 
 /// All tensors of a safetensors file.
-pub fn read_tensors(path: &Path) -> BTreeMap<String, Tensor> {
+pub(crate) fn read_tensors(path: &Path) -> BTreeMap<String, Tensor> {
     let tensors = Tensor::read_safetensors(path);
     let tensors = tensors.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     tensors.into_iter().collect()
@@ -74,7 +74,7 @@ pub fn read_tensors(path: &Path) -> BTreeMap<String, Tensor> {
 /// The largest relative difference, `max|found - wanted| / max|wanted|`, checked against `limit`
 /// (2e-5 unless the specification of a model allows more and says why).
 #[track_caller]
-pub fn assert_close(name: &str, found: &Tensor, wanted: &Tensor, limit: f64) {
+pub(crate) fn assert_close(name: &str, found: &Tensor, wanted: &Tensor, limit: f64) {
     assert_eq!(found.size(), wanted.size(), "shape of {name}");
     if wanted.numel() == 0 {
         return;

@@ -25,9 +25,9 @@ use crate::optim::AdamW;
 use crate::progress::{Event, Progress};
 
 /// Label of speech that holds none of the words.
-pub const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 /// Label of sound without speech.
-pub const SILENCE: &str = "silence";
+pub(super) const SILENCE: &str = "silence";
 
 /// Where a training writes.
 #[derive(Debug, Clone)]
