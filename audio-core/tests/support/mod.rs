@@ -95,9 +95,6 @@ pub(crate) fn assert_close(
             worst = (difference, at);
         }
     }
-    if std::env::var_os("FORMANT_SHOW_ERRORS").is_some() {
-        eprintln!("{what}: max error {:.2e} at {:?}", worst.0, worst.1);
-    }
     assert!(
         worst.0 <= tolerance,
         "{what}: {:.3e} at {:?} is over {tolerance:.1e}",
