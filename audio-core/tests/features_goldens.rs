@@ -45,12 +45,12 @@ fn lmuformer() {
         let config = preset("lmuformer");
         let (waveform, long) = (goldens.values("waveform"), goldens.values("long.waveform"));
         let found = compute(&raw("lmuformer"), &waveform);
-        assert_close_log("fbank", found.view(), goldens.matrix("fbank").view(), 1e-4);
+        assert_close_log("fbank", found.view(), goldens.matrix("fbank").view(), 1e-4, 1.0, 5e-8);
         let found = compute(&config, &waveform);
         assert_close("features", found.view(), goldens.matrix("features").view(), 1e-4);
         let found = compute(&raw("lmuformer"), &long);
         let kept = goldens.matrix("long.fbank");
-        assert_close_log("long.fbank", corner(&found, kept.dim()), kept.view(), 1e-4);
+        assert_close_log("long.fbank", corner(&found, kept.dim()), kept.view(), 1e-4, 1.0, 5e-8);
         let found = compute(&config, &long);
         assert_close("long.features", found.view(), goldens.matrix("long.features").view(), 1e-4);
         let plan = plan(&config);
@@ -143,10 +143,24 @@ fn kaldi_family() {
             let expected = goldens.matrix("mel_fb");
             assert_close("mel_fb", corner(&filters, expected.dim()), expected.view(), 1e-4);
             let found = compute(&preset(name), &goldens.values("waveform"));
-            assert_close_log(name, found.view(), goldens.matrix("features").view(), 1e-4);
+            assert_close_log(
+                name,
+                found.view(),
+                goldens.matrix("features").view(),
+                1e-4,
+                1.0,
+                5e-8,
+            );
             if name == "wespeaker" {
                 let found = compute(&raw(name), &goldens.values("waveform"));
-                assert_close_log(name, found.view(), goldens.matrix("fbank").view(), 1e-4);
+                assert_close_log(
+                    name,
+                    found.view(),
+                    goldens.matrix("fbank").view(),
+                    1e-4,
+                    1.0,
+                    5e-8,
+                );
             }
         }
     }
@@ -220,7 +234,14 @@ fn mossformer() {
         assert_close("filters", corner(&filters, expected.dim()), expected.view(), 1e-4);
         let fbank = goldens.matrix("se.fbank");
         let config = FeatureConfig { deltas: None, ..preset("mossformer2-se") };
-        assert_close_log("se.fbank", compute(&config, &waveform).view(), fbank.view(), 1e-4);
+        assert_close_log(
+            "se.fbank",
+            compute(&config, &waveform).view(),
+            fbank.view(),
+            1e-4,
+            1.0,
+            5e-8,
+        );
         // The operator by itself, and then all three parts together.
         let found = append_deltas(&fbank, DeltaConfig { order: 2, reach: 2 });
         assert_close("deltas", found.view(), goldens.matrix("se.features").view(), 1e-5);

@@ -165,6 +165,22 @@ impl FrameGrid {
         if padded < self.span { 0 } else { 1 + (padded - self.span) / self.hop_length }
     }
 
+    /// Samples between the ends of `frames` frames, less the padding: what an inverse transform
+    /// returns when no length is asked for.
+    #[must_use]
+    pub fn covered_samples(&self, frames: usize) -> usize {
+        if frames == 0 {
+            return 0;
+        }
+        let whole = self.span + (frames - 1) * self.hop_length;
+        match self.edges {
+            Edges::Snip | Edges::Valid => whole,
+            Edges::Center { .. } => whole.saturating_sub(2 * (self.span / 2)),
+            Edges::HalfHop => frames * self.hop_length,
+            Edges::Pad { samples, .. } => whole.saturating_sub(2 * samples),
+        }
+    }
+
     /// The samples that frame `frame` covers; parts before 0 or past the end are padding.
     #[must_use]
     pub fn range(&self, frame: usize) -> Range<i64> {
