@@ -3,7 +3,7 @@
 //! The life of a sound, in the order in which one meets the modules: [`decode`] reads it,
 //! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
 //! loud it is; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
-//! [`window`], [`mel`] and [`features`] turn it into what networks read; [`encode`] writes it.
+//! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`encode`] writes it.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -16,6 +16,7 @@ pub mod layout;
 pub mod level;
 pub mod mel;
 pub mod resample;
+pub mod stft;
 pub mod warning;
 pub mod window;
 

@@ -5,6 +5,7 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::mel::dot;
 
 /// Cosine transform of the bands.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ impl CepstrumPlan {
 
     pub(super) fn apply(&self, bands: &[f32], out: &mut [f32]) {
         for (value, row) in out.iter_mut().zip(self.matrix.chunks_exact(self.bands)) {
-            *value = row.iter().zip(bands).map(|(weight, band)| weight * band).sum();
+            *value = dot(row, bands);
         }
     }
 }

@@ -9,7 +9,7 @@ use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::config::{EnergyPoint, FeatureConfig, Log, LogBase, PreEmphasis, Spectrum};
-use crate::chunk::FrameGrid;
+use crate::chunk::{FrameGrid, Known};
 use crate::error::{Error, Result};
 use crate::mel::MelPlan;
 
@@ -20,17 +20,6 @@ pub(super) struct FrameAnalyzer {
     window: Vec<f32>,
     fft: Arc<dyn RealToComplex<f32>>,
     mel: Option<MelPlan>,
-}
-
-/// Samples of a signal that are in memory.
-#[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
-    /// The samples.
-    pub(super) samples: &'a [f32],
-    /// Position of the first of them in the signal.
-    pub(super) base: usize,
-    /// Length of the signal, as far as it matters.
-    pub(super) length: usize,
 }
 
 /// Buffers of one frame in work.
@@ -96,9 +85,12 @@ impl FrameAnalyzer {
         scratch: &mut Scratch,
         bands: &mut [f32],
     ) -> f32 {
-        let (samples, rest) = scratch.input.split_at_mut(self.grid.frame_length());
-        self.grid.read(frame, known.samples, known.base, known.length, samples);
-        rest.fill(0.0);
+        let inset = self.grid.inset();
+        let end = inset + self.grid.frame_length();
+        scratch.input[..inset].fill(0.0);
+        scratch.input[end..].fill(0.0);
+        let samples = &mut scratch.input[inset..end];
+        self.grid.read(frame, known, samples);
         let energy = self.prepare(frame, samples);
         self.fft
             .process_with_scratch(&mut scratch.input, &mut scratch.spectrum, &mut scratch.work)

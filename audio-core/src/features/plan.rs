@@ -8,10 +8,10 @@ use ndarray::Array2;
 use super::cepstrum::CepstrumPlan;
 use super::config::{EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis};
 use super::deltas::append_deltas;
-use super::frame::{FrameAnalyzer, Known};
+use super::frame::FrameAnalyzer;
 use super::normalize::Normalization;
 use super::stream::FeatureStream;
-use crate::chunk::FrameGrid;
+use crate::chunk::{FrameGrid, Known};
 use crate::error::{Error, Result};
 use crate::mel::MelPlan;
 
@@ -159,7 +159,7 @@ impl FeatureConfig {
         }
         if let Some(log) = &self.log {
             finite("log", log.factor + log.floor + log.offset)?;
-            if log.floor + log.offset <= 0.0 {
+            if log.floor.max(0.0) + log.offset <= 0.0 {
                 return Err(Error::config("log", "floor + offset must be above zero"));
             }
         }

@@ -9,8 +9,9 @@ use ndarray::Array2;
 
 use super::config::PreEmphasis;
 use super::deltas::DeltaChain;
-use super::frame::{Known, Scratch};
+use super::frame::Scratch;
 use super::plan::Inner;
+use crate::chunk::History;
 
 /// Pieces are taken in portions of this many samples, so that one huge piece needs no huge buffer.
 const PORTION: usize = 1 << 14;
@@ -30,9 +31,7 @@ const PORTION: usize = 1 << 14;
 pub struct FeatureStream {
     plan: Arc<Inner>,
     scratch: Scratch,
-    buffer: Vec<f32>,
-    base: usize,
-    received: usize,
+    history: History,
     next_frame: usize,
     last_sample: f32,
     deltas: Option<DeltaChain>,
@@ -45,9 +44,7 @@ impl FeatureStream {
         let bins = plan.static_bins();
         Self {
             scratch: plan.analyzer.scratch(),
-            buffer: Vec::new(),
-            base: 0,
-            received: 0,
+            history: History::default(),
             next_frame: 0,
             last_sample: 0.0,
             deltas: plan.config.deltas.map(|deltas| DeltaChain::new(deltas, bins)),
@@ -75,10 +72,11 @@ impl FeatureStream {
         let before = out.len();
         for portion in samples.chunks(PORTION) {
             self.take(portion);
-            let length = self.plan.effective_length(self.received);
+            let received = self.history.received();
+            let length = self.plan.effective_length(received);
             let settled = self.plan.analyzer.grid().settled_frames(length);
-            self.emit_until(settled.min(self.plan.valid_frames(self.received)), out);
-            self.forget(length);
+            self.emit_until(settled.min(self.plan.valid_frames(received)), out);
+            self.history.forget(self.plan.analyzer.grid().keep_from(length, self.next_frame));
         }
         (out.len() - before) / self.bins()
     }
@@ -93,13 +91,13 @@ impl FeatureStream {
     /// As [`FeatureStream::finish`], but appends the rows to `out` and returns their number.
     pub fn finish_into(&mut self, out: &mut Vec<f32>) -> usize {
         let before = out.len();
-        self.emit_until(self.plan.valid_frames(self.received), out);
+        self.emit_until(self.plan.valid_frames(self.history.received()), out);
         if let Some(chain) = &mut self.deltas {
             let normalization = &self.plan.config.normalization;
             chain.finish(&mut |row| append_normalized(normalization, row, out));
         }
-        self.buffer.clear();
-        (self.base, self.received, self.next_frame, self.last_sample) = (0, 0, 0, 0.0);
+        self.history.clear();
+        (self.next_frame, self.last_sample) = (0, 0.0);
         (out.len() - before) / self.bins()
     }
 
@@ -109,23 +107,21 @@ impl FeatureStream {
     }
 
     fn take(&mut self, samples: &[f32]) {
-        self.received += samples.len();
         if let PreEmphasis::Signal(coefficient) = self.plan.config.pre_emphasis {
             let mut previous = self.last_sample;
-            self.buffer.extend(samples.iter().map(|&sample| {
+            self.history.extend(samples.iter().map(|&sample| {
                 let out = sample - coefficient * previous;
                 previous = sample;
                 out
             }));
             self.last_sample = previous;
         } else {
-            self.buffer.extend_from_slice(samples);
+            self.history.extend(samples.iter().copied());
         }
     }
 
     fn emit_until(&mut self, end: usize, out: &mut Vec<f32>) {
-        let length = self.plan.effective_length(self.received);
-        let known = Known { samples: &self.buffer, base: self.base, length };
+        let known = self.history.known(self.plan.effective_length(self.history.received()));
         let normalization = &self.plan.config.normalization;
         while self.next_frame < end {
             let energy = self.plan.analyzer.analyze(
@@ -142,16 +138,6 @@ impl FeatureStream {
                 None => append_normalized(normalization, &self.row, out),
             }
             self.next_frame += 1;
-        }
-    }
-
-    /// Drop samples that no later frame sees, in strides that keep the cost of moving the rest low.
-    fn forget(&mut self, length: usize) {
-        let keep = self.plan.analyzer.grid().keep_from(length, self.next_frame);
-        let unused = keep.saturating_sub(self.base);
-        if unused > PORTION.max(self.buffer.len() / 2) || unused == self.buffer.len() {
-            self.buffer.drain(..unused);
-            self.base += unused;
         }
     }
 }

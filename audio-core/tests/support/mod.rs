@@ -1,4 +1,5 @@
 //! Reading of stored reference numbers.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
 
@@ -95,9 +96,6 @@ pub(crate) fn assert_close(
             worst = (difference, at);
         }
     }
-    if std::env::var_os("FORMANT_SHOW_ERRORS").is_some() {
-        eprintln!("{what}: max error {:.2e} at {:?}", worst.0, worst.1);
-    }
     assert!(
         worst.0 <= tolerance,
         "{what}: {:.3e} at {:?} is over {tolerance:.1e}",
@@ -106,26 +104,27 @@ pub(crate) fn assert_close(
     );
 }
 
-/// As [`assert_close`] for natural logarithms of band energies, with `tolerance` for bands at most
-/// 15 nats (65 dB) below the loudest of their frame. In quieter ones the rounding of a
-/// single-precision transform is itself larger than that (the reference differs from its own
-/// double-precision run by up to 4e-4 there), so they get ten times as much.
+/// As [`assert_close`] for logarithms of band powers, `unit` times the natural logarithm. A value
+/// may be off by more than `tolerance` only as far as single precision explains it: a transform
+/// rounds each bin's amplitude by a share, `rounding`, of the loudest, so that bands 80 dB and more
+/// below it consist of rounding to a good part (torchaudio is off by 4e-4 from its own
+/// double-precision run there).
 pub(crate) fn assert_close_log(
     what: &str,
-    found: ArrayView2<f32>,
-    expected: ArrayView2<f32>,
+    found: ArrayView2<'_, f32>,
+    expected: ArrayView2<'_, f32>,
     tolerance: f32,
+    unit: f32,
+    rounding: f32,
 ) {
-    assert_close(what, found, expected, 10.0 * tolerance);
+    assert_eq!(found.dim(), expected.dim(), "{what}: shape");
+    let amplitude = |value: f32| (value / (2.0 * unit)).exp();
     for (frame, (a, b)) in found.rows().into_iter().zip(expected.rows()).enumerate() {
-        let loudest = b.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-        for (bin, (a, b)) in a.iter().zip(b).enumerate().filter(|(_, (_, b))| **b > loudest - 15.0)
-        {
-            let difference = (a - b).abs();
-            assert!(
-                difference <= tolerance,
-                "{what}: {difference:.3e} in frame {frame}, bin {bin}"
-            );
+        let loudest = b.iter().fold(0.0f32, |max, &x| max.max(amplitude(x)));
+        for (bin, (&a, &b)) in a.iter().zip(b).enumerate() {
+            let close = (a - b).abs() <= tolerance
+                || (amplitude(a) - amplitude(b)).abs() <= rounding * loudest;
+            assert!(close, "{what}: {a} is not {b} in frame {frame}, bin {bin}");
         }
     }
 }

@@ -3,8 +3,11 @@
 //! A [`MelPlan`] keeps only the non-zero stretch of each triangle; logarithms are taken in
 //! [`crate::features`].
 
+mod bands;
+
 use std::ops::Range;
 
+pub use bands::BandLayout;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -236,7 +239,7 @@ impl MelPlan {
 }
 
 /// Sum of products in eight interleaved partial sums, which the compiler turns into vectors.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
     let tail = a_blocks

@@ -1,12 +1,13 @@
-//! Positions: which samples a frame covers, and how long audio is cut and joined again.
+//! Frame indices and sample positions.
 //!
-//! [`FrameGrid`] is the only place where frame indices and sample ranges are turned into each
-//! other; no spectrum is computed here.
+//! [`FrameGrid`] is the only place where one is turned into the other; no spectrum is computed
+//! here.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::Known;
 use crate::error::{Error, Result};
 
 /// What stands before the first and after the last sample.
@@ -87,6 +88,7 @@ pub struct FrameGrid {
     frame_length: usize,
     hop_length: usize,
     span: usize,
+    inset: usize,
     origin: i64,
     edges: Edges,
 }
@@ -107,21 +109,29 @@ impl FrameGrid {
         if hop_length == 0 {
             return Err(Error::config("hop_length", "must be at least 1"));
         }
-        let inset = ((n_fft - win_length) / 2) as i64;
+        let centred = ((n_fft - win_length) / 2) as i64;
         let (span, origin) = match edges {
             Edges::Snip => (win_length, 0),
-            Edges::Valid => (n_fft, inset),
-            Edges::Center { .. } => (n_fft, inset - (n_fft / 2) as i64),
+            Edges::Valid => (n_fft, centred),
+            Edges::Center { .. } => (n_fft, centred - (n_fft / 2) as i64),
             Edges::HalfHop => (win_length, (hop_length / 2) as i64 - (win_length / 2) as i64),
-            Edges::Pad { samples, .. } => (n_fft, inset - samples as i64),
+            Edges::Pad { samples, .. } => (n_fft, centred - samples as i64),
         };
-        Ok(Self { frame_length: win_length, hop_length, span, origin, edges })
+        let inset = if span == n_fft { centred as usize } else { 0 };
+        Ok(Self { frame_length: win_length, hop_length, span, inset, origin, edges })
     }
 
     /// Samples that one frame covers.
     #[must_use]
     pub fn frame_length(&self) -> usize {
         self.frame_length
+    }
+
+    /// Zeros before the window in the transform's input: Kaldi puts the window first, the others
+    /// put it in the middle.
+    #[must_use]
+    pub fn inset(&self) -> usize {
+        self.inset
     }
 
     /// Samples from one frame to the next.
@@ -153,6 +163,22 @@ impl FrameGrid {
             Edges::Pad { samples: pad, .. } => samples + 2 * pad,
         };
         if padded < self.span { 0 } else { 1 + (padded - self.span) / self.hop_length }
+    }
+
+    /// Samples between the ends of `frames` frames, less the padding: what an inverse transform
+    /// returns when no length is asked for.
+    #[must_use]
+    pub fn covered_samples(&self, frames: usize) -> usize {
+        if frames == 0 {
+            return 0;
+        }
+        let whole = self.span + (frames - 1) * self.hop_length;
+        match self.edges {
+            Edges::Snip | Edges::Valid => whole,
+            Edges::Center { .. } => whole.saturating_sub(2 * (self.span / 2)),
+            Edges::HalfHop => frames * self.hop_length,
+            Edges::Pad { samples, .. } => whole.saturating_sub(2 * samples),
+        }
     }
 
     /// The samples that frame `frame` covers; parts before 0 or past the end are padding.
@@ -203,25 +229,24 @@ impl FrameGrid {
         }
     }
 
-    /// Copy frame `frame` into `out`. `known` holds the samples from position `base` on of a
-    /// signal that has `length` samples (or at least that many, while it still grows).
+    /// Copy frame `frame` into `out`, padding included.
     ///
     /// # Panics
     /// When `out` is not one frame long.
-    pub fn read(&self, frame: usize, known: &[f32], base: usize, length: usize, out: &mut [f32]) {
+    pub fn read(&self, frame: usize, known: Known<'_>, out: &mut [f32]) {
         assert_eq!(out.len(), self.frame_length, "out must hold one frame");
         let range = self.range(frame);
-        if range.start >= base as i64 && range.end <= length as i64 {
-            let from = (range.start - base as i64) as usize;
-            if let Some(samples) = known.get(from..from + self.frame_length) {
+        if range.start >= known.base as i64 && range.end <= known.length as i64 {
+            let from = (range.start - known.base as i64) as usize;
+            if let Some(samples) = known.samples.get(from..from + self.frame_length) {
                 out.copy_from_slice(samples);
                 return;
             }
         }
         let padding = self.padding();
         for (sample, at) in out.iter_mut().zip(range) {
-            let index = padding.index(at, length).and_then(|i| i.checked_sub(base));
-            *sample = index.and_then(|i| known.get(i)).copied().unwrap_or(0.0);
+            let index = padding.index(at, known.length).and_then(|i| i.checked_sub(known.base));
+            *sample = index.and_then(|i| known.samples.get(i)).copied().unwrap_or(0.0);
         }
     }
 }
@@ -276,8 +301,8 @@ mod tests {
             for known in 0..60 {
                 for frame in 0..grid.settled_frames(known) {
                     let (mut now, mut later) = ([0.0; 10], [0.0; 10]);
-                    grid.read(frame, &signal[..known], 0, known, &mut now);
-                    grid.read(frame, &signal, 0, 60, &mut later);
+                    grid.read(frame, Known::whole(&signal[..known]), &mut now);
+                    grid.read(frame, Known::whole(&signal), &mut later);
                     assert_eq!(now, later, "{edges:?}, frame {frame}, {known} known");
                 }
             }
