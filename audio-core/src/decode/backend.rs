@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use symphonia::core::audio::{Channels, Position};
+use symphonia::core::audio::{Channels, GenericAudioBufferRef, Position};
 use symphonia::core::meta::{MetadataContainer, StandardTag};
 
 use super::info::SourceInfo;
-use super::options::{MAX_CHANNELS, MAX_RATE};
+use super::options::{MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::warning::Warning;
 
 /// One opened source of a known format.
 pub(super) trait Backend: Send {
@@ -106,4 +107,71 @@ pub(super) fn collect_tags(container: &MetadataContainer, tags: &mut BTreeMap<St
         };
         tags.entry(name.to_owned()).or_insert_with(|| value.to_string());
     }
+}
+
+/// Counts damaged packets and gives up when too many follow one another.
+#[derive(Debug, Default)]
+pub(super) struct Damage {
+    count: u64,
+    frames: u64,
+    run: u64,
+}
+
+impl Damage {
+    /// A packet was intact.
+    pub(super) fn good(&mut self) {
+        self.run = 0;
+    }
+
+    /// A packet was damaged and `frames` frames of silence took its place.
+    pub(super) fn bad(&mut self, info: &SourceInfo, frames: u64) -> Result<()> {
+        self.count += 1;
+        self.frames += frames;
+        self.run += 1;
+        if self.run < MAX_CORRUPT_RUN {
+            return Ok(());
+        }
+        Err(Error::unreadable(
+            &info.path,
+            format!("gave up after {MAX_CORRUPT_RUN} damaged packets in a row"),
+        ))
+    }
+
+    /// Frames were lost between packets.
+    pub(super) fn lost(&mut self, packets: u64, frames: u64) {
+        self.count += packets;
+        self.frames += frames;
+    }
+
+    /// Attach the warning, if there is anything to tell.
+    pub(super) fn report(&self, info: &mut SourceInfo) {
+        if self.count > 0 {
+            info.warnings.push(Warning::CorruptPackets { count: self.count, frames: self.frames });
+        }
+    }
+}
+
+/// The samples of a decoded buffer, `[channels, frames]`.
+pub(super) fn planar(buffer: &GenericAudioBufferRef<'_>) -> Vec<f32> {
+    let frames = buffer.frames();
+    let mut data = vec![0.0; frames * buffer.num_planes()];
+    if frames > 0 {
+        let mut planes: Vec<&mut [f32]> = data.chunks_exact_mut(frames).collect();
+        buffer.copy_to_slice_planar(&mut planes);
+    }
+    data
+}
+
+/// Bring a block of a joined stream to the channels of the first stream.
+pub(super) fn relayout(block: AudioBuf, layout: ChannelLayout) -> AudioBuf {
+    if block.spec().layout == layout {
+        return block;
+    }
+    let mono = block.view().to_mono();
+    let spec = AudioSpec { rate: block.rate(), layout };
+    let mut out = AudioBuf::silence(spec, block.frames());
+    for channel in 0..spec.channels() {
+        out.channel_mut(channel).copy_from_slice(&mono);
+    }
+    out
 }

@@ -5,7 +5,10 @@
 //! is decoded, and a [`crate::Warning`] tells when it is not what was promised.
 
 mod backend;
+mod channels;
 mod info;
+mod mp4;
+mod mpeg;
 mod options;
 mod opus;
 mod pcm;
@@ -20,6 +23,7 @@ use std::path::Path;
 use crate::buffer::AudioBuf;
 use crate::error::Result;
 
+pub use channels::ChannelSelect;
 pub use info::SourceInfo;
 pub use options::{
     DecodeOptions, MAX_BLOCK_FRAMES, MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, RawFormat, RawSample,

@@ -1,20 +1,23 @@
 //! The block reader: opens a source of any format and hands out sanitised blocks of bounded size.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
 use super::info::SourceInfo;
 use super::options::{DecodeOptions, MAX_BLOCK_FRAMES, Strictness};
 use super::source::Source;
-use super::{Clip, opus, symphonia_backend, wav};
+use super::{Clip, mpeg, opus, symphonia_backend, wav};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::warning::Warning;
 
 /// The largest magnitude that is taken for a sample rather than for rubbish (+60 dB).
 const SANE_PEAK: f32 = 1000.0;
+
+/// Boxes that an MP4 file may start with.
+const MP4_BOXES: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
 
 /// Reads a source block by block; memory does not grow with its length.
 pub struct BlockReader {
@@ -207,8 +210,44 @@ fn open_backend(
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..]
         | [b'R', b'F', b'6', b'4', ..]
         | [b'B', b'W', b'6', b'4', ..] => wav::open(source, path),
-        [b'O', b'g', b'g', b'S', ..] if opus::is_ogg_opus(&head) => opus::open_ogg(source, path),
-        _ => symphonia_backend::open(source, path),
+        [b'O', b'g', b'g', b'S', ..] => {
+            let head = source.peek(27 + 255 + 8).map_err(|e| Error::io(&path, e))?;
+            if opus::is_ogg_opus(&head) {
+                opus::open_ogg(source, path)
+            } else {
+                symphonia_backend::open(source, path)
+            }
+        }
+        [b'f', b'L', b'a', b'C', ..]
+        | [b'F', b'O', b'R', b'M', ..]
+        | [b'c', b'a', b'f', b'f', ..]
+        | [0x1a, 0x45, 0xdf, 0xa3, ..] => symphonia_backend::open(source, path),
+        [_, _, _, _, kind @ ..] if MP4_BOXES.iter().any(|name| kind.starts_with(name)) => {
+            symphonia_backend::open_mp4(source, path)
+        }
+        _ => open_mpeg(source, path),
+    }
+}
+
+/// MPEG audio or AAC, whose frames have no magic number, perhaps behind an ID3 tag.
+fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let mut info = SourceInfo::new(path, "mpeg", "");
+    let io_error = |info: &SourceInfo, e| Error::io(&info.path, e);
+    let tagged = mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
+    let head = source.peek(7).map_err(|e| io_error(&info, e))?;
+    let is_adts = matches!(head[..], [0xff, flags, ..] if flags & 0xf6 == 0xf0);
+    if is_adts || head.starts_with(b"fLaC") {
+        if tagged && let Source::File { file, .. } = &mut source {
+            file.rewind().map_err(|e| io_error(&info, e))?;
+        }
+        return symphonia_backend::open(source, info.path);
+    }
+    match mpeg::probe(&mut source).map_err(|e| io_error(&info, e))? {
+        Some(_) => mpeg::open(source, info),
+        None => Err(Error::unreadable(
+            &info.path,
+            "this is no audio format that formant knows (`formant formats` lists them); headerless samples need --raw",
+        )),
     }
 }
 

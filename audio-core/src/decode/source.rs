@@ -125,6 +125,11 @@ pub(super) fn read_full(source: &mut dyn Read, out: &mut [u8]) -> io::Result<usi
     Ok(done)
 }
 
+/// Read and forget `count` bytes; fewer at the end of the source.
+pub(super) fn skip(source: &mut Source, count: u64) -> io::Result<u64> {
+    io::copy(&mut source.take(count), &mut io::sink())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,13 @@
 //! Samples stored one by one: WAV, RF64 and BW64 files, and headerless input.
 
+mod adpcm;
 mod header;
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use super::backend::{Backend, checked_spec};
 use super::info::SourceInfo;
+use super::mpeg;
 use super::options::{MAX_BLOCK_FRAMES, RawFormat, RawSample};
 use super::pcm;
 use super::source::{Source, read_full};
@@ -33,6 +34,8 @@ pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>
             let spec = AudioSpec { rate: header.info.rate, layout: header.info.layout };
             Ok(Box::new(PcmBackend::new(source, header.info, spec, format, header.data_bytes)))
         }
+        header::Encoding::Adpcm(adpcm) => adpcm::open(source, header, adpcm),
+        header::Encoding::Mpeg => mpeg::open(source, header.info),
     }
 }
 
@@ -85,9 +88,4 @@ impl Backend for PcmBackend {
         pcm::convert(self.format, &self.bytes[..whole], &mut self.samples);
         AudioBuf::from_interleaved(self.spec, &self.samples).map(Some)
     }
-}
-
-/// Read and forget `count` bytes; fewer at the end of the source.
-fn skip(source: &mut Source, count: u64) -> std::io::Result<u64> {
-    std::io::copy(&mut source.take(count), &mut std::io::sink())
 }

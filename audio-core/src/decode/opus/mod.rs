@@ -8,7 +8,9 @@ mod ogg;
 mod packets;
 mod pages;
 
+pub(super) use head::OpusHead;
 pub(super) use ogg::{is_ogg_opus, open_ogg};
+pub(super) use packets::OpusPackets;
 
 /// The rate at which Opus decodes, in Hz.
 pub(super) const RATE: u32 = 48_000;

@@ -9,12 +9,10 @@ use super::head::{OpusHead, read_tags};
 use super::packets::OpusPackets;
 use super::pages::{Page, PageReader};
 use crate::buffer::{AudioBuf, AudioSpec};
-use crate::decode::backend::Backend;
+use crate::decode::backend::{Backend, Damage, relayout};
 use crate::decode::info::SourceInfo;
-use crate::decode::options::MAX_CORRUPT_RUN;
 use crate::decode::source::Source;
 use crate::error::{Error, Result};
-use crate::layout::ChannelLayout;
 use crate::warning::Warning;
 
 /// The longest gap, in frames, that is filled with silence after lost pages.
@@ -140,8 +138,7 @@ struct OggOpus {
     info: SourceInfo,
     spec: AudioSpec,
     link: Link,
-    corrupt: u64,
-    corrupt_frames: u64,
+    damage: Damage,
     finished: bool,
 }
 
@@ -159,8 +156,7 @@ pub(in crate::decode) fn open_ogg(mut source: Source, path: PathBuf) -> Result<B
     let spec = AudioSpec { rate: RATE, layout: head.layout };
     info.rate = spec.rate;
     info.layout = spec.layout;
-    let mut ogg =
-        OggOpus { pages, info, spec, link, corrupt: 0, corrupt_frames: 0, finished: false };
+    let mut ogg = OggOpus { pages, info, spec, link, damage: Damage::default(), finished: false };
     while ogg.link.queue.is_empty() && !ogg.finished {
         ogg.read_page()?;
     }
@@ -207,7 +203,6 @@ impl OggOpus {
 
     /// Go on with the next stream of a chain.
     fn start_link(&mut self, page: &Page) -> Result<()> {
-        self.close_link();
         let unreadable = |reason| Error::unreadable(&self.info.path, reason);
         let head = OpusHead::parse(&page.body).map_err(unreadable)?;
         self.link = Link::new(page, &head).map_err(unreadable)?;
@@ -222,19 +217,9 @@ impl OggOpus {
         Ok(())
     }
 
-    fn close_link(&mut self) {
-        self.corrupt += self.link.packets.corrupt;
-        self.corrupt_frames += self.link.packets.corrupt_frames;
-    }
-
     fn end_of_source(&mut self) {
         self.finished = true;
-        self.close_link();
-        if self.corrupt > 0 {
-            self.info
-                .warnings
-                .push(Warning::CorruptPackets { count: self.corrupt, frames: self.corrupt_frames });
-        }
+        self.damage.report(&mut self.info);
         if self.pages.skipped > 0 {
             self.info.warnings.push(Warning::Repaired {
                 what: format!(
@@ -257,19 +242,22 @@ impl OggOpus {
         if link.gap_left > 0 {
             let frames = link.gap_left.min(RATE.into());
             link.gap_left -= frames;
-            self.corrupt += frames.div_ceil(960);
-            self.corrupt_frames += frames;
+            self.damage.lost(frames.div_ceil(960), frames);
             let spec = link.packets.spec();
             return Ok(Some(AudioBuf::silence(spec, frames as usize)));
         }
         let Some(packet) = link.queue.pop_front() else { return Ok(None) };
-        let block = link.packets.decode(&packet)?;
-        if link.packets.corrupt_run >= MAX_CORRUPT_RUN {
-            return Err(Error::unreadable(
-                &self.info.path,
-                format!("gave up after {MAX_CORRUPT_RUN} damaged packets in a row"),
-            ));
-        }
+        let block = match link.packets.decode(&packet) {
+            Some(block) => {
+                self.damage.good();
+                block
+            }
+            None => {
+                let frames = link.packets.frames_of(&packet);
+                self.damage.bad(&self.info, frames as u64)?;
+                AudioBuf::silence(link.packets.spec(), frames)
+            }
+        };
         let valid = link.valid_left.min(block.frames() as u64);
         link.valid_left -= valid;
         Ok(Some(block.view().slice(0..valid as usize).to_owned()))
@@ -303,18 +291,4 @@ impl Backend for OggOpus {
             }
         }
     }
-}
-
-/// Bring a chained stream's block to the channels of the first stream.
-fn relayout(block: AudioBuf, layout: ChannelLayout) -> AudioBuf {
-    if block.spec().layout == layout {
-        return block;
-    }
-    let mono = block.view().to_mono();
-    let spec = AudioSpec { rate: block.rate(), layout };
-    let mut out = AudioBuf::silence(spec, block.frames());
-    for channel in 0..spec.channels() {
-        out.channel_mut(channel).copy_from_slice(&mono);
-    }
-    out
 }

@@ -1,11 +1,10 @@
-//! Opus packets to samples, whatever the container; damaged packets become silence.
+//! Opus packets to samples, whatever the container.
 
 use ropus::OpusMSDecoder;
 
 use super::RATE;
 use super::head::OpusHead;
 use crate::buffer::{AudioBuf, AudioSpec};
-use crate::error::Result;
 
 /// The most frames that a packet can hold: 120 ms.
 const MAX_PACKET_FRAMES: usize = 5760;
@@ -15,20 +14,17 @@ const FULL_SCALE: f32 = 8_388_608.0;
 /// The duration that a packet without a readable one is given: 20 ms.
 const UNKNOWN_FRAMES: usize = 960;
 
-/// Decodes the packets of one stream and keeps count of the damaged ones.
+/// Decodes the packets of one stream.
 pub(in crate::decode) struct OpusPackets {
     decoder: OpusMSDecoder,
     spec: AudioSpec,
     gain: f32,
     samples: Vec<i32>, // interleaved, 24 bits
-    pub(in crate::decode) corrupt: u64,
-    pub(in crate::decode) corrupt_run: u64,
-    pub(in crate::decode) corrupt_frames: u64,
 }
 
 impl OpusPackets {
     /// A decoder for the stream that `head` announces.
-    pub(in crate::decode) fn new(head: &OpusHead) -> std::result::Result<Self, String> {
+    pub(in crate::decode) fn new(head: &OpusHead) -> Result<Self, String> {
         let decoder = OpusMSDecoder::new(
             RATE.cast_signed(),
             head.channels.into(),
@@ -42,9 +38,6 @@ impl OpusPackets {
             spec: AudioSpec { rate: RATE, layout: head.layout },
             gain: head.gain / FULL_SCALE,
             samples: vec![0; MAX_PACKET_FRAMES * usize::from(head.channels)],
-            corrupt: 0,
-            corrupt_run: 0,
-            corrupt_frames: 0,
         })
     }
 
@@ -53,39 +46,34 @@ impl OpusPackets {
         self.spec
     }
 
-    /// Frames that [`OpusPackets::decode`] will return for `packet`.
+    /// Frames that `packet` stands for, damaged or not.
     pub(in crate::decode) fn frames_of(&self, packet: &[u8]) -> usize {
         packet_frames(packet).unwrap_or(UNKNOWN_FRAMES)
     }
 
-    /// Decode one packet; a damaged one gives silence of the duration that its first byte tells.
-    pub(in crate::decode) fn decode(&mut self, packet: &[u8]) -> Result<AudioBuf> {
-        let expected = self.frames_of(packet);
-        let len = i32::try_from(packet.len()).unwrap_or(0);
-        let decoded = packet_frames(packet).and_then(|frames| {
-            let limit = i32::try_from(frames).unwrap_or(0);
-            self.decoder.decode24(Some(packet), len, &mut self.samples, limit, false).ok()
-        });
-        let channels = self.spec.channels();
-        if decoded.and_then(|found| usize::try_from(found).ok()) != Some(expected) {
-            self.corrupt += 1;
-            self.corrupt_run += 1;
-            self.corrupt_frames += expected as u64;
-            return Ok(AudioBuf::silence(self.spec, expected));
+    /// Decode one packet; `None` when it is damaged.
+    pub(in crate::decode) fn decode(&mut self, packet: &[u8]) -> Option<AudioBuf> {
+        let frames = packet_frames(packet)?;
+        let len = i32::try_from(packet.len()).ok()?;
+        let limit = i32::try_from(frames).ok()?;
+        let found =
+            self.decoder.decode24(Some(packet), len, &mut self.samples, limit, false).ok()?;
+        if found != limit {
+            return None;
         }
-        self.corrupt_run = 0;
-        let mut data = Vec::with_capacity(expected * channels);
+        let channels = self.spec.channels();
+        let mut data = Vec::with_capacity(frames * channels);
         for channel in 0..channels {
-            let plane = self.samples[channel..expected * channels].iter().step_by(channels);
+            let plane = self.samples[channel..frames * channels].iter().step_by(channels);
             data.extend(plane.map(|&sample| sample as f32 * self.gain));
         }
-        AudioBuf::from_planar(self.spec, data)
+        AudioBuf::from_planar(self.spec, data).ok()
     }
 }
 
 /// Frames at 48 kHz in a packet, from its first bytes (RFC 6716, section 3.1); `None` when they
 /// are not valid.
-pub(in crate::decode) fn packet_frames(packet: &[u8]) -> Option<usize> {
+fn packet_frames(packet: &[u8]) -> Option<usize> {
     let toc = *packet.first()?;
     let config = usize::from(toc >> 3);
     let frame = match config {

@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use super::super::backend::{checked_spec, layout_of_mask};
 use super::super::info::SourceInfo;
 use super::super::options::RawSample;
-use super::super::source::{Source, read_full};
-use super::skip;
+use super::super::source::{Source, read_full, skip};
+use super::adpcm::Adpcm;
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
 use crate::warning::Warning;
 
 const TAG_PCM: u16 = 1;
+const TAG_ADPCM_MS: u16 = 2;
 const TAG_FLOAT: u16 = 3;
 const TAG_ALAW: u16 = 6;
 const TAG_MULAW: u16 = 7;
+const TAG_ADPCM_IMA: u16 = 0x11;
+const TAG_MPEG: u16 = 0x50;
+const TAG_MP3: u16 = 0x55;
 const TAG_EXTENSIBLE: u16 = 0xfffe;
 
 /// A size that stands for "unknown" in streamed files and for "see `ds64`" in RF64.
@@ -30,6 +34,10 @@ const MAX_TEXT_BYTES: u64 = 1 << 20;
 pub(super) enum Encoding {
     /// One number after the other.
     Samples(RawSample),
+    /// Blocks of ADPCM.
+    Adpcm(Adpcm),
+    /// MPEG audio frames.
+    Mpeg,
 }
 
 /// Everything before the first sample.
@@ -38,6 +46,8 @@ pub(super) struct Header {
     pub(super) info: SourceInfo,
     pub(super) encoding: Encoding,
     pub(super) data_bytes: Option<u64>,
+    /// Length according to the `fact` chunk.
+    pub(super) fact_frames: Option<u64>,
 }
 
 /// The `fmt ` chunk with EXTENSIBLE resolved.
@@ -66,6 +76,7 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
     let mut info = SourceInfo::new(path.clone(), container, "pcm");
     let mut long_size = None;
     let mut format = None;
+    let mut fact_frames = None;
     let mut position = 12u64;
     loop {
         let mut chunk = [0; 8];
@@ -86,7 +97,7 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
                     ));
                 };
                 let declared = data_size(source, &mut info, riff_size, size, long_size, position)?;
-                return finish(info, &format, declared);
+                return finish(info, &format, declared, fact_frames);
             }
             b"fmt " => {
                 format =
@@ -96,6 +107,12 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
                 let body = read_body(source, size, 1 << 16).map_err(io_error)?;
                 long_size =
                     body.get(8..16).map(|b| u64::from_le_bytes(b.try_into().unwrap_or_default()));
+            }
+            b"fact" => {
+                let body = read_body(source, size, 1 << 16).map_err(io_error)?;
+                let frames = body.first_chunk::<4>().map(|&b| u32::from_le_bytes(b));
+                fact_frames =
+                    frames.filter(|&frames| frames > 0 && frames < UNKNOWN).map(u64::from);
             }
             b"LIST" => {
                 read_list(&read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?, &mut info)
@@ -231,7 +248,12 @@ fn is_chunk_name(bytes: &[u8]) -> bool {
 }
 
 /// Put format and size together.
-fn finish(mut info: SourceInfo, format: &Format, data_bytes: Option<u64>) -> Result<Header> {
+fn finish(
+    mut info: SourceInfo,
+    format: &Format,
+    data_bytes: Option<u64>,
+    fact_frames: Option<u64>,
+) -> Result<Header> {
     let layout = match format.mask {
         Some(mask) => layout_of_mask(mask.into(), format.channels),
         None => ChannelLayout::from_count(format.channels),
@@ -239,7 +261,23 @@ fn finish(mut info: SourceInfo, format: &Format, data_bytes: Option<u64>) -> Res
     let spec = checked_spec(&info, format.rate, layout)?;
     info.rate = spec.rate;
     info.layout = spec.layout;
-    let container = sample_bytes(&mut info, format);
+    let block = format.block_align;
+    let encoding = match format.tag {
+        TAG_ADPCM_MS => Encoding::Adpcm(Adpcm::Microsoft { block }),
+        TAG_ADPCM_IMA => Encoding::Adpcm(Adpcm::Ima { block }),
+        TAG_MPEG | TAG_MP3 => Encoding::Mpeg,
+        _ => Encoding::Samples(stored_samples(&mut info, format)?),
+    };
+    if let Encoding::Samples(sample) = encoding {
+        info.declared_frames =
+            data_bytes.map(|bytes| bytes / (sample.bytes() * spec.channels()) as u64);
+    }
+    Ok(Header { info, encoding, data_bytes, fact_frames })
+}
+
+/// The kind of sample that the format tag and the bit count stand for.
+fn stored_samples(info: &mut SourceInfo, format: &Format) -> Result<RawSample> {
+    let container = sample_bytes(info, format);
     let sample = match (format.tag, container) {
         (TAG_PCM, 1) => RawSample::U8,
         (TAG_PCM, 2) => RawSample::S16Le,
@@ -267,8 +305,7 @@ fn finish(mut info: SourceInfo, format: &Format, data_bytes: Option<u64>) -> Res
     info.float = sample.is_float();
     info.container_bits = Some(8 * container as u32);
     info.bits_per_sample = Some(u32::from(format.valid_bits).clamp(1, 8 * container as u32));
-    info.declared_frames = data_bytes.map(|bytes| bytes / (container * spec.channels()) as u64);
-    Ok(Header { info, encoding: Encoding::Samples(sample), data_bytes })
+    Ok(sample)
 }
 
 /// Bytes of one sample. The block alignment decides when it is consistent, because 24 bits may

@@ -1,0 +1,162 @@
+//! FLAC files with 16 or 24 bits, written frame by frame.
+
+use flacenc::component::{BitRepr, StreamInfo};
+use flacenc::config;
+use flacenc::error::{Verified, Verify};
+use flacenc::source::{Context, Fill, FrameBuf};
+
+use super::options::{SampleFormat, WriteOptions};
+use super::output::Output;
+use super::quantize::Quantizer;
+use crate::buffer::AudioSpec;
+use crate::error::{Error, Result};
+
+/// Frames of audio in a FLAC frame.
+const BLOCK_FRAMES: usize = 4096;
+/// The largest size of one metadata block.
+const MAX_BLOCK_BYTES: usize = (1 << 24) - 1;
+
+/// A FLAC file being written.
+pub(super) struct FlacSink {
+    output: Output,
+    quantizer: Quantizer,
+    config: Verified<config::Encoder>,
+    stream: StreamInfo,
+    context: Context,
+    pending: Vec<i32>, // interleaved, less than a block
+    frame_number: usize,
+    channels: usize,
+}
+
+impl FlacSink {
+    pub(super) fn new(
+        mut output: Output,
+        spec: AudioSpec,
+        quantizer: Quantizer,
+        format: SampleFormat,
+        options: &WriteOptions,
+    ) -> Result<Self> {
+        let bits = match format {
+            SampleFormat::S16 => 16,
+            SampleFormat::S24 => 24,
+            SampleFormat::S32 | SampleFormat::F32 => {
+                return Err(Error::config(
+                    "sample format",
+                    "FLAC files hold s16 or s24; choose one of them or write WAV",
+                ));
+            }
+        };
+        let channels = spec.channels();
+        let refuse = |what: String| Error::config("flac", what);
+        if channels > 8 {
+            return Err(refuse(format!(
+                "FLAC holds at most 8 channels, not {channels}; write WAV"
+            )));
+        }
+        let stream = StreamInfo::new(spec.rate as usize, channels, bits).map_err(|_| {
+            refuse(format!("FLAC can't hold {} Hz; resample, or write WAV", spec.rate))
+        })?;
+        let config = config::Encoder::default()
+            .into_verified()
+            .map_err(|(_, error)| refuse(error.to_string()))?;
+        output.write(&header(&stream, &options.tags))?;
+        let context = Context::new(bits, channels);
+        Ok(Self {
+            output,
+            quantizer,
+            config,
+            stream,
+            context,
+            pending: Vec::new(),
+            frame_number: 0,
+            channels,
+        })
+    }
+
+    /// Append interleaved samples.
+    pub(super) fn write(&mut self, samples: &[f32]) -> Result<()> {
+        let quantizer = &mut self.quantizer;
+        self.pending.extend(samples.iter().map(|&sample| quantizer.integer(sample)));
+        let block = BLOCK_FRAMES * self.channels;
+        let whole = self.pending.len() - self.pending.len() % block;
+        let pending = std::mem::take(&mut self.pending);
+        for samples in pending[..whole].chunks_exact(block) {
+            self.encode(samples)?;
+        }
+        self.pending = pending[whole..].to_vec();
+        Ok(())
+    }
+
+    fn encode(&mut self, samples: &[i32]) -> Result<()> {
+        let path = self.output.path().to_owned();
+        let failed =
+            |error: String| Error::unreadable(&path, format!("FLAC encoding failed: {error}"));
+        let frames = samples.len() / self.channels;
+        let mut buffer =
+            FrameBuf::with_size(self.channels, frames).map_err(|e| failed(e.to_string()))?;
+        buffer.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
+        self.context.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
+        let frame = flacenc::encode_fixed_size_frame(
+            &self.config,
+            &buffer,
+            self.frame_number,
+            &self.stream,
+        )
+        .map_err(|e| failed(e.to_string()))?;
+        self.frame_number += 1;
+        self.stream.update_frame_info(&frame);
+        let mut sink = flacenc::bitsink::ByteSink::new();
+        frame.write(&mut sink).map_err(|e| failed(e.to_string()))?;
+        self.output.write(sink.as_slice())
+    }
+
+    /// Write the last frame and the true stream information; the output and the clip count.
+    pub(super) fn finish(mut self) -> Result<(Output, u64)> {
+        let rest = std::mem::take(&mut self.pending);
+        if !rest.is_empty() {
+            self.encode(&rest)?;
+        }
+        self.stream.set_md5_digest(&self.context.md5_digest());
+        self.stream.set_total_samples(self.context.total_samples());
+        let info = stream_info(&self.stream);
+        self.output.rewrite_start(&[b"fLaC".as_slice(), &info].concat())?;
+        Ok((self.output, self.quantizer.clipped))
+    }
+}
+
+/// Marker, stream information and tags.
+fn header(stream: &StreamInfo, tags: &std::collections::BTreeMap<String, String>) -> Vec<u8> {
+    let vendor = concat!("formant ", env!("CARGO_PKG_VERSION"));
+    let mut comments = (vendor.len() as u32).to_le_bytes().to_vec();
+    comments.extend(vendor.as_bytes());
+    comments.extend((tags.len() as u32).to_le_bytes());
+    for (name, value) in tags {
+        let comment = format!("{}={value}", name.to_ascii_uppercase());
+        comments.extend((comment.len() as u32).to_le_bytes());
+        comments.extend(comment.as_bytes());
+    }
+    comments.truncate(MAX_BLOCK_BYTES);
+    let size = (comments.len() as u32).to_be_bytes();
+    [b"fLaC".as_slice(), &stream_info(stream), &[0x84, size[1], size[2], size[3]], &comments]
+        .concat()
+}
+
+/// The `STREAMINFO` block with its header.
+fn stream_info(stream: &StreamInfo) -> Vec<u8> {
+    let mut out = vec![0, 0, 0, 34];
+    out.extend((BLOCK_FRAMES as u16).to_be_bytes());
+    out.extend((BLOCK_FRAMES as u16).to_be_bytes());
+    let sizes = [stream.min_frame_size(), stream.max_frame_size()];
+    for size in sizes {
+        // Without any frame the smallest size is still at its initial maximum: zero means unknown.
+        let size = if stream.total_samples() == 0 { 0 } else { size as u32 };
+        out.extend(&size.to_be_bytes()[1..]);
+    }
+    let packed = (stream.sample_rate() as u64) << 44
+        | (stream.channels() as u64 - 1) << 41
+        | (stream.bits_per_sample() as u64 - 1) << 36
+        | (stream.total_samples() as u64 & ((1 << 36) - 1));
+    out.extend(packed.to_be_bytes());
+    out.extend(stream.md5_digest());
+    out
+}
