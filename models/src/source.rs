@@ -91,6 +91,8 @@ mod tests {
         assert_eq!("cuda:3".parse::<DeviceChoice>().expect("valid"), DeviceChoice::Cuda(3));
         assert_eq!("cuda".parse::<DeviceChoice>().expect("valid"), DeviceChoice::Cuda(0));
         assert!("gpu".parse::<DeviceChoice>().is_err());
-        assert!(DeviceChoice::Cuda(999).resolve().expect_err("none").to_string().contains("doctor"));
+        assert!(
+            DeviceChoice::Cuda(999).resolve().expect_err("none").to_string().contains("doctor")
+        );
     }
 }

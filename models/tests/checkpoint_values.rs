@@ -44,10 +44,7 @@ fn values_beside_the_weights_become_plain_values() {
         ("big", json!("<9 bytes>")),
         ("pair", json!([1, "two"])),
         ("set", json!([3])),
-        (
-            "namespace",
-            json!({ "__class__": "argparse.Namespace", "sr": 16000, "layers": [1, 2] }),
-        ),
+        ("namespace", json!({ "__class__": "argparse.Namespace", "sr": 16000, "layers": [1, 2] })),
         ("default", json!({ "a": [1] })),
         ("counter", json!({ "a": 2, "b": 1 })),
         ("size", json!([2, 3])),

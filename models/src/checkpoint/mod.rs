@@ -3,10 +3,16 @@
 
 mod atomic;
 mod clean;
+mod config;
+mod container;
+mod convert;
+mod describe;
+mod detect;
 mod dtype;
 mod fault;
 mod glob;
 mod load;
+mod npy;
 mod open;
 mod pickle;
 mod report;
@@ -15,6 +21,7 @@ mod source;
 mod state_dict;
 mod steps;
 mod storage;
+mod tar;
 mod tensor;
 mod torch_file;
 mod torch_legacy;
@@ -23,6 +30,12 @@ mod value;
 mod weight_norm;
 
 pub use clean::{WeightNorm, clean};
+pub use container::{Container, ContainerKind, Member, Part};
+pub use convert::{
+    ARCHITECTURE_KEY, CONFIGS_KEY, ConvertOptions, ConvertReport, VALUES_KEY, convert,
+};
+pub use describe::{Description, PartDescription, TensorDescription, describe};
+pub use detect::{Architecture, Detection, detect};
 pub use dtype::DType;
 pub use fault::{Fault, Outcome};
 pub use load::load_into;

@@ -14,6 +14,7 @@ use super::dtype::DType;
 use super::fault::{Fault, Outcome, within};
 use super::source::Source;
 use super::state_dict::StateDict;
+use super::steps::Step;
 use super::tensor::RawTensor;
 use crate::error::Result;
 
@@ -52,7 +53,29 @@ pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
         state.insert(name, RawTensor::in_file(dtype, info.shape.clone(), part)?);
     }
     state.metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    restore_shared(&mut state);
     Ok(state)
+}
+
+/// Torch stores a shared tensor once and notes its other names as metadata.
+fn restore_shared(state: &mut StateDict) {
+    let is_alias =
+        |name: &String, kept: &String| state.get(name).is_none() && state.get(kept).is_some();
+    let aliases: Vec<(String, String)> = state
+        .metadata
+        .iter()
+        .filter(|(name, kept)| is_alias(name, kept))
+        .map(|(name, kept)| (name.clone(), kept.clone()))
+        .collect();
+    for (name, kept) in &aliases {
+        if let Some(tensor) = state.get(kept).cloned() {
+            state.insert(name.clone(), tensor);
+            state.metadata.remove(name);
+        }
+    }
+    if !aliases.is_empty() {
+        state.steps.push(Step::Shared { count: aliases.len() });
+    }
 }
 
 fn from_safetensors(dtype: Dtype) -> Option<DType> {

@@ -38,6 +38,11 @@ pub enum Step {
         /// Number of names.
         count: usize,
     },
+    /// Tensors that the file stores once stand under all their names again.
+    Shared {
+        /// Number of names.
+        count: usize,
+    },
     /// Weight normalisation was folded into plain weights.
     Folded {
         /// Number of weights.
@@ -57,6 +62,7 @@ impl std::fmt::Display for Step {
                 write!(f, "left out {count} second copies under `{prefix}`")
             }
             Self::Renamed { from, count } => write!(f, "mapped {count} names of {from}"),
+            Self::Shared { count } => write!(f, "gave {count} shared tensors their other names"),
             Self::Folded { count } => write!(f, "folded {count} weight normalisations"),
         }
     }

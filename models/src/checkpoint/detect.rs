@@ -1,0 +1,165 @@
+//! Which architecture a state dict belongs to: one line each, by the names that only it has, and
+//! by a shape where names do not suffice.
+
+use serde::{Deserialize, Serialize};
+
+use super::clean::clean_names;
+use super::glob;
+use super::state_dict::StateDict;
+
+/// An architecture that formant knows by its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Architecture {
+    /// LMUFormer keyword spotting.
+    Lmuformer,
+    /// LMUFormer with spiking neurons.
+    LmuformerSpiking,
+    /// ECAPA-TDNN speaker embedding.
+    EcapaTdnn,
+    /// Squeezeformer CTC recogniser.
+    Squeezeformer,
+    /// MossFormer separation.
+    Mossformer,
+    /// MossFormer2 separation.
+    Mossformer2Ss,
+    /// MossFormer2 enhancement at 48 kHz.
+    Mossformer2Se,
+    /// HiFi-SR super-resolution (released as MossFormer2_SR_48K).
+    HifiSr,
+    /// Mel-RoFormer stem separation.
+    MelRoformer,
+    /// Mel-RoFormer with a melody head.
+    MelRoformerMelody,
+    /// PeriodWave and PeriodWave-Turbo vocoder.
+    PeriodwaveTurbo,
+    /// SpecMaskGIT transformer.
+    Specmaskgit,
+    /// SpecVQGAN tokenizer.
+    Specvqgan,
+    /// CLAP text tower.
+    Clap,
+    /// MelGAN vocoder.
+    Melgan,
+    /// HiFi-GAN vocoder.
+    HifiGan,
+    /// BigVGAN and BigVSAN vocoders.
+    Bigvgan,
+    /// Audio spectrogram transformer.
+    Ast,
+}
+
+impl Architecture {
+    /// Name as in commands and metadata.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lmuformer => "lmuformer",
+            Self::LmuformerSpiking => "lmuformer-spiking",
+            Self::EcapaTdnn => "ecapa-tdnn",
+            Self::Squeezeformer => "squeezeformer",
+            Self::Mossformer => "mossformer",
+            Self::Mossformer2Ss => "mossformer2-ss",
+            Self::Mossformer2Se => "mossformer2-se",
+            Self::HifiSr => "hifi-sr",
+            Self::MelRoformer => "mel-roformer",
+            Self::MelRoformerMelody => "mel-roformer-melody",
+            Self::PeriodwaveTurbo => "periodwave-turbo",
+            Self::Specmaskgit => "specmaskgit",
+            Self::Specvqgan => "specvqgan",
+            Self::Clap => "clap",
+            Self::Melgan => "melgan",
+            Self::HifiGan => "hifi-gan",
+            Self::Bigvgan => "bigvgan",
+            Self::Ast => "ast",
+        }
+    }
+}
+
+impl std::fmt::Display for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a state dict was recognised as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Detection {
+    /// The network.
+    pub architecture: Architecture,
+    /// Whose names it uses, or which part of the network it is.
+    pub layout: &'static str,
+}
+
+impl std::fmt::Display for Detection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.architecture, self.layout)
+    }
+}
+
+struct Line(Architecture, &'static str, &'static [&'static str], fn(&StateDict) -> bool);
+
+const ANY: fn(&StateDict) -> bool = |_| true;
+
+/// The first line whose patterns all have a name, and whose shapes fit, is the answer: special
+/// cases stand above the general ones.
+#[rustfmt::skip]
+const TABLE: &[Line] = {
+    use Architecture::*;
+    &[
+        Line(Lmuformer, "reference", &["patch_embed.conv_layers.0.0.weight", "block.*.attn.lmu.W_u.weight"], ANY),
+        Line(LmuformerSpiking, "reference", &["patch_embed.proj_conv.weight", "block.*.attn.lmu.W_u.weight"], ANY),
+        Line(EcapaTdnn, "speechbrain", &["blocks.0.conv.conv.weight", "asp.tdnn.conv.conv.weight", "fc.conv.weight"], ANY),
+        Line(EcapaTdnn, "wespeaker", &["layer2.se_res2block.*", "pool.linear1.weight"], ANY),
+        Line(Squeezeformer, "nemo", &["encoder.pre_encode.conv.0.weight", "encoder.layers.*.self_attn_scale.scale"], ANY),
+        Line(Squeezeformer, "wenet", &["encoder.embed.pw_conv.weight", "encoder.encoders.*.ffn1.w_1.weight"], ANY),
+        Line(HifiSr, "encoder and generator", &["mossformer_ckpt.mossformer.*", "generator_ckpt.*"], ANY),
+        Line(HifiSr, "encoder", &["mossformer.mdl.intra_mdl.mossformerM.*"], same_bands_in_and_out),
+        Line(HifiSr, "generator", &["snakes.0.alpha", "snake_post.alpha", "ups.0.weight*"], ANY),
+        Line(Mossformer2Se, "reference", &["*mossformer.mdl.intra_mdl.mossformerM.*", "*mossformer.mdl.*.fsmn.conv1.weight"], ANY),
+        Line(Mossformer2Ss, "reference", &["enc.conv1d.weight", "mask_net.mdl.intra_mdl.mossformerM.*.fsmn.conv.conv1.weight"], ANY),
+        Line(Mossformer2Ss, "stand-alone", &["masknet.dual_mdl.0.intra_mdl.mdl.flashT.*"], ANY),
+        Line(Mossformer2Ss, "stand-alone mask network", &["dual_mdl.0.intra_mdl.mdl.flashT.*"], ANY),
+        Line(Mossformer, "reference", &["mask_net.mdl.att_mdl.mossformerM.*"], ANY),
+        Line(Mossformer, "mask network", &["mdl.att_mdl.mossformerM.*", "conv1d_encoder.weight"], ANY),
+        Line(MelRoformerMelody, "formant", &["melody_head.onset.weight", "band_split.to_features.0.*"], ANY),
+        Line(MelRoformer, "lucidrains 1.1", &["band_split.to_features.0.*", "layers.*.branch.*"], ANY),
+        Line(MelRoformer, "reference", &["band_split.to_features.0.*", "mask_estimators.0.to_freqs.*"], ANY),
+        Line(PeriodwaveTurbo, "reference", &["estimator.MelCond.embed.weight", "estimator.mpg.mpg.downs.0.*"], ANY),
+        Line(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY),
+        Line(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY),
+        Line(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY),
+        Line(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY),
+        Line(Bigvgan, "reference", &["conv_pre.*", "resblocks.0.activations.0.act.alpha"], ANY),
+        Line(HifiGan, "reference", &["conv_pre.*", "ups.0.weight*", "resblocks.0.conv*", "conv_post.*"], ANY),
+        Line(Melgan, "reference", &["model.1.weight*", "model.*.block.*"], ANY),
+        Line(Ast, "peft", &["base_model.model.*.lora_A.weight", "base_model.model.*layer*.0.*"], ANY),
+        Line(Ast, "adapter", &["encoder.layer.*.adapter_module_*"], ANY),
+        Line(Ast, "original", &["v.patch_embed.proj.weight", "v.dist_token"], ANY),
+        Line(Ast, "hugging face", &["*embeddings.patch_embeddings.projection.weight", "*embeddings.distillation_token"], ANY),
+    ]
+};
+
+/// Super-resolution maps a spectrogram to latents of as many bands; enhancement maps features to
+/// a mask.
+fn same_bands_in_and_out(state: &StateDict) -> bool {
+    let dim = |name: &str, axis: usize| state.get(name).and_then(|t| t.shape().get(axis).copied());
+    let bands = dim("mossformer.conv1d_encoder.weight", 1);
+    bands.is_some() && bands == dim("mossformer.conv1_decoder.weight", 0)
+}
+
+/// Recognises a state dict, wrapper prefixes or not.
+#[must_use]
+pub fn detect(state: &StateDict) -> Option<Detection> {
+    let mut cleaned = state.clone();
+    // When copies can't be read, the names alone still tell.
+    let _ = clean_names(&mut cleaned);
+    let names: Vec<&str> = cleaned.names().collect();
+    let has = |pattern: &&str| match pattern.contains('*') {
+        true => names.iter().any(|name| glob::matches(pattern, name)),
+        false => cleaned.get(pattern).is_some(),
+    };
+    let line = TABLE.iter().find(|line| line.2.iter().all(has) && line.3(&cleaned))?;
+    Some(Detection { architecture: line.0, layout: line.1 })
+}
