@@ -3,7 +3,8 @@
 //! The life of a sound, in the order in which one meets the modules: [`decode`] reads it,
 //! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
 //! loud it is; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
-//! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`encode`] writes it.
+//! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
+//! it, and [`encode`] writes it.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -15,6 +16,7 @@ pub mod features;
 pub mod layout;
 pub mod level;
 pub mod mel;
+pub mod plot;
 pub mod resample;
 pub mod stft;
 pub mod warning;

@@ -1,0 +1,25 @@
+//! Pictures: waveforms and spectrograms with axes, comparisons, feature matrices and charts.
+//!
+//! [`Trace`] condenses a sound of any length while it is read, [`render`] and [`compare`] draw
+//! sounds, [`render_matrix`] draws features, [`Chart`] and [`BarChart`] draw numbers. All give an
+//! [`Image`], which becomes PNG bytes; no file is written here.
+
+mod axis;
+mod canvas;
+mod chart;
+mod color;
+mod compare;
+mod font;
+mod glyphs;
+mod matrix;
+mod panels;
+mod sound;
+mod trace;
+
+pub use axis::AxisScale;
+pub use canvas::Image;
+pub use chart::{BarChart, Chart, ChartAxis, Series, SeriesStyle};
+pub use compare::compare;
+pub use matrix::{MatrixOptions, render_matrix};
+pub use sound::{PlotItem, PlotOptions, render};
+pub use trace::{Trace, TraceOptions};
