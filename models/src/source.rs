@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use formant_kernels::cuda::{self, CudaLibraries};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -37,21 +38,31 @@ impl DeviceChoice {
     /// # Errors
     /// [`Error::Device`] when a CUDA device is asked for that libtorch cannot see.
     pub fn resolve(self) -> Result<tch::Device> {
-        match self {
-            Self::Cpu => Ok(tch::Device::Cpu),
-            Self::Auto => Ok(tch::Device::cuda_if_available()),
-            Self::Cuda(index) => {
-                let count = tch::Cuda::device_count().max(0) as usize;
-                if index < count {
-                    return Ok(tch::Device::Cuda(index));
-                }
-                let found = match count {
-                    0 => "libtorch sees no CUDA device".to_owned(),
-                    n => format!("libtorch sees {n} CUDA devices, the last is cuda:{}", n - 1),
-                };
-                Err(Error::Device(format!("cuda:{index}: {found}; `formant doctor` says why")))
-            }
+        if self == Self::Cpu {
+            return Ok(tch::Device::Cpu);
         }
+        let libraries = cuda_libraries();
+        let count = tch::Cuda::device_count().max(0) as usize;
+        match self {
+            Self::Cuda(index) if index < count => Ok(tch::Device::Cuda(index)),
+            Self::Cuda(index) => {
+                let found = match count {
+                    0 => libraries.to_string(),
+                    n => format!("the last CUDA device is cuda:{}", n - 1),
+                };
+                let advice = "use --device cpu, or see `formant doctor`";
+                Err(Error::Device(format!("cuda:{index} cannot be used: {found}; {advice}")))
+            }
+            Self::Auto | Self::Cpu => Ok(tch::Device::cuda_if_available()),
+        }
+    }
+}
+
+/// Opens the CUDA half of libtorch, if it is there and there is a driver, and says what was found.
+pub fn cuda_libraries() -> CudaLibraries {
+    match cuda::libtorch_folder() {
+        Some(folder) => cuda::open_libraries(&folder).clone(),
+        None => CudaLibraries::Broken { reason: "the place of libtorch is unknown".to_owned() },
     }
 }
 
