@@ -85,7 +85,11 @@ fn install_with_apt(what: &str, missing: &[&Need]) -> Result<()> {
     };
     shell::run(&mut apt(&["update", "-qq"]), &remedy)?;
     let packages = missing.iter().map(|need| need.packages[APT]);
-    shell::run(apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(packages), &remedy)
+    shell::run(
+        apt(&["install", "-y", "-qq", "--no-install-recommends", "-o=Dpkg::Use-Pty=0"])
+            .args(packages),
+        &remedy,
+    )
 }
 
 /// One line that installs what is missing, for the package manager that this system has.
