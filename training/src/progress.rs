@@ -14,6 +14,15 @@ pub enum Event {
         /// All files.
         total: usize,
     },
+    /// Speech without words is searched for stretches that fool a model.
+    Mining {
+        /// Clips done.
+        done: usize,
+        /// All clips.
+        total: usize,
+        /// Stretches found so far.
+        found: usize,
+    },
     /// A remark about the data, such as a file that was left out.
     Note {
         /// The remark.

@@ -81,9 +81,18 @@ impl Composer<'_> {
     /// Speech that holds none of the words: another word, running speech, a piece of a word, or
     /// a word turned around.
     fn other_speech(&self, rng: &mut impl Rng, samples: &mut [f32]) {
+        if !self.data.hard.is_empty() && rng.random_bool(f64::from(self.recipe.hard_share)) {
+            self.hard_stretch(rng, samples);
+            return;
+        }
         let draw: f32 = rng.random();
         let (others, speech) = (!self.data.other_words.is_empty(), !self.data.speech.is_empty());
-        if draw < 0.12 {
+        if !self.data.noise.is_empty() && rng.random_bool(f64::from(self.recipe.event_share)) {
+            // Barks, clicks and cries are sounds that stand out like words.
+            let clip = pick(rng, &self.data.noise);
+            let clip = self.vary(rng, clip);
+            self.fill(rng, samples, &clip);
+        } else if draw < 0.12 {
             let (_, clip) = self.draw_word(rng);
             let mut clip = self.vary(rng, clip);
             let keep = (clip.len() as f32 * rng.random_range(0.25..0.5)) as usize;
@@ -110,6 +119,20 @@ impl Composer<'_> {
         }
     }
 
+    /// A stretch that fooled an earlier model, ending about where it was fooled.
+    fn hard_stretch(&self, rng: &mut impl Rng, samples: &mut [f32]) {
+        let (clip, end) = self.data.hard[rng.random_range(0..self.data.hard.len())];
+        let clip = self.data.corpus.clip(clip);
+        let [slowest, fastest] = self.recipe.augmentation.speed;
+        let speed = rng.random_range(slowest..=fastest);
+        let jitter = rng.random_range(-0.15..0.25) * self.geometry.rate;
+        let end = (end as f32 + jitter).clamp(1.0, clip.len() as f32) as usize;
+        let from = end.saturating_sub((self.geometry.length as f32 * speed) as usize);
+        let part: Vec<f32> = clip[from..end].iter().map(|&x| f32::from(x) / 32768.0).collect();
+        let part = at_unit_power(change_speed(&part, speed));
+        put_ending_at(samples, &part, self.geometry.length);
+    }
+
     fn draw_word(&self, rng: &mut impl Rng) -> (usize, usize) {
         let weight = |n: usize, power: f32| (n as f32).powf(power);
         let word = weighted(
@@ -134,10 +157,7 @@ impl Composer<'_> {
         let from = rng.random_range(0..=samples.len().saturating_sub(longest));
         let part = &samples[from..samples.len().min(from + longest)];
         let part: Vec<f32> = part.iter().map(|&x| f32::from(x) / 32768.0).collect();
-        let mut samples = change_speed(&part, speed);
-        let level = power(&samples).sqrt().max(1e-6);
-        samples.iter_mut().for_each(|x| *x /= level);
-        samples
+        at_unit_power(change_speed(&part, speed))
     }
 
     /// Puts a clip where the window sees all of it, with neighbours now and then.
@@ -241,6 +261,12 @@ impl Composer<'_> {
         let from = rng.random_range(0..clip.len());
         (0..length).map(|i| f32::from(clip[(from + i) % clip.len()]) / 32768.0).collect()
     }
+}
+
+fn at_unit_power(mut samples: Vec<f32>) -> Vec<f32> {
+    let level = power(&samples).sqrt().max(1e-6);
+    samples.iter_mut().for_each(|x| *x /= level);
+    samples
 }
 
 fn pick(rng: &mut impl Rng, pool: &[usize]) -> usize {

@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use formant_audio_core::AudioView;
+use formant_models::tasks::spot::{SpotOptions, Spotter};
+
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, BACKGROUND_FOLDER, Row};
 use crate::progress::{Event, Progress};
+
+/// A stretch without words whose score reaches this is worth training on.
+const MINED_SCORE: f32 = 0.25;
 
 /// Where the clips come from; every path is a manifest or a folder.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +44,9 @@ pub struct SpotData {
     pub speech: Vec<usize>,
     /// Training clips of noise.
     pub noise: Vec<usize>,
+    /// Clips without words, and samples in them, at which an earlier model heard a word: see
+    /// [`SpotData::mine`].
+    pub hard: Vec<(usize, usize)>,
     /// Room responses.
     pub rooms: Vec<Room>,
     /// Clips and labels of the `dev` split, for choosing the best epoch.
@@ -100,6 +109,7 @@ impl SpotData {
             other_words: Vec::new(),
             speech: Vec::new(),
             noise: Vec::new(),
+            hard: Vec::new(),
             rooms: Vec::new(),
             dev: Vec::new(),
         };
@@ -108,6 +118,36 @@ impl SpotData {
         }
         data.check()?;
         Ok(data)
+    }
+
+    /// Looks for stretches of the training clips without words that fool `spotter`, so that
+    /// training can dwell on them.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and what the model says.
+    pub fn mine(&mut self, spotter: &Spotter, progress: &dyn Progress) -> Result<()> {
+        let options = SpotOptions {
+            threshold: Some(MINED_SCORE),
+            refractory: Some(0.5),
+            ..SpotOptions::default()
+        };
+        let rate = self.corpus.rate();
+        let pool: Vec<usize> =
+            [&self.speech, &self.noise, &self.other_words].into_iter().flatten().copied().collect();
+        self.hard.clear();
+        for (done, &clip) in pool.iter().enumerate() {
+            if progress.cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let samples = self.corpus.clip_f32(clip);
+            let found = spotter.process(&AudioView::from_mono(rate, &samples), &options)?;
+            for detection in found {
+                let end = (detection.decided * f64::from(rate)) as usize;
+                self.hard.push((clip, end.min(samples.len())));
+            }
+            progress.event(&Event::Mining { done: done + 1, total: pool.len(), found: self.hard.len() });
+        }
+        Ok(())
     }
 
     fn file(&mut self, index: usize, kind: Use, row: Row, longest: usize) {

@@ -34,6 +34,11 @@ pub struct SpotRecipe {
     pub unknown_share: f32,
     /// Share of clips without speech.
     pub silence_share: f32,
+    /// Among clips without words the share of stretches that fooled the model that training
+    /// starts from, if there are any.
+    pub hard_share: f32,
+    /// Among the other clips without words the share of noises that stand out, such as barks.
+    pub event_share: f32,
     /// A word with `n` clips is drawn in proportion to `n` to this power.
     pub word_balance: f32,
     /// Within a word, a source with `n` clips is drawn in proportion to `n` to this power.
@@ -117,6 +122,8 @@ impl Default for SpotRecipe {
             batch: 32,
             unknown_share: 0.25,
             silence_share: 0.08,
+            hard_share: 0.3,
+            event_share: 0.15,
             word_balance: 0.4,
             source_balance: 0.4,
             label_smoothing: 0.05,

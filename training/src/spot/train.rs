@@ -66,7 +66,8 @@ struct Resume {
 ///
 /// After every epoch the averaged weights are validated on the `dev` clips; the best are kept.
 /// A run that was stopped goes on from its last epoch when it is started with the same recipe.
-/// `provenance` goes into the file as it is.
+/// With `start`, training begins with the weights of that model instead of random ones; the head
+/// starts afresh when the words differ. `provenance` goes into the file as it is.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when `progress` asks to stop; [`Error::Config`] for a recipe that cannot
@@ -75,6 +76,7 @@ pub fn train(
     data: &SpotData,
     recipe: &SpotRecipe,
     paths: &TrainPaths,
+    start: Option<&Spotter>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
@@ -88,6 +90,9 @@ pub fn train(
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
     let network = LmuFormer::new(&vs.root(), &recipe.network)?;
+    if let Some(start) = start {
+        copy_weights(&vs, start, card.labels == start.card().labels)?;
+    }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
     let mut resume = Resume {
         recipe: recipe.clone(),
@@ -189,6 +194,26 @@ pub fn train(
         parameters: network.info().parameters,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Copies the weights of `start` into a new network of the same sizes.
+fn copy_weights(vs: &VarStore, start: &Spotter, same_labels: bool) -> Result<()> {
+    let given = start.weights();
+    for (name, mut variable) in vs.variables() {
+        if name.starts_with("head.") && !same_labels {
+            continue;
+        }
+        match given.get(&name) {
+            Some(weight) if weight.size() == variable.size() => {
+                tch::no_grad(|| variable.copy_(weight));
+            }
+            _ => {
+                let reason = "the model to start from has other sizes than the recipe".to_owned();
+                return Err(Error::Config { setting: "network", reason });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> SpotCard {
