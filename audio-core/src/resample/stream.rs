@@ -156,11 +156,25 @@ impl StreamResampler {
         AudioBuf::from_planar(self.output_spec(), out)
     }
 
-    /// The whole signal at once.
+    /// The whole signal at once: the same blocks without the detour over pieces.
     pub(super) fn whole(&mut self, audio: &AudioView<'_>) -> Result<AudioBuf> {
-        let mut out = self.push(audio)?;
-        out.append(&self.finish()?.view())?;
-        Ok(out)
+        let (Some(plan), Some(scratch)) = (&self.plan, &mut self.scratch) else {
+            return Ok(audio.to_owned());
+        };
+        let total = output_frames(audio.frames() as u64, self.spec.rate, self.to_rate) as usize;
+        let mut out = Vec::with_capacity(total * self.spec.channels());
+        for channel in 0..self.spec.channels() {
+            let samples = audio.channel(channel);
+            let end = out.len() + total;
+            let mut start = 0;
+            while out.len() < end {
+                fill_block(samples, start, plan.margin(), &mut scratch.input);
+                let converted = plan.convert(scratch);
+                out.extend_from_slice(&converted[..converted.len().min(end - out.len())]);
+                start += plan.hop();
+            }
+        }
+        AudioBuf::from_planar(self.output_spec(), out)
     }
 
     /// Convert `blocks` blocks of every channel from what is pending and `piece`, append them to
@@ -203,4 +217,14 @@ fn copy_joined(first: &[f32], second: &[f32], start: usize, out: &mut [f32]) {
         let offset = (start + from_first) - first.len();
         tail.copy_from_slice(&second[offset..offset + tail.len()]);
     }
+}
+
+/// Fill `out` from position `start - margin` of `samples` on; silence stands beyond the ends.
+fn fill_block(samples: &[f32], start: usize, margin: usize, out: &mut [f32]) {
+    let before = margin.saturating_sub(start).min(out.len());
+    let first = (start + before).saturating_sub(margin).min(samples.len());
+    let inside = (out.len() - before).min(samples.len() - first);
+    out[..before].fill(0.0);
+    out[before..before + inside].copy_from_slice(&samples[first..first + inside]);
+    out[before + inside..].fill(0.0);
 }
