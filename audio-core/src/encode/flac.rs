@@ -1,5 +1,7 @@
 //! FLAC files with 16 or 24 bits, written frame by frame.
 
+mod verbatim;
+
 use flacenc::component::{BitRepr, StreamInfo};
 use flacenc::config;
 use flacenc::error::{Verified, Verify};
@@ -13,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// Frames of audio in a FLAC frame.
 const BLOCK_FRAMES: usize = 4096;
+/// The fewest frames that the encoder takes.
+const MIN_FRAMES: usize = 32;
 /// The largest size of one metadata block.
 const MAX_BLOCK_BYTES: usize = (1 << 24) - 1;
 
@@ -25,6 +29,7 @@ pub(super) struct FlacSink {
     context: Context,
     pending: Vec<i32>, // interleaved, less than a block
     frame_number: usize,
+    frame_sizes: Option<(usize, usize)>, // smallest and largest, in bytes
     channels: usize,
 }
 
@@ -69,6 +74,7 @@ impl FlacSink {
             context,
             pending: Vec::new(),
             frame_number: 0,
+            frame_sizes: None,
             channels,
         })
     }
@@ -92,10 +98,19 @@ impl FlacSink {
         let failed =
             |error: String| Error::unreadable(&path, format!("FLAC encoding failed: {error}"));
         let frames = samples.len() / self.channels;
+        self.context.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
+        if frames < MIN_FRAMES {
+            let bits = self.stream.bits_per_sample();
+            return self.push_frame(&verbatim::frame(
+                samples,
+                self.channels,
+                bits,
+                self.frame_number as u32,
+            ));
+        }
         let mut buffer =
             FrameBuf::with_size(self.channels, frames).map_err(|e| failed(e.to_string()))?;
         buffer.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
-        self.context.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
         let frame = flacenc::encode_fixed_size_frame(
             &self.config,
             &buffer,
@@ -103,11 +118,16 @@ impl FlacSink {
             &self.stream,
         )
         .map_err(|e| failed(e.to_string()))?;
-        self.frame_number += 1;
-        self.stream.update_frame_info(&frame);
         let mut sink = flacenc::bitsink::ByteSink::new();
         frame.write(&mut sink).map_err(|e| failed(e.to_string()))?;
-        self.output.write(sink.as_slice())
+        self.push_frame(sink.as_slice())
+    }
+
+    fn push_frame(&mut self, bytes: &[u8]) -> Result<()> {
+        let (smallest, largest) = self.frame_sizes.unwrap_or((usize::MAX, 0));
+        self.frame_sizes = Some((smallest.min(bytes.len()), largest.max(bytes.len())));
+        self.frame_number += 1;
+        self.output.write(bytes)
     }
 
     /// Write the last frame and the true stream information; the output and the clip count.
@@ -118,7 +138,7 @@ impl FlacSink {
         }
         self.stream.set_md5_digest(&self.context.md5_digest());
         self.stream.set_total_samples(self.context.total_samples());
-        let info = stream_info(&self.stream);
+        let info = stream_info(&self.stream, self.frame_sizes);
         self.output.rewrite_start(&[b"fLaC".as_slice(), &info].concat())?;
         Ok((self.output, self.quantizer.clipped))
     }
@@ -137,21 +157,18 @@ fn header(stream: &StreamInfo, tags: &std::collections::BTreeMap<String, String>
     }
     comments.truncate(MAX_BLOCK_BYTES);
     let size = (comments.len() as u32).to_be_bytes();
-    [b"fLaC".as_slice(), &stream_info(stream), &[0x84, size[1], size[2], size[3]], &comments]
+    [b"fLaC".as_slice(), &stream_info(stream, None), &[0x84, size[1], size[2], size[3]], &comments]
         .concat()
 }
 
-/// The `STREAMINFO` block with its header.
-fn stream_info(stream: &StreamInfo) -> Vec<u8> {
+/// The `STREAMINFO` block with its header; sizes of zero mean "unknown".
+fn stream_info(stream: &StreamInfo, frame_sizes: Option<(usize, usize)>) -> Vec<u8> {
     let mut out = vec![0, 0, 0, 34];
     out.extend((BLOCK_FRAMES as u16).to_be_bytes());
     out.extend((BLOCK_FRAMES as u16).to_be_bytes());
-    let sizes = [stream.min_frame_size(), stream.max_frame_size()];
-    for size in sizes {
-        // Without any frame the smallest size is still at its initial maximum: zero means unknown.
-        let size = if stream.total_samples() == 0 { 0 } else { size as u32 };
-        out.extend(&size.to_be_bytes()[1..]);
-    }
+    let (smallest, largest) = frame_sizes.unwrap_or((0, 0));
+    out.extend(&(smallest as u32).to_be_bytes()[1..]);
+    out.extend(&(largest as u32).to_be_bytes()[1..]);
     let packed = (stream.sample_rate() as u64) << 44
         | (stream.channels() as u64 - 1) << 41
         | (stream.bits_per_sample() as u64 - 1) << 36
