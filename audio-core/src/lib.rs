@@ -10,6 +10,7 @@ pub mod encode;
 pub mod error;
 pub mod layout;
 pub mod level;
+pub mod metrics;
 pub mod plot;
 pub mod warning;
 
