@@ -15,7 +15,11 @@ pub mod error;
 pub mod features;
 pub mod layout;
 pub mod level;
+<<<<<<< HEAD
 pub mod mel;
+=======
+pub mod metrics;
+>>>>>>> measure
 pub mod plot;
 pub mod resample;
 pub mod stft;
