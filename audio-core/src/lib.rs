@@ -15,11 +15,8 @@ pub mod error;
 pub mod features;
 pub mod layout;
 pub mod level;
-<<<<<<< HEAD
 pub mod mel;
-=======
 pub mod metrics;
->>>>>>> measure
 pub mod plot;
 pub mod resample;
 pub mod stft;
