@@ -28,6 +28,8 @@ pub struct Row {
     pub speaker: String,
     /// Where the clip comes from; empty where unknown.
     pub source: String,
+    /// Length in seconds, where the manifest gives it.
+    pub seconds: Option<f64>,
 }
 
 /// Reads a manifest, or lists a folder that holds one folder a label.
@@ -67,6 +69,7 @@ pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
         return Err(bad(1, format!("the header needs a column `path`; it has: {found}")));
     };
     let others = [find("label"), find("split"), find("speaker"), find("source")];
+    let seconds_column = find("seconds");
     let mut rows = Vec::new();
     for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let cells: Vec<&str> = line.split(separator).map(str::trim).collect();
@@ -75,7 +78,8 @@ pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
         };
         let [label, split, speaker, source] = others
             .map(|column| column.and_then(|c| cells.get(c)).copied().unwrap_or("").to_owned());
-        rows.push(Row { path: base.join(cell), label, split, speaker, source });
+        let seconds = seconds_column.and_then(|c| cells.get(c)?.parse().ok());
+        rows.push(Row { path: base.join(cell), label, split, speaker, source, seconds });
     }
     Ok(rows)
 }
@@ -99,6 +103,7 @@ fn list_folder(folder: &Path) -> Result<Vec<Row>> {
                     split: String::new(),
                     speaker,
                     source: String::new(),
+                    seconds: None,
                 });
             }
         }
@@ -195,6 +200,7 @@ mod tests {
                 split: String::new(),
                 speaker: format!("s{}", i / 3),
                 source: String::new(),
+                seconds: None,
             })
             .collect();
         assign_splits(&mut rows);

@@ -224,6 +224,7 @@ mod tests {
             split: String::new(),
             speaker: String::new(),
             source: String::new(),
+            seconds: None,
         };
         assert!(usable(&row("now and another"), &words));
         assert!(usable(&row("no"), &words));

@@ -88,6 +88,29 @@ pub struct FalseAlarms {
     pub failed: Vec<String>,
 }
 
+/// Rows without a word that are longer than this are recordings, not clips, in seconds.
+const LONGEST_CLIP: f64 = 3.0;
+
+/// Parts a list in two: clips to answer, and recordings without the words, in which a detection is
+/// a false alarm. A row without a label, and one that is longer than a clip and not labelled with
+/// one of the model's words, is a recording.
+#[must_use]
+pub fn split_recordings(spotter: &Spotter, rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+    rows.into_iter().partition(|row| {
+        let is_word = spotter.words().any(|word| word == row.label);
+        is_word || (!row.label.is_empty() && seconds(row).is_none_or(|s| s <= LONGEST_CLIP))
+    })
+}
+
+/// Length of a row's file, from the manifest or else from the file's header.
+fn seconds(row: &Row) -> Option<f64> {
+    row.seconds.or_else(|| {
+        let mut reader = BlockReader::open(&row.path, &DecodeOptions::default()).ok()?;
+        let frames = reader.declared_frames()?;
+        Some(frames as f64 / f64::from(reader.spec().rate))
+    })
+}
+
 /// Answers every row that has a label and compares: rows whose label is one of the model's words
 /// count towards accuracy, all others towards rejection.
 ///
