@@ -16,7 +16,7 @@ const AUDIO_EXTENSIONS: &[&str] =
 pub const BACKGROUND_FOLDER: &str = "_background_noise_";
 
 /// One labelled file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The audio file.
     pub path: PathBuf,

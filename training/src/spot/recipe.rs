@@ -2,6 +2,7 @@
 
 use formant_audio_core::features::{FeatureConfig, presets};
 use formant_models::arch::lmuformer::LmuFormerConfig;
+use formant_models::tasks::spot::DetectionDefaults;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
@@ -49,6 +50,10 @@ pub struct SpotRecipe {
     pub mixup_share: f64,
     /// Changes to clips.
     pub augmentation: Augmentation,
+    /// Score that a word needs to be reported, unless the caller says otherwise.
+    pub threshold: f32,
+    /// Seconds over which scores are averaged, unless the caller says otherwise.
+    pub smoothing: f64,
     /// Start of all random draws.
     pub seed: u64,
 }
@@ -129,6 +134,8 @@ impl Default for SpotRecipe {
             label_smoothing: 0.05,
             mixup_share: 0.3,
             augmentation: Augmentation::default(),
+            threshold: DetectionDefaults::default().threshold,
+            smoothing: DetectionDefaults::default().smoothing,
             seed: 1,
         }
     }

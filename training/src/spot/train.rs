@@ -226,6 +226,8 @@ fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> 
         activation: Activation::Softmax,
         detection: DetectionDefaults {
             window_frames: recipe.window_frames,
+            threshold: recipe.threshold,
+            smoothing: recipe.smoothing,
             ..DetectionDefaults::default()
         },
         provenance,
