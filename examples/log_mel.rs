@@ -13,9 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = FeaturePlan::new(&presets::by_name("whisper")?)?;
     let audio = resample(&clip.audio.view(), plan.sample_rate(), Quality::High)?;
     let features = plan.compute(&audio.view().to_mono())?; // [frames, bins]
-    let (least, most) = features.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| {
-        (low.min(x), high.max(x))
-    });
+    let (least, most) = features
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
     println!("{} frames of {} bands, {least:.2} to {most:.2}", features.nrows(), features.ncols());
     Ok(())
 }

@@ -44,8 +44,7 @@ fn activations_equal_the_reference() {
     for set in golden_sets("lmuformer") {
         let Loaded { network, _vs } = load(&set, &set.folder.join("weights.safetensors"));
         let mut trace: Vec<(String, Tensor)> = Vec::new();
-        let logits =
-            tch::no_grad(|| network.forward_t(&set.get("features"), false, &mut trace));
+        let logits = tch::no_grad(|| network.forward_t(&set.get("features"), false, &mut trace));
         let mut compared = 0;
         for (name, activation) in &trace {
             if set.io.contains_key(name.as_str()) {
@@ -56,11 +55,21 @@ fn activations_equal_the_reference() {
                 compared += 1;
             }
         }
-        let inner = set.io.keys().filter(|k| k.starts_with("block.") || k.starts_with("patch_embed"));
-        assert!(compared >= inner.count(), "{}: some activations have no counterpart", set.folder.display());
+        let inner =
+            set.io.keys().filter(|k| k.starts_with("block.") || k.starts_with("patch_embed"));
+        assert!(
+            compared >= inner.count(),
+            "{}: some activations have no counterpart",
+            set.folder.display()
+        );
         let running = running_answer(&logits).transpose(0, 1);
         let label = set.folder.display();
-        assert_close(&format!("{label}: logits_all_seq"), &running, &set.get("logits_all_seq"), TOLERANCE);
+        assert_close(
+            &format!("{label}: logits_all_seq"),
+            &running,
+            &set.get("logits_all_seq"),
+            TOLERANCE,
+        );
         let answer = logits.mean_dim([1i64].as_slice(), false, Kind::Float);
         assert_close(&format!("{label}: logits"), &answer, &set.get("logits"), TOLERANCE);
     }
@@ -73,13 +82,16 @@ fn streams_equal_the_reference_for_any_split() {
         let features = set.get("features");
         let frames = features.size()[1];
         let stored = ["recurrent.logits_all_seq", "stream.logits_all_seq"];
-        let wanted = stored.iter().find(|name| set.io.contains_key(**name)).expect("a stream golden");
+        let wanted =
+            stored.iter().find(|name| set.io.contains_key(**name)).expect("a stream golden");
         for split in [1, 2, 7, 64, frames] {
             let mut state = network.start(features.size()[0]);
             let mut parts = Vec::new();
             tch::no_grad(|| {
                 for at in (0..frames).step_by(split as usize) {
-                    parts.extend(network.step(&mut state, &features.narrow(1, at, split.min(frames - at))));
+                    parts.extend(
+                        network.step(&mut state, &features.narrow(1, at, split.min(frames - at))),
+                    );
                 }
                 parts.extend(network.finish(state));
             });

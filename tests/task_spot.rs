@@ -60,12 +60,15 @@ fn any_blocks_give_the_same_detections() {
         let mut session = spotter.start(&SpotOptions::default()).expect("defaults");
         let mut found = Vec::new();
         for at in (0..end).step_by(block) {
-            found.extend(session.push(&audio.view().slice(at..(at + block).min(end))).expect("block"));
+            found.extend(
+                session.push(&audio.view().slice(at..(at + block).min(end))).expect("block"),
+            );
         }
         if block > 1 {
             found.extend(session.finish().expect("end"));
         }
-        let expected: Vec<&Detection> = whole.iter().filter(|d| d.decided < end as f64 / 16e3).collect();
+        let expected: Vec<&Detection> =
+            whole.iter().filter(|d| d.decided < end as f64 / 16e3).collect();
         assert_eq!(found.len(), expected.len(), "blocks of {block}");
         for (a, b) in found.iter().zip(expected) {
             assert_eq!(a.label, b.label);
@@ -100,7 +103,8 @@ fn rate_and_channels_do_not_matter() {
 #[test]
 fn s8_short_inputs_have_no_words() {
     let spotter = spotter();
-    let noise: Vec<f32> = (0..1600u32).map(|i| 0.3 * ((i * 7919 % 1000) as f32 / 500.0 - 1.0)).collect();
+    let noise: Vec<f32> =
+        (0..1600u32).map(|i| 0.3 * ((i * 7919 % 1000) as f32 / 500.0 - 1.0)).collect();
     for length in [0, 1, 2, 79, 159, 160, 399, 400, 401, 1023, 1600] {
         let view = AudioView::from_mono(16_000, &noise[..length]);
         let found = spotter.process(&view, &SpotOptions::default()).expect("defined");
@@ -133,7 +137,8 @@ fn s9_no_words_in_silence() {
 
 #[test]
 fn a_file_is_read_in_bounded_blocks() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/keyword_stream_16k.wav");
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/keyword_stream_16k.wav");
     let mut reader = BlockReader::open(&path, &DecodeOptions::default()).expect("a shipped clip");
     let mut found = Vec::new();
     let seconds = spotter()

@@ -37,7 +37,8 @@ impl std::fmt::Display for CudaLibraries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Open { libraries } => {
-                let names: Vec<String> = libraries.iter().map(|l| l.display().to_string()).collect();
+                let names: Vec<String> =
+                    libraries.iter().map(|l| l.display().to_string()).collect();
                 write!(f, "open: {}", names.join(", "))
             }
             Self::NoDriver { reason } => write!(f, "no NVIDIA driver: {reason}"),

@@ -58,7 +58,8 @@ fn find_sets(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn read_set(folder: PathBuf) -> GoldenSet {
-    let text = std::fs::read_to_string(folder.join("config.json")).expect("config.json is readable");
+    let text =
+        std::fs::read_to_string(folder.join("config.json")).expect("config.json is readable");
     let config = serde_json::from_str(&text).expect("config.json is JSON");
     let io = read_tensors(&folder.join("io.safetensors"));
     GoldenSet { folder, config, io }

@@ -52,10 +52,8 @@ impl Corpus {
                 if progress.cancelled() {
                     return Err(Error::Interrupted);
                 }
-                let clip = decode_mono(path, rate).map_err(|e| Unusable {
-                    path: path.clone(),
-                    reason: e.to_string(),
-                });
+                let clip = decode_mono(path, rate)
+                    .map_err(|e| Unusable { path: path.clone(), reason: e.to_string() });
                 let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 progress.event(&Event::Decoding { done, total });
                 Ok(clip)

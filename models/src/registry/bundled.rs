@@ -26,7 +26,8 @@ impl Bundled {
     /// [`Error::Config`] when the program was built without weights.
     pub fn bytes(&self) -> Result<&'static [u8]> {
         if self.bytes.is_empty() {
-            let reason = format!("{} is not in this build (feature `embed-weights` is off)", self.name);
+            let reason =
+                format!("{} is not in this build (feature `embed-weights` is off)", self.name);
             return Err(Error::config("model", reason));
         }
         Ok(self.bytes)
@@ -56,6 +57,9 @@ pub const BUNDLED: &[Bundled] = &[];
 pub fn bundled(name: &str) -> Result<&'static Bundled> {
     BUNDLED.iter().find(|model| model.name == name).ok_or_else(|| {
         let names: Vec<&str> = BUNDLED.iter().map(|model| model.name).collect();
-        Error::config("model", format!("no bundled model `{name}`; there are: {}", names.join(", ")))
+        Error::config(
+            "model",
+            format!("no bundled model `{name}`; there are: {}", names.join(", ")),
+        )
     })
 }

@@ -4,8 +4,8 @@
 mod noise;
 mod room;
 mod spec;
-mod speed;
 mod spectrum;
+mod speed;
 
 pub use noise::{add_at_snr, colored_noise, power};
 pub use room::Room;

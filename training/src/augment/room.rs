@@ -26,8 +26,8 @@ impl Room {
     /// and scaled to unit energy. `None` for a silent response.
     #[must_use]
     pub fn new(response: &[f32], longest: usize) -> Option<Self> {
-        let direct = (0..response.len())
-            .max_by(|&a, &b| response[a].abs().total_cmp(&response[b].abs()))?;
+        let direct =
+            (0..response.len()).max_by(|&a, &b| response[a].abs().total_cmp(&response[b].abs()))?;
         let response = &response[direct..];
         let energy: f32 = response.iter().map(|x| x * x).sum();
         if energy <= 0.0 {
@@ -35,7 +35,8 @@ impl Room {
         }
         let length = (longest + response.len()).next_power_of_two();
         let mut planner = RealFftPlanner::<f32>::new();
-        let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
+        let (forward, inverse) =
+            (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
         let mut time = forward.make_input_vec();
         let scale = 1.0 / (energy.sqrt() * length as f32);
         for (out, x) in time.iter_mut().zip(response) {

@@ -27,7 +27,12 @@ impl Default for SpecMasks {
 }
 
 /// Overwrites random bands and stretches of `features [frames, bins]` with `fill`.
-pub fn mask(rng: &mut impl Rng, features: &mut ArrayViewMut2<'_, f32>, masks: &SpecMasks, fill: f32) {
+pub fn mask(
+    rng: &mut impl Rng,
+    features: &mut ArrayViewMut2<'_, f32>,
+    masks: &SpecMasks,
+    fill: f32,
+) {
     let (frames, bins) = features.dim();
     let widest = (masks.band_share * bins as f32) as usize;
     for _ in 0..masks.bands {

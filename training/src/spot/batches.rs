@@ -60,7 +60,9 @@ impl Batches<'_> {
             .into_par_iter()
             .map(|index| {
                 let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-                rng.set_stream(((epoch * self.recipe.steps_per_epoch + step) * batch + index) as u64);
+                rng.set_stream(
+                    ((epoch * self.recipe.steps_per_epoch + step) * batch + index) as u64,
+                );
                 let example = compose(&mut rng, self.data, self.recipe, &self.geometry);
                 let mut features = self.plan.compute(&example.samples)?;
                 debug_assert_eq!(features.nrows(), frames, "the geometry follows from the plan");

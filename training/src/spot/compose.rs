@@ -142,8 +142,10 @@ impl Composer<'_> {
             }),
         );
         let sources: Vec<&Vec<usize>> = self.data.word_clips[word].values().collect();
-        let source =
-            weighted(rng, sources.iter().map(|clips| weight(clips.len(), self.recipe.source_balance)));
+        let source = weighted(
+            rng,
+            sources.iter().map(|clips| weight(clips.len(), self.recipe.source_balance)),
+        );
         (word, pick(rng, sources[source]))
     }
 

@@ -95,7 +95,9 @@ impl SpotData {
             }
         }
         let words = choose_words(words, &rows);
-        rows.retain(|(kind, row)| row.split != "test" && (*kind != Use::Speech || usable(row, &words)));
+        rows.retain(|(kind, row)| {
+            row.split != "test" && (*kind != Use::Speech || usable(row, &words))
+        });
         let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
         let (corpus, unusable) = Corpus::load(&paths, rate, cache, progress)?;
         for file in &unusable {
@@ -145,7 +147,11 @@ impl SpotData {
                 let end = (detection.decided * f64::from(rate)) as usize;
                 self.hard.push((clip, end.min(samples.len())));
             }
-            progress.event(&Event::Mining { done: done + 1, total: pool.len(), found: self.hard.len() });
+            progress.event(&Event::Mining {
+                done: done + 1,
+                total: pool.len(),
+                found: self.hard.len(),
+            });
         }
         Ok(())
     }
@@ -182,7 +188,8 @@ impl SpotData {
             }
         }
         if self.dev.is_empty() {
-            let text = "no clips to validate on: mark some rows `dev`, or add recordings of more speakers";
+            let text =
+                "no clips to validate on: mark some rows `dev`, or add recordings of more speakers";
             return Err(Error::Data(text.to_owned()));
         }
         Ok(())

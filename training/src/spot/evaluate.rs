@@ -68,8 +68,13 @@ impl SpotReport {
     /// The main figures in one line.
     #[must_use]
     pub fn one_line(&self) -> String {
-        let percent = |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{:.1} %", 100.0 * s));
-        format!("words {} right, others {} rejected", percent(self.accuracy), percent(self.rejection))
+        let percent =
+            |share: Option<f64>| share.map_or("-".to_owned(), |s| format!("{:.1} %", 100.0 * s));
+        format!(
+            "words {} right, others {} rejected",
+            percent(self.accuracy),
+            percent(self.rejection)
+        )
     }
 }
 
@@ -205,8 +210,13 @@ pub fn false_alarms(
 ) -> Result<FalseAlarms> {
     // Options are checked once, so that a wrong word is one error and not one a file.
     spotter.start(options)?;
-    let mut result =
-        FalseAlarms { hours: 0.0, count: 0, per_hour: 0.0, detections: Vec::new(), failed: Vec::new() };
+    let mut result = FalseAlarms {
+        hours: 0.0,
+        count: 0,
+        per_hour: 0.0,
+        detections: Vec::new(),
+        failed: Vec::new(),
+    };
     for path in files {
         let run = || -> Result<(f64, Vec<Detection>)> {
             let mut reader = BlockReader::open(path, &DecodeOptions::default())?;

@@ -12,6 +12,8 @@ mod recipe;
 mod train;
 
 pub use data::{SpotData, SpotSources};
-pub use evaluate::{Confusion, FalseAlarms, SpotReport, WordScore, evaluate, false_alarms, split_recordings};
+pub use evaluate::{
+    Confusion, FalseAlarms, SpotReport, WordScore, evaluate, false_alarms, split_recordings,
+};
 pub use recipe::{Augmentation, SpotRecipe};
 pub use train::{TrainOutcome, TrainPaths, train};

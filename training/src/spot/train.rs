@@ -109,14 +109,17 @@ pub fn train(
                 tensors.into_iter().partition(|(name, _)| name.starts_with("best."));
             if optimizer.restore(&state, found.steps) {
                 best = Some(
-                    kept.into_iter().map(|(name, t)| (name["best.".len()..].to_owned(), t)).collect(),
+                    kept.into_iter()
+                        .map(|(name, t)| (name["best.".len()..].to_owned(), t))
+                        .collect(),
                 );
                 let text = format!("going on after epoch {}", found.epoch);
                 progress.event(&Event::Note { text });
                 resume = found;
             }
         } else {
-            let text = format!("{} belongs to another recipe and is not used", paths.state.display());
+            let text =
+                format!("{} belongs to another recipe and is not used", paths.state.display());
             progress.event(&Event::Note { text });
         }
     }
@@ -185,7 +188,9 @@ pub fn train(
     let spotter = build(&card, &best)?;
     spotter.save(&paths.output, Kind::Float)?;
     match std::fs::remove_file(&paths.state) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&paths.state, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(&paths.state, e));
+        }
         _ => {}
     }
     Ok(TrainOutcome {
@@ -239,7 +244,8 @@ fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Batch, at: (usize, usi
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x006d_6978);
     rng.set_stream((at.0 * recipe.steps_per_epoch + at.1) as u64);
     let blend = rng.random_bool(recipe.mixup_share).then(|| {
-        let order: Vec<i64> = (0..recipe.batch as i64).map(|i| (i + 1) % recipe.batch as i64).collect();
+        let order: Vec<i64> =
+            (0..recipe.batch as i64).map(|i| (i + 1) % recipe.batch as i64).collect();
         (rng.random_range(0.6..1.0f64), Tensor::from_slice(&order))
     });
     let features = match &blend {
@@ -277,7 +283,10 @@ fn validate(
     let rate = data.corpus.rate();
     score_clips(&spotter, data.dev.len(), |i| {
         let (clip, label) = &data.dev[i];
-        Ok((formant_audio_core::AudioBuf::from_mono(rate, data.corpus.clip_f32(*clip)), label.clone()))
+        Ok((
+            formant_audio_core::AudioBuf::from_mono(rate, data.corpus.clip_f32(*clip)),
+            label.clone(),
+        ))
     })
 }
 

@@ -90,7 +90,8 @@ impl Detector {
         let known = || card.words().collect::<Vec<_>>().join(", ");
         for word in options.thresholds.keys().chain(&options.words) {
             if !card.words().any(|known| known == word) {
-                let reason = format!("the model does not know the word `{word}`; it has: {}", known());
+                let reason =
+                    format!("the model does not know the word `{word}`; it has: {}", known());
                 return Err(Error::config("word", reason));
             }
         }
@@ -121,7 +122,8 @@ impl Detector {
             activation: card.activation,
             window: defaults.window_frames.max(1),
             smoothing: frames("smoothing", options.smoothing.unwrap_or(defaults.smoothing))?.max(1),
-            refractory: frames("refractory", options.refractory.unwrap_or(defaults.refractory))? as u64,
+            refractory: frames("refractory", options.refractory.unwrap_or(defaults.refractory))?
+                as u64,
             seconds_per_frame: card.seconds_per_frame(),
             rows: VecDeque::new(),
             sums: vec![0.0; card.labels.len()],
@@ -192,7 +194,9 @@ impl Detector {
             self.recent.pop_front();
         }
         let count = self.recent.len() as f32;
-        (0..logits.len()).map(|k| self.recent.iter().map(|row| row[k]).sum::<f32>() / count).collect()
+        (0..logits.len())
+            .map(|k| self.recent.iter().map(|row| row[k]).sum::<f32>() / count)
+            .collect()
     }
 
     fn may_report(&self, label: usize) -> bool {
@@ -244,7 +248,8 @@ impl Detector {
     fn loud_span(&self) -> (u64, u64) {
         let energies: Vec<f32> = self.energies.iter().copied().collect();
         let first = self.frame - energies.len() as u64;
-        let Some(loudest) = (0..energies.len()).max_by(|&a, &b| energies[a].total_cmp(&energies[b]))
+        let Some(loudest) =
+            (0..energies.len()).max_by(|&a, &b| energies[a].total_cmp(&energies[b]))
         else {
             return (first, self.frame);
         };

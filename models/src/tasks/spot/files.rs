@@ -26,7 +26,10 @@ pub(super) fn read(source: &ModelSource) -> Result<(SpotCard, StateDict)> {
     let mut state = registry::read_weights(source)?;
     if let Some(text) = state.metadata.get(CARD_KEY) {
         let card = serde_json::from_str(text).map_err(|e| {
-            Error::config(CARD_KEY, format!("the card in {} is unreadable: {e}", state.path.display()))
+            Error::config(
+                CARD_KEY,
+                format!("the card in {} is unreadable: {e}", state.path.display()),
+            )
         })?;
         return Ok((card, state));
     }
@@ -56,7 +59,9 @@ pub(super) fn write(path: &Path, card: &SpotCard, vs: &VarStore, kind: Kind) -> 
     let weights: BTreeMap<String, Tensor> = vs
         .variables()
         .into_iter()
-        .filter(|(name, _)| !name.contains(".lmu.") || name.contains(".W_") || name.contains(".bn_"))
+        .filter(|(name, _)| {
+            !name.contains(".lmu.") || name.contains(".W_") || name.contains(".bn_")
+        })
         .map(|(name, tensor)| (name, tensor.detach().to_kind(kind)))
         .collect();
     let card = serde_json::to_string(card).expect("a card is plain data");

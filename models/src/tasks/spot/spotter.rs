@@ -175,16 +175,15 @@ impl Spotter {
         let features = self.plan.compute(&samples)?;
         let logits = tch::no_grad(|| self.network.forward(&self.tensor(&features))); // [1, frames, labels]
         let frames = logits.size()[1];
-        let sums = Tensor::cat(
-            &[logits.narrow(1, 0, 1).zeros_like(), logits.cumsum(1, Kind::Double)],
-            1,
-        ); // [1, frames + 1, labels]
+        let sums =
+            Tensor::cat(&[logits.narrow(1, 0, 1).zeros_like(), logits.cumsum(1, Kind::Double)], 1); // [1, frames + 1, labels]
         let window = (window as i64).min(frames);
         let mut best: Option<(f32, Vec<f32>)> = None;
         let mut end = frames.min(2 * window);
         while end <= frames {
             let mean = (sums.narrow(1, end, 1) - sums.narrow(1, end - window, 1)) / window as f64;
-            let mean = Vec::<f32>::try_from(mean.to_kind(Kind::Float).to_device(Device::Cpu).view([-1]))?;
+            let mean =
+                Vec::<f32>::try_from(mean.to_kind(Kind::Float).to_device(Device::Cpu).view([-1]))?;
             let scores = self.card.activation.apply(&mean);
             let surest = self.best_word(&scores).map_or(0.0, |word| scores[word]);
             if best.as_ref().is_none_or(|(score, _)| surest > *score) {
@@ -362,7 +361,10 @@ impl SpotSession<'_> {
         found.extend(self.detect(last)?);
         found.extend(self.detector.finish());
         let end = self.input.as_ref().map_or(0.0, Input::seconds);
-        Ok(found.into_iter().map(|d| Detection { start: d.start.min(end), end: d.end.min(end), ..d }).collect())
+        Ok(found
+            .into_iter()
+            .map(|d| Detection { start: d.start.min(end), end: d.end.min(end), ..d })
+            .collect())
     }
 
     /// Samples of silence before and after the stream.
