@@ -57,7 +57,7 @@ impl AudioBuf {
     /// [`Error::Shape`] when the length is no multiple of the channel count.
     pub fn from_planar(spec: AudioSpec, data: Vec<f32>) -> Result<Self> {
         let channels = spec.channels();
-        if channels == 0 || data.len() % channels != 0 {
+        if channels == 0 || !data.len().is_multiple_of(channels) {
             return Err(Error::Shape {
                 what: "planar samples",
                 expected: format!("a multiple of {channels} channels"),
@@ -73,7 +73,7 @@ impl AudioBuf {
     /// [`Error::Shape`] when the length is no multiple of the channel count.
     pub fn from_interleaved(spec: AudioSpec, samples: &[f32]) -> Result<Self> {
         let channels = spec.channels();
-        if channels == 0 || samples.len() % channels != 0 {
+        if channels == 0 || !samples.len().is_multiple_of(channels) {
             return Err(Error::Shape {
                 what: "interleaved samples",
                 expected: format!("a multiple of {channels} channels"),

@@ -30,7 +30,6 @@ impl LegendreMemory {
 
     /// Memory after every frame of `u [batch, frames]`, starting from an empty one:
     /// `[batch, frames, M]`.
-    #[must_use]
     pub fn forward(&self, u: &Tensor) -> Tensor {
         let frames = u.size()[1];
         if frames > self.h.size()[1] {
@@ -45,14 +44,12 @@ impl LegendreMemory {
     }
 
     /// The memory of `batch` streams before the first frame, `[batch, M]`.
-    #[must_use]
     pub fn empty(&self, batch: i64) -> Tensor {
         Tensor::zeros([batch, self.size], (self.a.kind(), self.a.device()))
     }
 
     /// Memory after every frame of `u [batch, frames]`, starting from `memory [batch, M]`, which
     /// is moved on: `[batch, frames, M]`. Any number of frames; the cost is linear in them.
-    #[must_use]
     pub fn advance(&self, memory: &mut Tensor, u: &Tensor) -> Tensor {
         let a_transposed = self.a.transpose(0, 1);
         let driven = u.unsqueeze(-1) * self.b.view([1, 1, self.size]); // [batch, frames, M]

@@ -28,7 +28,6 @@ impl Lif {
     ///
     /// # Panics
     /// When `voltages` belong to a layer of another size.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, voltages: &mut Voltages) -> Tensor {
         let size = x.size();
         let frames = size[2] as usize;

@@ -37,7 +37,6 @@ impl CenteredConv1d {
     }
 
     /// `[batch, in, frames]` to `[batch, out, frames]`.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.conv1d(&self.weight, self.bias.as_ref(), 1, self.half, 1, 1)
     }

@@ -221,7 +221,7 @@ impl Composer<'_> {
     }
 
     /// Room, noise, band limit and level.
-    fn surroundings(&self, rng: &mut impl Rng, samples: &mut Vec<f32>) {
+    fn surroundings(&self, rng: &mut impl Rng, samples: &mut [f32]) {
         let a = &self.recipe.augmentation;
         if !self.data.rooms.is_empty() && rng.random_bool(f64::from(a.room_share)) {
             self.data.rooms[rng.random_range(0..self.data.rooms.len())].apply(samples);

@@ -101,7 +101,6 @@ impl LmuFormer {
 
     /// Answers for every frame of a whole signal, `[batch, frames, in_channels]` to
     /// `[batch, frames, classes]` (logits).
-    #[must_use]
     pub fn forward(&self, features: &Tensor) -> Tensor {
         self.forward_t(features, false, &mut NoTrace)
     }
@@ -212,7 +211,6 @@ impl StreamingNetwork for LmuFormer {
 
 /// The running answer: for every frame the mean of all logits up to it, `[batch, frames, classes]`
 /// to the same shape. Its last row is the answer for the whole signal.
-#[must_use]
 pub fn running_answer(logits: &Tensor) -> Tensor {
     plain::cumulative_mean(logits)
 }
