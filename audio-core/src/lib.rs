@@ -16,6 +16,7 @@ pub mod features;
 pub mod layout;
 pub mod level;
 pub mod mel;
+pub mod metrics;
 pub mod plot;
 pub mod resample;
 pub mod stft;

@@ -224,7 +224,7 @@ mod tests {
         let axis = Axis::new(0.0, 10_800.0, AxisScale::Linear, Unit::Time);
         assert_eq!(labels(axis, 500.0, 120.0), ["0:00:00", "1:00:00", "2:00:00", "3:00:00"]);
         let axis = Axis::new(50.0, 8000.0, AxisScale::Log, Unit::Number);
-        assert_eq!(labels(axis, 200.0, 30.0), ["50", "100", "200", "500", "1k", "2k", "5k"]);
+        assert_eq!(labels(axis, 200.0, 20.0), ["50", "100", "200", "500", "1k", "2k", "5k"]);
         let axis = Axis::new(-0.5, 0.5, AxisScale::Linear, Unit::Number);
         assert_eq!(labels(axis, 90.0, 30.0), ["−0.5", "0", "0.5"]);
     }
