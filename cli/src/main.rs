@@ -1,3 +1,7 @@
-//! The `formant` command.
+//! The `formant` command; everything is in the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    formant_cli::main(std::env::args_os())
+}

@@ -1,0 +1,246 @@
+//! Many inputs: jobs side by side, results in the order of the inputs, one bad file that never
+//! stops the rest, and a summary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::exit::Outcome;
+use crate::failure::{Failure, Kind};
+use crate::inputs::{Entry, Input};
+use crate::messages::Messages;
+use crate::{interrupt, json, stdout};
+
+/// What became of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It was worked on.
+    Worked,
+    /// Its output was there already.
+    Skipped,
+}
+
+/// One input on its way through a batch; it prints in its turn.
+pub(crate) struct Lane<'a> {
+    /// Place in the list.
+    pub(crate) index: usize,
+    /// The input's name.
+    pub(crate) name: String,
+    /// For warnings and notes.
+    pub(crate) messages: &'a Messages,
+    order: &'a Order<'a>,
+}
+
+impl Lane<'_> {
+    /// Prints a result. It appears at once when all inputs before are finished, else after them.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        self.order.print(self.index, text)
+    }
+}
+
+/// Keeps what is printed in the order of the inputs.
+struct Order<'a> {
+    messages: &'a Messages,
+    state: Mutex<Turns>,
+}
+
+#[derive(Default)]
+struct Turns {
+    turn: usize,
+    waiting: BTreeMap<usize, String>,
+    finished: BTreeSet<usize>,
+}
+
+impl Order<'_> {
+    fn print(&self, index: usize, text: &str) -> Result<(), Failure> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if index == state.turn {
+            return self.messages.aside(|| stdout::print(text));
+        }
+        state.waiting.entry(index).or_default().push_str(text);
+        Ok(())
+    }
+
+    fn finish(&self, index: usize) -> Result<(), Failure> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.finished.insert(index);
+        while { let turn = state.turn; state.finished.remove(&turn) } {
+            state.turn += 1;
+            let turn = state.turn;
+            if let Some(text) = state.waiting.remove(&turn) {
+                self.messages.aside(|| stdout::print(&text))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a batch is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// Inputs at the same time.
+    pub(crate) jobs: usize,
+    /// Whether failures are printed as JSON lines, too.
+    pub(crate) json: bool,
+}
+
+/// What the threads share.
+struct Shared<'a> {
+    entries: &'a [Entry],
+    options: Options,
+    order: Order<'a>,
+    next: AtomicUsize,
+    stop: AtomicBool,
+    bar: Option<indicatif::ProgressBar>,
+    results: Mutex<Vec<Result<Done, Kind>>>,
+}
+
+/// Works on every entry. `worker` makes what one thread needs, such as a loaded model, and `work`
+/// does one input.
+pub(crate) fn run<W: Send>(
+    entries: &[Entry],
+    options: Options,
+    messages: &Messages,
+    worker: impl Fn() -> Result<W, Failure>,
+    work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
+) -> Result<Outcome, Failure> {
+    interrupt::install()?;
+    let count = options.jobs.clamp(1, entries.len().max(1));
+    let workers: Vec<W> = (0..count).map(|_| worker()).collect::<Result<_, _>>()?;
+    let shared = Shared {
+        entries,
+        options,
+        order: Order { messages, state: Mutex::default() },
+        next: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        bar: (entries.len() > 1).then(|| messages.bar(entries.len() as u64, "files")),
+        results: Mutex::new(Vec::with_capacity(entries.len())),
+    };
+    let mut workers = workers.into_iter();
+    let first = workers.next();
+    std::thread::scope(|scope| {
+        for mut worker in workers {
+            let (shared, work) = (&shared, &work);
+            scope.spawn(move || shared.serve(&mut worker, work));
+        }
+        if let Some(mut worker) = first {
+            shared.serve(&mut worker, &work);
+        }
+    });
+    Ok(shared.summary())
+}
+
+impl Shared<'_> {
+    /// One thread: takes inputs until there are none.
+    fn serve<W>(
+        &self,
+        worker: &mut W,
+        work: &impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure>,
+    ) {
+        while !self.stop.load(Ordering::SeqCst) && !interrupt::requested() {
+            let index = self.next.fetch_add(1, Ordering::SeqCst);
+            let Some(entry) = self.entries.get(index) else { return };
+            let name = match entry {
+                Ok(input) => input.name(),
+                Err((name, _)) => name.clone(),
+            };
+            let lane = Lane { index, name, messages: self.order.messages, order: &self.order };
+            let result = match entry {
+                Ok(input) => catch_unwind(AssertUnwindSafe(|| work(worker, input, &lane)))
+                    .unwrap_or_else(|_| Err(Failure::new(Kind::Internal, "", "internal fault")))
+                    .map_err(|failure| failure.of_input(&lane.name)),
+                Err((_, failure)) => Err(failure.clone()),
+            };
+            self.settle(result, &lane);
+        }
+    }
+
+    /// Tells what became of an input and notes it.
+    fn settle(&self, result: Result<Done, Failure>, lane: &Lane<'_>) {
+        let told = match &result {
+            Err(failure) if !matches!(failure.kind, Kind::BrokenPipe | Kind::Interrupted) => {
+                lane.messages.failure(failure);
+                let print = || lane.print(&json::failure(&lane.name, failure));
+                if self.options.json { print() } else { Ok(()) }
+            }
+            _ => Ok(()),
+        };
+        let result = result.and_then(|done| told.map(|()| done));
+        let result = self.order.finish(lane.index).and(result).map_err(|failure| failure.kind);
+        if matches!(result, Err(Kind::BrokenPipe | Kind::Interrupted)) {
+            self.stop.store(true, Ordering::SeqCst);
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+    }
+
+    fn summary(self) -> Outcome {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        let results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let count = |wanted: Done| results.iter().filter(|r| **r == Ok(wanted)).count();
+        let (worked, skipped) = (count(Done::Worked), count(Done::Skipped));
+        let interrupted = interrupt::requested() || results.contains(&Err(Kind::Interrupted));
+        let failed: Vec<Kind> = results
+            .into_iter()
+            .filter_map(Result::err)
+            .filter(|kind| *kind != Kind::Interrupted)
+            .collect();
+        let messages = self.order.messages;
+        if self.entries.len() > 1 && !failed.contains(&Kind::BrokenPipe) {
+            let mut text = format!("{worked} of {} done", self.entries.len());
+            if skipped > 0 {
+                text += &format!(", {skipped} were there already");
+            }
+            if !failed.is_empty() {
+                text += &format!(", {} failed", failed.len());
+            }
+            messages.note(&text);
+        } else if skipped > 0 {
+            messages.note("the output is there already");
+        }
+        if interrupted {
+            messages.note("interrupted; finished outputs are kept, --resume goes on");
+        }
+        Outcome::Worked { done: worked + skipped, failed, interrupted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::Verbosity;
+
+    #[test]
+    fn failures_and_faults_do_not_stop_the_rest() {
+        let messages = Messages::new(Verbosity::Quiet);
+        let input = |name: &str| Ok(Input { path: Some(name.into()), relative: name.into() });
+        let missing = Failure::new(Kind::Input, "b", "missing");
+        let entries: Vec<Entry> =
+            vec![input("a"), Err(("b".to_owned(), missing)), input("c"), input("d")];
+        for jobs in [1, 3] {
+            let options = Options { jobs, json: false };
+            let outcome = run(
+                &entries,
+                options,
+                &messages,
+                || Ok(()),
+                |(), input, _| match input.name().as_str() {
+                    "c" => Err(Failure::new(Kind::Output, "c", "exists")),
+                    "d" => Ok(Done::Skipped),
+                    _ => Ok(Done::Worked),
+                },
+            );
+            let Ok(Outcome::Worked { done, mut failed, interrupted }) = outcome else {
+                panic!("the batch ran");
+            };
+            failed.sort_by_key(|kind| *kind as u8);
+            assert_eq!((done, interrupted), (2, false));
+            assert_eq!(failed, [Kind::Input, Kind::Output]);
+        }
+    }
+}

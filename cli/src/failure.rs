@@ -1,0 +1,180 @@
+//! What went wrong: what failed, why, what to do, and whose fault it is.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Whose fault a failure is, which decides the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// The command line.
+    Usage,
+    /// An input that can't be read or used.
+    Input,
+    /// An output that exists or can't be written.
+    Output,
+    /// A model or checkpoint.
+    Model,
+    /// A device.
+    Device,
+    /// The program itself.
+    Internal,
+    /// The user stopped it.
+    Interrupted,
+    /// Who reads our standard output has gone.
+    BrokenPipe,
+}
+
+/// A failure, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// What failed: usually a file's name.
+    pub(crate) what: String,
+    /// Why; may be empty.
+    pub(crate) why: String,
+    /// What to do; may be empty.
+    pub(crate) remedy: String,
+}
+
+impl Failure {
+    /// A failure of `kind`.
+    pub(crate) fn new(kind: Kind, what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), why: why.into(), remedy: String::new() }
+    }
+
+    /// A wrong command line.
+    pub(crate) fn usage(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, what, why)
+    }
+
+    /// A failure to write `path`.
+    pub(crate) fn output(path: &Path, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::broken_pipe();
+        }
+        let remedy = match error.kind() {
+            std::io::ErrorKind::NotFound => "make the folder first, or name one that exists",
+            std::io::ErrorKind::PermissionDenied => "write to another folder with -o",
+            std::io::ErrorKind::StorageFull => "make room, or write to another disk with -o",
+            _ => "",
+        };
+        Self::new(Kind::Output, path.display().to_string(), error.to_string()).help(remedy)
+    }
+
+    /// A failure to read `path`.
+    pub(crate) fn input(path: &Path, error: &std::io::Error) -> Self {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the name",
+            std::io::ErrorKind::PermissionDenied => "see that you may read it",
+            _ => "",
+        };
+        Self::new(Kind::Input, path.display().to_string(), error.to_string()).help(remedy)
+    }
+
+    /// Standard output was closed.
+    pub(crate) fn broken_pipe() -> Self {
+        Self::new(Kind::BrokenPipe, "standard output", "closed by its reader")
+    }
+
+    /// The user stopped the work.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted", "")
+    }
+
+    /// Adds what to do.
+    pub(crate) fn help(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// Everything but the remedy, in one line.
+    pub(crate) fn message(&self) -> String {
+        match (self.what.as_str(), self.why.as_str()) {
+            (what, "") => what.to_owned(),
+            ("", why) => why.to_owned(),
+            (what, why) => format!("{what}: {why}"),
+        }
+    }
+
+    /// The failure of the input called `name`: errors that do not name a file get its name.
+    pub(crate) fn of_input(mut self, name: &str) -> Self {
+        if !self.message().contains(name) {
+            self.why = self.message();
+            self.what = name.to_owned();
+        }
+        self
+    }
+}
+
+impl From<formant_audio_core::Error> for Failure {
+    fn from(error: formant_audio_core::Error) -> Self {
+        use formant_audio_core::Error;
+        match error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => {
+                Self::broken_pipe()
+            }
+            Error::Io { path, source } => Self::input(&path, &source),
+            Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Empty | Error::TooShort { .. } => Self::new(Kind::Input, "", error.to_string())
+                .help("leave it out, or give a longer recording"),
+            other => Self::new(Kind::Input, "", other.to_string()),
+        }
+    }
+}
+
+impl From<formant_models::Error> for Failure {
+    fn from(error: formant_models::Error) -> Self {
+        use formant_models::Error;
+        match error {
+            Error::Audio(inner) => inner.into(),
+            Error::Device(why) => Self::new(Kind::Device, "device", why),
+            Error::Config { setting, reason } if setting == "model" => {
+                Self::new(Kind::Model, setting, reason).help("`formant models list` shows all names")
+            }
+            Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Io { path, source } => {
+                let what = path.display().to_string();
+                Self::new(Kind::Model, what, source.to_string())
+                    .help("give a checkpoint file, or a name from `formant models list`")
+            }
+            other => Self::new(Kind::Model, "", other.to_string()),
+        }
+    }
+}
+
+impl From<formant_training::Error> for Failure {
+    fn from(error: formant_training::Error) -> Self {
+        use formant_training::Error;
+        match error {
+            Error::Audio(inner) => inner.into(),
+            Error::Model(inner) => inner.into(),
+            Error::Io { path, source } => Self::input(&path, &source),
+            Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Interrupted => Self::new(Kind::Interrupted, "", error.to_string()),
+            other => Self::new(Kind::Input, "", other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_input_once() {
+        let failure = Failure::new(Kind::Input, "a.wav", "damaged").of_input("a.wav");
+        assert_eq!(failure.message(), "a.wav: damaged");
+        let empty = Failure::from(formant_audio_core::Error::Empty).of_input("a.wav");
+        assert!(empty.message().starts_with("a.wav: empty input"), "{}", empty.message());
+        assert_eq!(empty.kind, Kind::Input);
+    }
+
+    #[test]
+    fn closed_pipes_are_told_from_bad_files() {
+        let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let failure = Failure::from(formant_audio_core::Error::io("-", closed));
+        assert_eq!(failure.kind, Kind::BrokenPipe);
+    }
+}

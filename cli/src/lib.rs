@@ -1,0 +1,66 @@
+//! The `formant` command.
+//!
+//! What was typed ([`args`]) becomes what it means ([`plan`]), which is then done ([`run`]). Inputs
+//! and outputs are found in [`inputs`] and [`outputs`], many files are worked on in [`batch`],
+//! and what the shell gets to know in the end is decided in [`exit`] alone.
+
+mod args;
+mod batch;
+mod exit;
+mod failure;
+mod inputs;
+mod interrupt;
+mod json;
+mod messages;
+mod outputs;
+mod plan;
+mod run;
+mod stdout;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::exit::Outcome;
+use crate::failure::{Failure, Kind};
+use crate::messages::{Messages, Verbosity};
+
+/// The grammar of the command line, for completions and manuals.
+#[must_use]
+pub fn command() -> clap::Command {
+    args::Cli::command()
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    messages::install_panic_hook();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| start(arguments)));
+    // The hook has already said what is to be said about a panic.
+    ExitCode::from(exit::code(&outcome.unwrap_or(Outcome::Failed(Kind::Internal))))
+}
+
+fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
+    let typed = match args::Cli::try_parse_from(arguments) {
+        Ok(typed) => typed,
+        Err(refused) => {
+            // Nothing can be done when not even the help can be printed.
+            let _ = refused.print();
+            return if refused.use_stderr() {
+                Outcome::Failed(Kind::Usage)
+            } else {
+                Outcome::done()
+            };
+        }
+    };
+    let messages = Messages::new(Verbosity::of(&typed.global));
+    let work = || -> Result<Outcome, Failure> {
+        let plan = plan::resolve(typed, &messages)?;
+        run::run(plan, &messages)
+    };
+    work().unwrap_or_else(|failure| {
+        messages.failure(&failure);
+        Outcome::Failed(failure.kind)
+    })
+}

@@ -1,0 +1,160 @@
+//! What the command line means: inputs found, outputs named, conflicts and contradictions
+//! reported, before any work starts. [`crate::run`] sees nothing else.
+
+mod audio;
+mod features;
+mod models;
+mod plot;
+mod spot;
+mod train;
+
+use std::path::Path;
+
+use clap_complete::Shell;
+use formant_audio_core::decode::{BlockReader, DecodeOptions, Strictness};
+use formant_models::DeviceChoice;
+
+use crate::args::{AudioArgs, Cli, Command, EvalCommand, GlobalArgs, InputArgs, Precision, TrainCommand};
+use crate::batch;
+use crate::failure::Failure;
+use crate::inputs::{self, Input, InputList};
+use crate::messages::Messages;
+
+pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
+pub(crate) use features::{FeaturesPlan, FeaturesTask};
+pub(crate) use models::{BenchPlan, ModelsPlan};
+pub(crate) use plot::{PlotPlan, PlotTask};
+pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
+pub(crate) use train::TrainSpotPlan;
+
+/// Everything that is to be done.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) settings: Settings,
+    pub(crate) action: Action,
+}
+
+/// What holds for all commands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) device: DeviceChoice,
+    pub(crate) precision: Precision,
+    pub(crate) threads: Option<usize>,
+    pub(crate) jobs: Option<usize>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) json: bool,
+}
+
+impl Settings {
+    fn of(typed: &GlobalArgs) -> Self {
+        Self {
+            device: typed.device,
+            precision: typed.precision,
+            threads: typed.threads.map(usize::from),
+            jobs: typed.jobs.map(usize::from),
+            seed: typed.seed,
+            json: typed.json,
+        }
+    }
+
+    /// A batch of work that takes one core an input.
+    pub(crate) fn batch(&self) -> batch::Options {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        batch::Options { jobs: self.jobs.unwrap_or(cores), json: self.json }
+    }
+
+    /// A batch of work that spreads each input over the cores by itself.
+    pub(crate) fn batch_of_networks(&self) -> batch::Options {
+        batch::Options { jobs: self.jobs.unwrap_or(1), json: self.json }
+    }
+}
+
+/// The command.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Info(InfoPlan),
+    Transcode(TranscodePlan),
+    Features(FeaturesTask),
+    Plot(PlotPlan),
+    Spot(SpotTask),
+    TrainSpot(TrainSpotPlan),
+    EvalSpot(EvalSpotPlan),
+    Bench(BenchPlan),
+    Models(ModelsPlan),
+    Doctor,
+    Formats,
+    Completions(Shell),
+}
+
+/// Inputs and how they are read.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) list: InputList,
+    pub(crate) decode: DecodeOptions,
+}
+
+impl Sources {
+    fn of(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
+        Ok(Self { list: inputs::expand(typed)?, decode: decode_options(audio) })
+    }
+
+    /// Opens one of them.
+    pub(crate) fn open(&self, input: &Input) -> Result<BlockReader, Failure> {
+        Ok(match &input.path {
+            Some(path) => BlockReader::open(path, &self.decode)?,
+            None => BlockReader::from_stream(Box::new(std::io::stdin()), "-", &self.decode)?,
+        })
+    }
+}
+
+fn decode_options(typed: &AudioArgs) -> DecodeOptions {
+    let strict = if typed.strict { Strictness::Strict } else { Strictness::Lenient };
+    DecodeOptions { raw: typed.raw, strict }
+}
+
+/// Finds out what was meant.
+pub(crate) fn resolve(typed: Cli, messages: &Messages) -> Result<Plan, Failure> {
+    let settings = Settings::of(&typed.global);
+    let action = match typed.command {
+        Command::Info(typed) => Action::Info(audio::info(&typed)?),
+        Command::Convert(typed) => Action::Transcode(audio::convert(&typed, &settings)?),
+        Command::Resample(typed) => Action::Transcode(audio::resample(&typed, &settings)?),
+        Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
+        Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
+        Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+        Command::Train(typed) => match typed.command {
+            TrainCommand::Spot(typed) => Action::TrainSpot(train::resolve(&typed, &settings)?),
+        },
+        Command::Eval(typed) => match typed.command {
+            EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+        },
+        Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
+        Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),
+        Command::Doctor => Action::Doctor,
+        Command::Formats => Action::Formats,
+        Command::Completions(typed) => Action::Completions(typed.shell),
+    };
+    messages.detail(&format!("settings: {settings:?}"));
+    Ok(Plan { settings, action })
+}
+
+/// Refuses results and JSON lines on the same standard output.
+fn check_stdout(
+    targets: &[Option<crate::outputs::Target>],
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let to_stdout = targets.iter().flatten().any(|target| *target == crate::outputs::Target::Stdout);
+    if to_stdout && settings.json {
+        return Err(Failure::usage("--json", "the result itself goes to standard output")
+            .help("name a file with -o"));
+    }
+    Ok(())
+}
+
+/// Parses a JSON file that an option names.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(path.display().to_string(), format!("not the JSON that is needed: {error}"))
+    })
+}

@@ -1,0 +1,72 @@
+//! `models` and `bench`.
+
+use std::path::PathBuf;
+
+use formant_models::ModelSource;
+use formant_models::checkpoint::{ConvertOptions, DType, WeightNorm};
+
+use super::Settings;
+use super::spot::model_source;
+use crate::args::{BenchArgs, BenchJob, ModelsCommand, Precision, WeightNormArg};
+use crate::failure::Failure;
+use crate::outputs::{Existing, Target};
+
+/// What `models` does.
+#[derive(Debug)]
+pub(crate) enum ModelsPlan {
+    List,
+    Info(Vec<PathBuf>),
+    Convert { input: PathBuf, output: PathBuf, options: ConvertOptions },
+}
+
+pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
+    Ok(match typed {
+        ModelsCommand::List => ModelsPlan::List,
+        ModelsCommand::Info { models } => ModelsPlan::Info(models),
+        ModelsCommand::Convert { input, output, weight_norm, overwrite } => {
+            let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+            existing.admits(&Target::File(output.clone()))?;
+            let options = ConvertOptions {
+                precision: match settings.precision {
+                    Precision::Auto => None,
+                    Precision::F32 => Some(DType::F32),
+                    Precision::Bf16 => Some(DType::BF16),
+                    Precision::F16 => Some(DType::F16),
+                },
+                weight_norm: match weight_norm {
+                    WeightNormArg::Fold => WeightNorm::Fold,
+                    WeightNormArg::Keep => WeightNorm::Keep,
+                },
+            };
+            ModelsPlan::Convert { input, output, options }
+        }
+    })
+}
+
+/// What `bench` does.
+#[derive(Debug)]
+pub(crate) struct BenchPlan {
+    pub(crate) jobs: Vec<BenchJob>,
+    pub(crate) seconds: f64,
+    pub(crate) repeat: usize,
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) preset: String,
+    pub(crate) model: Option<ModelSource>,
+    pub(crate) config: Option<PathBuf>,
+}
+
+pub(super) fn bench(typed: &BenchArgs) -> Result<BenchPlan, Failure> {
+    if !(typed.seconds > 0.0 && typed.seconds <= 86_400.0) {
+        return Err(Failure::usage("--seconds", "give more than 0 and at most 86400"));
+    }
+    let all = [BenchJob::Decode, BenchJob::Resample, BenchJob::Features, BenchJob::Spot];
+    Ok(BenchPlan {
+        jobs: if typed.which.is_empty() { all.to_vec() } else { typed.which.clone() },
+        seconds: typed.seconds,
+        repeat: typed.repeat.into(),
+        input: typed.input.clone(),
+        preset: typed.preset.clone(),
+        model: typed.model.as_deref().map(model_source),
+        config: typed.config.clone(),
+    })
+}

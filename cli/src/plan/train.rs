@@ -1,0 +1,52 @@
+//! `train spot`: the recipe with what the command line changes, and where everything lies.
+
+use std::path::PathBuf;
+
+use formant_training::spot::{SpotRecipe, SpotSources, TrainPaths};
+
+use super::{Settings, read_json};
+use crate::args::TrainSpotArgs;
+use crate::failure::Failure;
+use crate::outputs::{Existing, Target};
+
+/// A training.
+#[derive(Debug)]
+pub(crate) struct TrainSpotPlan {
+    pub(crate) sources: SpotSources,
+    pub(crate) recipe: SpotRecipe,
+    pub(crate) paths: TrainPaths,
+    pub(crate) cache: Option<PathBuf>,
+}
+
+pub(super) fn resolve(
+    typed: &TrainSpotArgs,
+    settings: &Settings,
+) -> Result<TrainSpotPlan, Failure> {
+    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    existing.admits(&Target::File(typed.out.clone()))?;
+    let mut recipe = match &typed.recipe {
+        Some(path) => read_json(path)?,
+        None => SpotRecipe::default(),
+    };
+    if !typed.words.is_empty() {
+        recipe.words.clone_from(&typed.words);
+    }
+    recipe.epochs = typed.epochs.unwrap_or(recipe.epochs);
+    recipe.steps_per_epoch = typed.steps.unwrap_or(recipe.steps_per_epoch);
+    recipe.batch = typed.batch.unwrap_or(recipe.batch);
+    recipe.seed = settings.seed.unwrap_or(recipe.seed);
+    recipe.validate()?;
+    let mut state = typed.out.file_name().unwrap_or_default().to_owned();
+    state.push(".state");
+    Ok(TrainSpotPlan {
+        sources: SpotSources {
+            words: typed.data.clone(),
+            speech: typed.speech.clone(),
+            noise: typed.noise.clone(),
+            rooms: typed.rooms.clone(),
+        },
+        recipe,
+        paths: TrainPaths { output: typed.out.clone(), state: typed.out.with_file_name(state) },
+        cache: typed.cache.clone(),
+    })
+}
