@@ -82,6 +82,8 @@ pub(crate) enum EvalCommand {
 #[command(after_help = "Example: formant eval spot --manifest words.tsv --split test --json")]
 pub(crate) struct EvalSpotArgs {
     /// Table with the columns path and label (and split), or a folder that holds one folder a word.
+    /// Rows of over 3 seconds that are not labelled with a word of the model count as recordings
+    /// without the words.
     #[arg(long, value_name = "FILE|FOLDER", required_unless_present = "negatives")]
     pub(crate) manifest: Option<PathBuf>,
     /// Rows of this split only.

@@ -43,6 +43,10 @@ pub(crate) struct TrainSpotArgs {
     /// Room responses: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub(crate) rooms: Vec<PathBuf>,
+    /// Begin with the weights of this model, a bundled one's name or a file, and dwell on the
+    /// stretches of speech and noise that fool it.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) start: Option<String>,
     /// A recipe as JSON; what it leaves out has its usual value.
     #[arg(long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use formant_models::ModelSource;
 use formant_training::spot::{SpotRecipe, SpotSources, TrainPaths};
 
+use super::spot::model_source;
 use super::{Settings, read_json};
 use crate::args::TrainSpotArgs;
 use crate::failure::Failure;
@@ -16,6 +18,8 @@ pub(crate) struct TrainSpotPlan {
     pub(crate) recipe: SpotRecipe,
     pub(crate) paths: TrainPaths,
     pub(crate) cache: Option<PathBuf>,
+    /// The model to begin with.
+    pub(crate) start: Option<ModelSource>,
 }
 
 pub(super) fn resolve(
@@ -48,5 +52,6 @@ pub(super) fn resolve(
         recipe,
         paths: TrainPaths { output: typed.out.clone(), state: typed.out.with_file_name(state) },
         cache: typed.cache.clone(),
+        start: typed.start.as_deref().map(model_source),
     })
 }

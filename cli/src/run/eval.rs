@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use formant_training::manifest::{self, Row};
-use formant_training::spot::{FalseAlarms, SpotReport, evaluate, false_alarms};
+use formant_training::spot::{
+    FalseAlarms, SpotReport, evaluate, false_alarms, split_recordings,
+};
 use serde_json::json;
 
 use super::spot::load;
@@ -28,13 +30,13 @@ pub(super) fn run(
         Some(path) => rows(path, split)?,
         None => Vec::new(),
     };
-    let negatives = negatives(&plan.negatives, split)?;
+    let mut negatives = negatives(&plan.negatives, split)?;
     let spotter = load(&plan.model)?;
-    // Rows without a label say nothing about a word, so nothing can be right or wrong about them.
-    let labelled: Vec<Row> = clips.into_iter().filter(|row| !row.label.is_empty()).collect();
-    let report = match labelled.is_empty() {
+    let (clips, recordings) = split_recordings(&spotter, clips);
+    negatives.extend(recordings.into_iter().map(|row| row.path));
+    let report = match clips.is_empty() {
         true => None,
-        false => Some(evaluate(&spotter, &labelled)?),
+        false => Some(evaluate(&spotter, &clips)?),
     };
     let alarms = match negatives.is_empty() {
         true => None,

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use formant_models::LoadOptions;
+use formant_models::tasks::spot::Spotter;
 use formant_training::progress::{Event, Progress};
 use formant_training::spot::{SpotData, SpotReport, train};
 use indicatif::ProgressBar;
@@ -28,7 +30,7 @@ pub(super) fn run(
     let recipe = &plan.recipe;
     let frontend = &recipe.frontend;
     let longest = recipe.frames() * frontend.hop_length + frontend.win_length;
-    let data = SpotData::load(
+    let mut data = SpotData::load(
         &plan.sources,
         &recipe.words,
         frontend.sample_rate,
@@ -44,14 +46,25 @@ pub(super) fn run(
         data.corpus.len(),
         data.words.join(", ")
     ));
+    let start = match &plan.start {
+        Some(source) => Some(Spotter::load(source, &LoadOptions::default())?),
+        None => None,
+    };
+    if let Some(start) = &start {
+        data.mine(start, &progress)?;
+        progress.clear();
+        let stretches = data.hard.len();
+        messages.note(&format!("{stretches} stretches without words fool the model to begin with"));
+    }
     let provenance = json!({
         "program": concat!("formant ", env!("CARGO_PKG_VERSION")),
         "data": names(&plan.sources.words),
         "speech": names(&plan.sources.speech),
         "noise": names(&plan.sources.noise),
         "rooms": names(&plan.sources.rooms),
+        "start": start.as_ref().map(|start| &start.card().provenance),
     });
-    let outcome = train(&data, recipe, &plan.paths, provenance, &progress)?;
+    let outcome = train(&data, recipe, &plan.paths, start.as_ref(), provenance, &progress)?;
     progress.clear();
     let output = plan.paths.output.display().to_string();
     if settings.json {
@@ -127,6 +140,9 @@ impl Progress for Shown<'_> {
     fn event(&self, event: &Event) {
         match event {
             Event::Decoding { done, total } => self.show("files", *done, *total, String::new()),
+            Event::Mining { done, total, found } => {
+                self.show("clips", *done, *total, format!("{found} stretches"));
+            }
             Event::Note { text } => self.messages.note(text),
             Event::Step { epoch, step, steps, loss } => {
                 self.show("steps", *step, *steps, format!("epoch {epoch}, loss {loss:.3}"));
