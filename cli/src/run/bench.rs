@@ -11,7 +11,7 @@ use formant_models::arch::lmuformer::LmuFormerConfig;
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
 use serde_json::json;
 
-use super::{spot, use_threads, write_failure};
+use super::{spot, use_few_threads, write_failure};
 use crate::args::BenchJob;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub(super) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
-    use_threads(settings);
+    use_few_threads(settings);
     let audio = match &plan.input {
         Some(path) => {
             let clip = decode_file(path, &DecodeOptions::default())?;

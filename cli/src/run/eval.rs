@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::spot::load;
 use super::train::table;
-use super::use_threads;
+use super::use_few_threads;
 use crate::args::InputArgs;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -24,7 +24,7 @@ pub(super) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
-    use_threads(settings);
+    use_few_threads(settings);
     let split = plan.split.as_deref();
     let clips = match &plan.manifest {
         Some(path) => rows(path, split)?,

@@ -51,6 +51,12 @@ fn use_threads(settings: &Settings) {
     }
 }
 
+/// As [`use_threads`], for networks so small that a second thread costs more than it helps: one
+/// unless more are asked for. Recordings are what `--jobs` spreads over the cores.
+fn use_few_threads(settings: &Settings) {
+    tch::set_num_threads(settings.threads.map_or(1, |n| i32::try_from(n).unwrap_or(i32::MAX)));
+}
+
 /// Shows what was odd about an input or output.
 fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
     for warning in warnings {

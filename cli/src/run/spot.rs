@@ -8,7 +8,7 @@ use formant_models::registry::BUNDLED;
 use formant_models::tasks::spot::{Detection, Spotter};
 use serde_json::json;
 
-use super::{use_threads, warn};
+use super::{use_few_threads, warn};
 use crate::args::SpotFormat;
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
@@ -24,7 +24,7 @@ pub(super) fn run(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    use_threads(settings);
+    use_few_threads(settings);
     match task {
         SpotTask::ListWords(model) => list_words(&model, settings),
         SpotTask::Find(plan) => find(*plan, settings, messages),
