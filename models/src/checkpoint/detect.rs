@@ -134,10 +134,10 @@ const TABLE: &[Line] = {
         Line(Bigvgan, "reference", &["conv_pre.*", "resblocks.0.activations.0.act.alpha"], ANY),
         Line(HifiGan, "reference", &["conv_pre.*", "ups.0.weight*", "resblocks.0.conv*", "conv_post.*"], ANY),
         Line(Melgan, "reference", &["model.1.weight*", "model.*.block.*"], ANY),
-        Line(Ast, "peft", &["base_model.model.*.lora_A.weight", "base_model.model.*layer*.0.*"], ANY),
+        Line(Ast, "peft", &["base_model.model.audio_spectrogram_transformer.*.lora_A.weight"], ANY),
         Line(Ast, "adapter", &["encoder.layer.*.adapter_module_*"], ANY),
         Line(Ast, "original", &["v.patch_embed.proj.weight", "v.dist_token"], ANY),
-        Line(Ast, "hugging face", &["*embeddings.patch_embeddings.projection.weight", "*embeddings.distillation_token"], ANY),
+        Line(Ast, "hugging face", &["*embeddings.patch_embeddings.projection.weight", "*embeddings.distillation_token"], one_channel),
     ]
 };
 
@@ -147,6 +147,12 @@ fn same_bands_in_and_out(state: &StateDict) -> bool {
     let dim = |name: &str, axis: usize| state.get(name).and_then(|t| t.shape().get(axis).copied());
     let bands = dim("mossformer.conv1d_encoder.weight", 1);
     bands.is_some() && bands == dim("mossformer.conv1_decoder.weight", 0)
+}
+
+/// Spectrograms have one channel; the image model of the same names has three.
+fn one_channel(state: &StateDict) -> bool {
+    let projection = |name: &str| name.ends_with("embeddings.patch_embeddings.projection.weight");
+    state.iter().any(|(name, tensor)| projection(name) && tensor.shape().get(1) == Some(&1))
 }
 
 /// Recognises a state dict, wrapper prefixes or not.

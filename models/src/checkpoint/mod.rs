@@ -1,5 +1,19 @@
 //! Weights from files: containers, a pickle reader that executes nothing, names without training
-//! wrappers, strict loading. Only [`load`](load_into) touches libtorch; networks live elsewhere.
+//! wrappers, strict loading. Only [`load_into`] and its neighbours touch libtorch; networks live
+//! elsewhere.
+//!
+//! ```no_run
+//! use formant_models::checkpoint::{Container, LoadOptions, load_into};
+//!
+//! # fn main() -> Result<(), formant_models::Error> {
+//! let container = Container::open("MossFormer2_SS_16K")?;
+//! let mut store = tch::nn::VarStore::new(tch::Device::Cpu);
+//! // ... build the network on `store.root()`, then:
+//! let report = load_into(&mut store, container.state_dict()?, &LoadOptions::default())?;
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
 
 mod atomic;
 mod clean;

@@ -20,6 +20,8 @@ use crate::error::Result;
 
 /// Largest header, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
+/// Longest name.
+const MAX_NAME: u64 = 4096;
 
 /// Reads names, types and metadata; the tensors follow on demand.
 pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
@@ -41,6 +43,7 @@ pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
     let mut state = StateDict::default();
     for name in header.offset_keys() {
         let Some(info) = header.info(&name) else { continue };
+        within("length of a tensor's name", name.len() as u64, MAX_NAME)?;
         let (first, end) = info.data_offsets;
         let part = source.slice(start + first as u64, (end - first) as u64);
         let part = part.ok_or_else(|| Fault::damaged("a tensor lies outside the file"))?;

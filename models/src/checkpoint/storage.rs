@@ -58,16 +58,20 @@ impl StorageView {
     }
 
     /// The elements in row-major order, little-endian.
-    pub(crate) fn read(&self, dtype: DType, shape: &[usize]) -> Outcome<Vec<u8>> {
+    pub(crate) fn read(&self, dtype: DType, shape: &[usize]) -> Outcome<Arc<[u8]>> {
         let total = byte_len(dtype, shape)?;
         if total == 0 {
-            return Ok(Vec::new());
+            return Ok(Arc::default());
         }
         let storage = self.storages.get(self.index)?;
         let size = dtype.size();
         let end = span(shape, self.offset, &self.strides).and_then(|n| n.checked_mul(size));
         if end.is_none_or(|end| end > storage.len()) {
             return Err(Fault::damaged("a tensor reaches beyond the end of its storage"));
+        }
+        let swap = self.storages.swap && dtype.unit() > 1;
+        if !swap && total == storage.len() && is_contiguous(shape, &self.strides) {
+            return Ok(storage); // the usual case: a storage for each tensor
         }
         let mut out = Vec::with_capacity(total);
         if is_contiguous(shape, &self.strides) {
@@ -76,10 +80,10 @@ impl StorageView {
         } else {
             gather(&storage, size, self.offset, shape, &self.strides, &mut out);
         }
-        if self.storages.swap && dtype.unit() > 1 {
+        if swap {
             out.chunks_exact_mut(dtype.unit()).for_each(<[u8]>::reverse);
         }
-        Ok(out)
+        Ok(out.into())
     }
 }
 

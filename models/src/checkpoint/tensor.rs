@@ -32,6 +32,15 @@ impl RawTensor {
     /// # Errors
     /// [`Fault::Damaged`] when the number of bytes does not fit type and shape.
     pub fn from_bytes(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Outcome<Self> {
+        Self::from_shared(dtype, shape, bytes.into())
+    }
+
+    /// As [`RawTensor::from_bytes`], without a copy.
+    pub(crate) fn from_shared(
+        dtype: DType,
+        shape: Vec<usize>,
+        bytes: Arc<[u8]>,
+    ) -> Outcome<Self> {
         let expected = byte_len(dtype, &shape)?;
         if expected != bytes.len() {
             return Err(Fault::Damaged(format!(
@@ -39,7 +48,7 @@ impl RawTensor {
                 bytes.len()
             )));
         }
-        Ok(Self { dtype, shape, data: Data::Bytes(bytes.into()) })
+        Ok(Self { dtype, shape, data: Data::Bytes(bytes) })
     }
 
     /// A float tensor from its elements.
@@ -98,7 +107,7 @@ impl RawTensor {
         match &self.data {
             Data::Bytes(bytes) => Ok(bytes.clone()),
             Data::File(source) => Ok(source.read_at(0, self.byte_len())?.into()),
-            Data::Storage(view) => Ok(view.read(self.dtype, &self.shape)?.into()),
+            Data::Storage(view) => view.read(self.dtype, &self.shape),
         }
     }
 
@@ -129,7 +138,7 @@ impl RawTensor {
     /// # Errors
     /// When the file can't be read, or the number of elements differs.
     pub fn reshaped(&self, shape: Vec<usize>) -> Outcome<Self> {
-        Self::from_bytes(self.dtype, shape, self.bytes()?.to_vec())
+        Self::from_shared(self.dtype, shape, self.bytes()?)
     }
 
     /// A complex tensor as pairs of floats in a new last dimension; others stay as they are.
@@ -142,7 +151,7 @@ impl RawTensor {
         }
         let mut shape = self.shape.clone();
         shape.push(2);
-        Self::from_bytes(DType::F32, shape, self.bytes()?.to_vec())
+        Self::from_shared(DType::F32, shape, self.bytes()?)
     }
 
     /// Whether both are surely the same data, without reading it.

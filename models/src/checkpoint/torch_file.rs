@@ -36,14 +36,17 @@ const WRAPPERS: [&str; 13] = [
 const MAX_DEPTH: usize = 32;
 /// Most tensors of one file.
 const MAX_TENSORS: u64 = 1 << 20;
-/// Most text in names of tensors.
-const MAX_NAMES: u64 = 256 << 20;
+/// Most text in names of tensors, and in one of them.
+const MAX_NAMES: u64 = 32 << 20;
+const MAX_NAME: u64 = 4096;
 
 /// A torch file whose tensors are read when they are used.
 #[derive(Debug)]
 pub(crate) struct TorchFile {
     pickle: Pickle,
     storages: Arc<Storages>,
+    /// Which nodes are tensors or have some below.
+    holds: Vec<bool>,
     arrays: HashMap<Id, RawTensor>,
     /// Bytes that all tensors together may have.
     budget: u64,
@@ -71,7 +74,8 @@ impl TorchFile {
         // Views may overlap (expanded or tied tensors), but not without bound.
         let budget = file_size.saturating_mul(16).saturating_add(64 << 20);
         let storages = Storages::new(reader, swap);
-        Ok(Self { pickle, storages, arrays: HashMap::new(), budget, names: 0 })
+        let holds = holding(&pickle);
+        Ok(Self { pickle, storages, holds, arrays: HashMap::new(), budget, names: 0 })
     }
 
     /// The weights, with what is beside them as plain values.
@@ -87,7 +91,7 @@ impl TorchFile {
                 if name == key {
                     continue;
                 }
-                if self.holds_tensors(value, 4) || is_training_state(&name) {
+                if self.holds_tensors(value) || is_training_state(&name) {
                     steps.push(Step::Skipped { key: name });
                 } else {
                     beside.push((name, self.pickle.value(value, &mut tree)));
@@ -115,7 +119,7 @@ impl TorchFile {
             let (key, value) = entries.iter().rev().find(
                 |(key, _)| matches!(self.pickle.node(*key), Node::Str(name) if &**name == *wrapper),
             )?;
-            self.holds_tensors(*value, 4).then(|| (self.pickle.key(*key), *value))
+            self.holds_tensors(*value).then(|| (self.pickle.key(*key), *value))
         })
     }
 
@@ -123,28 +127,8 @@ impl TorchFile {
         matches!(self.pickle.node(id), Node::Tensor(_) | Node::Array(_))
     }
 
-    /// Whether there are tensors at most `depth` levels below; looks at the first few hundred
-    /// entries of every level only.
-    fn holds_tensors(&self, id: Id, depth: usize) -> bool {
-        let mut level = vec![id];
-        for _ in 0..=depth {
-            let mut next = Vec::new();
-            for id in level {
-                match self.pickle.node(id) {
-                    Node::Tensor(_) | Node::Array(_) => return true,
-                    Node::Dict(_) | Node::Object(_) => {
-                        next.extend(self.pickle.entries(id).iter().map(|(_, v)| *v).take(256));
-                    }
-                    Node::List(items) | Node::Tuple(items) => next.extend(items.iter().take(256)),
-                    _ => {}
-                }
-                if next.len() > 4096 {
-                    break;
-                }
-            }
-            level = next;
-        }
-        false
+    fn holds_tensors(&self, id: Id) -> bool {
+        self.holds[id as usize]
     }
 
     fn flatten(
@@ -166,13 +150,14 @@ impl TorchFile {
                 (false, true) => key,
                 (false, false) => format!("{prefix}.{key}"),
             };
+            within("length of a tensor's name", name.len() as u64, MAX_NAME)?;
             self.names += name.len() as u64 + 1;
             within("text in names of tensors", self.names, MAX_NAMES)?;
             if self.is_tensor(value) {
                 let tensor = self.tensor(value)?;
                 tensors.insert(name, tensor);
                 within("number of tensors", tensors.len() as u64, MAX_TENSORS)?;
-            } else if self.holds_tensors(value, 8)
+            } else if self.holds_tensors(value)
                 && matches!(self.pickle.node(value), Node::Dict(_) | Node::Object(_))
             {
                 self.flatten(value, &name, depth + 1, tensors, beside, tree)?;
@@ -231,8 +216,32 @@ impl TorchFile {
         let storages = Storages::new(Box::new(InMemory(bytes.to_vec())), array.big_endian);
         let view = StorageView { storages, index: 0, offset: 0, strides };
         let data = view.read(array.dtype, &array.shape)?;
-        RawTensor::from_bytes(array.dtype, array.shape.clone(), data)
+        RawTensor::from_shared(array.dtype, array.shape.clone(), data)
     }
+}
+
+/// For every node, whether there are tensors below it.
+fn holding(pickle: &Pickle) -> Vec<bool> {
+    // A walk with a stack of its own: nesting may be deeper than the program's stack. A node is
+    // met twice, before and after what is below it.
+    let mut holds = vec![false; pickle.nodes.len()];
+    let mut seen = vec![false; pickle.nodes.len()];
+    let mut stack = vec![(pickle.root, false)];
+    while let Some((id, done)) = stack.pop() {
+        let children = pickle.children(id);
+        if done {
+            holds[id as usize] = children.iter().any(|child| holds[*child as usize]);
+        } else if !std::mem::replace(&mut seen[id as usize], true) {
+            match pickle.node(id) {
+                Node::Tensor(_) | Node::Array(_) => holds[id as usize] = true,
+                _ => {
+                    stack.push((id, true));
+                    stack.extend(children.iter().map(|child| (*child, false)));
+                }
+            }
+        }
+    }
+    holds
 }
 
 /// One storage that is in memory already.

@@ -1,7 +1,7 @@
 //! Checkpoints as people have them: one weight file, a `.nemo` archive, or a folder with weights,
 //! configs and tokenizers in the layout of some toolkit.
 
-mod files;
+pub(crate) mod files;
 mod folder;
 mod standalone;
 

@@ -129,6 +129,18 @@ impl Pickle {
         }
     }
 
+    /// Everything directly below a node.
+    pub(crate) fn children(&self, id: Id) -> Vec<Id> {
+        match self.node(id) {
+            Node::List(items) | Node::Tuple(items) => items.clone(),
+            Node::Object(object) => {
+                let entries = self.entries(id).into_iter().map(|(_, value)| value);
+                object.args.iter().chain(&object.list).copied().chain(entries).collect()
+            }
+            _ => self.entries(id).into_iter().map(|(_, value)| value).collect(),
+        }
+    }
+
     /// A key as text.
     pub(crate) fn key(&self, id: Id) -> String {
         match self.node(id) {

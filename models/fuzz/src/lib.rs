@@ -1,0 +1,125 @@
+//! The checkpoint readers without the part that needs libtorch, and one entry point a target.
+#![allow(missing_docs, dead_code, unused_imports, reason = "a part of the crate, compiled alone")]
+
+// The crate's error wraps that of the audio crate, which is not needed here.
+extern crate self as formant_audio_core;
+
+/// Stands for the audio crate's error.
+#[derive(Debug, thiserror::Error)]
+#[error("audio")]
+pub struct Error;
+
+#[path = "../../src/error.rs"]
+pub mod error;
+
+pub mod checkpoint {
+    #[path = "../../../src/checkpoint/atomic.rs"]
+    pub(crate) mod atomic;
+    #[path = "../../../src/checkpoint/clean.rs"]
+    pub(crate) mod clean;
+    #[path = "../../../src/checkpoint/config.rs"]
+    pub(crate) mod config;
+    #[path = "../../../src/checkpoint/container/mod.rs"]
+    pub(crate) mod container;
+    #[path = "../../../src/checkpoint/convert.rs"]
+    pub(crate) mod convert;
+    #[path = "../../../src/checkpoint/describe.rs"]
+    pub(crate) mod describe;
+    #[path = "../../../src/checkpoint/detect.rs"]
+    pub(crate) mod detect;
+    #[path = "../../../src/checkpoint/dtype.rs"]
+    pub(crate) mod dtype;
+    #[path = "../../../src/checkpoint/fault.rs"]
+    pub(crate) mod fault;
+    #[path = "../../../src/checkpoint/glob.rs"]
+    pub(crate) mod glob;
+    #[path = "../../../src/checkpoint/npy.rs"]
+    pub(crate) mod npy;
+    #[path = "../../../src/checkpoint/open.rs"]
+    pub(crate) mod open;
+    #[path = "../../../src/checkpoint/pickle/mod.rs"]
+    pub(crate) mod pickle;
+    #[path = "../../../src/checkpoint/report.rs"]
+    pub(crate) mod report;
+    #[path = "../../../src/checkpoint/safetensors.rs"]
+    pub(crate) mod safetensors;
+    #[path = "../../../src/checkpoint/source.rs"]
+    pub(crate) mod source;
+    #[path = "../../../src/checkpoint/state_dict.rs"]
+    pub(crate) mod state_dict;
+    #[path = "../../../src/checkpoint/steps.rs"]
+    pub(crate) mod steps;
+    #[path = "../../../src/checkpoint/storage.rs"]
+    pub(crate) mod storage;
+    #[path = "../../../src/checkpoint/tar.rs"]
+    pub(crate) mod tar;
+    #[path = "../../../src/checkpoint/tensor.rs"]
+    pub(crate) mod tensor;
+    #[path = "../../../src/checkpoint/torch_file.rs"]
+    pub(crate) mod torch_file;
+    #[path = "../../../src/checkpoint/torch_legacy.rs"]
+    pub(crate) mod torch_legacy;
+    #[path = "../../../src/checkpoint/torch_zip.rs"]
+    pub(crate) mod torch_zip;
+    #[path = "../../../src/checkpoint/value.rs"]
+    pub(crate) mod value;
+    #[path = "../../../src/checkpoint/weight_norm.rs"]
+    pub(crate) mod weight_norm;
+
+    pub use clean::{WeightNorm, clean};
+    pub use report::LoadReport;
+}
+
+use std::path::Path;
+
+use checkpoint::fault::Outcome;
+use checkpoint::open::read_source;
+use checkpoint::source::Source;
+use checkpoint::state_dict::StateDict;
+
+/// One pickle stream, in an archive around it, so that tensors and values are followed too.
+pub fn pickle(data: &[u8]) {
+    let _ = checkpoint::pickle::parse(data);
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in [("a/data.pkl", data), ("a/data/0", &[1; 64])] {
+        zip.start_file(name, stored).expect("in memory");
+        std::io::Write::write_all(&mut zip, bytes).expect("in memory");
+    }
+    let bytes = zip.finish().expect("in memory").into_inner();
+    use_all(read_source(&Source::Bytes(bytes.into())));
+}
+
+/// A torch file of either format.
+pub fn torch_zip(data: &[u8]) {
+    use_all(read_source(&Source::Bytes(data.into())));
+}
+
+/// A safetensors file.
+pub fn safetensors(data: &[u8]) {
+    use_all(checkpoint::safetensors::open(&Source::Bytes(data.into())));
+}
+
+/// A `.nemo` archive.
+pub fn nemo(data: &[u8]) {
+    let source = Source::Bytes(data.into());
+    if let Ok(container) = checkpoint::container::files::nemo(Path::new("fuzz"), &source) {
+        for part in container.parts {
+            use_all(Ok(part.state));
+        }
+    }
+}
+
+/// Reads every tensor, then cleans and recognises.
+fn use_all(state: Outcome<StateDict>) {
+    let Ok(mut state) = state else { return };
+    for (_, tensor) in state.iter() {
+        if let Ok(bytes) = tensor.bytes() {
+            assert_eq!(bytes.len(), tensor.byte_len());
+        }
+    }
+    let _ = state.extra.to_json();
+    let _ = checkpoint::clean(&mut state, checkpoint::WeightNorm::Fold);
+    let _ = checkpoint::detect::detect(&state);
+}
