@@ -10,6 +10,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut cargo = shell::cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]).args(selection(&shell::root(), args));
     setup::library_path(&mut cargo);
+    // Tests run side by side already; libtorch's own threads would only wait for each other.
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        cargo.env("OMP_NUM_THREADS", "1");
+    }
     shell::run(
         &mut cargo,
         "the failures are listed above; `cargo xtask test NAME` runs those that NAME names",
