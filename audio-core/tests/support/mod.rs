@@ -8,10 +8,15 @@ use safetensors::{Dtype, SafeTensors};
 
 /// The front-end goldens of the repository, and those of the folder that `FORMANT_GOLDENS` names.
 pub(crate) fn golden_folders() -> Vec<PathBuf> {
-    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/features");
-    let extra =
-        std::env::var_os("FORMANT_GOLDENS").map(|folder| Path::new(&folder).join("features"));
-    std::iter::once(bundled).chain(extra.filter(|folder| folder.is_dir())).collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let bundled = root.join("tests/goldens/features");
+    // A relative folder is one of the workspace, wherever the test program is started.
+    let extra = std::env::var_os("FORMANT_GOLDENS").map(|folder| {
+        let folder = root.join(folder).join("features");
+        assert!(folder.is_dir(), "FORMANT_GOLDENS: {} is no folder", folder.display());
+        folder
+    });
+    std::iter::once(bundled).chain(extra).collect()
 }
 
 /// One file of tensors.
