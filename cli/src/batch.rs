@@ -65,7 +65,10 @@ impl Order<'_> {
     fn finish(&self, index: usize) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.finished.insert(index);
-        while { let turn = state.turn; state.finished.remove(&turn) } {
+        while {
+            let turn = state.turn;
+            state.finished.remove(&turn)
+        } {
             state.turn += 1;
             let turn = state.turn;
             if let Some(text) = state.waiting.remove(&turn) {

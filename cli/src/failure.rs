@@ -131,7 +131,8 @@ impl From<formant_models::Error> for Failure {
             Error::Audio(inner) => inner.into(),
             Error::Device(why) => Self::new(Kind::Device, "device", why),
             Error::Config { setting, reason } if setting == "model" => {
-                Self::new(Kind::Model, setting, reason).help("`formant models list` shows all names")
+                Self::new(Kind::Model, setting, reason)
+                    .help("`formant models list` shows all names")
             }
             Error::Config { setting, reason } => Self::usage(setting, reason),
             Error::Io { path, source } => {

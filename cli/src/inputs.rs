@@ -93,8 +93,9 @@ pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
         several = true;
         expand_list(list, &mut entries)?;
     } else if typed.inputs.is_empty() {
-        return Err(Failure::usage("inputs", "none given")
-            .help("name files, folders or patterns, `-` for standard input, or --files-from LIST"));
+        return Err(Failure::usage("inputs", "none given").help(
+            "name files, folders or patterns, `-` for standard input, or --files-from LIST",
+        ));
     }
     remove_repeats(&mut entries);
     check_stdin(&entries)?;
@@ -238,7 +239,8 @@ fn expand_list(list: &Path, entries: &mut Vec<Entry>) -> Result<(), Failure> {
         if path.components().all(inside) {
             for input in entries[from..].iter_mut().flatten() {
                 if input.path.as_deref() == Some(path) {
-                    input.relative = path.components().filter(|p| *p != Component::CurDir).collect();
+                    input.relative =
+                        path.components().filter(|p| *p != Component::CurDir).collect();
                 }
             }
         }
@@ -288,7 +290,8 @@ mod tests {
     fn folders_are_searched_in_order() {
         let folder = tree();
         let typed = InputArgs { inputs: vec![folder.path().to_owned()], ..Default::default() };
-        let relative: Vec<String> = names(&typed).into_iter().map(|(_, relative)| relative).collect();
+        let relative: Vec<String> =
+            names(&typed).into_iter().map(|(_, relative)| relative).collect();
         assert_eq!(relative, ["a.flac", "b/1.mp3", "b/2.WAV", "b/c/3.ogg"]);
         assert!(!expand(&typed).expect("a list").single);
     }
@@ -298,7 +301,8 @@ mod tests {
         let folder = tree();
         let pattern = folder.path().join("*/?.*");
         let typed = InputArgs { inputs: vec![pattern], ..Default::default() };
-        let relative: Vec<String> = names(&typed).into_iter().map(|(_, relative)| relative).collect();
+        let relative: Vec<String> =
+            names(&typed).into_iter().map(|(_, relative)| relative).collect();
         assert_eq!(relative, ["b/1.mp3", "b/2.WAV"]);
     }
 
@@ -337,7 +341,8 @@ mod tests {
         fs::write(&list, format!("{}\r\n\n{}\n", a.display(), folder.path().join("b").display()))
             .expect("list");
         let typed = InputArgs { files_from: Some(list), ..Default::default() };
-        let relative: Vec<String> = names(&typed).into_iter().map(|(_, relative)| relative).collect();
+        let relative: Vec<String> =
+            names(&typed).into_iter().map(|(_, relative)| relative).collect();
         assert_eq!(relative, ["a.flac", "1.mp3", "2.WAV", "c/3.ogg"]);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Outputs get their final name only when they are complete, so that ending is always safe.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) fn install() -> Result<(), Failure> {
 }
 
 fn end() {
+    crate::outputs::clean_up();
+    let _ = writeln!(std::io::stderr(), "interrupted");
     std::process::exit(exit::code(&Outcome::Failed(Kind::Interrupted)).into());
 }
 

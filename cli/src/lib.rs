@@ -56,7 +56,7 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     };
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
-        let plan = plan::resolve(typed, &messages)?;
+        let plan = plan::resolve(typed)?;
         run::run(plan, &messages)
     };
     work().unwrap_or_else(|failure| {

@@ -1,10 +1,11 @@
 //! Where results go: names of outputs, conflicts found before the work starts, and files that
 //! appear under their name only when they are complete.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -159,8 +160,12 @@ fn named(path: &Path, suffix: &str, extension: &str) -> PathBuf {
 
 /// Two inputs with one output, and outputs that are inputs.
 fn find_conflicts(list: &InputList, targets: &[Option<Target>]) -> Result<(), Failure> {
-    let inputs: HashSet<PathBuf> =
-        list.entries.iter().flatten().filter_map(|input| canonical(input.path.as_deref()?)).collect();
+    let inputs: HashSet<PathBuf> = list
+        .entries
+        .iter()
+        .flatten()
+        .filter_map(|input| canonical(input.path.as_deref()?))
+        .collect();
     let mut taken: HashMap<&Path, String> = HashMap::new();
     for (entry, target) in list.entries.iter().zip(targets) {
         let (Ok(input), Some(Target::File(path))) = (entry, target) else { continue };
@@ -172,7 +177,7 @@ fn find_conflicts(list: &InputList, targets: &[Option<Target>]) -> Result<(), Fa
         if let Some(other) = taken.insert(path, input.name()) {
             let why = format!("would be the output of both {other} and {}", input.name());
             return Err(Failure::new(Kind::Output, path.display().to_string(), why)
-                .help("work on them one by one, or name their common folder as the input"));
+                .help("give each an output of its own with -o, one by one"));
         }
     }
     Ok(())
@@ -192,7 +197,7 @@ impl Existing {
         }
     }
 
-    /// Whether `target` is still to be made; its folder is there afterwards if `-o` named one.
+    /// Whether `target` is still to be made.
     pub(crate) fn admits(self, target: &Target) -> Result<bool, Failure> {
         let Target::File(path) = target else { return Ok(true) };
         if path.is_dir() {
@@ -209,15 +214,48 @@ impl Existing {
         }
         Ok(true)
     }
+}
 
-    /// Makes the folder of an output.
-    pub(crate) fn make_folder(target: &Target) -> Result<(), Failure> {
-        let Target::File(path) = target else { return Ok(()) };
-        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(|error| Failure::output(folder, &error))
+/// Outputs whose files are under construction.
+static UNDERWAY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Makes the folder of an output that is about to be written. Until the guard is dropped,
+/// [`clean_up`] knows of it.
+pub(crate) fn begin(target: &Target) -> Result<Underway, Failure> {
+    let Target::File(path) = target else { return Ok(Underway(None)) };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| Failure::output(folder, &error))?;
+    }
+    UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+    Ok(Underway(Some(path.clone())))
+}
+
+/// An output that is being written.
+#[must_use]
+pub(crate) struct Underway(Option<PathBuf>);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        }
+    }
+}
+
+/// Removes the temporary files of outputs under construction, `.NAME.*.part`, when the program is
+/// about to end without unwinding.
+pub(crate) fn clean_up() {
+    for path in UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let Some(name) = path.file_name() else { continue };
+        let start = format!(".{}.", name.to_string_lossy());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Ok(found) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else { continue };
+        for file in found.flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&start) && name.ends_with(".part") {
+                // Nobody is left who could be told that it did not work.
+                let _ = std::fs::remove_file(file.path());
             }
-            None => Ok(()),
         }
     }
 }
@@ -349,6 +387,9 @@ mod tests {
         assert!(!Existing::Skip.admits(&target).expect("skipped"));
         assert!(Existing::Overwrite.admits(&target).expect("overwritten"));
         assert_eq!(Existing::Refuse.admits(&target).expect_err("there").kind, Kind::Output);
-        assert_eq!(target.with_suffix("_left").name(), folder.path().join("a_left.bin").display().to_string());
+        assert_eq!(
+            target.with_suffix("_left").name(),
+            folder.path().join("a_left.bin").display().to_string()
+        );
     }
 }

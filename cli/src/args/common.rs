@@ -12,10 +12,23 @@ use crate::inputs::Shard;
 #[command(next_help_heading = "General options")]
 pub(crate) struct GlobalArgs {
     /// Where networks run: auto, cpu, cuda or cuda:N.
-    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        value_name = "DEVICE",
+        hide_default_value = true
+    )]
     pub(crate) device: DeviceChoice,
     /// Numbers that networks compute with; auto is f32 on a CPU.
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "KIND", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "KIND",
+        hide_default_value = true
+    )]
     pub(crate) precision: Precision,
     /// Threads that one network may use [default: one for each core].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -14,8 +14,8 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub(crate) use audio::{
-    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, QualityArg, ResampleArgs, SampleArg,
-    WriteArgs,
+    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, QualityArg, ResampleArgs,
+    SampleArg, WriteArgs,
 };
 pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};

@@ -20,10 +20,8 @@ pub(crate) enum ScaleArg {
 
 /// What `formant plot` takes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant plot before.wav after.wav -o both.png\n\n\
-    Several inputs and a PNG file after -o make one picture; otherwise each input has its own."
-)]
+#[command(after_help = "Example: formant plot before.wav after.wav -o both.png\n\n\
+    Several inputs and a PNG file after -o make one picture; otherwise each input has its own.")]
 pub(crate) struct PlotArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,

@@ -47,7 +47,9 @@ pub(crate) struct BenchArgs {
 
 /// What `formant completions` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: formant completions bash > ~/.local/share/bash-completion/completions/formant")]
+#[command(
+    after_help = "Example: formant completions bash > ~/.local/share/bash-completion/completions/formant"
+)]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]

@@ -21,8 +21,10 @@ pub(crate) enum TrainCommand {
 
 /// What `formant train spot` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors\n\n\
-    A training that was stopped goes on where it was when the same command is run again.")]
+#[command(
+    after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors\n\n\
+    A training that was stopped goes on where it was when the same command is run again."
+)]
 pub(crate) struct TrainSpotArgs {
     /// Clips of words: a table with the columns path and label (and split, speaker), or a folder
     /// that holds one folder a word; may be repeated.

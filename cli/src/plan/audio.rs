@@ -7,8 +7,8 @@ use formant_audio_core::resample::Quality;
 
 use super::{Settings, Sources, check_stdout};
 use crate::args::{
-    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, QualityArg, ResampleArgs,
-    SampleArg, WriteArgs,
+    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, QualityArg,
+    ResampleArgs, SampleArg, WriteArgs,
 };
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
@@ -100,7 +100,11 @@ impl Request<'_> {
         let container = self.container(sources.list.single)?;
         let naming = Naming {
             suffix: self.suffix(),
-            suffix_when: if self.rate.is_some() { SuffixWhen::Always } else { SuffixWhen::SameExtension },
+            suffix_when: if self.rate.is_some() {
+                SuffixWhen::Always
+            } else {
+                SuffixWhen::SameExtension
+            },
             extension: extension(container).to_owned(),
         };
         let targets = outputs::assign(&self.write.output, &sources.list, &naming)?;

@@ -1,7 +1,9 @@
 //! `features`: the front end with everything that was changed about it.
 
 use formant_audio_core::decode::ChannelSelect;
-use formant_audio_core::features::{CepstrumConfig, Dither, FeatureConfig, FeaturePlan, Lifter, presets};
+use formant_audio_core::features::{
+    CepstrumConfig, Dither, FeatureConfig, FeaturePlan, Lifter, presets,
+};
 
 use super::{Settings, Sources, check_stdout, read_json};
 use crate::args::{FeatureFormat, FeaturesArgs};

@@ -14,11 +14,12 @@ use clap_complete::Shell;
 use formant_audio_core::decode::{BlockReader, DecodeOptions, Strictness};
 use formant_models::DeviceChoice;
 
-use crate::args::{AudioArgs, Cli, Command, EvalCommand, GlobalArgs, InputArgs, Precision, TrainCommand};
+use crate::args::{
+    AudioArgs, Cli, Command, EvalCommand, GlobalArgs, InputArgs, Precision, TrainCommand,
+};
 use crate::batch;
 use crate::failure::Failure;
 use crate::inputs::{self, Input, InputList};
-use crate::messages::Messages;
 
 pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
@@ -113,7 +114,7 @@ fn decode_options(typed: &AudioArgs) -> DecodeOptions {
 }
 
 /// Finds out what was meant.
-pub(crate) fn resolve(typed: Cli, messages: &Messages) -> Result<Plan, Failure> {
+pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
     let settings = Settings::of(&typed.global);
     let action = match typed.command {
         Command::Info(typed) => Action::Info(audio::info(&typed)?),
@@ -134,7 +135,6 @@ pub(crate) fn resolve(typed: Cli, messages: &Messages) -> Result<Plan, Failure> 
         Command::Formats => Action::Formats,
         Command::Completions(typed) => Action::Completions(typed.shell),
     };
-    messages.detail(&format!("settings: {settings:?}"));
     Ok(Plan { settings, action })
 }
 
@@ -143,7 +143,8 @@ fn check_stdout(
     targets: &[Option<crate::outputs::Target>],
     settings: &Settings,
 ) -> Result<(), Failure> {
-    let to_stdout = targets.iter().flatten().any(|target| *target == crate::outputs::Target::Stdout);
+    let to_stdout =
+        targets.iter().flatten().any(|target| *target == crate::outputs::Target::Stdout);
     if to_stdout && settings.json {
         return Err(Failure::usage("--json", "the result itself goes to standard output")
             .help("name a file with -o"));

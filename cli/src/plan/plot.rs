@@ -34,7 +34,12 @@ pub(super) fn resolve(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan,
     let task = match &typed.compare[..] {
         [a, b] => {
             let decode = decode_options(&typed.audio);
-            PlotTask::Compare { a: a.clone(), b: b.clone(), decode, target: comparison(typed, a, b) }
+            PlotTask::Compare {
+                a: a.clone(),
+                b: b.clone(),
+                decode,
+                target: comparison(typed, a, b),
+            }
         }
         _ => pictures(typed, settings)?,
     };

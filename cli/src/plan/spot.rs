@@ -134,12 +134,11 @@ fn tuning(typed: &SpotTuning) -> Result<SpotOptions, Failure> {
             Some((word, score)) => (Some(word), score),
             None => (None, text.as_str()),
         };
-        let score: f32 = score.parse().ok().filter(|score| (0.0..=1.0).contains(score)).ok_or_else(
-            || {
+        let score: f32 =
+            score.parse().ok().filter(|score| (0.0..=1.0).contains(score)).ok_or_else(|| {
                 Failure::usage("--threshold", format!("`{text}` holds no score from 0 to 1"))
                     .help("give a score such as 0.7, or a word and its score such as yes=0.7")
-            },
-        )?;
+            })?;
         match word {
             Some(word) => {
                 options.thresholds.insert(word.to_owned(), score);

@@ -73,7 +73,10 @@ fn generate(rate: u32, seconds: f64, seed: u64) -> AudioBuf {
 }
 
 /// Wall-clock seconds of every run, after one that warms up.
-fn time(plan: &BenchPlan, mut work: impl FnMut() -> Result<(), Failure>) -> Result<Vec<f64>, Failure> {
+fn time(
+    plan: &BenchPlan,
+    mut work: impl FnMut() -> Result<(), Failure>,
+) -> Result<Vec<f64>, Failure> {
     work()?;
     (0..plan.repeat)
         .map(|_| {
@@ -90,7 +93,8 @@ fn on_one_core(name: String, audio: &AudioBuf, wall: Vec<f64>) -> Measured {
 }
 
 fn decode(plan: &BenchPlan, audio: &AudioBuf) -> Result<Measured, Failure> {
-    let folder = tempfile::tempdir().map_err(|e| Failure::output("temporary folder".as_ref(), &e))?;
+    let folder =
+        tempfile::tempdir().map_err(|e| Failure::output("temporary folder".as_ref(), &e))?;
     let (path, name) = match &plan.input {
         Some(path) => (path.clone(), "decode input".to_owned()),
         None => {
@@ -134,7 +138,10 @@ fn words(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Meas
         Some(path) => {
             let config: LmuFormerConfig = read_json(path)?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            (Spotter::random(random_card(config)?, device)?, format!("spot {name} (random weights)"))
+            (
+                Spotter::random(random_card(config)?, device)?,
+                format!("spot {name} (random weights)"),
+            )
         }
         None => {
             let model = SpotModel { source: plan.model.clone(), labels: None, load };

@@ -134,7 +134,17 @@ fn cpu_features() -> Vec<&'static str> {
                 $(if std::arch::is_x86_feature_detected!($feature) { found.push($feature); })*
             };
         }
-        look_for!("sse4.2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512bw", "avx512vnni", "avx512bf16");
+        look_for!(
+            "sse4.2",
+            "avx",
+            "f16c",
+            "fma",
+            "avx2",
+            "avx512f",
+            "avx512bw",
+            "avx512vnni",
+            "avx512bf16"
+        );
     }
     #[cfg(target_arch = "aarch64")]
     {
@@ -197,11 +207,15 @@ fn text(findings: &Findings) -> String {
     let mut rows = vec![
         ("formant", findings.version.to_owned()),
         ("libtorch", format!("{} in {}", libtorch.version, shown(&libtorch.folder))),
-        ("", [
-            has("OpenMP", libtorch.openmp),
-            has("MKL", libtorch.mkl),
-            has("oneDNN", libtorch.onednn),
-        ].join(", ")),
+        (
+            "",
+            [
+                has("OpenMP", libtorch.openmp),
+                has("MKL", libtorch.mkl),
+                has("oneDNN", libtorch.onednn),
+            ]
+            .join(", "),
+        ),
         ("CUDA", cuda.libraries.to_string()),
         ("CUDA devices", device),
         ("CPU", cpu.model.clone().unwrap_or_else(|| cpu.architecture.to_owned())),

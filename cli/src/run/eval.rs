@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use formant_training::manifest::{self, Row};
-use formant_training::spot::{
-    FalseAlarms, SpotReport, evaluate, false_alarms, split_recordings,
-};
+use formant_training::spot::{FalseAlarms, SpotReport, evaluate, false_alarms, split_recordings};
 use serde_json::json;
 
 use super::spot::load;

@@ -13,7 +13,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target};
+use crate::outputs::{Target, Underway, begin};
 use crate::plan::{FeaturesPlan, FeaturesTask, Settings};
 use crate::{interrupt, json as lines, stdout};
 
@@ -31,9 +31,8 @@ pub(super) fn run(
             Ok(Outcome::done())
         }
         FeaturesTask::Compute(plan) => {
-            let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-                compute(&plan, input, settings, lane)
-            };
+            let work =
+                |(): &mut (), input: &Input, lane: &Lane<'_>| compute(&plan, input, settings, lane);
             let entries = &plan.sources.list.entries;
             batch::run(entries, settings.batch(), messages, || Ok(()), work)
         }
@@ -70,7 +69,7 @@ fn compute(
     if !super::any_admitted(plan.existing, &targets)? {
         return Ok(Done::Skipped);
     }
-    Existing::make_folder(target)?;
+    let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
     let fronts = targets.iter().map(|_| Front::new(plan, reader.spec().rate));
     let mut fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
     let writers = targets.iter().map(|t| RowWriter::new(t, plan.format, plan.plan.bins()));

@@ -49,10 +49,10 @@ fn text(format: &Format) -> String {
         _ => "write",
     };
     let extensions = format.extensions.join(" ");
-    let mut line = format!("{:<16} {direction:<12} .{extensions}", format.name).replace(" .", "  ");
-    line += &format!("\n{:<29}  {}", "", format.codecs.join(", "));
+    let mut line = format!("{:<16} {direction:<12} {extensions}", format.name);
+    line += &format!("\n{:<29} {}", "", format.codecs.join(", "));
     if !format.note.is_empty() {
-        line += &format!("\n{:<29}  {}", "", format.note);
+        line += &format!("\n{:<29} {}", "", format.note);
     }
     line + "\n"
 }

@@ -33,8 +33,7 @@ pub(super) fn run(
 
 fn look(plan: &InfoPlan, input: &Input) -> Result<(SourceInfo, Option<LevelReport>), Failure> {
     let mut reader = plan.sources.open(input)?;
-    let mut meter =
-        (plan.depth == InfoDepth::Levels).then(|| LevelMeter::new(reader.spec()));
+    let mut meter = (plan.depth == InfoDepth::Levels).then(|| LevelMeter::new(reader.spec()));
     if plan.depth != InfoDepth::Header {
         while let Some(block) = reader.next_block()? {
             interrupt::check()?;
@@ -144,11 +143,14 @@ fn level_rows(levels: &LevelReport) -> Vec<String> {
     };
     let all = &levels.overall;
     let mut rows = vec![
-        row("peak", format!(
-            "{}, true peak {}",
-            db(all.sample_peak_dbfs, "dBFS"),
-            db(all.true_peak_dbtp, "dBTP")
-        )),
+        row(
+            "peak",
+            format!(
+                "{}, true peak {}",
+                db(all.sample_peak_dbfs, "dBFS"),
+                db(all.true_peak_dbtp, "dBTP")
+            ),
+        ),
         row("rms", db(all.rms_dbfs, "dBFS")),
         row("dc offset", format!("{:.6}", all.dc_offset)),
     ];
@@ -158,7 +160,10 @@ fn level_rows(levels: &LevelReport) -> Vec<String> {
     }
     if all.clipped_samples > 0 {
         let (samples, runs) = (all.clipped_samples, all.clip_runs);
-        rows.push(row("clipped", format!("{samples} samples at full scale, {runs} runs of 3 or more")));
+        rows.push(row(
+            "clipped",
+            format!("{samples} samples at full scale, {runs} runs of 3 or more"),
+        ));
     }
     rows
 }

@@ -15,7 +15,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{self, Existing, Target};
+use crate::outputs::{self, Target};
 use crate::plan::{PlotPlan, PlotTask, Settings, Sources};
 use crate::{interrupt, json as lines, stdout};
 
@@ -168,7 +168,7 @@ fn save(image: &Image, target: &Target) -> Result<(), Failure> {
         Failure::new(Kind::Output, target.name(), error.to_string())
     };
     let png = image.to_png().map_err(refused)?;
-    Existing::make_folder(target)?;
+    let _underway = outputs::begin(target)?;
     outputs::write(target, &png)
 }
 

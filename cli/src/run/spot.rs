@@ -15,7 +15,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{Draft, Existing, Target};
+use crate::outputs::{Draft, Target, Underway, begin};
 use crate::plan::{Settings, SpotModel, SpotPlan, SpotTask};
 use crate::{interrupt, json as lines, stdout};
 
@@ -163,18 +163,17 @@ fn round(seconds: f64) -> f64 {
 struct Sink {
     draft: Option<Mutex<Draft>>,
     target: Target,
+    _underway: Underway,
 }
 
 impl Sink {
     fn new(target: &Target) -> Result<Self, Failure> {
+        let underway = begin(target)?;
         let draft = match target {
             Target::Stdout => None,
-            Target::File(_) => {
-                Existing::make_folder(target)?;
-                Some(Mutex::new(Draft::new(target)?))
-            }
+            Target::File(_) => Some(Mutex::new(Draft::new(target)?)),
         };
-        Ok(Self { draft, target: target.clone() })
+        Ok(Self { draft, target: target.clone(), _underway: underway })
     }
 
     fn print(

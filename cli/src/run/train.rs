@@ -14,7 +14,7 @@ use super::use_threads;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target};
+use crate::outputs::{Target, begin};
 use crate::plan::{Settings, TrainSpotPlan};
 use crate::{interrupt, json as lines, stdout};
 
@@ -25,7 +25,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_threads(settings);
-    Existing::make_folder(&Target::File(plan.paths.output.clone()))?;
+    let _underway = begin(&Target::File(plan.paths.output.clone()))?;
     let progress = Shown { messages, json: settings.json, bar: Mutex::new(None) };
     let recipe = &plan.recipe;
     let frontend = &recipe.frontend;
@@ -89,7 +89,8 @@ fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
 
 /// Accuracy of every word, what was mistaken for what, and the sums.
 pub(super) fn table(report: &SpotReport) -> String {
-    let width = report.words.iter().map(|word| word.label.chars().count()).max().unwrap_or(0).max(4);
+    let width =
+        report.words.iter().map(|word| word.label.chars().count()).max().unwrap_or(0).max(4);
     let mut text = format!("{:<width$}  clips  correct\n", "word");
     for word in &report.words {
         let share = 100.0 * word.correct as f64 / word.clips.max(1) as f64;

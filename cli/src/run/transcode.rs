@@ -13,7 +13,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target};
+use crate::outputs::{Target, Underway, begin};
 use crate::plan::{Settings, TranscodePlan};
 use crate::{interrupt, json as lines};
 
@@ -50,8 +50,8 @@ fn transcode(
         None => spec,
         Some(_) => AudioSpec::mono(spec.rate),
     };
-    let options =
-        WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
+    let options = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
+    let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
     let mut converters: Vec<Converter> =
         targets.iter().map(|t| converter(plan, t, one, &options)).collect::<Result<_, _>>()?;
     while let Some(block) = reader.next_block()? {
@@ -90,10 +90,7 @@ fn converter(
             let stdout = std::io::BufWriter::new(std::io::stdout());
             AudioWriter::to_stream(Box::new(stdout), spec, options)
         }
-        Target::File(path) => {
-            Existing::make_folder(target)?;
-            AudioWriter::create(path, spec, options)
-        }
+        Target::File(path) => AudioWriter::create(path, spec, options),
     };
     let writer = writer.map_err(write_failure)?;
     Ok(Converter { resampler, writer })

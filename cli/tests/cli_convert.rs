@@ -1,0 +1,226 @@
+//! `formant convert`: samples, names of outputs, what is never overwritten or half-written.
+
+mod support;
+
+use serde_json::json;
+use support::{Parsed, Place, tone, wav, wav_f32};
+
+#[test]
+fn samples_survive_every_lossless_way() {
+    let place = Place::new();
+    let samples = tone(5000, 16_000.0, 440.0);
+    place.wav("a.wav", &samples);
+    place.run(&["convert", "a.wav", "-o", "f.wav"]).code(0);
+    let float = Parsed::of(&place.read("f.wav"));
+    let expected: Vec<f32> = samples.iter().map(|&x| f32::from(x) / 32768.0).collect();
+    assert_eq!((float.rate, float.channels), (16_000, 1));
+    assert_eq!(float.f32(), expected);
+    place.run(&["convert", "f.wav", "-o", "b.flac", "--bits", "s16"]).code(0);
+    place.run(&["convert", "b.flac", "-o", "c.raw", "--bits", "s16"]).code(0);
+    let raw = ["convert", "--raw", "16000,s16le", "c.raw", "-o", "d.wav", "--bits", "s16"];
+    place.run(&raw).code(0);
+    assert_eq!(Parsed::of(&place.read("d.wav")).s16(), samples);
+}
+
+#[test]
+fn standard_input_goes_to_standard_output() {
+    let place = Place::new();
+    let samples = tone(1000, 16_000.0, 440.0);
+    let ran = place.feed(&["convert", "-", "--bits", "s16"], &wav(16_000, 1, &samples)).code(0);
+    assert_eq!(Parsed::of(&ran.stdout).s16(), samples);
+    let flac = place.feed(&["convert", "-", "--format", "flac"], &wav(16_000, 1, &samples)).code(0);
+    assert_eq!(&flac.stdout[..4], b"fLaC");
+    place.wav("a.wav", &samples);
+    place.run(&["convert", "a.wav", "-o", "-", "--json"]).code(2).says("--json");
+    place.run(&["convert", "a.wav", "a.wav", "nope", "-o", "-"]).code(2).says("one result");
+}
+
+#[test]
+fn outputs_stand_beside_their_inputs_or_in_a_like_tree() {
+    let place = Place::new();
+    for name in ["in/a.wav", "in/x/b.wav"] {
+        place.wav(name, &tone(160, 16_000.0, 440.0));
+    }
+    place.run(&["convert", "in", "-o", "out", "--format", "flac"]).code(0).says("2 of 2 done");
+    assert_eq!(place.files(), ["in/a.wav", "in/x/b.wav", "out/a.flac", "out/x/b.flac"]);
+    place.run(&["convert", "in/a.wav"]).code(0);
+    place.run(&["convert", "in/a.wav", "--format", "flac"]).code(0);
+    assert!(place.exists("in/a_converted.wav") && place.exists("in/a.flac"));
+}
+
+#[test]
+fn existing_outputs_are_refused_replaced_or_kept() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(160, 16_000.0, 440.0));
+    place.wav("b.wav", &tone(160, 16_000.0, 440.0));
+    place.file("out/a.wav", b"precious");
+    let with = |option: &[&str]| {
+        let arguments: Vec<&str> =
+            ["convert", "a.wav", "b.wav", "-o", "out/"].iter().chain(option).copied().collect();
+        place.run(&arguments)
+    };
+    with(&[]).code(1).says("out/a.wav: exists already").says("1 of 2 done, 1 failed");
+    assert_eq!(place.read("out/a.wav"), b"precious");
+    assert!(place.exists("out/b.wav"));
+    with(&[]).code(2); // now both exist
+    with(&["--resume"]).code(0).says("2 were there already");
+    assert_eq!(place.read("out/a.wav"), b"precious");
+    with(&["--overwrite"]).code(0);
+    assert_eq!(Parsed::of(&place.read("out/a.wav")).frames(), 160);
+    with(&["--overwrite", "--resume"]).code(2);
+}
+
+#[test]
+fn conflicts_are_found_before_the_work_starts() {
+    let place = Place::new();
+    for name in ["x/a.wav", "y/a.wav"] {
+        place.wav(name, &tone(160, 16_000.0, 440.0));
+    }
+    place.run(&["convert", "x/a.wav", "y/a.wav", "-o", "out"]).code(2).says("both");
+    assert!(!place.exists("out"));
+    place.run(&["convert", "x/a.wav", "-o", "x/a.wav", "--overwrite"]).code(2).says("input");
+    place.run(&["convert", "x", "-o", "y/a.wav"]).code(2).says("is a file");
+    place.run(&["convert", "x/a.wav", "-o", "a.mp3"]).code(2).says("wav, rf64, flac or raw");
+    place.run(&["convert", "x/a.wav", "-o", "a.flac", "--bits", "f32"]).code(2).says("s24");
+    // Names from a list keep their folders.
+    place.file("list", b"x/a.wav\ny/a.wav\n");
+    place.run(&["convert", "--files-from", "list", "-o", "out"]).code(0);
+    assert!(place.exists("out/x/a.wav") && place.exists("out/y/a.wav"));
+}
+
+#[test]
+fn nothing_half_written_is_left() {
+    let place = Place::new();
+    let mut bytes = wav(16_000, 1, &tone(16_000, 16_000.0, 440.0));
+    bytes.truncate(20_000);
+    place.file("cut.wav", &bytes);
+    place.run(&["convert", "cut.wav", "-o", "out.wav", "--strict"]).code(3);
+    assert_eq!(place.files(), ["cut.wav"]);
+    let line = &place.run(&["convert", "cut.wav", "-o", "out.wav", "--json"]).code(0).json()[0];
+    assert_eq!(line["warnings"][0]["kind"], "frame_count");
+    assert_eq!(place.files(), ["cut.wav", "out.wav"]);
+}
+
+#[test]
+fn channels_are_chosen() {
+    let place = Place::new();
+    let stereo: Vec<i16> = (0..200).flat_map(|n| [n * 10, -n * 4]).collect();
+    place.file("a.wav", &wav(16_000, 2, &stereo));
+    let mono = |which: &str| {
+        let output = format!("{which}.wav");
+        let ran =
+            place.run(&["convert", "a.wav", "--channels", which, "--bits", "s16", "-o", &output]);
+        ran.code(0);
+        Parsed::of(&place.read(&output)).s16()
+    };
+    assert_eq!(mono("left"), (0..200).map(|n| n * 10).collect::<Vec<i16>>());
+    assert_eq!(mono("right"), (0..200).map(|n| -n * 4).collect::<Vec<i16>>());
+    assert_eq!(mono("mix"), (0..200).map(|n| n * 3).collect::<Vec<i16>>());
+    place.run(&["convert", "a.wav", "--channels", "each", "-o", "e.wav"]).code(0);
+    assert!(place.exists("e_left.wav") && place.exists("e_right.wav") && !place.exists("e.wav"));
+    place.run(&["convert", "a.wav", "--channels", "each", "-o", "-"]).code(2);
+    place.run(&["convert", "a.wav", "--channels", "middle"]).code(2).says("mix");
+}
+
+/// S14: float is left alone; integers are clipped and counted, or scaled by one gain.
+#[test]
+fn s14_clip_policies() {
+    let place = Place::new();
+    let loud: Vec<f32> = (0..16_000).map(|n| 1.4 * (n as f32 * 0.05).sin()).collect();
+    place.file("a.wav", &wav_f32(16_000, 1, &loud));
+    place.run(&["convert", "a.wav", "-o", "float.wav"]).code(0);
+    assert_eq!(Parsed::of(&place.read("float.wav")).f32(), loud);
+    let convert = |policy: &str| {
+        let output = format!("{policy}.wav");
+        let ran = place.run(&[
+            "convert",
+            "a.wav",
+            "-o",
+            &output,
+            "--bits",
+            "s16",
+            "--clip-policy",
+            policy,
+            "--json",
+        ]);
+        let line = ran.code(0).json().remove(0);
+        (line, Parsed::of(&place.read(&output)).s16())
+    };
+    let (line, samples) = convert("clip");
+    let beyond = loud.iter().filter(|x| x.abs() > 1.0).count() as u64;
+    let clipped = line["clipped"].as_u64().expect("a count");
+    assert!(clipped.abs_diff(beyond) <= 2, "{clipped} of {beyond}");
+    assert_eq!(
+        (&line["warnings"][0]["kind"], samples.iter().max()),
+        (&json!("clipped"), Some(&32767))
+    );
+    assert!(loud.iter().zip(&samples).all(|(x, &y)| x * f32::from(y) >= 0.0), "a sign flipped");
+    let (line, samples) = convert("scale");
+    let gain = line["gain"].as_f64().expect("a gain");
+    assert!((gain - 1.0 / 1.4).abs() < 1e-3, "{gain}");
+    assert_eq!(line["clipped"], 0);
+    let error =
+        loud.iter().zip(&samples).map(|(x, &y)| (x * gain as f32 - f32::from(y) / 32768.0).abs());
+    assert!(error.fold(0.0, f32::max) < 1e-4);
+    let (line, samples) = convert("limit");
+    assert_eq!((line["clipped"].as_u64(), line["frames"].as_u64()), (Some(0), Some(16_000)));
+    assert_eq!(samples.len(), 16_000);
+}
+
+/// S8: nothing can be made of nothing; every other length is kept.
+#[test]
+fn s8_short_inputs() {
+    let place = Place::new();
+    for frames in [0usize, 1, 2, 79, 160, 401] {
+        place.wav("a.wav", &vec![1000; frames]);
+        let ran = place.run(&["convert", "a.wav", "-o", "b.wav", "--overwrite", "--rate", "8000"]);
+        if frames == 0 {
+            ran.code(3).says("empty input");
+            assert!(!place.exists("b.wav"));
+            continue;
+        }
+        ran.code(0);
+        assert_eq!(Parsed::of(&place.read("b.wav")).frames(), frames.div_ceil(2));
+    }
+}
+
+#[test]
+fn the_number_of_jobs_changes_nothing() {
+    let place = Place::new();
+    for n in 0..8usize {
+        place.wav(&format!("in/{n}.wav"), &tone(1000 + 100 * n, 16_000.0, 300.0 + 50.0 * n as f32));
+    }
+    let dithered = ["--bits", "s16", "--dither", "--seed", "7", "--rate", "8000", "--json"];
+    let run = |out: &str, jobs: &str| {
+        let arguments: Vec<&str> =
+            ["convert", "in", "-o", out, "--jobs", jobs].into_iter().chain(dithered).collect();
+        let lines = place.run(&arguments).code(0).json();
+        let inputs: Vec<String> = lines.iter().map(|l| l["input"].to_string()).collect();
+        let files: Vec<Vec<u8>> = (0..8).map(|n| place.read(&format!("{out}/{n}.wav"))).collect();
+        (inputs, files)
+    };
+    assert_eq!(run("one", "1"), run("four", "4"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_and_says_130() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let place = Place::new();
+    let mut command = place.command(&["convert", "-", "-o", "out.wav"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(&wav(16_000, 1, &tone(16_000, 16_000.0, 440.0))[..20_000]).expect("fed");
+    // The input stays open, so that the command waits for the rest when the signal comes.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert!(place.files().is_empty(), "{:?}", place.files());
+    drop(stdin);
+}

@@ -1,0 +1,63 @@
+//! `formant plot`: one picture an input, one of all, one of a difference.
+
+mod support;
+
+use support::{Place, tone, wav};
+
+/// Width and height of a PNG file.
+fn size(bytes: &[u8]) -> (u32, u32) {
+    assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
+    let at = |from: usize| bytes[from..from + 4].iter().fold(0, |n, &b| n << 8 | u32::from(b));
+    (at(16), at(20))
+}
+
+#[test]
+fn pictures_beside_and_together() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(8000, 16_000.0, 440.0));
+    place.file("b.wav", &wav(8000, 2, &tone(8000, 8000.0, 440.0)));
+    place.run(&["plot", "a.wav", "b.wav"]).code(0);
+    assert_eq!(place.files(), ["a.png", "a.wav", "b.png", "b.wav"]);
+    let (width, single) = size(&place.read("a.png"));
+    assert_eq!(width, 1200);
+    place.run(&["plot", "a.wav", "b.wav", "-o", "both.png", "--width", "800"]).code(0);
+    let (width, both) = size(&place.read("both.png"));
+    assert_eq!(width, 800);
+    assert!(both > single, "{both} {single}");
+    place.run(&["plot", "a.wav"]).code(2).says("exists already");
+    let png = place.run(&["plot", "a.wav", "-o", "-", "--no-waveform", "--scale", "mel"]).code(0);
+    assert!(size(&png.stdout).1 < single);
+}
+
+#[test]
+fn a_bad_file_is_left_out_of_the_picture() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(8000, 16_000.0, 440.0));
+    place.file("b.wav", b"rubbish");
+    place.run(&["plot", "a.wav", "b.wav", "-o", "both.png"]).code(1).says("error: b.wav");
+    assert!(place.exists("both.png"));
+    place.run(&["plot", "b.wav", "-o", "none.png"]).code(3);
+    assert!(!place.exists("none.png"));
+}
+
+#[test]
+fn two_files_are_compared() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(8000, 16_000.0, 440.0));
+    place.file("b.wav", &wav(8000, 2, &tone(8000, 8000.0, 880.0)));
+    let ran = place.run(&["plot", "--compare", "a.wav", "b.wav", "--json"]).code(0);
+    assert_eq!(ran.json()[0]["output"], "a_vs_b.png");
+    ran.says("8000 Hz to 16000 Hz").says("mixed");
+    size(&place.read("a_vs_b.png"));
+    place.run(&["plot", "--compare", "a.wav"]).code(2);
+    place.run(&["plot", "--compare", "a.wav", "nope.wav"]).code(3).says("nope.wav");
+}
+
+#[test]
+fn sizes_are_checked() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(800, 16_000.0, 440.0));
+    place.run(&["plot", "a.wav", "--width", "10"]).code(2).says("400");
+    place.run(&["plot", "a.wav", "--n-fft", "7"]).code(2);
+    assert!(!place.exists("a.png"));
+}
