@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::cepstrum::CepstrumPlan;
-use super::config::{EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis};
+use super::config::{Affine, EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis};
 use super::deltas::append_deltas;
 use super::frame::FrameAnalyzer;
 use super::normalize::Normalization;
@@ -226,7 +226,8 @@ impl Inner {
             base.iter_mut().for_each(|value| *value = value.max(least));
         }
         let bins = self.static_bins();
-        let mut features = if self.is_plain() {
+        let mut features = if self.rows_are_bands() {
+            self.apply_affine(&mut base);
             base
         } else {
             let mut rows = vec![0.0f32; frames * bins];
@@ -284,21 +285,24 @@ impl Inner {
         signal
     }
 
-    /// Whether rows are the bands as they are.
-    fn is_plain(&self) -> bool {
-        self.config.affine.is_none() && self.config.energy.is_none() && self.cepstrum.is_none()
+    /// Whether static features are the (mapped) bands and nothing else.
+    fn rows_are_bands(&self) -> bool {
+        self.config.energy.is_none() && self.cepstrum.is_none()
+    }
+
+    fn apply_affine(&self, values: &mut [f32]) {
+        let Some(Affine { scale, offset, limits }) = self.config.affine else { return };
+        for value in values {
+            *value = scale * *value + offset;
+            if let Some([low, high]) = limits {
+                *value = value.max(low).min(high);
+            }
+        }
     }
 
     /// From (log) bands to one row of static features.
     pub(super) fn finish_row(&self, bands: &mut [f32], energy: f32, row: &mut [f32]) {
-        if let Some(affine) = self.config.affine {
-            for value in bands.iter_mut() {
-                *value = affine.scale * *value + affine.offset;
-                if let Some([low, high]) = affine.limits {
-                    *value = value.max(low).min(high);
-                }
-            }
-        }
+        self.apply_affine(bands);
         let column = self.config.energy.map(|energy| energy.column);
         match (&self.cepstrum, column) {
             (None, None) => row.copy_from_slice(bands),

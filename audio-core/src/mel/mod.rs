@@ -239,6 +239,7 @@ impl MelPlan {
 }
 
 /// Sum of products in eight interleaved partial sums, which the compiler turns into vectors.
+#[inline]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));

@@ -176,13 +176,21 @@ impl StftPlan {
     /// Spectrum of a whole signal, `[frames, bins]`.
     #[must_use]
     pub fn forward(&self, samples: &[f32]) -> Array2<Complex32> {
-        let (frames, bins) = (self.num_frames(samples.len()), self.bins());
-        let mut spectrum = vec![Complex32::default(); frames * bins];
+        let mut spectrum = Vec::new();
+        let frames = self.forward_into(samples, &mut spectrum);
+        Array2::from_shape_vec((frames, self.bins()), spectrum).expect("only whole rows")
+    }
+
+    /// As [`StftPlan::forward`], but appends the rows to `out` and returns their number. Whoever
+    /// transforms many signals saves the system's work for fresh memory by using one vector.
+    pub fn forward_into(&self, samples: &[f32], out: &mut Vec<Complex32>) -> usize {
+        let frames = self.num_frames(samples.len());
+        out.reserve(frames * self.bins());
         let mut scratch = self.inner.scratch();
-        for (frame, row) in spectrum.chunks_exact_mut(bins).enumerate() {
-            self.inner.analyze(frame, Known::whole(samples), &mut scratch, row);
+        for frame in 0..frames {
+            out.extend_from_slice(self.inner.analyze(frame, Known::whole(samples), &mut scratch));
         }
-        Array2::from_shape_vec((frames, bins), spectrum).expect("rows were made for this shape")
+        frames
     }
 
     /// Signal of a spectrum `[frames, bins]`: overlap-add with the window, divided by the sum of
@@ -231,14 +239,13 @@ impl Inner {
         }
     }
 
-    /// Spectrum of frame number `frame` into `row`.
-    pub(super) fn analyze(
+    /// Spectrum of frame number `frame`.
+    pub(super) fn analyze<'a>(
         &self,
         frame: usize,
         known: Known<'_>,
-        scratch: &mut Scratch,
-        row: &mut [Complex32],
-    ) {
+        scratch: &'a mut Scratch,
+    ) -> &'a [Complex32] {
         let inset = self.grid.inset();
         let end = inset + self.grid.frame_length();
         scratch.time[..inset].fill(0.0);
@@ -249,8 +256,9 @@ impl Inner {
             *sample *= weight;
         }
         self.forward
-            .process_with_scratch(&mut scratch.time, row, &mut scratch.work)
-            .expect("buffers come from `scratch`, and rows have `bins` elements");
+            .process_with_scratch(&mut scratch.time, &mut scratch.bins, &mut scratch.work)
+            .expect("buffers come from `scratch`, which made them for this transform");
+        &scratch.bins
     }
 
     /// Add the windowed samples of a frame's bins to `sum`, and the squared window to `envelope`.

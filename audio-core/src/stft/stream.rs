@@ -42,9 +42,9 @@ impl StftStream {
     fn emit_until(&mut self, end: usize) -> Array2<Complex32> {
         let (count, bins) = (end.saturating_sub(self.next_frame), self.plan.bins());
         let known = self.history.known(self.history.received());
-        let mut rows = vec![Complex32::default(); count * bins];
-        for (row, frame) in rows.chunks_exact_mut(bins).zip(self.next_frame..) {
-            self.plan.analyze(frame, known, &mut self.scratch, row);
+        let mut rows = Vec::with_capacity(count * bins);
+        for frame in self.next_frame..self.next_frame + count {
+            rows.extend_from_slice(self.plan.analyze(frame, known, &mut self.scratch));
         }
         self.next_frame += count;
         Array2::from_shape_vec((count, bins), rows).expect("rows were made for this shape")
