@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that talks to people
 
+mod bench_peers;
 mod check;
 mod demo;
 mod problem;
@@ -56,6 +57,12 @@ const COMMANDS: &[Command] = &[
         help: "measure the bundled models on recordings in DATA; writes the table of docs/models.md",
         run: quality::run,
     },
+    Command {
+        name: "bench-peers",
+        arguments: "[--quick] [--python PATH]",
+        help: "time formant beside librosa, torchaudio, soxr, ffmpeg..; writes docs/performance.md",
+        run: bench_peers::run,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -100,7 +107,7 @@ fn dispatch(args: &[String]) -> Result<()> {
 fn help() {
     println!("cargo xtask COMMAND\n");
     for command in COMMANDS {
-        println!("  {:<8} {:<18} {}", command.name, command.arguments, command.help);
+        println!("  {:<11} {:<25} {}", command.name, command.arguments, command.help);
     }
     println!("\n`demo` and `test` call `setup` themselves; what is there already is left alone.");
 }
