@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod plot;
 pub mod resample;
 pub mod stft;
+pub mod vad;
 pub mod warning;
 pub mod window;
 
