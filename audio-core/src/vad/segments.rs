@@ -69,7 +69,7 @@ impl Segmenter {
             self.recent.pop_front();
         }
         self.recent.push_back(probability);
-        if self.recent.len() > SMOOTHING / 2 + SMOOTHING / 2 {
+        if self.recent.len() == SMOOTHING {
             let mean = self.recent.iter().sum::<f32>() / self.recent.len() as f32;
             self.decide(mean, events);
         }
