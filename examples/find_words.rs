@@ -1,5 +1,6 @@
 //! Finds the default command words in a file:
 //! `cargo run --example find_words -- samples/keyword_stream_16k.wav`
+#![allow(clippy::print_stdout, reason = "programs print")]
 
 use std::path::PathBuf;
 

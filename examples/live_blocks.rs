@@ -1,5 +1,6 @@
 //! Feeds a spotter block by block, as an audio callback would:
 //! `cargo run --example live_blocks -- samples/keyword_stream_16k.wav`
+#![allow(clippy::print_stdout, reason = "programs print")]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! Prints the size and the range of a file's Whisper features:
 //! `cargo run --example log_mel -- samples/keyword_yes_16k.wav`
+#![allow(clippy::print_stdout, reason = "programs print")]
 
 use std::path::PathBuf;
 

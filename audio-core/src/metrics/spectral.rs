@@ -40,7 +40,7 @@ impl Default for LsdOptions {
 pub fn lsd(reference: &[f32], estimate: &[f32], options: &LsdOptions) -> Result<f64> {
     check_pair(reference, estimate)?;
     let LsdOptions { n_fft, hop_length } = *options;
-    if n_fft < 2 || n_fft > 1 << 20 || hop_length == 0 {
+    if !(2..=1 << 20).contains(&n_fft) || hop_length == 0 {
         return Err(Error::config("n_fft, hop_length", "use 2 to 1048576 and at least 1"));
     }
     let fft = RealFftPlanner::<f64>::new().plan_fft_forward(n_fft);
@@ -103,7 +103,7 @@ mod tests {
         let options = LsdOptions::default();
         let first = lsd(&r1, &e1, &options).expect("comparable");
         let second = lsd(&r2, &e2, &options).expect("comparable");
-        assert!((first - 0.292_221_240_535_837_33).abs() < 1e-5, "{first}");
+        assert!((first - 0.292_221_25).abs() < 1e-5, "{first}");
         assert!((second - 0.547_126_834_195_452_9).abs() < 1e-5, "{second}");
     }
 

@@ -75,7 +75,7 @@ impl Trace {
     pub fn new(spec: AudioSpec, options: &TraceOptions) -> Result<Self> {
         let default = (f64::from(spec.rate) * 0.04).max(16.0) as usize;
         let n_fft = options.n_fft.unwrap_or_else(|| default.next_power_of_two().min(65_536));
-        if !(16..=65_536).contains(&n_fft) || n_fft % 2 != 0 {
+        if !(16..=65_536).contains(&n_fft) || !n_fft.is_multiple_of(2) {
             return Err(Error::config(
                 "n_fft",
                 format!("{n_fft} is not even or not in 16..=65536"),

@@ -78,7 +78,7 @@ pub(crate) enum Action {
     Features(FeaturesTask),
     Plot(PlotPlan),
     Spot(SpotTask),
-    TrainSpot(TrainSpotPlan),
+    TrainSpot(Box<TrainSpotPlan>),
     EvalSpot(EvalSpotPlan),
     Bench(BenchPlan),
     Models(ModelsPlan),
@@ -124,7 +124,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
         Command::Train(typed) => match typed.command {
-            TrainCommand::Spot(typed) => Action::TrainSpot(train::resolve(&typed, &settings)?),
+            TrainCommand::Spot(typed) => {
+                Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
+            }
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),

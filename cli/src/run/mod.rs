@@ -34,7 +34,7 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
-        Action::TrainSpot(plan) => train::run(plan, &settings, messages),
+        Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),

@@ -142,7 +142,7 @@ pub fn write_safetensors(
         header.insert((*name).to_owned(), entry);
     }
     let mut header = serde_json::Value::Object(header).to_string();
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     write_atomically(path, |file| {

@@ -36,11 +36,7 @@ impl RawTensor {
     }
 
     /// As [`RawTensor::from_bytes`], without a copy.
-    pub(crate) fn from_shared(
-        dtype: DType,
-        shape: Vec<usize>,
-        bytes: Arc<[u8]>,
-    ) -> Outcome<Self> {
+    pub(crate) fn from_shared(dtype: DType, shape: Vec<usize>, bytes: Arc<[u8]>) -> Outcome<Self> {
         let expected = byte_len(dtype, &shape)?;
         if expected != bytes.len() {
             return Err(Fault::Damaged(format!(

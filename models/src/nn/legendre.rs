@@ -66,7 +66,7 @@ impl LegendreMemory {
 fn discretize(size: i64, theta: f64) -> (Tensor, Tensor) {
     let m = size as usize;
     let mut block = vec![0.0f64; (m + 1) * (m + 1)]; // [[A_c, B_c], [0, 0]]
-    let sign = |exponent: usize| if exponent % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |exponent: usize| if exponent.is_multiple_of(2) { 1.0 } else { -1.0 };
     for i in 0..m {
         let rate = (2 * i + 1) as f64 / theta;
         for j in 0..m {
