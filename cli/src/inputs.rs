@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_an_entry() {
         let folder = tree();
-        let inputs = vec![folder.path().join("none.wav"), folder.path().join("a.flac")];
+        let inputs = [folder.path().join("none.wav"), folder.path().join("a.flac")];
         let repeated = inputs.iter().cloned().chain([folder.path().join("a.flac")]).collect();
         let list = expand(&InputArgs { inputs: repeated, ..Default::default() }).expect("a list");
         assert_eq!(list.entries.len(), 2);
