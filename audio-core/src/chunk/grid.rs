@@ -81,6 +81,9 @@ pub enum Edges {
     },
 }
 
+/// Most samples of a frame, a hop or a padding: far beyond use, and far from overflow.
+const LONGEST: usize = 1 << 30;
+
 /// Frames of a fixed length and hop over a signal: the arithmetic between frame numbers and
 /// sample positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +109,12 @@ impl FrameGrid {
                 format!("{win_length} is not between 1 and n_fft = {n_fft}"),
             ));
         }
-        if hop_length == 0 {
-            return Err(Error::config("hop_length", "must be at least 1"));
+        if hop_length == 0 || hop_length > LONGEST {
+            return Err(Error::config("hop_length", format!("{hop_length} is not in 1..=2^30")));
+        }
+        let padded = matches!(edges, Edges::Pad { samples, .. } if samples > LONGEST);
+        if n_fft > LONGEST || padded {
+            return Err(Error::config("n_fft, padding", "more than 2^30 samples"));
         }
         let centred = ((n_fft - win_length) / 2) as i64;
         let (span, origin) = match edges {
@@ -314,5 +321,8 @@ mod tests {
         assert!(FrameGrid::new(0, 16, 4, Edges::Snip).is_err());
         assert!(FrameGrid::new(17, 16, 4, Edges::Snip).is_err());
         assert!(FrameGrid::new(16, 16, 0, Edges::Snip).is_err());
+        assert!(FrameGrid::new(16, 16, usize::MAX, Edges::Snip).is_err());
+        let endless = Edges::Pad { samples: usize::MAX, padding: Padding::Zero };
+        assert!(FrameGrid::new(16, 16, 4, endless).is_err());
     }
 }

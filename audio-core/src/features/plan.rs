@@ -159,8 +159,8 @@ impl FeatureConfig {
         }
         if let Some(log) = &self.log {
             finite("log", log.factor + log.floor + log.offset)?;
-            if log.floor.max(0.0) + log.offset <= 0.0 {
-                return Err(Error::config("log", "floor + offset must be above zero"));
+            if log.floor.max(0.0) + log.offset < f32::MIN_POSITIVE {
+                return Err(Error::config("log", "floor + offset must be at least 1.2e-38"));
             }
         }
         if self.deltas.is_some_and(|deltas| deltas.order > 4 || !(1..=64).contains(&deltas.reach)) {
