@@ -1,8 +1,8 @@
 //! The `formant` command.
 //!
-//! What was typed ([`args`]) becomes what it means ([`plan`]), which is then done ([`run`]). Inputs
-//! and outputs are found in [`inputs`] and [`outputs`], many files are worked on in [`batch`],
-//! and what the shell gets to know in the end is decided in [`exit`] alone.
+//! What was typed (`args`) becomes what it means (`plan`), which is then done (`run`). Inputs
+//! and outputs are found in `inputs` and `outputs`, many files are worked on in `batch`,
+//! and what the shell gets to know in the end is decided in `exit` alone.
 
 mod args;
 mod batch;
