@@ -127,12 +127,22 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
+/// Fewer speakers than this cannot be parted into three splits by chance.
+const FEWEST_SPEAKERS: usize = 10;
+
 /// Gives every row without a split one of `train`, `dev` and `test`, in shares of about 80, 10
-/// and 10 in a hundred, so that one speaker is never in two of them.
+/// and 10 in a hundred, so that one speaker is never in two of them. Where fewer than ten
+/// speakers are known, single files are parted instead, and the splits share speakers.
 pub fn assign_splits(rows: &mut [Row]) {
+    let speakers: std::collections::BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| row.split.is_empty() && !row.speaker.is_empty())
+        .map(|row| row.speaker.as_str())
+        .collect();
+    let by_speaker = speakers.len() >= FEWEST_SPEAKERS;
     for row in rows.iter_mut().filter(|row| row.split.is_empty()) {
         let name = row.path.to_string_lossy();
-        let key = if row.speaker.is_empty() { name.as_ref() } else { &row.speaker };
+        let key = if by_speaker && !row.speaker.is_empty() { &row.speaker } else { name.as_ref() };
         let mut hash = Fnv1a::default();
         hash.add(key.as_bytes());
         row.split = match hash.value() % 10 {
@@ -189,6 +199,23 @@ mod tests {
         assert_eq!(error.to_string(), "m.tsv: line 3: no path in this line");
         let error = parse_table("file,label\n", Path::new(""), Path::new("m.csv"));
         assert!(error.expect_err("no column").to_string().contains("column `path`"));
+    }
+
+    #[test]
+    fn few_speakers_are_parted_by_file() {
+        let mut rows: Vec<Row> = (0..100)
+            .map(|i| Row {
+                path: format!("{i}.wav").into(),
+                label: "yes".into(),
+                split: String::new(),
+                speaker: "me".into(),
+                source: String::new(),
+                seconds: None,
+            })
+            .collect();
+        assign_splits(&mut rows);
+        let share = |split: &str| rows.iter().filter(|row| row.split == split).count();
+        assert!(share("train") > 60 && share("dev") > 2 && share("test") > 2);
     }
 
     #[test]
