@@ -4,7 +4,8 @@
 //! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
 //! loud it is; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
 //! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
-//! it, and [`encode`] writes it.
+//! it, and [`encode`] writes it. [`vad`] finds the speech in it, and [`metrics`] say how good a
+//! result is.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod plot;
 pub mod resample;
 pub mod stft;
+pub mod vad;
 pub mod warning;
 pub mod window;
 

@@ -114,6 +114,6 @@ mod tests {
     #[test]
     fn short_inputs_come_out_whole() {
         assert_eq!(limit(&[0.25, 4.0], 1).0.len(), 2);
-        assert_eq!(limit(&[], 1).0, []);
+        assert!(limit(&[], 1).0.is_empty());
     }
 }
