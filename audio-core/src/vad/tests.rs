@@ -13,11 +13,11 @@ fn noise(seed: u32, length: usize, amplitude: f32) -> Vec<f32> {
 }
 
 /// Something like a voice: a glottal pulse train whose pitch glides, through three resonances
-/// that move, in syllables of 200 ms.
+/// that move, in syllables of 200 ms, with a peak of -14 dBFS.
 fn voice(rate: u32, seconds: f64) -> Vec<f32> {
     let count = (f64::from(rate) * seconds) as usize;
     let (mut phase, mut states) = (0.0f64, [[0.0f64; 2]; 3]);
-    (0..count)
+    let samples: Vec<f64> = (0..count)
         .map(|n| {
             let t = n as f64 / f64::from(rate);
             phase += (130.0 + 25.0 * (2.1 * t).sin()) / f64::from(rate);
@@ -36,9 +36,11 @@ fn voice(rate: u32, seconds: f64) -> Vec<f32> {
                 sample = out;
             }
             let syllable = (std::f64::consts::PI * t / 0.2).sin().abs().sqrt();
-            (sample * syllable * 0.05) as f32
+            sample * syllable
         })
-        .collect()
+        .collect();
+    let peak = samples.iter().fold(0.0f64, |peak, s| peak.max(s.abs()));
+    samples.iter().map(|s| (s * 0.2 / peak) as f32).collect()
 }
 
 fn with_pauses(rate: u32) -> Vec<f32> {
