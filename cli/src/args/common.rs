@@ -30,11 +30,10 @@ pub(crate) struct GlobalArgs {
         hide_default_value = true
     )]
     pub(crate) precision: Precision,
-    /// Threads that one network may use [default: one for each core].
+    /// Threads that one network may use [default: 1 for small networks, else one for each core].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-    /// Files that are worked on at the same time [default: as many as there are cores; 1 with
-    /// networks].
+    /// Files that are worked on at the same time [default: as many as cores suffice for].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
     /// Start of all random draws.

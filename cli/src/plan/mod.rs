@@ -64,9 +64,11 @@ impl Settings {
         batch::Options { jobs: self.jobs.unwrap_or(cores), json: self.json }
     }
 
-    /// A batch of work that spreads each input over the cores by itself.
+    /// A batch of work that takes `threads` cores an input, by `--threads` or else one.
     pub(crate) fn batch_of_networks(&self) -> batch::Options {
-        batch::Options { jobs: self.jobs.unwrap_or(1), json: self.json }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = self.jobs.unwrap_or(cores / self.threads.unwrap_or(1).max(1));
+        batch::Options { jobs, json: self.json }
     }
 }
 

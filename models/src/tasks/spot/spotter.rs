@@ -319,7 +319,9 @@ impl SpotSession<'_> {
         if self.input.is_none() {
             let spec = block.spec();
             let resampler = (spec.rate != rate)
-                .then(|| StreamResampler::new(AudioSpec::mono(spec.rate), rate, Quality::High))
+                .then(|| {
+                    StreamResampler::low_latency(AudioSpec::mono(spec.rate), rate, Quality::High)
+                })
                 .transpose()?;
             self.input = Some(Input { spec, frames: 0, resampler });
         }
