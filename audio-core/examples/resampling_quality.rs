@@ -10,7 +10,7 @@
 
 use std::error::Error;
 use std::f64::consts::{PI, TAU};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use formant_audio_core::AudioView;
 use formant_audio_core::plot::{Chart, ChartAxis, Series};
@@ -245,13 +245,13 @@ fn chart(converters: &[Converter]) -> Chart {
     }
 }
 
-fn load(path: &PathBuf) -> Outcome<Vec<f32>> {
+fn load(path: &Path) -> Outcome<Vec<f32>> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let (samples, _) = bytes.as_chunks::<4>();
     Ok(samples.iter().map(|&sample| f32::from_le_bytes(sample)).collect())
 }
 
-fn save(path: &PathBuf, samples: &[f32]) -> Outcome<()> {
+fn save(path: &Path, samples: &[f32]) -> Outcome<()> {
     let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()).into())
 }
