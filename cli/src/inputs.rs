@@ -178,7 +178,9 @@ fn expand_pattern(pattern: &str, entries: &mut Vec<Entry>) {
     let fail = |why: String, remedy: &str| {
         Err((pattern.to_owned(), Failure::new(Kind::Input, pattern, why).help(remedy)))
     };
-    let paths = match glob::glob(pattern) {
+    // As in a shell, a star does not find hidden files.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let paths = match glob::glob_with(pattern, options) {
         Ok(paths) => paths,
         Err(error) => {
             entries.push(fail(error.to_string(), "see that brackets and stars are complete"));

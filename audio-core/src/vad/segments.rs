@@ -133,11 +133,12 @@ impl Segmenter {
         else {
             return;
         };
-        let half = probabilities.len() / 2;
-        let quietest = (half..probabilities.len())
+        // Not in the pause that may have begun: it is no speech, and may end the segment yet.
+        let heard = (last + 1 - start) as usize;
+        let half = (probabilities.len() / 2).clamp(1, heard.max(2) - 1);
+        let quietest = (half..heard)
             .min_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]))
-            .unwrap_or(half)
-            .max(1);
+            .unwrap_or(half);
         let at = start + quietest as u64;
         let end = at * self.hop;
         events.push(VadEvent::End(SpeechSegment { start: self.padded_start(start), end }));
