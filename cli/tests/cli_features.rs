@@ -67,16 +67,17 @@ fn all_formats_hold_the_same_numbers() {
 #[test]
 fn s8_short_inputs() {
     let place = Place::new();
-    for (frames, kaldi, whisper) in
-        [(0, 0, 0), (1, 0, 0), (399, 0, 2), (400, 1, 2), (401, 1, 2), (1600, 8, 10)]
-    {
-        place.wav("a.wav", &tone(frames, 16_000.0, 440.0));
-        for (preset, expected) in [("kaldi", kaldi), ("whisper", whisper)] {
-            let arguments =
-                ["features", "a.wav", "--preset", preset, "--overwrite", "-o", "a.npy", "--json"];
-            let line = place.run(&arguments).code(0).json().remove(0);
-            assert_eq!(line["frames"], json!(expected), "{preset} {frames}");
-            assert_eq!(npy(&place.read("a.npy")).0, expected);
+    let cases = [(0, 0, 0), (1, 0, 0), (399, 0, 2), (400, 1, 2), (401, 1, 2), (1600, 8, 10)];
+    for (n, (frames, ..)) in cases.iter().enumerate() {
+        place.wav(&format!("in/{n}.wav"), &tone(*frames, 16_000.0, 440.0));
+    }
+    for preset in ["kaldi", "whisper"] {
+        let ran = place.run(&["features", "in", "--preset", preset, "-o", preset, "--json"]);
+        let lines = ran.code(0).json();
+        for (n, &(frames, kaldi, whisper)) in cases.iter().enumerate() {
+            let expected = if preset == "kaldi" { kaldi } else { whisper };
+            assert_eq!(lines[n]["frames"], json!(expected), "{preset} {frames}");
+            assert_eq!(npy(&place.read(&format!("{preset}/{n}.npy"))).0, expected);
         }
     }
 }

@@ -7,15 +7,16 @@ use support::{Parsed, Place, tone, wav};
 /// S7: `ceil(n * out / in)` frames, and a tone keeps its level.
 #[test]
 fn s7_lengths_are_exact() {
-    let place = Place::new();
-    for (from, to) in [(48_000u32, 16_000u32), (44_100, 16_000), (16_000, 48_000), (44_100, 48_000)]
-    {
-        for frames in [1usize, 2, 100, 1023, 44_100] {
-            place.file("a.wav", &wav(from, 1, &tone(frames, from as f32, 1000.0)));
-            let rate = to.to_string();
-            let output = ["resample", "a.wav", "--rate", &rate, "-o", "b.wav", "--overwrite", "-q"];
-            place.run(&output).code(0);
-            let found = Parsed::of(&place.read("b.wav"));
+    let lengths = [1usize, 2, 100, 1023, 44_100];
+    for (from, to) in [(48_000u32, 16_000u32), (44_100, 16_000), (16_000, 48_000), (44_100, 48_000)] {
+        let place = Place::new();
+        for frames in lengths {
+            let bytes = wav(from, 1, &tone(frames, from as f32, 1000.0));
+            place.file(&format!("in/{frames}.wav"), &bytes);
+        }
+        place.run(&["resample", "in", "--rate", &to.to_string(), "-o", "out"]).code(0);
+        for frames in lengths {
+            let found = Parsed::of(&place.read(&format!("out/{frames}.wav")));
             let expected = (frames as u64 * u64::from(to)).div_ceil(u64::from(from));
             assert_eq!((found.rate, found.frames() as u64), (to, expected), "{from} {to} {frames}");
             if frames == 44_100 {
