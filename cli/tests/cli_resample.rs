@@ -8,7 +8,8 @@ use support::{Parsed, Place, tone, wav};
 #[test]
 fn s7_lengths_are_exact() {
     let lengths = [1usize, 2, 100, 1023, 44_100];
-    for (from, to) in [(48_000u32, 16_000u32), (44_100, 16_000), (16_000, 48_000), (44_100, 48_000)] {
+    for (from, to) in [(48_000u32, 16_000u32), (44_100, 16_000), (16_000, 48_000), (44_100, 48_000)]
+    {
         let place = Place::new();
         for frames in lengths {
             let bytes = wav(from, 1, &tone(frames, from as f32, 1000.0));
