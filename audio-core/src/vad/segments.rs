@@ -133,19 +133,23 @@ impl Segmenter {
         else {
             return;
         };
-        // Not in the pause that may have begun: it is no speech, and may end the segment yet.
-        let heard = (last + 1 - start) as usize;
-        let half = (probabilities.len() / 2).clamp(1, heard.max(2) - 1);
-        let quietest = (half..heard)
+        let half = probabilities.len() / 2;
+        let quietest = (half..probabilities.len())
             .min_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]))
-            .unwrap_or(half);
+            .unwrap_or(half)
+            .max(1);
         let at = start + quietest as u64;
+        if at > last {
+            // A pause has begun that is only not long enough yet: nothing needs to be cut.
+            self.close(start, last + 1, self.frame * self.hop, events);
+            return;
+        }
         let end = at * self.hop;
         events.push(VadEvent::End(SpeechSegment { start: self.padded_start(start), end }));
         self.closed = end;
         events.push(VadEvent::Start { at: end });
         let probabilities = probabilities[quietest..].to_vec();
-        self.state = State::Speech { start: at, last: last.max(at), probabilities };
+        self.state = State::Speech { start: at, last, probabilities };
     }
 
     fn padded_start(&self, frame: u64) -> u64 {
