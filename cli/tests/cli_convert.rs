@@ -222,7 +222,7 @@ fn an_interrupt_leaves_nothing_and_says_130() {
     }
     assert_eq!(place.files().len(), 1, "a temporary file");
     let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status().expect("kill");
     assert!(sent.success());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130));
