@@ -39,9 +39,13 @@ impl Lane<'_> {
     }
 }
 
+/// Where results go in the end: standard output, or a file that gathers them.
+pub(crate) type Sink<'a> = &'a (dyn Fn(&str) -> Result<(), Failure> + Sync);
+
 /// Keeps what is printed in the order of the inputs.
 struct Order<'a> {
     messages: &'a Messages,
+    sink: Sink<'a>,
     state: Mutex<Turns>,
 }
 
@@ -56,7 +60,7 @@ impl Order<'_> {
     fn print(&self, index: usize, text: &str) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if index == state.turn {
-            return self.messages.aside(|| stdout::print(text));
+            return self.messages.aside(|| (self.sink)(text));
         }
         state.waiting.entry(index).or_default().push_str(text);
         Ok(())
@@ -72,7 +76,7 @@ impl Order<'_> {
             state.turn += 1;
             let turn = state.turn;
             if let Some(text) = state.waiting.remove(&turn) {
-                self.messages.aside(|| stdout::print(&text))?;
+                self.messages.aside(|| (self.sink)(&text))?;
             }
         }
         Ok(())
@@ -108,13 +112,25 @@ pub(crate) fn run<W: Send>(
     worker: impl Fn() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
+    run_into(&stdout::print, entries, options, messages, worker, work)
+}
+
+/// As [`run`], with results going to `sink` instead of standard output.
+pub(crate) fn run_into<W: Send>(
+    sink: Sink<'_>,
+    entries: &[Entry],
+    options: Options,
+    messages: &Messages,
+    worker: impl Fn() -> Result<W, Failure>,
+    work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
+) -> Result<Outcome, Failure> {
     interrupt::install()?;
     let count = options.jobs.clamp(1, entries.len().max(1));
     let workers: Vec<W> = (0..count).map(|_| worker()).collect::<Result<_, _>>()?;
     let shared = Shared {
         entries,
         options,
-        order: Order { messages, state: Mutex::default() },
+        order: Order { messages, sink, state: Mutex::default() },
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         bar: (entries.len() > 1).then(|| messages.bar(entries.len() as u64, "files")),
@@ -217,6 +233,36 @@ impl Shared<'_> {
 mod tests {
     use super::*;
     use crate::messages::Verbosity;
+
+    #[test]
+    fn results_keep_the_order_of_the_inputs() {
+        let messages = Messages::new(Verbosity::Quiet);
+        let names = ["a", "b", "c", "d", "e"];
+        let input = |name: &&str| Ok(Input { path: Some(name.into()), relative: name.into() });
+        let entries: Vec<Entry> = names.iter().map(input).collect();
+        let printed = Mutex::new(String::new());
+        let sink = |text: &str| {
+            printed.lock().expect("no thread panics").push_str(text);
+            Ok(())
+        };
+        // The first input ends last.
+        let others = AtomicUsize::new(0);
+        let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
+            lane.print(&format!("{}1 ", input.name()))?;
+            if lane.index == 0 {
+                while others.load(Ordering::SeqCst) < 4 {
+                    std::thread::yield_now();
+                }
+            }
+            lane.print(&format!("{}2 ", input.name()))?;
+            others.fetch_add(1, Ordering::SeqCst);
+            Ok(Done::Worked)
+        };
+        let options = Options { jobs: 3, json: false };
+        run_into(&sink, &entries, options, &messages, || Ok(()), work).expect("the batch ran");
+        let printed = printed.into_inner().expect("no thread panicked");
+        assert_eq!(printed, "a1 a2 b1 b2 c1 c2 d1 d2 e1 e2 ");
+    }
 
     #[test]
     fn failures_and_faults_do_not_stop_the_rest() {

@@ -132,7 +132,7 @@ fn s3_transcripts_do_not_depend_on_the_batch() {
     ];
     let piped = place.feed(&arguments, &place.read("in/1.wav")).code(0).text();
     assert_eq!(piped.replace("-,", "in/1.wav,"), format!("{header}{}", single(1)));
-    spot(&place, &["in", "--format", "csv", "-o", "found.csv"]).code(0);
+    spot(&place, &["in", "--format", "csv", "-o", "found.csv", "--jobs", "3"]).code(0);
     assert_eq!(place.read("found.csv"), all.as_bytes());
 }
 
@@ -158,7 +158,8 @@ fn models_that_do_not_work_are_status_4_and_devices_5() {
     spot(&place, &["--device", "cuda:99", "in/0.wav"]).code(5).says("cuda:99");
     spot(&place, &["--device", "abacus", "in/0.wav"]).code(2);
     spot(&place, &["nope.wav"]).code(3);
-    spot(&place, &["nope.wav", "in/0.wav"]).code(1);
+    let lines = spot(&place, &["nope.wav", "in/0.wav", "--format", "jsonl"]).code(1).json();
+    assert_eq!(lines[0]["type"], "error");
 }
 
 /// S8, S9: short input, silence and rubbish samples have defined answers.

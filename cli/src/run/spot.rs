@@ -73,13 +73,16 @@ fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
     };
     let sink = Sink::new(&plan.target)?;
     if plan.format == SpotFormat::Csv {
-        sink.print("input,start,end,score,word\n", stdout::print)?;
+        sink.print("input,start,end,score,word\n")?;
     }
-    let work = |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| {
-        spot(&plan, spotter, input, &sink, lane)
-    };
+    let work =
+        |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| spot(&plan, spotter, input, lane);
     let entries = &plan.sources.list.entries;
-    let outcome = batch::run(entries, settings.batch_of_networks(), messages, worker, work)?;
+    // `--format jsonl` says the same as `--json`, failures included.
+    let json = plan.format == SpotFormat::Jsonl;
+    let options = batch::Options { json, ..settings.batch_of_networks() };
+    let print = |text: &str| sink.print(text);
+    let outcome = batch::run_into(&print, entries, options, messages, worker, work)?;
     if let Outcome::Worked { done: 1.., interrupted: false, .. } = outcome {
         sink.commit()?;
     }
@@ -90,7 +93,6 @@ fn spot(
     plan: &SpotPlan,
     spotter: &Spotter,
     input: &Input,
-    sink: &Sink,
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
     let mut reader = plan.sources.open(input)?;
@@ -100,8 +102,7 @@ fn spot(
     let mut tell = |detections: Vec<Detection>| {
         count += detections.len();
         detections.iter().try_for_each(|detection| {
-            let text = line(plan.format, several, &lane.name, detection);
-            sink.print(&text, |text| lane.print(text))
+            lane.print(&line(plan.format, several, &lane.name, detection))
         })
     };
     while let Some(block) = reader.next_block()? {
@@ -118,7 +119,7 @@ fn spot(
             "duration": info.found_frames as f64 / f64::from(info.rate.max(1)),
             "warnings": lines::warnings(&info.warnings),
         });
-        sink.print(&lines::line("spot", &end), |text| lane.print(text))?;
+        lane.print(&lines::line("spot", &end))?;
     }
     if count == 0 {
         lane.messages.detail(&format!("{}: no words", lane.name));
@@ -159,7 +160,7 @@ fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
 
-/// Where detections go: in turn to standard output, or to a file that appears when all is done.
+/// Where detections go: to standard output, or to a file that appears when all is done.
 struct Sink {
     draft: Option<Mutex<Draft>>,
     target: Target,
@@ -176,12 +177,8 @@ impl Sink {
         Ok(Self { draft, target: target.clone(), _underway: underway })
     }
 
-    fn print(
-        &self,
-        text: &str,
-        stdout: impl FnOnce(&str) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let Some(draft) = &self.draft else { return stdout(text) };
+    fn print(&self, text: &str) -> Result<(), Failure> {
+        let Some(draft) = &self.draft else { return stdout::print(text) };
         let mut draft = draft.lock().unwrap_or_else(PoisonError::into_inner);
         let written = draft.file().write_all(text.as_bytes());
         written.map_err(|error| Draft::failure(&self.target, &error))
