@@ -8,16 +8,11 @@ use std::fs;
 use std::io::{IsTerminal, Read};
 use std::path::{Component, Path, PathBuf};
 
+use formant_audio_core::decode::{EXTENSIONS, has_audio_extension};
 use walkdir::WalkDir;
 
 use crate::args::InputArgs;
 use crate::failure::{Failure, Kind};
-
-/// Extensions that folders are searched for, in lower case.
-pub(crate) const AUDIO_EXTENSIONS: &[&str] = &[
-    "aac", "aif", "aifc", "aiff", "bw64", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp1",
-    "mp2", "mp3", "mp4", "oga", "ogg", "opus", "rf64", "wav", "wave", "webm",
-];
 
 /// One thing to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,15 +157,9 @@ fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>) {
     if entries.len() == before {
         let name = folder.display().to_string();
         let failure = Failure::new(Kind::Input, name.clone(), "no audio files in this folder")
-            .help(format!("files with these endings are taken: {}", AUDIO_EXTENSIONS.join(", ")));
+            .help(format!("files with these endings are taken: {}", EXTENSIONS.join(", ")));
         entries.push(Err((name, failure)));
     }
-}
-
-fn has_audio_extension(path: &Path) -> bool {
-    path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-        AUDIO_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-    })
 }
 
 /// Everything that a pattern matches, folders with what is in them.

@@ -6,11 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use formant_audio_core::decode::has_audio_extension;
 
-/// Audio file extensions that a folder is searched for.
-const AUDIO_EXTENSIONS: &[&str] =
-    &["wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "aif", "caf", "webm", "mka"];
+use crate::error::{Error, Result};
 
 /// Folder name, as in Speech Commands, whose files are background noise without words.
 pub const BACKGROUND_FOLDER: &str = "_background_noise_";
@@ -92,10 +90,7 @@ fn list_folder(folder: &Path) -> Result<Vec<Row>> {
             continue;
         };
         for path in sorted_entries(&label_folder)? {
-            let is_audio = path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
-                AUDIO_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-            });
-            if is_audio {
+            if has_audio_extension(&path) {
                 let speaker = speaker_of(&path);
                 rows.push(Row {
                     path,

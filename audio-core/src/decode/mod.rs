@@ -31,6 +31,21 @@ pub use options::{
 };
 pub use reader::BlockReader;
 
+/// Usual extensions of the formats that are read, in lower case and alphabetical order. Content
+/// decides what a file is; these only tell which files of a folder are worth a try.
+pub const EXTENSIONS: &[&str] = &[
+    "aac", "aif", "aifc", "aiff", "bw64", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp1",
+    "mp2", "mp3", "mp4", "oga", "ogg", "opus", "rf64", "wav", "wave", "webm",
+];
+
+/// Whether a path ends in one of [`EXTENSIONS`], in any case.
+#[must_use]
+pub fn has_audio_extension(path: &Path) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+}
+
 /// A whole decoded file: samples, and where they came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clip {

@@ -60,13 +60,13 @@ fn text(format: &Format) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inputs::AUDIO_EXTENSIONS;
+    use formant_audio_core::decode::EXTENSIONS;
 
     #[test]
     fn folders_are_searched_for_what_is_listed() {
         let listed = FORMATS.iter().filter(|f| f.read && f.name != "raw samples");
         let mut listed: Vec<&str> = listed.flat_map(|f| f.extensions).copied().collect();
         listed.sort_unstable();
-        assert_eq!(listed, AUDIO_EXTENSIONS);
+        assert_eq!(listed, EXTENSIONS);
     }
 }

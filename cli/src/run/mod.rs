@@ -47,14 +47,18 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
 /// Tells libtorch how many threads a network may use.
 fn use_threads(settings: &Settings) {
     if let Some(threads) = settings.threads {
-        tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+        set_threads(threads);
     }
 }
 
 /// As [`use_threads`], for networks so small that a second thread costs more than it helps: one
 /// unless more are asked for. Recordings are what `--jobs` spreads over the cores.
 fn use_few_threads(settings: &Settings) {
-    tch::set_num_threads(settings.threads.map_or(1, |n| i32::try_from(n).unwrap_or(i32::MAX)));
+    set_threads(settings.threads.unwrap_or(1));
+}
+
+fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 /// Shows what was odd about an input or output.

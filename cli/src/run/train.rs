@@ -28,16 +28,7 @@ pub(super) fn run(
     let _underway = begin(&Target::File(plan.paths.output.clone()))?;
     let progress = Shown { messages, json: settings.json, bar: Mutex::new(None) };
     let recipe = &plan.recipe;
-    let frontend = &recipe.frontend;
-    let longest = recipe.frames() * frontend.hop_length + frontend.win_length;
-    let mut data = SpotData::load(
-        &plan.sources,
-        &recipe.words,
-        frontend.sample_rate,
-        longest,
-        plan.cache.as_deref(),
-        &progress,
-    )?;
+    let mut data = SpotData::load(&plan.sources, recipe, plan.cache.as_deref(), &progress)?;
     progress.clear();
     messages.note(&format!(
         "{} words, {:.1} h of audio in {} clips: {}",

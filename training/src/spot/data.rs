@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use formant_audio_core::AudioView;
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 
+use super::recipe::SpotRecipe;
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
@@ -62,16 +63,14 @@ enum Use {
 }
 
 impl SpotData {
-    /// Lists and decodes everything. `longest` is the longest example in samples, for which rooms
-    /// are prepared.
+    /// Lists and decodes everything, at the rate of the recipe's front end, and prepares rooms for
+    /// examples of the recipe's length.
     ///
     /// # Errors
     /// What reading manifests says; [`Error::Data`] when a word has no training clip.
     pub fn load(
         sources: &SpotSources,
-        words: &[String],
-        rate: u32,
-        longest: usize,
+        recipe: &SpotRecipe,
         cache: Option<&Path>,
         progress: &dyn Progress,
     ) -> Result<Self> {
@@ -94,12 +93,13 @@ impl SpotData {
                 row.split = "train".to_owned();
             }
         }
-        let words = choose_words(words, &rows);
+        let words = choose_words(&recipe.words, &rows);
         rows.retain(|(kind, row)| {
             row.split != "test" && (*kind != Use::Speech || usable(row, &words))
         });
         let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
-        let (corpus, unusable) = Corpus::load(&paths, rate, cache, progress)?;
+        let (corpus, unusable) =
+            Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
         for file in &unusable {
             let text = format!("{} was left out: {}", file.path.display(), file.reason);
             progress.event(&Event::Note { text });
@@ -116,7 +116,7 @@ impl SpotData {
             dev: Vec::new(),
         };
         for (index, (kind, row)) in rows.into_iter().enumerate() {
-            data.file(index, kind, row, longest);
+            data.file(index, kind, row, recipe.samples());
         }
         data.check()?;
         Ok(data)

@@ -148,6 +148,12 @@ impl SpotRecipe {
         self.context_frames + self.window_frames
     }
 
+    /// Samples of one training example.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.frames().saturating_sub(1) * self.frontend.hop_length + self.frontend.win_length
+    }
+
     /// Refuses numbers that cannot work.
     ///
     /// # Errors

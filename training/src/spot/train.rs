@@ -129,7 +129,7 @@ pub fn train(
         recipe: &recipe,
         plan: &plan,
         geometry: Geometry {
-            length: (recipe.frames() - 1) * hop + recipe.frontend.win_length,
+            length: recipe.samples(),
             window_start: recipe.context_frames * hop,
             word_end: recipe.frames().saturating_sub(network.info().lookahead_frames + 1) * hop,
             rate: recipe.frontend.sample_rate as f32,

@@ -219,7 +219,6 @@ impl Spotter {
             state: Some(self.network.start(1)),
             input: None,
             energies: VecDeque::new(),
-            heard: 0,
             rows: Vec::new(),
         };
         // The detector answers from its first full window on: silence before the stream lets it
@@ -292,7 +291,6 @@ pub struct SpotSession<'a> {
     state: Option<LmuFormerState>,
     input: Option<Input>,
     energies: VecDeque<f32>,
-    heard: u64,
     rows: Vec<f32>,
 }
 
@@ -376,7 +374,6 @@ impl SpotSession<'_> {
 
     /// Takes mono samples at the model's rate.
     fn feed(&mut self, samples: &[f32]) -> Result<Vec<Detection>> {
-        self.heard += samples.len() as u64;
         self.rows.clear();
         let frames = self.features.push_into(samples, &mut self.rows);
         if frames == 0 {
