@@ -1,5 +1,6 @@
 //! Recipes that made formant's bundled weights, and fine-tuning for users.
 
+pub mod asr;
 pub mod augment;
 pub mod corpus;
 pub mod error;

@@ -60,6 +60,12 @@ impl Depthwise {
         Self { stride, ..self }
     }
 
+    /// The same without a gradient.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { weight: self.weight.detach(), bias: self.bias.detach(), ..*self }
+    }
+
     /// `[batch, frames, channels]` to `[batch, frames', channels]`, with a cheap gradient.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         if self.stride == 1 {
@@ -129,7 +135,7 @@ fn taps(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, stride: i6
     let weight = weight.view([channels, kernel]);
     let mut y = bias.shallow_clone();
     for tap in 0..kernel {
-        y = y + padded.slice(1, tap, tap + last + 1, stride) * weight.select(1, tap);
+        y += padded.slice(1, tap, tap + last + 1, stride) * weight.select(1, tap);
     }
     y
 }
@@ -146,11 +152,11 @@ pub fn fold_batch_norm(depthwise: &Depthwise, norm: &nn::BatchNorm, eps: f64) ->
         (depthwise.weight.to_kind(Kind::Double), depthwise.bias.to_kind(Kind::Double));
     let mut gain = (norm.running_var.to_kind(Kind::Double) + eps).rsqrt();
     if let Some(scale) = &norm.ws {
-        gain = gain * scale.to_kind(Kind::Double);
+        gain *= scale.to_kind(Kind::Double);
     }
     let mut offset = (bias - norm.running_mean.to_kind(Kind::Double)) * &gain;
     if let Some(shift) = &norm.bs {
-        offset = offset + shift.to_kind(Kind::Double);
+        offset += shift.to_kind(Kind::Double);
     }
     let kind = depthwise.weight.kind();
     Depthwise {

@@ -42,7 +42,6 @@ impl Frames {
     }
 
     /// `[batch, frames]`, true where valid.
-    #[must_use]
     pub fn mask(&self, device: Device) -> Tensor {
         let lengths = Tensor::from_slice(&self.lengths).to_device(device);
         Tensor::arange(self.total, (Kind::Int64, device))
@@ -51,7 +50,6 @@ impl Frames {
     }
 
     /// `x [batch, frames, ...]` with zeros in all frames that are not valid.
-    #[must_use]
     pub fn zero_padding(&self, x: &Tensor) -> Tensor {
         if self.is_full() {
             return x.shallow_clone();

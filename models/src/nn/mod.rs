@@ -4,5 +4,6 @@ pub mod depthwise;
 pub mod frames;
 pub mod legendre;
 pub mod lif;
+pub mod linear;
 pub mod rel_pos_attention;
 pub mod stream_conv;

@@ -6,6 +6,7 @@
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
+use super::linear::{RESIDUAL_GAIN, linear, linear_of, uniform};
 use crate::network::Trace;
 
 /// How scores of positions become scores of pairs of frames.
@@ -21,7 +22,6 @@ pub enum Shift {
 }
 
 /// Sinusoids of the positions `first`, `first + step`, ...: `[count, dim]`, sine and cosine in turn.
-#[must_use]
 pub fn sinusoids(first: i64, step: i64, count: i64, dim: i64, device: Device) -> Tensor {
     let options = (Kind::Float, device);
     let positions = Tensor::arange(count, options) * step as f64 + first as f64;
@@ -32,14 +32,12 @@ pub fn sinusoids(first: i64, step: i64, count: i64, dim: i64, device: Device) ->
 }
 
 /// The table for [`Shift::Relative`]: `[2 * frames - 1, dim]`.
-#[must_use]
 pub fn relative_positions(frames: i64, dim: i64, device: Device) -> Tensor {
     sinusoids(frames - 1, -1, 2 * frames - 1, dim, device)
 }
 
 /// Scores of positions `[batch, heads, frames, positions]` as scores of pairs
 /// `[batch, heads, frames, frames]`; a view where it can be.
-#[must_use]
 pub fn shift(scores: &Tensor, kind: Shift) -> Tensor {
     let size = scores.size();
     let frames = size[2];
@@ -101,17 +99,16 @@ impl RelPosAttention {
     /// Registers the parameters under `path`; `heads` divides `dim`.
     #[must_use]
     pub fn new(path: &nn::Path<'_>, dim: i64, heads: i64, shift: Shift) -> Self {
-        let linear = |name: &str, bias: bool| {
-            nn::linear(path / name, dim, dim, nn::LinearConfig { bias, ..Default::default() })
-        };
+        let without_bias =
+            nn::LinearConfig { ws_init: uniform(dim, 1.0), bs_init: None, bias: false };
         let bound = (6.0 / (heads + dim / heads) as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
         Self {
-            linear_q: linear("linear_q", true),
-            linear_k: linear("linear_k", true),
-            linear_v: linear("linear_v", true),
-            linear_out: linear("linear_out", true),
-            linear_pos: linear("linear_pos", false),
+            linear_q: linear(path / "linear_q", dim, dim),
+            linear_k: linear(path / "linear_k", dim, dim),
+            linear_v: linear(path / "linear_v", dim, dim),
+            linear_out: linear_of(path / "linear_out", dim, dim, RESIDUAL_GAIN),
+            linear_pos: nn::linear(path / "linear_pos", dim, dim, without_bias),
             pos_bias_u: path.var("pos_bias_u", &[heads, dim / heads], init),
             pos_bias_v: path.var("pos_bias_v", &[heads, dim / heads], init),
             shift,

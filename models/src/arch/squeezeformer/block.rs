@@ -8,6 +8,7 @@ use super::config::{ConvNorm, NemoConfig, WenetConfig};
 use crate::network::Trace;
 use crate::nn::depthwise::{Depthwise, Padding};
 use crate::nn::frames::Frames;
+use crate::nn::linear::{RESIDUAL_GAIN, linear, linear_of, uniform};
 use crate::nn::rel_pos_attention::{Pairs, RelPosAttention, Shift};
 
 /// `x * scale + bias` with one number a channel.
@@ -35,6 +36,28 @@ impl Scale {
 
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         if self.used { x * &self.scale + &self.bias } else { x.shallow_clone() }
+    }
+
+    /// The same without a gradient.
+    pub(super) fn detached(&self) -> Self {
+        Self { scale: self.scale.detach(), bias: self.bias.detach(), used: self.used }
+    }
+
+    /// Weight and bias of a linear layer that does the scaling as well.
+    pub(super) fn fold(&self, weight: &Tensor, bias: Option<&Tensor>) -> (Tensor, Tensor) {
+        let weight = weight.to_kind(tch::Kind::Double);
+        let bias = match bias {
+            Some(bias) => bias.to_kind(tch::Kind::Double),
+            None => weight.new_zeros([weight.size()[0]], (weight.kind(), weight.device())),
+        };
+        let (folded, bias) = if self.used {
+            let scale = self.scale.to_kind(tch::Kind::Double).flatten(0, -1);
+            let shift = self.bias.to_kind(tch::Kind::Double).flatten(0, -1);
+            (&weight * scale, bias + weight.matmul(&shift))
+        } else {
+            (weight, bias)
+        };
+        (folded.to_kind(tch::Kind::Float), bias.to_kind(tch::Kind::Float))
     }
 }
 
@@ -73,9 +96,11 @@ pub(super) enum Norm {
 impl Norm {
     fn new(path: nn::Path<'_>, kind: ConvNorm, channels: i64) -> Self {
         match kind {
-            ConvNorm::BatchNorm => {
-                Self::Batch(nn::batch_norm1d(path, channels, nn::BatchNormConfig::default()))
-            }
+            ConvNorm::BatchNorm => Self::Batch(nn::batch_norm1d(
+                path,
+                channels,
+                nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() },
+            )),
             ConvNorm::LayerNorm => {
                 Self::Layer(nn::layer_norm(path, vec![channels], nn::LayerNormConfig::default()))
             }
@@ -111,9 +136,8 @@ pub(super) struct Pointwise {
 }
 
 impl Pointwise {
-    pub(super) fn new(path: nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
-        let bound = 1.0 / (inputs as f64).sqrt();
-        let init = nn::Init::Uniform { lo: -bound, up: bound };
+    pub(super) fn new(path: nn::Path<'_>, inputs: i64, outputs: i64, gain: f64) -> Self {
+        let init = uniform(inputs, gain);
         Self {
             weight: path.var("weight", &[outputs, inputs, 1], init),
             bias: path.var("bias", &[outputs], init),
@@ -191,8 +215,8 @@ impl Block {
             let (inner, hidden) = (&path / name, dim * config.ff_expansion_factor);
             FeedForward {
                 scale: scale(&format!("{name}_scale")),
-                linear1: nn::linear(&inner / "linear1", dim, hidden, Default::default()),
-                linear2: nn::linear(&inner / "linear2", hidden, dim, Default::default()),
+                linear1: linear(&inner / "linear1", dim, hidden),
+                linear2: linear_of(&inner / "linear2", hidden, dim, RESIDUAL_GAIN),
                 dropout: config.dropout,
             }
         };
@@ -210,7 +234,7 @@ impl Block {
             feed_forward: [feed_forward("feed_forward1"), feed_forward("feed_forward2")],
             conv: ConvModule {
                 scale: scale("conv_scale"),
-                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim),
+                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim, 1.0),
                 depthwise_conv: Depthwise::new(
                     &(&conv / "depthwise_conv"),
                     2 * dim,
@@ -218,7 +242,12 @@ impl Block {
                     Padding::same(kernel),
                 ),
                 norm: Norm::new(&conv / norm_name, config.conv_norm_type, 2 * dim),
-                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", 2 * dim, dim),
+                pointwise_conv2: Pointwise::new(
+                    &conv / "pointwise_conv2",
+                    2 * dim,
+                    dim,
+                    RESIDUAL_GAIN,
+                ),
                 gate: Gate::Silu,
                 lead: 0,
             },
@@ -238,8 +267,8 @@ impl Block {
             let (inner, hidden) = (&path / name, dim * config.feed_forward_expansion_factor);
             FeedForward {
                 scale: scale(name),
-                linear1: nn::linear(&inner / "w_1", dim, hidden, Default::default()),
-                linear2: nn::linear(&inner / "w_2", hidden, dim, Default::default()),
+                linear1: linear(&inner / "w_1", dim, hidden),
+                linear2: linear_of(&inner / "w_2", hidden, dim, RESIDUAL_GAIN),
                 dropout: 0.0,
             }
         };
@@ -263,10 +292,10 @@ impl Block {
             feed_forward: [feed_forward("ffn1"), feed_forward("ffn2")],
             conv: ConvModule {
                 scale: scale("conv_module"),
-                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim),
+                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim, 1.0),
                 depthwise_conv: Depthwise::new(&(&conv / "depthwise_conv"), dim, kernel, padding),
                 norm: Norm::new(&conv / "norm", config.cnn_norm_type, dim),
-                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", dim, dim),
+                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", dim, dim, RESIDUAL_GAIN),
                 gate: Gate::Glu,
                 lead,
             },

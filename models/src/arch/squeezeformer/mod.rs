@@ -6,6 +6,7 @@
 
 mod block;
 mod config;
+mod frozen;
 mod load;
 mod network;
 mod reduction;
@@ -15,6 +16,7 @@ pub use config::{
     ConvNorm, NemoConfig, OneOrMany, SqueezeformerConfig, SubsamplingMasks, TimeReduction,
     WenetConfig,
 };
+pub use frozen::FrozenSqueezeformer;
 pub use load::{CARD_KEY, CtcCard, CtcModel, NemoRelease, PieceKind, Vocabulary};
 pub use network::Squeezeformer;
 

@@ -10,6 +10,7 @@ use super::subsampling::Subsampling;
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, Trace};
 use crate::nn::frames::Frames;
+use crate::nn::linear::linear;
 use crate::nn::rel_pos_attention::{Pairs, relative_positions, sinusoids};
 
 /// A Squeezeformer with a CTC head. Features `[batch, frames, bins]` become log-probabilities of
@@ -17,35 +18,35 @@ use crate::nn::rel_pos_attention::{Pairs, relative_positions, sinusoids};
 #[derive(Debug)]
 pub struct Squeezeformer {
     config: SqueezeformerConfig,
-    pub(super) cmvn: Option<Cmvn>,
-    pub(super) subsampling: Subsampling,
-    pub(super) pre_norm: nn::LayerNorm,
+    cmvn: Option<Cmvn>,
+    subsampling: Subsampling,
+    pre_norm: nn::LayerNorm,
     pub(super) blocks: Vec<Block>,
-    pub(super) reduction: Option<Reduction>,
-    pub(super) recovery: Option<Recovery>,
-    pub(super) projection: Option<nn::Linear>,
-    pub(super) head: Head,
-    pub(super) plan: Plan,
+    reduction: Option<Reduction>,
+    recovery: Option<Recovery>,
+    projection: Option<nn::Linear>,
+    head: Head,
+    plan: Plan,
     parameters: u64,
 }
 
 /// Global mean and inverse deviation of the features.
 #[derive(Debug)]
-pub(super) struct Cmvn {
-    pub(super) mean: Tensor,
-    pub(super) istd: Tensor,
+struct Cmvn {
+    mean: Tensor,
+    istd: Tensor,
 }
 
 /// The linear layer to the vocabulary, under either layout's shape.
 #[derive(Debug)]
-pub(super) enum Head {
+enum Head {
     Conv(Pointwise),
     Linear(nn::Linear),
 }
 
 /// Where the frame rate changes, and how far attention sees.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+struct Plan {
     reduce: Vec<i64>,
     recover: Vec<i64>,
     context: [i64; 2],
@@ -56,14 +57,14 @@ pub(super) struct Plan {
 
 /// What a change of the frame rate asks for before a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+enum Change {
     Reduce,
     Recover,
 }
 
 impl Plan {
     /// Changes before layer `index`, in their order.
-    pub(super) fn before(&self, index: usize) -> impl Iterator<Item = Change> + '_ {
+    fn before(&self, index: usize) -> impl Iterator<Item = Change> + '_ {
         let at = index as i64;
         let count = |list: &[i64]| list.iter().filter(|&&layer| layer == at).count();
         let reduce = std::iter::repeat_n(Change::Reduce, count(&self.reduce));
@@ -71,7 +72,7 @@ impl Plan {
     }
 
     /// The table of positions and the mask at `stride` times the first frame shift.
-    pub(super) fn pairs(&self, frames: &Frames, stride: i64, device: Device) -> Pairs {
+    fn pairs(&self, frames: &Frames, stride: i64, device: Device) -> Pairs {
         let total = frames.total();
         let positions = if self.wenet {
             // The reduction takes every second row of the table.
@@ -137,12 +138,12 @@ impl Squeezeformer {
             reduction: reduces
                 .then(|| Reduction::new(&(&encoder / reduce), dim, conv1d, "time_reduce.x")),
             recovery: reduces.then(|| Recovery::new(&(&encoder / recovery), dim, false)),
-            projection: (sizes.feat_out > 0)
-                .then(|| nn::linear(&encoder / "out_proj", dim, width, Default::default())),
+            projection: (sizes.feat_out > 0).then(|| linear(&encoder / "out_proj", dim, width)),
             head: Head::Conv(Pointwise::new(
                 path / "decoder" / "decoder_layers" / "0",
                 width,
                 config.vocabulary(),
+                1.0,
             )),
             plan: Plan {
                 reduce: sizes.time_reduce_idx.into_iter().collect(),
@@ -175,14 +176,12 @@ impl Squeezeformer {
                 .then(|| Reduction::new(&(&encoder / reduction), dim, kind, "time_reduction.x")),
             recovery: (!recover.is_empty())
                 .then(|| Recovery::new(&(&encoder / recovery), dim, true)),
-            projection: (sizes.output_size != dim).then(|| {
-                nn::linear(&encoder / "final_proj", dim, sizes.output_size, Default::default())
-            }),
-            head: Head::Linear(nn::linear(
+            projection: (sizes.output_size != dim)
+                .then(|| linear(&encoder / "final_proj", dim, sizes.output_size)),
+            head: Head::Linear(linear(
                 path / "ctc" / "ctc_lo",
                 sizes.output_size,
                 sizes.output_dim,
-                Default::default(),
             )),
             plan: Plan { reduce, recover, context: [-1, -1], wenet: true, dim, dropout: 0.0 },
             parameters: 0,
@@ -225,6 +224,22 @@ impl Squeezeformer {
         train: bool,
         trace: &mut dyn Trace,
     ) -> (Tensor, Vec<i64>) {
+        let layer =
+            |index: usize, x: Tensor, frames: &Frames, pairs: &Pairs, trace: &mut dyn Trace| {
+                self.blocks[index].forward_t(&x, frames, pairs, train, trace)
+            };
+        self.run(features, lengths, train, trace, layer)
+    }
+
+    /// The network around its layers, of which `layer` computes one.
+    pub(super) fn run(
+        &self,
+        features: &Tensor,
+        lengths: &[i64],
+        train: bool,
+        trace: &mut dyn Trace,
+        layer: impl Fn(usize, Tensor, &Frames, &Pairs, &mut dyn Trace) -> Tensor,
+    ) -> (Tensor, Vec<i64>) {
         let size = features.size();
         let frames = Frames::new(lengths, size[1]);
         if self.config.output_frames(size[1] as usize) == 0 {
@@ -238,7 +253,8 @@ impl Squeezeformer {
         };
         trace.record("global_cmvn", &features);
         let (x, frames) = self.subsampling.forward(&features, &frames, trace);
-        let (encoded, frames) = self.encode(x, frames, train, trace);
+        let x = x.dropout(self.plan.dropout, train);
+        let (encoded, frames) = self.encode(x, frames, trace, layer);
         let logits = match &self.head {
             Head::Conv(head) => head.forward(&encoded),
             Head::Linear(head) => head.forward(&encoded),
@@ -252,23 +268,22 @@ impl Squeezeformer {
         &self,
         x: Tensor,
         mut frames: Frames,
-        train: bool,
         trace: &mut dyn Trace,
+        layer: impl Fn(usize, Tensor, &Frames, &Pairs, &mut dyn Trace) -> Tensor,
     ) -> (Tensor, Frames) {
         let device = x.device();
         let wenet = self.plan.wenet;
         let mut pairs = self.plan.pairs(&frames, 1, device);
         let table = pairs.positions.unsqueeze(0);
         trace.record(if wenet { "embed.pos_emb" } else { "pos_enc.pos_emb" }, &table);
-        let x = x.dropout(self.plan.dropout, train);
         let mut x = self.pre_norm.forward(&x);
         trace.record(if wenet { "preln" } else { "pre_ln" }, &x);
         let mut saved = Vec::new();
-        for (index, block) in self.blocks.iter().enumerate() {
+        for index in 0..self.blocks.len() {
             for change in self.plan.before(index) {
                 match (change, &self.reduction, &self.recovery) {
-                    (Change::Reduce, Some(layer), _) => {
-                        let (half, half_frames) = layer.forward(&x, &frames, trace);
+                    (Change::Reduce, Some(reduction), _) => {
+                        let (half, half_frames) = reduction.forward(&x, &frames, trace);
                         let stride = 2 << saved.len();
                         let half_pairs = self.plan.pairs(&half_frames, stride, device);
                         if !wenet {
@@ -279,16 +294,16 @@ impl Squeezeformer {
                         saved.push((std::mem::replace(&mut x, half), frames, before));
                         frames = half_frames;
                     }
-                    (Change::Recover, _, Some(layer)) => {
+                    (Change::Recover, _, Some(recovery)) => {
                         // The config was refused if this could be empty.
                         let Some((skip, full, before)) = saved.pop() else { continue };
-                        x = layer.forward(&x, &skip, &full, trace);
+                        x = recovery.forward(&x, &skip, &full, trace);
                         (frames, pairs) = (full, before);
                     }
                     _ => {}
                 }
             }
-            x = block.forward_t(&x, &frames, &pairs, train, trace);
+            x = layer(index, x, &frames, &pairs, trace);
         }
         if let Some(projection) = &self.projection {
             x = projection.forward(&x);

@@ -8,6 +8,7 @@ use super::config::TimeReduction;
 use crate::network::Trace;
 use crate::nn::depthwise::{Depthwise, Padding};
 use crate::nn::frames::Frames;
+use crate::nn::linear::linear;
 
 /// A depthwise convolution of stride two and a projection.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Reduction {
         let padding = Padding { left: pad, right: pad };
         Self {
             dw_conv: Depthwise::new(&(path / "dw_conv"), dim, kernel, padding).with_stride(2),
-            pw_conv: Pointwise::new(path / "pw_conv", dim, dim),
+            pw_conv: Pointwise::new(path / "pw_conv", dim, dim, 1.0),
             label,
         }
     }
@@ -62,7 +63,7 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(path: &nn::Path<'_>, dim: i64, wenet: bool) -> Self {
-        Self { linear: nn::linear(path, dim, dim, nn::LinearConfig::default()), wenet }
+        Self { linear: linear(path, dim, dim), wenet }
     }
 
     /// `x [batch, ceil(frames / 2), dim]` and `skip [batch, frames, dim]` to the latter's shape.

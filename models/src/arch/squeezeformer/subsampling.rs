@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 use super::config::{NemoConfig, SubsamplingMasks, WenetConfig};
 use crate::network::Trace;
 use crate::nn::frames::Frames;
+use crate::nn::linear::linear;
 
 /// The shortening part of either layout.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Subsampling {
             conv0: nn::conv2d(&conv / "0", 1, channels, 3, strided(1, 1)),
             conv2: nn::conv2d(&conv / "2", channels, channels, 3, strided(1, channels)),
             conv3: nn::conv2d(&conv / "3", channels, channels, 1, nn::ConvConfig::default()),
-            out: nn::linear(path / "out", channels * bins, dim, nn::LinearConfig::default()),
+            out: linear(path / "out", channels * bins, dim),
             masks: config.subsampling_masks,
             scale: if config.xscaling { (dim as f64).sqrt() } else { 1.0 },
         }
@@ -52,7 +53,7 @@ impl Subsampling {
         Self::Wenet {
             pw_conv: nn::conv2d(path / "pw_conv", 1, dim, 3, strided(0, 1)),
             dw_conv: nn::conv2d(path / "dw_conv", dim, dim, 3, strided(0, groups)),
-            input_proj: nn::linear(projection, flat, dim, nn::LinearConfig::default()),
+            input_proj: linear(projection, flat, dim),
             scale: (dim as f64).sqrt(),
         }
     }
