@@ -286,6 +286,18 @@ fn s6_lossless_is_exact() {
 }
 
 #[test]
+fn aac_beyond_what_is_decoded_is_named() {
+    let mut bytes = std::fs::read(media("impulse.m4a")).expect("media");
+    // Its AudioSpecificConfig, made to say HE-AAC of the same rate around an LC core.
+    let lc = [0x12, 0x08, 0x56, 0xe5, 0x00];
+    let at = bytes.windows(5).position(|window| window == lc).expect("its configuration");
+    bytes[at..at + 5].copy_from_slice(&[0x2a, 0x0a, 0x08, 0x00, 0x00]);
+    let source = Box::new(Cursor::new(bytes));
+    let error = decode_stream(source, "he.m4a", &DecodeOptions::default()).expect_err("HE-AAC");
+    assert!(error.to_string().contains("he.m4a") && error.to_string().contains("HE-AAC"), "{error}");
+}
+
+#[test]
 fn vorbis_opus_and_adpcm_are_in_time() {
     for (name, frames, peak) in [
         ("impulse.ogg", 44_100, 10_010),
@@ -300,6 +312,7 @@ fn vorbis_opus_and_adpcm_are_in_time() {
     }
     let webm = both(&std::fs::read(media("impulse.webm")).expect("media"));
     assert_eq!((webm.info.codec.as_str(), webm.info.trimmed_delay), ("opus", 312));
+    assert_eq!((webm.audio.frames(), webm.info.warnings.as_slice()), (48_000, [].as_slice()));
     assert!(peak_at(webm.audio.channel(0)).abs_diff(10_895) <= 1);
 }
 
