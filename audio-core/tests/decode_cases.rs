@@ -294,7 +294,10 @@ fn aac_beyond_what_is_decoded_is_named() {
     bytes[at..at + 5].copy_from_slice(&[0x2a, 0x0a, 0x08, 0x00, 0x00]);
     let source = Box::new(Cursor::new(bytes));
     let error = decode_stream(source, "he.m4a", &DecodeOptions::default()).expect_err("HE-AAC");
-    assert!(error.to_string().contains("he.m4a") && error.to_string().contains("HE-AAC"), "{error}");
+    assert!(
+        error.to_string().contains("he.m4a") && error.to_string().contains("HE-AAC"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -109,11 +109,7 @@ fn signed(reader: &mut impl Read, size: u64) -> io::Result<Option<i64>> {
     let mut value = 0i64;
     for at in 0..size {
         let Some(next) = byte(reader)? else { return Ok(None) };
-        value = if at == 0 {
-            i64::from(next.cast_signed())
-        } else {
-            value << 8 | i64::from(next)
-        };
+        value = if at == 0 { i64::from(next.cast_signed()) } else { value << 8 | i64::from(next) };
     }
     Ok(Some(value))
 }
@@ -166,9 +162,8 @@ mod tests {
     }
 
     /// Track 2, then 1.5 ms of padding.
-    const PADDED: &[u8] = &[
-        0xa0, 0x8d, 0xa1, 0x85, 0x82, 0, 0, 0, 7, 0x75, 0xa2, 0x83, 0x16, 0xe3, 0x60,
-    ];
+    const PADDED: &[u8] =
+        &[0xa0, 0x8d, 0xa1, 0x85, 0x82, 0, 0, 0, 7, 0x75, 0xa2, 0x83, 0x16, 0xe3, 0x60];
     const PLAIN: &[u8] = &[0xa3, 0x85, 0x82, 0, 0, 0, 7];
 
     #[test]
