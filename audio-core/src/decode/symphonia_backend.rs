@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
@@ -20,7 +20,7 @@ use super::backend::{
     Backend, Damage, checked_spec, collect_tags, layout_of_channels, planar, relayout,
 };
 use super::info::SourceInfo;
-use super::matroska;
+use super::matroska::{self, MatroskaTrim};
 use super::mp4::{self, Mp4Trim};
 use super::opus::{OpusHead, OpusPackets};
 use super::source::Source;
@@ -32,7 +32,7 @@ use crate::warning::Warning;
 const AAC_LIMITS: &str = "its AAC is of a kind that formant does not decode (HE-AAC, more than two \
      channels, or another profile than LC); convert it to FLAC or AAC-LC with the program that made it";
 
-/// Longer padding, in nanoseconds, is no encoder's: it is ignored.
+/// The most padding, in nanoseconds, that is cut off; no encoder makes more.
 const MAX_PADDING: u64 = 1_000_000_000;
 
 /// Turns packets into samples.
@@ -74,7 +74,7 @@ pub(super) fn open_mp4(source: Source, path: PathBuf) -> Result<Box<dyn Backend>
 /// belongs to the end is said at the end.
 pub(super) fn open_matroska(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
-    let matroska = matroska::read_paddings(&mut source).map_err(|e| Error::io(&path, e))?;
+    let matroska = matroska::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
     open_with(source, path, &Trims { matroska, ..Trims::default() })
 }
 
@@ -82,7 +82,7 @@ pub(super) fn open_matroska(source: Source, path: PathBuf) -> Result<Box<dyn Bac
 #[derive(Default)]
 struct Trims {
     mp4: Vec<Mp4Trim>,
-    matroska: Vec<matroska::Padding>,
+    matroska: Vec<MatroskaTrim>,
 }
 
 fn open_with(source: Source, path: PathBuf, trims: &Trims) -> Result<Box<dyn Backend>> {
@@ -102,11 +102,11 @@ fn open_with(source: Source, path: PathBuf, trims: &Trims) -> Result<Box<dyn Bac
     let Some(CodecParameters::Audio(params)) = &track.codec_params else {
         return Err(Error::unreadable(&info.path, "the audio track has no codec description"));
     };
-    let (skip_left, keep_left) = trimming(&mut info, track, params, &trims.mp4);
+    let (skip_left, keep_left) = trimming(&mut info, track, params, trims);
     let decoder = make_decoder(&mut info, params)?;
     let track = track.id;
-    let padding = trims.matroska.iter().find(|padding| padding.track == track);
-    let padding = padding.filter(|padding| padding.nanoseconds <= MAX_PADDING);
+    let padding = trims.matroska.iter().find(|trim| trim.track == track);
+    let padding = padding.map_or(0, |trim| trim.padding).min(MAX_PADDING);
     let mut backend = SymphoniaBackend {
         format,
         decoder,
@@ -129,10 +129,7 @@ fn open_with(source: Source, path: PathBuf, trims: &Trims) -> Result<Box<dyn Bac
         };
         return Err(Error::unreadable(&backend.info.path, reason));
     }
-    backend.held_back = padding.map_or(0, |padding| {
-        let frames = u128::from(padding.nanoseconds) * u128::from(backend.info.rate);
-        u64::try_from((frames + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
-    });
+    backend.held_back = frames_of(padding, backend.info.rate);
     Ok(Box::new(backend))
 }
 
@@ -152,9 +149,8 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
     info.bits_per_sample = params.bits_per_sample;
     if params.codec == CODEC_ID_OPUS {
         info.codec = "opus".to_owned();
-        let head = params.extra_data.as_deref().unwrap_or_default();
         let unreadable = |reason: String| Error::unreadable(&info.path, reason);
-        let head = OpusHead::parse(head).map_err(unreadable)?;
+        let head = opus_head(info, params).map_err(unreadable)?;
         return Ok(Decoder::Opus(Box::new(OpusPackets::new(&head).map_err(unreadable)?)));
     }
     let decoder = symphonia::default::get_codecs()
@@ -176,19 +172,23 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
     Ok(Decoder::Symphonia(decoder))
 }
 
+/// The Opus header as the container keeps it.
+fn opus_head(
+    info: &SourceInfo,
+    params: &AudioCodecParameters,
+) -> std::result::Result<OpusHead, String> {
+    let head = params.extra_data.as_deref().unwrap_or_default();
+    if info.container == "mp4" { OpusHead::parse_mp4(head) } else { OpusHead::parse(head) }
+}
+
 /// Frames to drop from the start and to keep after that, as far as symphonia does not see to it.
 fn trimming(
     info: &mut SourceInfo,
     track: &Track,
     params: &AudioCodecParameters,
-    trims: &[Mp4Trim],
+    trims: &Trims,
 ) -> (u64, u64) {
     info.declared_frames = track.num_frames;
-    if params.codec == CODEC_ID_OPUS {
-        let head = params.extra_data.as_deref().and_then(|head| OpusHead::parse(head).ok());
-        info.declared_frames = None;
-        return (head.map_or(0, |head| head.pre_skip.into()), u64::MAX);
-    }
     if info.container == "caf" {
         let delay = u64::from(track.delay.unwrap_or(0));
         return (
@@ -196,7 +196,7 @@ fn trimming(
             info.declared_frames.filter(|_| track.padding.is_some()).unwrap_or(u64::MAX),
         );
     }
-    let trim = trims.iter().find(|trim| trim.track == track.id);
+    let trim = trims.mp4.iter().find(|trim| trim.track == track.id);
     if let Some((delay, trim)) = trim.and_then(|trim| Some((trim.delay?, trim))) {
         let rate = params.sample_rate.unwrap_or(trim.timescale);
         let frames = |ticks: u64| {
@@ -211,12 +211,30 @@ fn trimming(
         info.declared_frames = trim.length.map(frames);
         return (frames(delay), info.declared_frames.unwrap_or(u64::MAX));
     }
-    if params.codec == CODEC_ID_AAC {
-        // Priming is left in, and what the container counts includes it.
+    if params.codec == CODEC_ID_OPUS {
         info.declared_frames = None;
-        info.warnings.push(Warning::DelayUnknown { codec: "aac".to_owned() });
+        return (opus_head(info, params).map_or(0, |head| head.pre_skip.into()), u64::MAX);
     }
+    let trim = trims.matroska.iter().find(|trim| trim.track == track.id);
+    if let Some(delay) = trim.and_then(|trim| trim.delay) {
+        info.declared_frames = None;
+        return (frames_of(delay, params.sample_rate.unwrap_or(0)), u64::MAX);
+    }
+    // What is left in, and what the container counts with it.
+    let codec = match params.codec {
+        CODEC_ID_AAC => "aac",
+        CODEC_ID_MP3 => "mp3",
+        _ => return (0, u64::MAX),
+    };
+    info.declared_frames = None;
+    info.warnings.push(Warning::DelayUnknown { codec: codec.to_owned() });
     (0, u64::MAX)
+}
+
+/// Frames in a time of `nanoseconds`.
+fn frames_of(nanoseconds: u64, rate: u32) -> u64 {
+    let frames = u128::from(nanoseconds) * u128::from(rate);
+    u64::try_from((frames + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
 impl SymphoniaBackend {
