@@ -1,3 +1,4 @@
 //! The networks, one folder each: tensors in, tensors out, no files and no audio types.
 
+pub mod ecapa;
 pub mod lmuformer;
