@@ -2,3 +2,4 @@
 
 pub mod ecapa;
 pub mod lmuformer;
+pub mod squeezeformer;
