@@ -190,6 +190,11 @@ impl Client {
                 linked.read(response.headers());
             }
             let status = response.status().as_u16();
+            // The hub has said all there is to know; the address behind may be for GET only.
+            if method == Method::Head && status < 400 && linked.is_complete() {
+                let headers = response.into_parts().0.headers;
+                return Ok(Reply { status: 200, headers, linked, body: Box::new(std::io::empty()) });
+            }
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 let (parts, body) = response.into_parts();
                 let body: Box<dyn Read> = Box::new(body.into_reader());
@@ -238,6 +243,10 @@ impl Client {
 }
 
 impl Linked {
+    fn is_complete(&self) -> bool {
+        self.digest.is_some() && self.size.is_some()
+    }
+
     fn read(&mut self, headers: &HeaderMap) {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         self.digest = self.digest.or_else(|| text(&LINKED_ETAG).and_then(etag_digest));
