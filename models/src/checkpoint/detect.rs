@@ -51,6 +51,28 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Lmuformer,
+        Self::LmuformerSpiking,
+        Self::EcapaTdnn,
+        Self::Squeezeformer,
+        Self::Mossformer,
+        Self::Mossformer2Ss,
+        Self::Mossformer2Se,
+        Self::HifiSr,
+        Self::MelRoformer,
+        Self::MelRoformerMelody,
+        Self::PeriodwaveTurbo,
+        Self::Specmaskgit,
+        Self::Specvqgan,
+        Self::Clap,
+        Self::Melgan,
+        Self::HifiGan,
+        Self::Bigvgan,
+        Self::Ast,
+    ];
+
     /// Name as in commands and metadata.
     #[must_use]
     pub fn name(self) -> &'static str {
