@@ -88,8 +88,9 @@ impl Ecapa {
         NetworkInfo {
             architecture: "ecapa-tdnn".to_owned(),
             parameters: self.parameters,
-            lookahead_frames: 0,
+            lookahead_frames: usize::MAX,
             minimum_frames: minimum as usize,
+            frames_per_output: usize::MAX,
         }
     }
 
