@@ -135,7 +135,7 @@ fn taps(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, stride: i6
     let weight = weight.view([channels, kernel]);
     let mut y = bias.shallow_clone();
     for tap in 0..kernel {
-        y += padded.slice(1, tap, tap + last + 1, stride) * weight.select(1, tap);
+        y = y.g_add(&(padded.slice(1, tap, tap + last + 1, stride) * weight.select(1, tap)));
     }
     y
 }
