@@ -7,6 +7,7 @@ mod models;
 mod plot;
 mod spot;
 mod train;
+mod train_speaker;
 
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
+pub(crate) use train_speaker::TrainSpeakerPlan;
 
 /// Everything that is to be done.
 #[derive(Debug)]
@@ -81,6 +83,7 @@ pub(crate) enum Action {
     Plot(PlotPlan),
     Spot(SpotTask),
     TrainSpot(Box<TrainSpotPlan>),
+    TrainSpeaker(Box<TrainSpeakerPlan>),
     EvalSpot(EvalSpotPlan),
     Bench(BenchPlan),
     Models(ModelsPlan),
@@ -128,6 +131,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Train(typed) => match typed.command {
             TrainCommand::Spot(typed) => {
                 Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
+            }
+            TrainCommand::Speaker(typed) => {
+                Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
             }
         },
         Command::Eval(typed) => match typed.command {

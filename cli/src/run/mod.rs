@@ -12,6 +12,7 @@ mod plot;
 mod rows;
 mod spot;
 mod train;
+mod train_speaker;
 mod transcode;
 
 use formant_audio_core::encode::AudioWriter;
@@ -35,6 +36,7 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
+        Action::TrainSpeaker(plan) => train_speaker::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),

@@ -1,5 +1,6 @@
 //! What users call: audio in, results out.
 
+pub mod speaker;
 pub mod spot;
 
 use crate::checkpoint::Architecture;
