@@ -5,6 +5,7 @@ mod audio;
 mod features;
 mod models;
 mod plot;
+mod speaker;
 mod spot;
 mod train;
 mod train_speaker;
@@ -26,6 +27,9 @@ pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
+pub(crate) use speaker::{
+    DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
+};
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
 pub(crate) use train_speaker::TrainSpeakerPlan;
@@ -82,6 +86,8 @@ pub(crate) enum Action {
     Features(FeaturesTask),
     Plot(PlotPlan),
     Spot(SpotTask),
+    Speaker(Box<SpeakerPlan>),
+    EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
     EvalSpot(EvalSpotPlan),
@@ -128,6 +134,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
         Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+        Command::Speaker(typed) => {
+            Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
+        }
         Command::Train(typed) => match typed.command {
             TrainCommand::Spot(typed) => {
                 Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
@@ -138,6 +147,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+            EvalCommand::Speaker(typed) => {
+                Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
+            }
         },
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
         Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),

@@ -4,12 +4,14 @@ mod bench;
 mod completions;
 mod doctor;
 mod eval;
+mod eval_speaker;
 mod features;
 mod formats;
 mod info;
 mod models;
 mod plot;
 mod rows;
+mod speaker;
 mod spot;
 mod train;
 mod train_speaker;
@@ -35,6 +37,8 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
+        Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
+        Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
         Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
         Action::TrainSpeaker(plan) => train_speaker::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),

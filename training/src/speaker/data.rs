@@ -110,8 +110,13 @@ impl SpeakerData {
             let text = format!("{} was left out: {}", file.path.display(), file.reason);
             progress.event(&Event::Note { text });
         }
-        let mut data =
-            Self { corpus, speakers: Vec::new(), noise: Vec::new(), rooms: Vec::new(), dev: Vec::new() };
+        let mut data = Self {
+            corpus,
+            speakers: Vec::new(),
+            noise: Vec::new(),
+            rooms: Vec::new(),
+            dev: Vec::new(),
+        };
         let mut voices: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut dev: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for (index, (path, usage)) in files.into_iter().enumerate() {
@@ -176,7 +181,8 @@ impl SpeakerData {
 
     fn check(&self) -> Result<()> {
         if self.speakers.len() < 2 {
-            let text = "fewer than two speakers to learn from; more are needed, hundreds to be useful";
+            let text =
+                "fewer than two speakers to learn from; more are needed, hundreds to be useful";
             return Err(Error::Data(text.to_owned()));
         }
         let both = [true, false].map(|kind| self.dev.iter().any(|trial| trial.2 == kind));

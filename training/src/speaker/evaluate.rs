@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::metrics::detection::{DetCurve, DetectionCost, OperatingPoint};
 use formant_models::tasks::speaker::{
-    Calibration, Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder,
+    Calibration, EmbedOptions, Embedding, Scorer, SpeakerEmbedder,
 };
 use serde::Serialize;
 
@@ -103,7 +103,10 @@ impl Figures {
     }
 }
 
-/// Embeddings of files, or why there is none. `done` is called after each file and may stop the
+/// Embeddings of files, or why there is none.
+pub type Embeddings = BTreeMap<PathBuf, std::result::Result<Embedding, String>>;
+
+/// Embeddings of files. `done` is called after each file and may stop the
 /// work by returning `false`.
 ///
 /// # Errors
@@ -114,7 +117,7 @@ pub fn embed_files<'a>(
     files: impl IntoIterator<Item = &'a PathBuf>,
     options: &EmbedOptions,
     mut done: impl FnMut() -> bool,
-) -> Result<BTreeMap<PathBuf, std::result::Result<Embedding, String>>> {
+) -> Result<Embeddings> {
     let distinct: BTreeSet<&PathBuf> = files.into_iter().collect();
     let mut found = BTreeMap::new();
     for path in distinct {
@@ -140,41 +143,15 @@ fn embed_file(
     work().unwrap_or_else(|error| Err(error.to_string()))
 }
 
-/// Where a cohort for score normalisation comes from.
-#[derive(Debug, Clone)]
-pub struct CohortSource {
-    /// Recordings, one or more a speaker.
-    pub files: Vec<PathBuf>,
-    /// Closest voices that count.
-    pub top: usize,
-    /// Scores above it mean the same speaker.
-    pub threshold: f64,
-}
-
-/// Scores every trial and compares with the answers.
+/// Scores every trial with the embeddings of its recordings and compares with the answers.
 ///
 /// # Errors
-/// What the model says; recordings that cannot be used are listed in the report instead.
+/// When a score is not finite; recordings that cannot be used are listed in the report instead.
 pub fn evaluate(
-    embedder: &SpeakerEmbedder,
     trials: &[Trial],
-    scorer: Scorer,
-    cohort: Option<&CohortSource>,
-    options: &EmbedOptions,
-    mut done: impl FnMut() -> bool,
+    embeddings: &Embeddings,
+    scorer: &Scorer,
 ) -> Result<SpeakerReport> {
-    let scorer = match cohort {
-        Some(source) => {
-            let voices = embed_files(embedder, &source.files, options, &mut done)?;
-            let values: Vec<f32> =
-                voices.into_values().flatten().flat_map(|embedding| embedding.values).collect();
-            let width = embedder.network().config().lin_neurons as usize;
-            scorer.with_cohort(Cohort::new(values, width)?, source.top, source.threshold)
-        }
-        None => scorer,
-    };
-    let files = trials.iter().flat_map(|trial| [&trial.first, &trial.second]);
-    let embeddings = embed_files(embedder, files, options, &mut done)?;
     let mut report = SpeakerReport {
         items: 0,
         failed: 0,
@@ -246,10 +223,8 @@ pub fn fit_calibration(targets: &[f64], others: &[f64]) -> Option<Calibration> {
         if determinant.abs() < 1e-12 {
             break;
         }
-        let step = [
-            (h[2] * g[0] - h[1] * g[1]) / determinant,
-            (h[0] * g[1] - h[1] * g[0]) / determinant,
-        ];
+        let step =
+            [(h[2] * g[0] - h[1] * g[1]) / determinant, (h[0] * g[1] - h[1] * g[0]) / determinant];
         // Damped where the start is far away.
         let damping = (4.0 / step[0].hypot(step[1]).max(1e-12)).min(1.0);
         scale -= damping * step[0];

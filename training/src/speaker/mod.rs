@@ -15,7 +15,7 @@ mod trials;
 
 pub use data::{SpeakerData, SpeakerSources};
 pub use evaluate::{
-    CohortSource, Figures, ScoredTrial, SpeakerReport, embed_files, evaluate, fit_calibration,
+    Embeddings, Figures, ScoredTrial, SpeakerReport, embed_files, evaluate, fit_calibration,
 };
 pub use head::margin_logits;
 pub use recipe::{FinalStage, SpeakerAugmentation, SpeakerRecipe};

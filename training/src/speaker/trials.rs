@@ -60,7 +60,10 @@ fn parse(text: &str, base: &Path, name: &Path) -> Result<Vec<Trial>> {
             let target = match target {
                 None => None,
                 Some(text) => Some(answer(text).ok_or_else(|| {
-                    bad(index + 1, format!("the answer `{text}` is none of 1, 0, target, nontarget"))
+                    bad(
+                        index + 1,
+                        format!("the answer `{text}` is none of 1, 0, target, nontarget"),
+                    )
                 })?),
             };
             Ok(Trial { target, first: base.join(first), second: base.join(second) })

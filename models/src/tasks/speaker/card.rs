@@ -1,10 +1,10 @@
 //! What a speaker model says about itself: sizes, front end, how its scores become decisions,
 //! origin and measured quality. Stored as JSON in the metadata of its weights file.
 
-use formant_audio_core::features::FeatureConfig;
+use formant_audio_core::features::{FeatureConfig, presets};
 use serde::{Deserialize, Serialize};
 
-use crate::arch::ecapa::EcapaConfig;
+use crate::arch::ecapa::{EcapaConfig, Layout};
 use crate::error::{Error, Result};
 
 /// From a score to the probability that both voices are of one speaker, where both answers are
@@ -77,6 +77,30 @@ impl SpeakerCard {
     pub const MINIMUM_SECONDS: f64 = 0.4;
     /// Length of the pieces that long speech is cut into, where a card does not say.
     pub const WINDOW_SECONDS: f64 = 10.0;
+
+    /// The card of a network of published form: the front end of whoever published it, with as
+    /// many bands as the network takes.
+    ///
+    /// # Errors
+    /// When a preset is missing, which does not happen.
+    pub fn published(config: EcapaConfig) -> Result<Self> {
+        let mut frontend = match config.layout {
+            Layout::Speechbrain => presets::by_name("speechbrain")?,
+            Layout::Wespeaker => presets::by_name("wespeaker")?,
+            Layout::Taoruijie => presets::by_name("taoruijie")?,
+        };
+        if let Some(mel) = &mut frontend.mel {
+            mel.n_mels = usize::try_from(config.input_size).unwrap_or(0);
+        }
+        Ok(Self {
+            config,
+            frontend,
+            minimum_seconds: Self::MINIMUM_SECONDS,
+            window_seconds: Self::WINDOW_SECONDS,
+            decision: Decision::default(),
+            provenance: serde_json::Value::Null,
+        })
+    }
 
     /// Refuses a card whose parts do not fit each other.
     ///

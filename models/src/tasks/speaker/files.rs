@@ -4,17 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use formant_audio_core::chunk::{Edges, Padding};
-use formant_audio_core::features::{
-    FeatureConfig, Log, LogBase, Normalization, PreEmphasis, presets,
-};
-use formant_audio_core::mel::{MelConfig, MelNorm, MelScale, Triangles};
-use formant_audio_core::window::{Symmetry, Window};
+use formant_audio_core::features::presets;
 use serde_json::Value;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
-use super::card::{Decision, SpeakerCard};
+use super::card::SpeakerCard;
 use super::score::Cohort;
 use crate::arch::ecapa::{EcapaConfig, IGNORED_KEYS, Layout};
 use crate::checkpoint::{self, Container, ContainerKind, LoadOptions, RawTensor, StateDict};
@@ -137,29 +132,17 @@ fn card_of_weights(state: &StateDict, container: Option<&Container>) -> Result<S
     if let Some(model) = hyperparams.and_then(|all| all.get("embedding_model")) {
         read_distances(model, &mut config);
     }
+    let mut card = SpeakerCard::published(config)?;
     // 3D-Speaker has SpeechBrain's names and comes from ModelScope.
     let modelscope = container.is_some_and(|c| c.kind == ContainerKind::ModelScope);
-    let mut frontend = match config.layout {
-        Layout::Speechbrain if modelscope => FeatureConfig {
-            window: Window::Povey,
-            input_scale: 1.0,
-            ..presets::by_name("wespeaker")?
-        },
-        Layout::Speechbrain => presets::by_name("speechbrain")?,
-        Layout::Wespeaker => presets::by_name("wespeaker")?,
-        Layout::Taoruijie => taoruijie(),
-    };
-    if let Some(mel) = &mut frontend.mel {
-        mel.n_mels = config.input_size as usize;
+    if modelscope && card.config.layout == Layout::Speechbrain {
+        let bands = card.frontend.mel;
+        card.frontend = presets::by_name("3d-speaker")?;
+        if let (Some(mel), Some(bands)) = (&mut card.frontend.mel, bands) {
+            mel.n_mels = bands.n_mels;
+        }
     }
-    Ok(SpeakerCard {
-        config,
-        frontend,
-        minimum_seconds: SpeakerCard::MINIMUM_SECONDS,
-        window_seconds: SpeakerCard::WINDOW_SECONDS,
-        decision: Decision::default(),
-        provenance: Value::Null,
-    })
+    Ok(card)
 }
 
 /// What shapes do not tell: the distances between frames, and whether convolutions are grouped.
@@ -172,29 +155,5 @@ fn read_distances(model: &Value, config: &mut EcapaConfig) {
     }
     if let Some(groups) = list("groups") {
         config.groups = groups;
-    }
-}
-
-/// torchaudio's mel spectrogram of the pre-emphasised wave, natural logarithm, less its mean.
-fn taoruijie() -> FeatureConfig {
-    FeatureConfig {
-        pre_emphasis: PreEmphasis::SignalReflect(0.97),
-        win_length: 400,
-        hop_length: 160,
-        n_fft: 512,
-        window: Window::Hamming,
-        symmetry: Symmetry::Periodic,
-        edges: Edges::Center { padding: Padding::Reflect },
-        mel: Some(MelConfig {
-            n_mels: 80,
-            f_min: 20.0,
-            f_max: 7600.0,
-            scale: MelScale::Htk,
-            norm: MelNorm::None,
-            triangles: Triangles::Hz,
-        }),
-        log: Some(Log { base: LogBase::E, factor: 1.0, floor: 0.0, offset: 1e-6 }),
-        normalization: Normalization::UtteranceMean,
-        ..FeatureConfig::default()
     }
 }

@@ -8,8 +8,10 @@ mod embedder;
 mod files;
 mod score;
 mod session;
+mod store;
 
 pub use card::{Calibration, Decision, SpeakerCard};
 pub use embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 pub use score::{Cohort, Scorer, Spread, Verification, cosine};
 pub use session::EmbedSession;
+pub use store::{Identification, Voice, Voices};

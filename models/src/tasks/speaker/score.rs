@@ -35,7 +35,8 @@ impl Cohort {
     /// [`Error::Config`] when there are fewer than two voices or a broken one.
     pub fn new(values: Vec<f32>, width: usize) -> Result<Self> {
         if width == 0 || !values.len().is_multiple_of(width) || values.len() / width < 2 {
-            let reason = format!("{} numbers are no voices of {width} each; at least 2", values.len());
+            let reason =
+                format!("{} numbers are no voices of {width} each; at least 2", values.len());
             return Err(Error::config("cohort", reason));
         }
         if values.iter().any(|x| !x.is_finite()) {

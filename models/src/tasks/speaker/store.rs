@@ -116,8 +116,8 @@ impl Voices {
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::config("voices", e.to_string()))?;
+        let text =
+            serde_json::to_vec_pretty(self).map_err(|e| Error::config("voices", e.to_string()))?;
         write_atomically(path, |file| {
             file.write_all(&text)?;
             file.write_all(b"\n")
@@ -224,9 +224,7 @@ impl Voices {
         let mut candidates: Vec<(String, Verification)> = self
             .voices
             .iter()
-            .map(|voice| {
-                (voice.name.clone(), scorer.verify(&voice.embedding, &embedding.values))
-            })
+            .map(|voice| (voice.name.clone(), scorer.verify(&voice.embedding, &embedding.values)))
             .collect();
         candidates.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
         let name = candidates.first().filter(|(_, best)| best.same_speaker);
@@ -255,7 +253,8 @@ impl Voices {
 
 fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let reason = format!("`{}` is empty, too long or has control characters", name.escape_debug());
+        let reason =
+            format!("`{}` is empty, too long or has control characters", name.escape_debug());
         return Err(Error::config("name", reason));
     }
     Ok(())
