@@ -220,6 +220,9 @@ pub(crate) struct TrainSpeakerArgs {
     /// Room responses: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub(crate) rooms: Vec<PathBuf>,
+    /// Begin with the weights of this model, a bundled one's name or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) start: Option<String>,
     /// A recipe as JSON; what it leaves out has its usual value.
     #[arg(long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,

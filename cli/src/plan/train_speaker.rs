@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use formant_models::ModelSource;
 use formant_training::speaker::{SpeakerPaths, SpeakerRecipe, SpeakerSources};
 
+use super::spot::model_source;
 use super::{Settings, read_json};
 use crate::args::TrainSpeakerArgs;
 use crate::failure::Failure;
@@ -16,6 +18,8 @@ pub(crate) struct TrainSpeakerPlan {
     pub(crate) recipe: SpeakerRecipe,
     pub(crate) paths: SpeakerPaths,
     pub(crate) cache: Option<PathBuf>,
+    /// The model to begin with.
+    pub(crate) start: Option<ModelSource>,
 }
 
 pub(super) fn resolve(
@@ -45,5 +49,6 @@ pub(super) fn resolve(
         recipe,
         paths: SpeakerPaths { output: typed.out.clone(), state: typed.out.with_file_name(state) },
         cache: typed.cache.clone(),
+        start: typed.start.as_deref().map(model_source),
     })
 }

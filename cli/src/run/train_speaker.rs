@@ -1,5 +1,7 @@
 //! `formant train speaker`: learns voices, with bars on the way and figures at the end.
 
+use formant_models::LoadOptions;
+use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_training::speaker::{SpeakerData, train};
 use serde_json::json;
 
@@ -31,14 +33,19 @@ pub(super) fn run(
         data.corpus.len(),
         data.dev.len()
     ));
+    let start = match &plan.start {
+        Some(source) => Some(SpeakerEmbedder::load(source, &LoadOptions::default())?),
+        None => None,
+    };
     let provenance = json!({
         "program": concat!("formant ", env!("CARGO_PKG_VERSION")),
         "data": names(&plan.sources.voices),
         "noise": names(&plan.sources.noise),
         "rooms": names(&plan.sources.rooms),
         "trials": plan.sources.trials.as_ref().map(|path| path.display().to_string()),
+        "start": start.as_ref().map(|start| &start.card().provenance),
     });
-    let outcome = train(&data, recipe, &plan.paths, provenance, &progress)?;
+    let outcome = train(&data, recipe, &plan.paths, start.as_ref(), provenance, &progress)?;
     progress.clear();
     let output = plan.paths.output.display().to_string();
     if settings.json {

@@ -18,6 +18,12 @@ impl Head {
         Self { weight: path.var("weight", &[speakers, values], init) }
     }
 
+    /// Gives the speakers the directions of `values`, `speakers * values` numbers.
+    pub(super) fn set(&self, values: &Tensor) {
+        let mut weight = self.weight.shallow_clone();
+        tch::no_grad(|| weight.copy_(&values.view_as(&self.weight)));
+    }
+
     /// Cosines of embeddings `[batch, values]` with every speaker, `[batch, speakers]`.
     pub(super) fn cosines(&self, embeddings: &Tensor) -> Tensor {
         unit_rows(embeddings).matmul(&unit_rows(&self.weight).transpose(0, 1))

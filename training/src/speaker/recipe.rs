@@ -41,7 +41,8 @@ pub struct SpeakerRecipe {
     pub final_stage: FinalStage,
     /// Changes to recordings.
     pub augmentation: SpeakerAugmentation,
-    /// Voices that scores are normalised with; no normalisation for zero.
+    /// Closest voices of the training that scores are normalised with, where that is better on the
+    /// pairs to validate on; 0 leaves it out.
     pub cohort_top: usize,
     /// Least speech that is compared, in seconds.
     pub minimum_seconds: f64,
@@ -147,7 +148,7 @@ impl Default for SpeakerRecipe {
             batch: 64,
             final_stage: FinalStage::default(),
             augmentation: SpeakerAugmentation::default(),
-            cohort_top: 0,
+            cohort_top: 200,
             minimum_seconds: 0.4,
             window_seconds: 10.0,
             seed: 1,

@@ -22,6 +22,7 @@ use super::data::SpeakerData;
 use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
+use crate::augment::change_speed;
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
 use crate::progress::{Event, Progress};
@@ -31,6 +32,8 @@ use crate::resume;
 const HEAD: &str = "head";
 /// Recordings of a speaker that go into the mean of its voice.
 const VOICE_CLIPS: usize = 8;
+/// Recordings of a speaker that its direction begins with, when training begins with a model.
+const START_CLIPS: usize = 3;
 
 /// Where a training writes.
 #[derive(Debug, Clone)]
@@ -72,8 +75,9 @@ struct Record {
 ///
 /// After every epoch the averaged weights are validated on the pairs of `data.dev`; the best are
 /// kept. In the end threshold and calibration are fitted on the same pairs. A run that was stopped
-/// goes on from its last epoch when it is started with the same recipe. `provenance` goes into the
-/// file as it is.
+/// goes on from its last epoch when it is started with the same recipe. With `start`, training
+/// begins with the weights of that model instead of random ones. `provenance` goes into the file
+/// as it is.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when `progress` asks to stop; [`Error::Config`] for a recipe that cannot
@@ -82,6 +86,7 @@ pub fn train(
     data: &SpeakerData,
     recipe: &SpeakerRecipe,
     paths: &SpeakerPaths,
+    start: Option<&SpeakerEmbedder>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<SpeakerOutcome> {
@@ -96,6 +101,10 @@ pub fn train(
     let network = Ecapa::new(&vs.root(), &recipe.network)?;
     let classes = (data.speakers.len() * recipe.speeds.len()) as i64;
     let head = Head::new(&(vs.root() / HEAD), classes, recipe.network.lin_neurons);
+    let saved = resume::load::<Record>(&paths.state);
+    if let Some(start) = start.filter(|_| saved.is_none()) {
+        begin_with(start, &vs, &head, data, &recipe)?;
+    }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
     let mut record = Record {
         recipe: recipe.clone(),
@@ -106,7 +115,7 @@ pub fn train(
         best_score: f64::NEG_INFINITY,
     };
     let mut best: Option<BTreeMap<String, Tensor>> = None;
-    if let Some(saved) = resume::load::<Record>(&paths.state) {
+    if let Some(saved) = saved {
         let found = saved.record;
         let same = found.recipe == record.recipe && found.speakers == record.speakers;
         let text = if same && optimizer.restore(&saved.optimizer, found.steps) {
@@ -256,15 +265,22 @@ fn embed_clip(
     data: &SpeakerData,
     clip: usize,
 ) -> Result<Option<Vec<f32>>> {
+    embed_samples(embedder, data.corpus.rate(), &data.corpus.clip_f32(clip))
+}
+
+fn embed_samples(
+    embedder: &SpeakerEmbedder,
+    rate: u32,
+    samples: &[f32],
+) -> Result<Option<Vec<f32>>> {
     // Training clips are speech from end to end.
     let options = EmbedOptions { speech_only: SpeechOnly::No };
-    let samples = data.corpus.clip_f32(clip);
-    let heard = embedder.embed(&AudioView::from_mono(data.corpus.rate(), &samples), &options)?;
+    let heard = embedder.embed(&AudioView::from_mono(rate, samples), &options)?;
     Ok(heard.ok().map(|embedding| embedding.values))
 }
 
-/// Gives a trained model its mean voice and cohort, and fits its decision on the pairs to validate
-/// on.
+/// Gives a trained model its mean voice and cohort, chooses the way of scoring that is best on the
+/// pairs to validate on, and fits threshold and calibration there.
 fn finish(
     embedder: &mut SpeakerEmbedder,
     data: &SpeakerData,
@@ -273,32 +289,97 @@ fn finish(
     let width = recipe.network.lin_neurons as usize;
     let mut voices: Vec<f32> = Vec::new();
     for speaker in &data.speakers {
-        let mut sum = vec![0.0f32; width];
-        for &clip in speaker.clips.iter().take(VOICE_CLIPS) {
-            let Some(values) = embed_clip(embedder, data, clip)? else { continue };
-            let length = norm(&values);
-            sum.iter_mut().zip(&values).for_each(|(s, v)| *s += v / length);
-        }
-        let length = norm(&sum);
-        voices.extend(sum.iter().map(|x| x / length));
+        let clips = speaker.clips.iter().take(VOICE_CLIPS);
+        let clips = clips.map(|&clip| embed_clip(embedder, data, clip));
+        voices.extend(mean_voice(clips, width)?);
     }
     let count = voices.len() / width;
     let centre: Vec<f32> = (0..width)
         .map(|i| voices.iter().skip(i).step_by(width).sum::<f32>() / count as f32)
         .collect();
-    let cohort = (recipe.cohort_top > 0).then(|| Cohort::new(voices, width)).transpose()?;
-    let norm_top = cohort.as_ref().map(|_| recipe.cohort_top);
-    embedder.set_companions(Some(centre), cohort);
-    embedder.card_mut().decision.norm = norm_top;
-    let scorer = embedder.scorer();
-    let (targets, others) = dev_scores(embedder, &scorer, data)?;
-    let figures = Figures::new(&targets, &others, scorer.threshold())?;
-    let calibration = fit_calibration(&targets, &others);
-    let threshold = calibration.map_or(figures.eer_threshold, |c| c.even_score());
-    let decision = &mut embedder.card_mut().decision;
-    decision.calibration = calibration;
-    decision.threshold = threshold;
-    Figures::new(&targets, &others, threshold)
+    let cohort = Cohort::new(voices, width)?;
+    embedder.set_companions(Some(centre.clone()), Some(cohort.clone()));
+    let tops = [None, Some(recipe.cohort_top)];
+    let kinds = [false, true].into_iter().flat_map(|centre| tops.map(|norm| (centre, norm)));
+    let mut best: Option<(f64, Decision, Vec<f64>, Vec<f64>)> = None;
+    for (centre, norm) in kinds.filter(|(_, norm)| *norm != Some(0)) {
+        let decision = Decision { centre, norm, ..Decision::default() };
+        embedder.card_mut().decision = decision.clone();
+        let (targets, others) = dev_scores(embedder, &embedder.scorer(), data)?;
+        let score = selection_score(&Figures::new(&targets, &others, 0.0)?);
+        if best.as_ref().is_none_or(|(found, ..)| score > *found) {
+            best = Some((score, decision, targets, others));
+        }
+    }
+    let Some((_, mut decision, targets, others)) = best else {
+        return Err(Error::Data("nothing to validate on".to_owned()));
+    };
+    decision.calibration = fit_calibration(&targets, &others);
+    let equal = Figures::new(&targets, &others, 0.0)?.eer_threshold;
+    decision.threshold = decision.calibration.map_or(equal, |c| c.even_score());
+    let centre = decision.centre.then_some(centre);
+    let cohort = decision.norm.map(|_| cohort);
+    embedder.set_companions(centre, cohort);
+    let figures = Figures::new(&targets, &others, decision.threshold)?;
+    embedder.card_mut().decision = decision;
+    Ok(figures)
+}
+
+/// The mean of embeddings of unit length, of unit length; zeros where there are none.
+fn mean_voice(
+    embeddings: impl Iterator<Item = Result<Option<Vec<f32>>>>,
+    width: usize,
+) -> Result<Vec<f32>> {
+    let mut sum = vec![0.0f32; width];
+    for values in embeddings {
+        let Some(values) = values? else { continue };
+        let length = norm(&values);
+        sum.iter_mut().zip(&values).for_each(|(s, v)| *s += v / length);
+    }
+    let length = norm(&sum);
+    Ok(sum.iter().map(|x| x / length).collect())
+}
+
+/// Begins with the weights of `start`, and with the voices that it hears as the directions of the
+/// speakers.
+fn begin_with(
+    start: &SpeakerEmbedder,
+    vs: &VarStore,
+    head: &Head,
+    data: &SpeakerData,
+    recipe: &SpeakerRecipe,
+) -> Result<()> {
+    let given = start.weights();
+    for (name, mut variable) in vs.variables() {
+        if name.starts_with(&format!("{HEAD}.")) {
+            continue;
+        }
+        match given.get(&name) {
+            Some(weight) if weight.size() == variable.size() => {
+                tch::no_grad(|| variable.copy_(weight));
+            }
+            _ => {
+                let reason = "the model to start from has other sizes than the recipe".to_owned();
+                return Err(Error::Config { setting: "network", reason });
+            }
+        }
+    }
+    let rate = data.corpus.rate();
+    let longest = recipe.longest() * 2;
+    let mut directions: Vec<f32> = Vec::new();
+    for &speed in &recipe.speeds {
+        for speaker in &data.speakers {
+            let clips = speaker.clips.iter().take(START_CLIPS).map(|&clip| {
+                let samples = data.corpus.clip(clip);
+                let samples = &samples[..samples.len().min(longest)];
+                let samples: Vec<f32> = samples.iter().map(|&x| f32::from(x) / 32768.0).collect();
+                embed_samples(start, rate, &change_speed(&samples, speed))
+            });
+            directions.extend(mean_voice(clips, recipe.network.lin_neurons as usize)?);
+        }
+    }
+    head.set(&Tensor::from_slice(&directions));
+    Ok(())
 }
 
 fn norm(values: &[f32]) -> f32 {

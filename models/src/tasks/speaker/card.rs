@@ -40,7 +40,8 @@ pub struct Decision {
     pub threshold: f64,
     /// Probability of a score, where it was fitted.
     pub calibration: Option<Calibration>,
-    /// Subtract the mean voice (the file's `centre`) from embeddings before they are compared.
+    /// Bring embeddings to unit length and subtract the mean voice (the file's `centre`) before
+    /// they are compared.
     pub centre: bool,
     /// Normalise scores with that many of the closest voices of the file's cohort; none if `None`.
     pub norm: Option<usize>,

@@ -148,6 +148,12 @@ impl SpeakerEmbedder {
         files::write(path, &self.card, &self.vs, &self.companions, kind)
     }
 
+    /// All weights and buffers by name.
+    #[must_use]
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        self.vs.variables().into_iter().collect()
+    }
+
     /// What the model says about itself.
     #[must_use]
     pub fn card(&self) -> &SpeakerCard {

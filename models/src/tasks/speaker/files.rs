@@ -19,7 +19,7 @@ use crate::source::ModelSource;
 
 /// Key of the card in the metadata of a weights file.
 const CARD_KEY: &str = "formant.speaker";
-/// Mean voice of the training speakers, `[values]`.
+/// Mean of the training speakers' voices of unit length, `[values]`.
 const CENTRE_KEY: &str = "scoring.centre";
 /// Voices of the training speakers, `[speakers, values]`, of unit length.
 const COHORT_KEY: &str = "scoring.cohort";
@@ -57,14 +57,7 @@ fn read_folder(path: &Path) -> Result<(SpeakerCard, StateDict, Companions)> {
     let mut state = container.state_dict()?.clone();
     clean(&mut state)?;
     let card = card_of_weights(&state, Some(&container))?;
-    let mut companions = Companions::default();
-    if let Ok(statistics) = container.part("mean_var_norm_emb")
-        && let Some(mean) = statistics.get("glob_mean")
-    {
-        let values = mean.to_f32_vec().map_err(|fault| fault.at(path))?;
-        companions.centre = (values.len() as i64 == card.config.lin_neurons).then_some(values);
-    }
-    Ok((card, state, companions))
+    Ok((card, state, Companions::default()))
 }
 
 /// Removes wrappers, also the module that TaoRuijie's files have the network in.

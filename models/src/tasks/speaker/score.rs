@@ -134,13 +134,16 @@ impl Scorer {
         centre: Option<&Vec<f32>>,
         cohort: Option<&Cohort>,
     ) -> Self {
-        Self {
+        let mut scorer = Self {
             centre: centre.filter(|_| decision.centre).cloned(),
-            cohort: cohort.filter(|_| decision.norm.is_some()).cloned(),
+            cohort: None,
             top: decision.norm.unwrap_or(0),
             threshold: decision.threshold,
             calibration: decision.calibration,
-        }
+        };
+        let cohort = cohort.filter(|_| decision.norm.is_some()).cloned();
+        scorer.cohort = cohort.map(|cohort| scorer.centred_cohort(cohort));
+        scorer
     }
 
     /// The same with another threshold.
@@ -195,7 +198,10 @@ impl Scorer {
 
     fn centred(&self, embedding: &[f32]) -> Vec<f32> {
         match &self.centre {
-            Some(centre) => embedding.iter().zip(centre).map(|(x, mean)| x - mean).collect(),
+            Some(centre) => {
+                let length = dot(embedding, embedding).sqrt().max(EPSILON);
+                embedding.iter().zip(centre).map(|(x, mean)| x / length - mean).collect()
+            }
             None => embedding.to_vec(),
         }
     }
