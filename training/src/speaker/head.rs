@@ -37,7 +37,6 @@ fn unit_rows(x: &Tensor) -> Tensor {
 /// Logits `[batch, speakers]` from cosines: the angle to the own speaker counts as larger by
 /// `margin` radians, all cosines are multiplied by `scale`. Beyond a half turn the cosine goes on
 /// falling in a straight line, as in the reference.
-#[must_use]
 pub fn margin_logits(cosines: &Tensor, speakers: &Tensor, margin: f64, scale: f64) -> Tensor {
     let own = speakers.unsqueeze(1); // [batch, 1]
     let cos = cosines.gather(1, &own, false); // [batch, 1]

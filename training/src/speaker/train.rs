@@ -2,6 +2,7 @@
 //! from.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -245,8 +246,8 @@ fn dev_scores(
     let mut voices: BTreeMap<usize, Option<Vec<f32>>> = BTreeMap::new();
     for &(a, b, _) in &data.dev {
         for clip in [a, b] {
-            if !voices.contains_key(&clip) {
-                voices.insert(clip, embed_clip(embedder, data, clip)?);
+            if let Entry::Vacant(place) = voices.entry(clip) {
+                place.insert(embed_clip(embedder, data, clip)?);
             }
         }
     }

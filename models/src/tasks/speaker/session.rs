@@ -14,6 +14,9 @@ use crate::error::Result;
 const DETECTOR_RATE: u32 = 16_000;
 /// Segments are closed after this many seconds at the latest, so that little has to be kept.
 const LONGEST_SEGMENT: f64 = 20.0;
+/// Shorter pauses stay, and so do the edges of speech, in seconds: soft sounds carry the voice, too.
+const SHORTEST_PAUSE: f64 = 0.7;
+const PADDING: f64 = 0.25;
 /// Seconds before the present that a segment may still begin at.
 const LOOK_BACK: f64 = 2.0;
 
@@ -182,7 +185,12 @@ impl<'a> EmbedSession<'a> {
 
 impl Gate {
     fn new(rate: u32) -> Result<Self> {
-        let options = VadOptions { max_speech: Some(LONGEST_SEGMENT), ..VadOptions::default() };
+        let options = VadOptions {
+            min_silence: SHORTEST_PAUSE,
+            padding: PADDING,
+            max_speech: Some(LONGEST_SEGMENT),
+            ..VadOptions::default()
+        };
         let detector = VoiceDetector::new(DETECTOR_RATE, &options)?;
         let resampler = (rate != DETECTOR_RATE)
             .then(|| StreamResampler::new(AudioSpec::mono(rate), DETECTOR_RATE, Quality::High))
