@@ -14,7 +14,7 @@ use super::score::Cohort;
 use crate::arch::ecapa::{EcapaConfig, IGNORED_KEYS, Layout};
 use crate::checkpoint::{self, Container, ContainerKind, LoadOptions, RawTensor, StateDict};
 use crate::error::{Error, Result};
-use crate::registry;
+use crate::registry::{self, Located};
 use crate::source::ModelSource;
 
 /// Key of the card in the metadata of a weights file.
@@ -33,12 +33,11 @@ pub(super) struct Companions {
 
 /// Card, weights and companions of a model.
 pub(super) fn read(source: &ModelSource) -> Result<(SpeakerCard, StateDict, Companions)> {
-    if let ModelSource::Path(path) = source
-        && path.is_dir()
-    {
-        return read_folder(path);
-    }
-    let mut state = registry::read_weights(source)?;
+    let mut state = match registry::locate(source)? {
+        Located::Path(path) if path.is_dir() => return read_folder(&path),
+        Located::Path(path) => checkpoint::read_state_dict(&path)?,
+        Located::Bundled(_) => registry::read_weights(source)?,
+    };
     if let Some(text) = state.metadata.get(CARD_KEY) {
         let card: SpeakerCard = serde_json::from_str(text).map_err(|e| {
             let reason = format!("the card in {} is unreadable: {e}", state.path.display());

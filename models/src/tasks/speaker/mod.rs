@@ -10,8 +10,13 @@ mod score;
 mod session;
 mod store;
 
+use crate::checkpoint::Architecture;
+
 pub use card::{Calibration, Decision, SpeakerCard};
 pub use embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 pub use score::{Cohort, Scorer, Spread, Verification, cosine};
 pub use session::EmbedSession;
 pub use store::{Identification, Voice, Voices};
+
+/// The architectures whose checkpoints [`SpeakerEmbedder`] runs.
+pub const ARCHITECTURES: &[Architecture] = &[Architecture::EcapaTdnn];
