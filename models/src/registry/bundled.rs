@@ -59,7 +59,7 @@ pub const BUNDLED: &[Bundled] = &[
     Bundled {
         name: "speaker-voices",
         task: "speaker",
-        summary: "voices in any language, ECAPA-TDNN, 871 k parameters",
+        summary: "voices in any language, ECAPA-TDNN, 869 k parameters",
         licence: "MIT OR Apache-2.0",
         bytes: weights!("speaker-voices.safetensors"),
     },
