@@ -7,6 +7,7 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::audio::metrics::detection::DetCurve;
 use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, WespeakerArgs};
 use formant::models::checkpoint::{self, Container, StateDict};
+use formant::models::tasks::speaker::{Cohort, Scorer};
 use support::{GoldenSet, assert_close, golden_sets, read_tensors};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -161,6 +162,36 @@ fn classifier_and_container_equal_the_reference() {
             });
             let wanted = set.get("embedding");
             assert_close("container", &found.view_as(&wanted), &wanted, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn scores_equal_the_reference() {
+    for set in golden_sets("ecapa-tdnn") {
+        let file = set.folder.join("scoring.safetensors");
+        if !file.is_file() {
+            continue;
+        }
+        let tensors = read_tensors(&file);
+        let rows = |name: &str| -> Vec<Vec<f32>> {
+            let tensor = tensors[name].to_kind(Kind::Float);
+            (0..tensor.size()[0]).map(|i| Vec::try_from(tensor.get(i)).expect("a row")).collect()
+        };
+        let (enrol, test, cohort) = (rows("enrol"), rows("test"), rows("cohort"));
+        let width = cohort[0].len();
+        let top = usize::try_from(tensors["cohort_size"].int64_value(&[])).expect("a count");
+        let cohort = Cohort::new(cohort.concat(), width).expect("a cohort");
+        let plain = Scorer::cosine(0.25);
+        let normalised = plain.clone().with_cohort(cohort, top, 0.0);
+        let (cosines, scores) = (rows("score.cosine"), rows("score.s"));
+        for (i, a) in enrol.iter().enumerate() {
+            for (j, b) in test.iter().enumerate() {
+                let (found, wanted) = (plain.score(a, b), f64::from(cosines[i][j]));
+                assert!((found - wanted).abs() < 1e-5, "cosine {i} {j}: {found} {wanted}");
+                let (found, wanted) = (normalised.score(a, b), f64::from(scores[i][j]));
+                assert!((found - wanted).abs() < 1e-4, "s-norm {i} {j}: {found} {wanted}");
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ pub mod error;
 pub mod manifest;
 pub mod optim;
 pub mod progress;
+pub mod resume;
+pub mod speaker;
 pub mod spot;
 
 pub use error::{Error, Result};

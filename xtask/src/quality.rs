@@ -12,13 +12,30 @@ use crate::{setup, shell};
 struct Row {
     model: &'static str,
     task: &'static str,
-    /// In the folder of the recordings.
-    manifest: &'static str,
-    split: &'static str,
+    /// Option of `formant eval` that names the list.
+    option: &'static str,
+    /// The list, in the folder of the recordings.
+    list: &'static str,
+    /// Split of the list that counts, where it has several.
+    split: Option<&'static str>,
 }
 
-const ROWS: &[Row] =
-    &[Row { model: "spot-commands", task: "spot", manifest: "kws/manifest.tsv", split: "test" }];
+const ROWS: &[Row] = &[
+    Row {
+        model: "spot-commands",
+        task: "spot",
+        option: "--manifest",
+        list: "kws/manifest.tsv",
+        split: Some("test"),
+    },
+    Row {
+        model: "speaker-voices",
+        task: "speaker",
+        option: "--trials",
+        list: "speakers/trials_test.tsv",
+        split: None,
+    },
+];
 
 /// Keys of the summary that `formant eval --json` ends with: how the table calls them, the factor
 /// that makes their unit, the unit, and the number of decimals.
@@ -74,7 +91,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn manifests() -> String {
-    ROWS.iter().map(|row| row.manifest).collect::<Vec<_>>().join(", ")
+    ROWS.iter().map(|row| row.list).collect::<Vec<_>>().join(", ")
 }
 
 fn read(page: &Path) -> Result<String> {
@@ -86,8 +103,11 @@ fn read(page: &Path) -> Result<String> {
 /// Runs `formant eval` for one row and returns the row's text.
 fn measure(formant: &Path, row: &Row, data: &Path) -> Result<String> {
     let mut command = shell::formant(formant);
-    command.args(["eval", row.task, "--model", row.model, "--manifest"]);
-    command.arg(data.join(row.manifest)).args(["--split", row.split, "--json"]);
+    command.args(["eval", row.task, "--model", row.model, "--json", row.option]);
+    command.arg(data.join(row.list));
+    if let Some(split) = row.split {
+        command.args(["--split", split]);
+    }
     let remedy = "the lines above say why";
     let printed = shell::run_and_read(&mut command, remedy)?;
     let summary = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -112,13 +132,15 @@ fn text(row: &Row, summary: &str) -> Option<String> {
     if results.is_empty() {
         return None;
     }
+    let list = match row.split {
+        Some(split) => format!("{}, split {split}", row.list),
+        None => row.list.to_owned(),
+    };
     let failures = if failed > 0.0 { format!(", {failed} failed") } else { String::new() };
     Some(format!(
-        "| {} | {} | {}, split {} | {items}{failures} | {} |\n",
+        "| {} | {} | {list} | {items}{failures} | {} |\n",
         row.model,
         row.task,
-        row.manifest,
-        row.split,
         results.join(", ")
     ))
 }

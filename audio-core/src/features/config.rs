@@ -34,6 +34,9 @@ pub enum PreEmphasis {
     None,
     /// Over the whole signal; the first sample stays as it is (NeMo).
     Signal(f32),
+    /// Over the whole signal; the predecessor of the first sample is the second (TaoRuijie);
+    /// streams take zero for it, as in [`PreEmphasis::Signal`].
+    SignalReflect(f32),
     /// Inside each frame; the first sample is its own predecessor (Kaldi).
     Frame(f32),
 }

@@ -134,6 +134,9 @@ impl FeatureConfig {
     pub fn streamable(&self) -> Self {
         let mut config = self.clone();
         config.leveling = Leveling::None;
+        if let PreEmphasis::SignalReflect(coefficient) = config.pre_emphasis {
+            config.pre_emphasis = PreEmphasis::Signal(coefficient);
+        }
         config.dynamic_range = None;
         config.target_frames = None;
         if !config.normalization.is_rowwise() {
@@ -274,8 +277,12 @@ impl Inner {
                 }
             }
         }
-        if let PreEmphasis::Signal(coefficient) = self.config.pre_emphasis {
-            let mut previous = 0.0;
+        if let PreEmphasis::Signal(coefficient) | PreEmphasis::SignalReflect(coefficient) =
+            self.config.pre_emphasis
+        {
+            let reflects = matches!(self.config.pre_emphasis, PreEmphasis::SignalReflect(_));
+            let second = signal.get(1).copied().unwrap_or(0.0);
+            let mut previous = if reflects { second } else { 0.0 };
             for sample in signal.to_mut() {
                 let current = *sample;
                 *sample = current - coefficient * previous;

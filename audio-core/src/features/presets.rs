@@ -28,6 +28,8 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("speechbrain", "SpeechBrain's Fbank with sentence normalisation: ECAPA-TDNN; 80 bands"),
     ("wenet", "WeNet, 80 bands before the model's own normalisation"),
     ("wespeaker", "WeSpeaker, 80 bands less their mean"),
+    ("3d-speaker", "3D-Speaker, 80 bands less their mean"),
+    ("taoruijie", "TaoRuijie's ECAPA-TDNN, 80 bands to 7.6 kHz less their mean"),
     ("hifigan", "HiFi-GAN, 22.05 kHz, 80 bands to 8 kHz"),
     ("bigvgan-24k-100", "BigVGAN, 24 kHz, 100 bands"),
     ("bigvgan-22k-80", "BigVGAN v2, 22.05 kHz, 80 bands to 11 kHz"),
@@ -80,6 +82,13 @@ pub fn by_name(name: &str) -> Result<FeatureConfig> {
             normalization: Normalization::UtteranceMean,
             ..kaldi_fbank(16_000, 80)
         },
+        "3d-speaker" => FeatureConfig {
+            input_scale: 1.0,
+            window: Window::Povey,
+            normalization: Normalization::UtteranceMean,
+            ..kaldi_fbank(16_000, 80)
+        },
+        "taoruijie" => taoruijie(),
         "hifigan" => vocoder(22_050, 80, 8000.0),
         "bigvgan-24k-100" => vocoder(24_000, 100, 12_000.0),
         "bigvgan-22k-80" => vocoder(22_050, 80, 11_025.0),
@@ -262,6 +271,26 @@ fn speechbrain() -> FeatureConfig {
         dynamic_range: Some(80.0),
         normalization: Normalization::UtteranceMean,
         ..plain(16_000, 400, 160)
+    }
+}
+
+/// torchaudio's mel spectrogram of the pre-emphasised wave, natural logarithm, less its mean.
+fn taoruijie() -> FeatureConfig {
+    FeatureConfig {
+        pre_emphasis: PreEmphasis::SignalReflect(0.97),
+        win_length: 400,
+        window: Window::Hamming,
+        mel: Some(MelConfig {
+            n_mels: 80,
+            f_min: 20.0,
+            f_max: 7600.0,
+            scale: MelScale::Htk,
+            norm: MelNorm::None,
+            triangles: Triangles::Hz,
+        }),
+        log: Some(Log { base: LogBase::E, factor: 1.0, floor: 0.0, offset: 1e-6 }),
+        normalization: Normalization::UtteranceMean,
+        ..plain(16_000, 512, 160)
     }
 }
 

@@ -107,7 +107,9 @@ impl FeatureStream {
     }
 
     fn take(&mut self, samples: &[f32]) {
-        if let PreEmphasis::Signal(coefficient) = self.plan.config.pre_emphasis {
+        if let PreEmphasis::Signal(coefficient) | PreEmphasis::SignalReflect(coefficient) =
+            self.plan.config.pre_emphasis
+        {
             let mut previous = self.last_sample;
             self.history.extend(samples.iter().map(|&sample| {
                 let out = sample - coefficient * previous;

@@ -7,6 +7,7 @@ mod common;
 mod features;
 mod models;
 mod plot;
+mod speaker;
 mod spot;
 mod system;
 mod train;
@@ -21,6 +22,10 @@ pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
+pub(crate) use speaker::{
+    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
+    SpeakerCommand, SpeakerModelArgs, TrainSpeakerArgs, VectorFormat, VerifyArgs,
+};
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{TrainArgs, TrainCommand, TrainSpotArgs};
@@ -62,6 +67,8 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Find spoken words.
     Spot(SpotArgs),
+    /// Compare and recognise voices.
+    Speaker(SpeakerArgs),
     /// Train a model on your own recordings.
     Train(TrainArgs),
     /// Measure a model on labelled recordings.

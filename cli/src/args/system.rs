@@ -16,6 +16,8 @@ pub(crate) enum BenchJob {
     Features,
     /// Keyword spotting.
     Spot,
+    /// Speaker embedding.
+    Speaker,
 }
 
 /// What `formant bench` takes.

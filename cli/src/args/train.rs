@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::TrainSpeakerArgs;
+
 /// What `formant train` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors")]
@@ -17,6 +19,8 @@ pub(crate) struct TrainArgs {
 pub(crate) enum TrainCommand {
     /// Teach words to a keyword spotter.
     Spot(TrainSpotArgs),
+    /// Teach a speaker embedder to tell voices apart.
+    Speaker(TrainSpeakerArgs),
 }
 
 /// What `formant train spot` takes.

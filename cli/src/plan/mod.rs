@@ -5,8 +5,10 @@ mod audio;
 mod features;
 mod models;
 mod plot;
+mod speaker;
 mod spot;
 mod train;
+mod train_speaker;
 
 use std::path::Path;
 
@@ -25,8 +27,12 @@ pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
+pub(crate) use speaker::{
+    DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
+};
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
+pub(crate) use train_speaker::TrainSpeakerPlan;
 
 /// Everything that is to be done.
 #[derive(Debug)]
@@ -80,7 +86,10 @@ pub(crate) enum Action {
     Features(FeaturesTask),
     Plot(PlotPlan),
     Spot(SpotTask),
+    Speaker(Box<SpeakerPlan>),
+    EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
+    TrainSpeaker(Box<TrainSpeakerPlan>),
     EvalSpot(EvalSpotPlan),
     Bench(BenchPlan),
     Models(ModelsPlan),
@@ -125,13 +134,22 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
         Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+        Command::Speaker(typed) => {
+            Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
+        }
         Command::Train(typed) => match typed.command {
             TrainCommand::Spot(typed) => {
                 Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
             }
+            TrainCommand::Speaker(typed) => {
+                Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
+            }
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+            EvalCommand::Speaker(typed) => {
+                Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
+            }
         },
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
         Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),

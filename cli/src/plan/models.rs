@@ -124,7 +124,13 @@ pub(super) fn bench(typed: &BenchArgs) -> Result<BenchPlan, Failure> {
     if !(typed.seconds > 0.0 && typed.seconds <= 86_400.0) {
         return Err(Failure::usage("--seconds", "give more than 0 and at most 86400"));
     }
-    let all = [BenchJob::Decode, BenchJob::Resample, BenchJob::Features, BenchJob::Spot];
+    let all = [
+        BenchJob::Decode,
+        BenchJob::Resample,
+        BenchJob::Features,
+        BenchJob::Spot,
+        BenchJob::Speaker,
+    ];
     Ok(BenchPlan {
         jobs: if typed.which.is_empty() { all.to_vec() } else { typed.which.clone() },
         seconds: typed.seconds,

@@ -7,16 +7,18 @@ use formant_audio_core::encode::{SampleFormat, WriteOptions, write_wav};
 use formant_audio_core::features::{FeaturePlan, presets};
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioView};
+use formant_models::arch::ecapa::EcapaConfig;
 use formant_models::arch::lmuformer::LmuFormerConfig;
+use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
 use serde_json::json;
 
-use super::{spot, use_few_threads, write_failure};
+use super::{speaker, spot, use_few_threads, write_failure};
 use crate::args::BenchJob;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::{BenchPlan, Settings, SpotModel, read_json};
+use crate::plan::{BenchPlan, Settings, SpeakerModel, SpotModel, read_json};
 use crate::{interrupt, json as lines, stdout};
 
 /// What a job came to.
@@ -51,6 +53,7 @@ pub(super) fn run(
             BenchJob::Resample => to_16k(plan, &audio)?,
             BenchJob::Features => features(plan, &audio)?,
             BenchJob::Spot => words(plan, settings, &audio)?,
+            BenchJob::Speaker => voices(plan, settings, &audio)?,
         };
         report(&measured, messages)?;
     }
@@ -163,10 +166,46 @@ fn words(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Meas
         audio_seconds: audio.duration(),
         wall,
         threads: tch::get_num_threads(),
-        device: match device {
-            tch::Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        },
+        device: name_of(device),
+    })
+}
+
+fn name_of(device: tch::Device) -> String {
+    match device {
+        tch::Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// Embeddings of all of the audio, in pieces of the model's length.
+fn voices(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Measured, Failure> {
+    let load = formant_models::LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    // Noise is no speech, so that pauses are not looked for.
+    let embed = EmbedOptions { speech_only: SpeechOnly::No };
+    let (embedder, name) = match &plan.config {
+        Some(path) => {
+            let config: EcapaConfig = read_json(path)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let card = SpeakerCard::published(config)?;
+            (SpeakerEmbedder::random(card, device)?, format!("speaker {name} (random weights)"))
+        }
+        None => {
+            let model = SpeakerModel { source: plan.model.clone(), load, embed };
+            (speaker::load(&model)?, "speaker".to_owned())
+        }
+    };
+    let audio = resample(&audio.view(), embedder.sample_rate(), Quality::High)?;
+    let wall = time(plan, || {
+        std::hint::black_box(embedder.embed(&audio.view(), &embed)?).ok();
+        Ok(())
+    })?;
+    Ok(Measured {
+        name,
+        audio_seconds: audio.duration(),
+        wall,
+        threads: tch::get_num_threads(),
+        device: name_of(device),
     })
 }
 

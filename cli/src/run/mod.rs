@@ -4,14 +4,17 @@ mod bench;
 mod completions;
 mod doctor;
 mod eval;
+mod eval_speaker;
 mod features;
 mod formats;
 mod info;
 mod models;
 mod plot;
 mod rows;
+mod speaker;
 mod spot;
 mod train;
+mod train_speaker;
 mod transcode;
 
 use formant_audio_core::encode::AudioWriter;
@@ -34,7 +37,10 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
+        Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
+        Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
         Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
+        Action::TrainSpeaker(plan) => train_speaker::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),

@@ -26,7 +26,7 @@ pub(super) fn run(
     interrupt::install()?;
     use_threads(settings);
     let _underway = begin(&Target::File(plan.paths.output.clone()))?;
-    let progress = Shown { messages, json: settings.json, bar: Mutex::new(None) };
+    let progress = Shown::new(messages, settings.json);
     let recipe = &plan.recipe;
     let mut data = SpotData::load(&plan.sources, recipe, plan.cache.as_deref(), &progress)?;
     progress.clear();
@@ -74,7 +74,7 @@ pub(super) fn run(
     Ok(Outcome::done())
 }
 
-fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
+pub(super) fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
     paths.iter().map(|path| path.as_ref().display().to_string()).collect()
 }
 
@@ -99,13 +99,17 @@ pub(super) fn table(report: &SpotReport) -> String {
 }
 
 /// Events as bars and notes, and as JSON lines when they were asked for.
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     messages: &'a Messages,
     json: bool,
     bar: Mutex<Option<(String, ProgressBar)>>,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    pub(super) fn new(messages: &'a Messages, json: bool) -> Self {
+        Self { messages, json, bar: Mutex::new(None) }
+    }
+
     /// Moves the bar called `name`; another name begins another bar.
     fn show(&self, name: &str, done: usize, total: usize, text: String) {
         let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +125,7 @@ impl Shown<'_> {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Some((_, bar)) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }

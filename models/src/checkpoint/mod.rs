@@ -43,6 +43,7 @@ mod torch_zip;
 mod value;
 mod weight_norm;
 
+pub(crate) use atomic::write_atomically;
 pub use clean::{WeightNorm, clean};
 pub use container::{Container, ContainerKind, Member, Part};
 pub use convert::{

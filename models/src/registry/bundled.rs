@@ -48,13 +48,22 @@ macro_rules! weights {
 }
 
 /// All bundled models; the first of a task is its default.
-pub const BUNDLED: &[Bundled] = &[Bundled {
-    name: "spot-commands",
-    task: "spot",
-    summary: "20 command words and digits, LMUFormer, 408 k parameters",
-    licence: "MIT OR Apache-2.0",
-    bytes: weights!("spot-commands.safetensors"),
-}];
+pub const BUNDLED: &[Bundled] = &[
+    Bundled {
+        name: "spot-commands",
+        task: "spot",
+        summary: "20 command words and digits, LMUFormer, 408 k parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("spot-commands.safetensors"),
+    },
+    Bundled {
+        name: "speaker-voices",
+        task: "speaker",
+        summary: "voices in any language, ECAPA-TDNN, 869 k parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("speaker-voices.safetensors"),
+    },
+];
 
 /// The bundled model of this name.
 ///

@@ -1,0 +1,295 @@
+//! The speaker embedder: a network with its front end, from recordings to embeddings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use formant_audio_core::AudioView;
+use formant_audio_core::decode::BlockReader;
+use formant_audio_core::features::FeaturePlan;
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::card::SpeakerCard;
+use super::files::{self, Companions};
+use super::score::{Cohort, Scorer};
+use super::session::EmbedSession;
+use crate::arch::ecapa::Ecapa;
+use crate::checkpoint::{RawTensor, StateDict};
+use crate::error::{Error, Result};
+use crate::source::{LoadOptions, ModelSource};
+
+/// A voice as numbers, comparable with others of the same model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// The numbers; their length means nothing.
+    pub values: Vec<f32>,
+    /// Identity of the model: only embeddings of equal identity can be compared.
+    pub model: String,
+    /// Seconds of speech that it was made from.
+    pub speech_seconds: f64,
+}
+
+/// Why a recording has no embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Unusable {
+    /// Nobody speaks in it.
+    NoSpeech,
+    /// There is too little of it.
+    TooShort {
+        /// Seconds that are there.
+        have: f64,
+        /// Seconds that the model needs.
+        need: f64,
+    },
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoSpeech => f.write_str("no speech in it"),
+            Self::TooShort { have, need } => {
+                write!(f, "too short: have {have:.2} s of speech, need {need:.2} s")
+            }
+        }
+    }
+}
+
+/// Whether pauses are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeechOnly {
+    /// Only stretches in which somebody speaks are used.
+    #[default]
+    Yes,
+    /// Everything is used, as the references do.
+    No,
+}
+
+/// How recordings become embeddings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EmbedOptions {
+    /// Whether pauses are left out.
+    pub speech_only: SpeechOnly,
+}
+
+/// A loaded speaker model. One serves any number of recordings at the same time.
+#[derive(Debug)]
+pub struct SpeakerEmbedder {
+    card: SpeakerCard,
+    plan: FeaturePlan,
+    network: Ecapa,
+    device: Device,
+    vs: VarStore,
+    companions: Companions,
+    identity: String,
+}
+
+impl SpeakerEmbedder {
+    /// Loads a bundled model, a file that formant trained, or a published file or folder.
+    ///
+    /// # Errors
+    /// What reading the checkpoint says, [`Error::Device`] when the device is not there.
+    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        let device = options.device.resolve()?;
+        let (card, weights, companions) = files::read(source)?;
+        let mut embedder = Self::random(card, device)?;
+        files::load_into(&mut embedder.vs, &weights)?;
+        embedder.companions = companions;
+        embedder.identity = identity(&embedder.vs)?;
+        Ok(embedder)
+    }
+
+    /// A model with random weights, for timing sizes that have no weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the card's parts do not fit each other.
+    pub fn random(card: SpeakerCard, device: Device) -> Result<Self> {
+        card.validate()?;
+        let plan = FeaturePlan::new(&card.frontend)?;
+        if plan.bins() as i64 != card.config.input_size {
+            let (bins, inputs) = (plan.bins(), card.config.input_size);
+            let reason = format!("{bins} bins for a network with {inputs} inputs");
+            return Err(Error::config("frontend", reason));
+        }
+        let mut vs = VarStore::new(device);
+        let network = Ecapa::new(&vs.root(), &card.config)?;
+        vs.freeze();
+        let companions = Companions::default();
+        Ok(Self { card, plan, network, device, vs, companions, identity: "random".to_owned() })
+    }
+
+    /// A model from named tensors, as training makes them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or a report of what does not fit.
+    pub fn from_tensors(
+        card: SpeakerCard,
+        weights: &BTreeMap<String, Tensor>,
+        device: Device,
+    ) -> Result<Self> {
+        let mut embedder = Self::random(card, device)?;
+        let mut state = StateDict::default();
+        for (name, tensor) in weights {
+            state.insert(name.clone(), RawTensor::from_tensor(tensor)?);
+        }
+        files::load_into(&mut embedder.vs, &state)?;
+        embedder.identity = identity(&embedder.vs)?;
+        Ok(embedder)
+    }
+
+    /// Writes weights (as `kind`), card, mean voice and cohort into one safetensors file, which
+    /// [`SpeakerEmbedder::load`] reads.
+    ///
+    /// # Errors
+    /// What writing says; nothing half-written is left under `path`.
+    pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
+        files::write(path, &self.card, &self.vs, &self.companions, kind)
+    }
+
+    /// All weights and buffers by name.
+    #[must_use]
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        self.vs.variables().into_iter().collect()
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn card(&self) -> &SpeakerCard {
+        &self.card
+    }
+
+    /// The card, to change the decision or provenance before saving.
+    pub fn card_mut(&mut self) -> &mut SpeakerCard {
+        &mut self.card
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Ecapa {
+        &self.network
+    }
+
+    /// A number that changes with the weights; embeddings carry it.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The mean voice and the cohort that the model's file brings.
+    #[must_use]
+    pub fn companions(&self) -> (Option<&[f32]>, Option<&Cohort>) {
+        (self.companions.centre.as_deref(), self.companions.cohort.as_ref())
+    }
+
+    /// Gives the model a mean voice and a cohort.
+    pub fn set_companions(&mut self, centre: Option<Vec<f32>>, cohort: Option<Cohort>) {
+        self.companions = Companions { centre, cohort };
+    }
+
+    /// Compares embeddings as the model's card says.
+    #[must_use]
+    pub fn scorer(&self) -> Scorer {
+        let Companions { centre, cohort } = &self.companions;
+        Scorer::of_model(&self.card.decision, centre.as_ref(), cohort.as_ref())
+    }
+
+    /// The rate at which the model hears, in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.plan.sample_rate()
+    }
+
+    /// Begins a recording that comes block by block.
+    ///
+    /// # Errors
+    /// What the voice detector says about the options.
+    pub fn start(&self, options: &EmbedOptions) -> Result<EmbedSession<'_>> {
+        EmbedSession::new(self, options)
+    }
+
+    /// The embedding of a recording of any rate and channel count; the inner error says why there
+    /// is none.
+    ///
+    /// # Errors
+    /// What resampling and the network say.
+    pub fn embed(
+        &self,
+        audio: &AudioView<'_>,
+        options: &EmbedOptions,
+    ) -> Result<std::result::Result<Embedding, Unusable>> {
+        let mut session = self.start(options)?;
+        let block = audio.rate().max(1) as usize;
+        for at in (0..audio.frames()).step_by(block) {
+            session.push(&audio.slice(at..audio.frames().min(at + block)))?;
+        }
+        session.finish()
+    }
+
+    /// The embedding of a file of any length, in memory that does not grow with it.
+    ///
+    /// # Errors
+    /// As [`SpeakerEmbedder::embed`], and what decoding says.
+    pub fn embed_reader(
+        &self,
+        reader: &mut BlockReader,
+        options: &EmbedOptions,
+    ) -> Result<std::result::Result<Embedding, Unusable>> {
+        let mut session = self.start(options)?;
+        while let Some(block) = reader.next_block()? {
+            session.push(&block.view())?;
+        }
+        session.finish()
+    }
+
+    /// The network's answer for one stretch of samples at the model's rate.
+    pub(super) fn embed_piece(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        let features = self.plan.compute(samples)?;
+        let (frames, bins) = features.dim();
+        let values: Vec<f32> = features.iter().copied().collect();
+        let x = Tensor::from_slice(&values).view([1, frames as i64, bins as i64]);
+        let y = tch::no_grad(|| self.network.forward(&x.to_device(self.device)));
+        Ok(Vec::<f32>::try_from(y.to_device(Device::Cpu).to_kind(Kind::Float).view([-1]))?)
+    }
+
+    /// Least samples, at the model's rate, that the network and the card accept.
+    pub(super) fn least_samples(&self) -> usize {
+        let rate = f64::from(self.sample_rate());
+        let frames = self.network.info().minimum_frames;
+        let network = frames * self.card.frontend.hop_length + self.card.frontend.win_length;
+        network.max((self.card.minimum_seconds * rate) as usize)
+    }
+}
+
+/// FNV-1a over names and bytes of all weights.
+fn identity(vs: &VarStore) -> Result<String> {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for &byte in bytes {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
+    for (name, tensor) in &variables {
+        add(name.as_bytes());
+        let raw = RawTensor::from_tensor(tensor)?;
+        let bytes = raw.bytes().map_err(|fault| fault.at(Path::new("weights")))?;
+        add(&bytes);
+    }
+    Ok(format!("ecapa-tdnn-{hash:016x}"))
+}
+
+impl Embedding {
+    /// Refuses to compare embeddings of different models.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming both.
+    pub fn check_model(&self, other: &str) -> Result<()> {
+        if self.model == other {
+            return Ok(());
+        }
+        let reason = format!("embeddings of {} and {other} can't be compared", self.model);
+        Err(Error::config("model", format!("{reason}; enroll again with the model in use")))
+    }
+}

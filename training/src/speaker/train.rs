@@ -1,0 +1,388 @@
+//! The training loop: epochs, validation, the best weights, what scores need, and a state to go on
+//! from.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use formant_audio_core::AudioView;
+use formant_audio_core::features::FeaturePlan;
+use formant_models::arch::ecapa::Ecapa;
+use formant_models::network::NoTrace;
+use formant_models::tasks::speaker::{
+    Cohort, Decision, EmbedOptions, Scorer, SpeakerCard, SpeakerEmbedder, SpeechOnly,
+};
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::batches::{Batch, Batches};
+use super::compose::Drawing;
+use super::data::SpeakerData;
+use super::evaluate::{Figures, fit_calibration};
+use super::head::{Head, margin_logits};
+use super::recipe::SpeakerRecipe;
+use crate::augment::change_speed;
+use crate::error::{Error, Result};
+use crate::optim::AdamW;
+use crate::progress::{Event, Progress};
+use crate::resume;
+
+/// Variables of the loss, which are no part of the model.
+const HEAD: &str = "head";
+/// Recordings of a speaker that go into the mean of its voice.
+const VOICE_CLIPS: usize = 8;
+/// Recordings of a speaker that its direction begins with, when training begins with a model.
+const START_CLIPS: usize = 3;
+
+/// Where a training writes.
+#[derive(Debug, Clone)]
+pub struct SpeakerPaths {
+    /// The finished model.
+    pub output: PathBuf,
+    /// State after the last epoch; removed when training is done.
+    pub state: PathBuf,
+}
+
+/// What a training came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct SpeakerOutcome {
+    /// Epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Its figures on the pairs to validate on.
+    pub dev: Figures,
+    /// Trainable parameters of the network.
+    pub parameters: u64,
+    /// Speakers that it learned from.
+    pub speakers: usize,
+    /// Seconds of this run.
+    pub seconds: f64,
+}
+
+/// What is needed, besides tensors, to go on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    recipe: SpeakerRecipe,
+    speakers: usize,
+    epoch: usize,
+    steps: u64,
+    best_epoch: usize,
+    best_score: f64,
+}
+
+/// Trains a network on `data` by `recipe` and writes it, with its card, mean voice and cohort, to
+/// `paths.output`.
+///
+/// After every epoch the averaged weights are validated on the pairs of `data.dev`; the best are
+/// kept. In the end threshold and calibration are fitted on the same pairs. A run that was stopped
+/// goes on from its last epoch when it is started with the same recipe. With `start`, training
+/// begins with the weights of that model instead of random ones. `provenance` goes into the file
+/// as it is.
+///
+/// # Errors
+/// [`Error::Interrupted`] when `progress` asks to stop; [`Error::Config`] for a recipe that cannot
+/// work; what reading and writing files says.
+pub fn train(
+    data: &SpeakerData,
+    recipe: &SpeakerRecipe,
+    paths: &SpeakerPaths,
+    start: Option<&SpeakerEmbedder>,
+    provenance: serde_json::Value,
+    progress: &dyn Progress,
+) -> Result<SpeakerOutcome> {
+    let began = Instant::now();
+    let mut recipe = recipe.clone();
+    recipe.validate()?;
+    let plan = FeaturePlan::new(&recipe.frontend)?;
+    recipe.network.input_size = plan.bins() as i64;
+    let mut card = card(&recipe, provenance);
+    tch::manual_seed(recipe.seed as i64);
+    let vs = VarStore::new(Device::Cpu);
+    let network = Ecapa::new(&vs.root(), &recipe.network)?;
+    let classes = (data.speakers.len() * recipe.speeds.len()) as i64;
+    let head = Head::new(&(vs.root() / HEAD), classes, recipe.network.lin_neurons);
+    let saved = resume::load::<Record>(&paths.state);
+    if let Some(start) = start.filter(|_| saved.is_none()) {
+        begin_with(start, &vs, &head, data, &recipe)?;
+    }
+    let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
+    let mut record = Record {
+        recipe: recipe.clone(),
+        speakers: data.speakers.len(),
+        epoch: 0,
+        steps: 0,
+        best_epoch: 0,
+        best_score: f64::NEG_INFINITY,
+    };
+    let mut best: Option<BTreeMap<String, Tensor>> = None;
+    if let Some(saved) = saved {
+        let found = saved.record;
+        let same = found.recipe == record.recipe && found.speakers == record.speakers;
+        let text = if same && optimizer.restore(&saved.optimizer, found.steps) {
+            best = (!saved.best.is_empty()).then_some(saved.best);
+            record = found;
+            format!("going on after epoch {}", record.epoch)
+        } else {
+            format!("{} belongs to another training and is not used", paths.state.display())
+        };
+        progress.event(&Event::Note { text });
+    }
+    let batches =
+        Batches { data, recipe: &recipe, plan: &plan, drawing: Drawing::new(data, &recipe) };
+    let total = (recipe.epochs * recipe.steps_per_epoch) as u64;
+    for epoch in record.epoch..recipe.epochs {
+        let (mut losses, mut recent) = (0.0, f64::NAN);
+        batches.run(epoch, |step, batch| {
+            if progress.cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let loss = loss(&network, &head, &recipe, &batch, recipe.margin_at(epoch, step));
+            let value = loss.double_value(&[]);
+            optimizer.backward_step(&loss, total);
+            losses += value;
+            recent = if recent.is_nan() { value } else { 0.95 * recent + 0.05 * value };
+            progress.event(&Event::Step {
+                epoch: epoch + 1,
+                step: step + 1,
+                steps: recipe.steps_per_epoch,
+                loss: recent,
+            });
+            Ok(())
+        })?;
+        let averaged = network_weights(&optimizer);
+        let figures = validate(&build(&card, &averaged)?, data)?;
+        let score = selection_score(&figures);
+        let is_best = score > record.best_score;
+        if is_best {
+            record.best_score = score;
+            record.best_epoch = epoch + 1;
+            best = Some(averaged);
+        }
+        record.epoch = epoch + 1;
+        record.steps = optimizer.steps();
+        resume::save(&paths.state, &record, &optimizer, best.as_ref())?;
+        progress.event(&Event::Epoch {
+            epoch: epoch + 1,
+            epochs: recipe.epochs,
+            loss: losses / recipe.steps_per_epoch as f64,
+            score,
+            best: is_best,
+            seconds: began.elapsed().as_secs_f64(),
+            detail: figures.one_line(),
+        });
+    }
+    let best = best.unwrap_or_else(|| network_weights(&optimizer));
+    if let serde_json::Value::Object(provenance) = &mut card.provenance {
+        let recipe = serde_json::to_value(&recipe).expect("a recipe is plain data");
+        provenance.insert("recipe".to_owned(), recipe);
+        provenance.insert("best_epoch".to_owned(), record.best_epoch.into());
+    }
+    let mut embedder = build(&card, &best)?;
+    let dev = finish(&mut embedder, data, &recipe)?;
+    embedder.save(&paths.output, Kind::Float)?;
+    resume::remove(&paths.state)?;
+    Ok(SpeakerOutcome {
+        best_epoch: record.best_epoch,
+        dev,
+        parameters: network.info().parameters,
+        speakers: data.speakers.len(),
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+fn card(recipe: &SpeakerRecipe, provenance: serde_json::Value) -> SpeakerCard {
+    SpeakerCard {
+        config: recipe.network.clone(),
+        frontend: recipe.frontend.clone(),
+        minimum_seconds: recipe.minimum_seconds,
+        window_seconds: recipe.window_seconds,
+        decision: Decision::default(),
+        provenance,
+    }
+}
+
+/// Cross-entropy over the speakers, with the margin.
+fn loss(
+    network: &Ecapa,
+    head: &Head,
+    recipe: &SpeakerRecipe,
+    batch: &Batch,
+    margin: f64,
+) -> Tensor {
+    let embeddings = network.forward_t(&batch.features, None, true, &mut NoTrace);
+    let cosines = head.cosines(&embeddings); // [batch, speakers]
+    let logits = margin_logits(&cosines, &batch.speakers, margin, recipe.scale);
+    logits.cross_entropy_loss::<Tensor>(&batch.speakers, None, Reduction::Mean, -100, 0.0)
+}
+
+fn network_weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
+    let mut weights = optimizer.averaged();
+    weights.retain(|name, _| !name.starts_with(&format!("{HEAD}.")));
+    weights
+}
+
+fn build(card: &SpeakerCard, weights: &BTreeMap<String, Tensor>) -> Result<SpeakerEmbedder> {
+    Ok(SpeakerEmbedder::from_tensors(card.clone(), weights, Device::Cpu)?)
+}
+
+/// One figure for choosing between epochs, higher is better: errors at two operating points, since
+/// the equal error rate alone jumps from epoch to epoch.
+fn selection_score(figures: &Figures) -> f64 {
+    -(100.0 * figures.eer + 5.0 * figures.min_dcf_05)
+}
+
+fn validate(embedder: &SpeakerEmbedder, data: &SpeakerData) -> Result<Figures> {
+    let (targets, others) = dev_scores(embedder, &embedder.scorer(), data)?;
+    Figures::new(&targets, &others, embedder.scorer().threshold())
+}
+
+/// Scores of the pairs to validate on: of one speaker, and of two.
+fn dev_scores(
+    embedder: &SpeakerEmbedder,
+    scorer: &Scorer,
+    data: &SpeakerData,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut voices: BTreeMap<usize, Option<Vec<f32>>> = BTreeMap::new();
+    for &(a, b, _) in &data.dev {
+        for clip in [a, b] {
+            if let Entry::Vacant(place) = voices.entry(clip) {
+                place.insert(embed_clip(embedder, data, clip)?);
+            }
+        }
+    }
+    let (mut targets, mut others) = (Vec::new(), Vec::new());
+    for &(a, b, target) in &data.dev {
+        if let (Some(Some(a)), Some(Some(b))) = (voices.get(&a), voices.get(&b)) {
+            let scores = if target { &mut targets } else { &mut others };
+            scores.push(scorer.score(a, b));
+        }
+    }
+    Ok((targets, others))
+}
+
+fn embed_clip(
+    embedder: &SpeakerEmbedder,
+    data: &SpeakerData,
+    clip: usize,
+) -> Result<Option<Vec<f32>>> {
+    embed_samples(embedder, data.corpus.rate(), &data.corpus.clip_f32(clip))
+}
+
+fn embed_samples(
+    embedder: &SpeakerEmbedder,
+    rate: u32,
+    samples: &[f32],
+) -> Result<Option<Vec<f32>>> {
+    // Training clips are speech from end to end.
+    let options = EmbedOptions { speech_only: SpeechOnly::No };
+    let heard = embedder.embed(&AudioView::from_mono(rate, samples), &options)?;
+    Ok(heard.ok().map(|embedding| embedding.values))
+}
+
+/// Gives a trained model its mean voice and cohort, chooses the way of scoring that is best on the
+/// pairs to validate on, and fits threshold and calibration there.
+fn finish(
+    embedder: &mut SpeakerEmbedder,
+    data: &SpeakerData,
+    recipe: &SpeakerRecipe,
+) -> Result<Figures> {
+    let width = recipe.network.lin_neurons as usize;
+    let mut voices: Vec<f32> = Vec::new();
+    for speaker in &data.speakers {
+        let clips = speaker.clips.iter().take(VOICE_CLIPS);
+        let clips = clips.map(|&clip| embed_clip(embedder, data, clip));
+        voices.extend(mean_voice(clips, width)?);
+    }
+    let count = voices.len() / width;
+    let centre: Vec<f32> = (0..width)
+        .map(|i| voices.iter().skip(i).step_by(width).sum::<f32>() / count as f32)
+        .collect();
+    let cohort = Cohort::new(voices, width)?;
+    embedder.set_companions(Some(centre.clone()), Some(cohort.clone()));
+    let tops = [None, Some(recipe.cohort_top)];
+    let kinds = [false, true].into_iter().flat_map(|centre| tops.map(|norm| (centre, norm)));
+    let mut best: Option<(f64, Decision, Vec<f64>, Vec<f64>)> = None;
+    for (centre, norm) in kinds.filter(|(_, norm)| *norm != Some(0)) {
+        let decision = Decision { centre, norm, ..Decision::default() };
+        embedder.card_mut().decision = decision.clone();
+        let (targets, others) = dev_scores(embedder, &embedder.scorer(), data)?;
+        let score = selection_score(&Figures::new(&targets, &others, 0.0)?);
+        if best.as_ref().is_none_or(|(found, ..)| score > *found) {
+            best = Some((score, decision, targets, others));
+        }
+    }
+    let Some((_, mut decision, targets, others)) = best else {
+        return Err(Error::Data("nothing to validate on".to_owned()));
+    };
+    decision.calibration = fit_calibration(&targets, &others);
+    let equal = Figures::new(&targets, &others, 0.0)?.eer_threshold;
+    decision.threshold = decision.calibration.map_or(equal, |c| c.even_score());
+    let centre = decision.centre.then_some(centre);
+    let cohort = decision.norm.map(|_| cohort);
+    embedder.set_companions(centre, cohort);
+    let figures = Figures::new(&targets, &others, decision.threshold)?;
+    embedder.card_mut().decision = decision;
+    Ok(figures)
+}
+
+/// The mean of embeddings of unit length, of unit length; zeros where there are none.
+fn mean_voice(
+    embeddings: impl Iterator<Item = Result<Option<Vec<f32>>>>,
+    width: usize,
+) -> Result<Vec<f32>> {
+    let mut sum = vec![0.0f32; width];
+    for values in embeddings {
+        let Some(values) = values? else { continue };
+        let length = norm(&values);
+        sum.iter_mut().zip(&values).for_each(|(s, v)| *s += v / length);
+    }
+    let length = norm(&sum);
+    Ok(sum.iter().map(|x| x / length).collect())
+}
+
+/// Begins with the weights of `start`, and with the voices that it hears as the directions of the
+/// speakers.
+fn begin_with(
+    start: &SpeakerEmbedder,
+    vs: &VarStore,
+    head: &Head,
+    data: &SpeakerData,
+    recipe: &SpeakerRecipe,
+) -> Result<()> {
+    let given = start.weights();
+    for (name, mut variable) in vs.variables() {
+        if name.starts_with(&format!("{HEAD}.")) {
+            continue;
+        }
+        match given.get(&name) {
+            Some(weight) if weight.size() == variable.size() => {
+                tch::no_grad(|| variable.copy_(weight));
+            }
+            _ => {
+                let reason = "the model to start from has other sizes than the recipe".to_owned();
+                return Err(Error::Config { setting: "network", reason });
+            }
+        }
+    }
+    let rate = data.corpus.rate();
+    let longest = recipe.longest() * 2;
+    let mut directions: Vec<f32> = Vec::new();
+    for &speed in &recipe.speeds {
+        for speaker in &data.speakers {
+            let clips = speaker.clips.iter().take(START_CLIPS).map(|&clip| {
+                let samples = data.corpus.clip(clip);
+                let samples = &samples[..samples.len().min(longest)];
+                let samples: Vec<f32> = samples.iter().map(|&x| f32::from(x) / 32768.0).collect();
+                embed_samples(start, rate, &change_speed(&samples, speed))
+            });
+            directions.extend(mean_voice(clips, recipe.network.lin_neurons as usize)?);
+        }
+    }
+    head.set(&Tensor::from_slice(&directions));
+    Ok(())
+}
+
+fn norm(values: &[f32]) -> f32 {
+    values.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE)
+}
