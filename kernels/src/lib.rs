@@ -1,6 +1,18 @@
 //! The parts of formant that need unsafe code, behind safe functions.
 //!
-//! So far this is the edge to CUDA: programs are linked to libtorch's CPU libraries alone, and
-//! [`cuda`] opens the CUDA half of a full libtorch at run time, so that one binary serves both.
+//! - [`cuda`] opens the CUDA half of a full libtorch at run time: programs are linked to libtorch's
+//!   CPU libraries alone, so that one binary serves both.
+//! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed. Like
+//!   every kernel here it has a plain definition in Rust and vectorised versions, chosen at run
+//!   time, that are tested against it.
 
+pub mod activation;
 pub mod cuda;
+pub mod depthwise;
+mod error;
+pub mod simd;
+#[cfg(feature = "tch")]
+pub mod tensor;
+pub mod view;
+
+pub use error::{Error, Result};

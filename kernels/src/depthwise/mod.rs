@@ -1,0 +1,319 @@
+//! Depth-wise 1-D convolution over time, where every channel has a filter of its own, with bias,
+//! folded normalisation, activation and residual in the same pass over memory.
+//!
+//! Here is the plan, which a layer makes once from its weights; the definition is in [`scalar`],
+//! the vectorised loops in `frames` (neighbouring times in a vector, for `[batch, channels,
+//! frames]`) and `channels` (neighbouring channels, for `[batch, frames, channels]`).
+
+mod channels;
+mod frames;
+mod scalar;
+mod split;
+
+use crate::activation::Activation;
+use crate::error::{Error, Result};
+use crate::simd::{Level, dispatch};
+use crate::view::{Shape, View, ViewMut};
+
+/// How a depth-wise convolution reads its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DepthwiseConfig {
+    /// Taps of each filter.
+    pub kernel: usize,
+    /// Frames from tap to tap.
+    pub dilation: usize,
+    /// Zeros before the first and behind the last frame.
+    pub padding: (usize, usize),
+    /// What follows the sum (and the folded normalisation).
+    pub activation: Activation,
+}
+
+impl DepthwiseConfig {
+    /// As many frames out as in; with an even number of taps the odd zero goes behind, as in
+    /// PyTorch's `padding="same"`.
+    #[must_use]
+    pub fn same(kernel: usize) -> Self {
+        let total = kernel.saturating_sub(1);
+        let padding = (total / 2, total - total / 2);
+        Self { kernel, dilation: 1, padding, activation: Activation::Identity }
+    }
+
+    /// As many frames out as in, none of which sees a later one.
+    #[must_use]
+    pub fn causal(kernel: usize) -> Self {
+        Self { padding: (kernel.saturating_sub(1), 0), ..Self::same(kernel) }
+    }
+
+    /// With another activation.
+    #[must_use]
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Frames between the first and the last tap.
+    fn reach(&self) -> usize {
+        (self.kernel - 1) * self.dilation
+    }
+}
+
+/// A depth-wise convolution with stride 1, ready to run:
+/// `y[c, t] = activation(bias[c] + sum over k of weight[c, k] x[c, t + k dilation - padding])`,
+/// plus a residual.
+#[derive(Debug, Clone)]
+pub struct DepthwiseConv1d {
+    config: DepthwiseConfig,
+    channels: usize,
+    weight: Vec<f32>, // [channels, kernel]
+    bias: Vec<f32>,   // [channels]
+    /// The weights once more, `[kernel, channels]`.
+    transposed: Vec<f32>,
+}
+
+fn check_length(what: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted { Ok(()) } else { Err(Error::Length { what, found, wanted }) }
+}
+
+impl DepthwiseConv1d {
+    /// A convolution with `weight [channels, kernel]` and, unless it is empty, `bias [channels]`.
+    ///
+    /// # Errors
+    /// When a length does not fit, or a setting is out of its range.
+    pub fn new(config: DepthwiseConfig, weight: &[f32], bias: &[f32]) -> Result<Self> {
+        const LIMIT: usize = 1 << 31;
+        if config.kernel == 0 || config.dilation == 0 {
+            let setting = if config.kernel == 0 { "kernel" } else { "dilation" };
+            return Err(Error::Setting { setting, reason: "is 0; the least is 1" });
+        }
+        let reach = config.kernel.checked_mul(config.dilation);
+        let furthest = reach.map(|reach| reach.max(config.padding.0).max(config.padding.1));
+        if furthest.is_none_or(|furthest| furthest > LIMIT) {
+            let reason = "kernel times dilation, and padding, must stay below 2^31";
+            return Err(Error::Setting { setting: "padding", reason });
+        }
+        let channels = weight.len() / config.kernel;
+        check_length("weight", weight.len(), channels * config.kernel)?;
+        if !bias.is_empty() {
+            check_length("bias", bias.len(), channels)?;
+        }
+        let mut conv = Self {
+            config,
+            channels,
+            weight: weight.to_vec(),
+            bias: if bias.is_empty() { vec![0.0; channels] } else { bias.to_vec() },
+            transposed: vec![0.0; weight.len()],
+        };
+        conv.transpose_weight();
+        Ok(conv)
+    }
+
+    fn transpose_weight(&mut self) {
+        for (c, taps) in self.weight.chunks_exact(self.config.kernel).enumerate() {
+            for (k, &tap) in taps.iter().enumerate() {
+                self.transposed[k * self.channels + c] = tap;
+            }
+        }
+    }
+
+    /// Multiplies what comes out of the sum by `scale [channels]` and adds `shift [channels]`,
+    /// before the activation, by changing weights and bias: batch normalisation costs nothing.
+    ///
+    /// # Errors
+    /// When a length does not fit.
+    pub fn scaled(mut self, scale: &[f32], shift: &[f32]) -> Result<Self> {
+        check_length("scale", scale.len(), self.channels)?;
+        check_length("shift", shift.len(), self.channels)?;
+        for (taps, scale) in self.weight.chunks_exact_mut(self.config.kernel).zip(scale) {
+            for tap in taps {
+                *tap *= scale;
+            }
+        }
+        for ((bias, scale), shift) in self.bias.iter_mut().zip(scale).zip(shift) {
+            *bias = *bias * scale + shift;
+        }
+        self.transpose_weight();
+        Ok(self)
+    }
+
+    /// Adds the input to the sum, before the activation, by changing the tap that sees the same
+    /// frame: `x + conv(x)` costs what `conv(x)` does.
+    ///
+    /// # Errors
+    /// When no tap sees the frame that is computed.
+    pub fn plus_input(mut self) -> Result<Self> {
+        let DepthwiseConfig { kernel, dilation, padding: (before, _), .. } = self.config;
+        if !before.is_multiple_of(dilation) || before / dilation >= kernel {
+            let reason =
+                "no tap sees the frame that is computed, so that it cannot carry the input";
+            return Err(Error::Setting { setting: "padding", reason });
+        }
+        for taps in self.weight.chunks_exact_mut(kernel) {
+            taps[before / dilation] += 1.0;
+        }
+        self.transpose_weight();
+        Ok(self)
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn config(&self) -> DepthwiseConfig {
+        self.config
+    }
+
+    /// Number of channels.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Frames that come out when `frames` go in.
+    #[must_use]
+    pub fn output_frames(&self, frames: usize) -> usize {
+        let (before, behind) = self.config.padding;
+        (frames + before + behind).saturating_sub(self.config.reach())
+    }
+
+    /// Convolves `x`, adds `residual` behind the activation, and writes to `out`.
+    ///
+    /// It is fast when all views agree in either frames or channels being neighbours in memory;
+    /// other strides are taken, too. At most `threads` threads work on large inputs, with the
+    /// same bytes in the result for any number of them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shapes do not fit.
+    pub fn run(
+        &self,
+        x: View<'_>,
+        residual: Option<View<'_>>,
+        out: &mut ViewMut<'_>,
+        threads: usize,
+    ) -> Result<()> {
+        self.run_with(Level::best(), x, residual, out, threads)
+    }
+
+    /// Like [`DepthwiseConv1d::run`] with given instructions, for tests and comparisons; where the
+    /// processor does not have them, with portable ones.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shapes do not fit.
+    pub fn run_with(
+        &self,
+        level: Level,
+        x: View<'_>,
+        residual: Option<View<'_>>,
+        out: &mut ViewMut<'_>,
+        threads: usize,
+    ) -> Result<()> {
+        let job = Job::new(self, x, residual, out)?;
+        if job.out_shape.is_empty() {
+            return Ok(());
+        }
+        match job.neighbours() {
+            Some(Neighbours::Channels) => {
+                let rows = job.out_shape.batch * job.out_shape.frames;
+                split::split(rows, self.work(job.out_shape.channels), threads, |rows| {
+                    dispatch(level, channels::Channels { job: &job, rows });
+                });
+            }
+            Some(Neighbours::Frames) => {
+                let rows = job.out_shape.batch * job.out_shape.channels;
+                split::split(rows, self.work(job.out_shape.frames), threads, |rows| {
+                    dispatch(level, frames::Frames { job: &job, rows });
+                });
+            }
+            None => scalar::run(&job),
+        }
+        Ok(())
+    }
+
+    /// The definition, for tests and comparisons: plain loops on one thread.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shapes do not fit.
+    pub fn run_scalar(
+        &self,
+        x: View<'_>,
+        residual: Option<View<'_>>,
+        out: &mut ViewMut<'_>,
+    ) -> Result<()> {
+        scalar::run(&Job::new(self, x, residual, out)?);
+        Ok(())
+    }
+
+    /// Multiplications for a row of `outputs`.
+    fn work(&self, outputs: usize) -> usize {
+        outputs.saturating_mul(self.config.kernel)
+    }
+}
+
+/// A convolution with its arguments, whose shapes fit.
+struct Job<'a> {
+    conv: &'a DepthwiseConv1d,
+    x: View<'a>,
+    residual: Option<View<'a>>,
+    out: *mut f32,
+    out_shape: Shape,
+    out_strides: crate::view::Strides,
+}
+
+// SAFETY: the only field that keeps `Job` from being shared is `out`. It comes from a `ViewMut`,
+// whose elements have places of their own, and threads get disjoint sets of rows of it.
+unsafe impl Sync for Job<'_> {}
+
+/// The axis along which all views have neighbours in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Neighbours {
+    Channels,
+    Frames,
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        conv: &'a DepthwiseConv1d,
+        x: View<'a>,
+        residual: Option<View<'a>>,
+        out: &'a mut ViewMut<'_>,
+    ) -> Result<Self> {
+        let fits = |what, found: Shape, wanted: Shape| {
+            let (found, wanted) = (found.to_array(), wanted.to_array());
+            if found == wanted { Ok(()) } else { Err(Error::Shape { what, found, wanted }) }
+        };
+        fits("the input", x.shape, Shape { channels: conv.channels, ..x.shape })?;
+        let wanted = Shape { frames: conv.output_frames(x.shape.frames), ..x.shape };
+        fits("the output", out.shape, wanted)?;
+        if let Some(residual) = residual {
+            fits("the residual", residual.shape, wanted)?;
+        }
+        let (out, out_strides) = (out.ptr, out.strides);
+        Ok(Self { conv, x, residual, out, out_shape: wanted, out_strides })
+    }
+
+    fn neighbours(&self) -> Option<Neighbours> {
+        let views = [
+            Some((self.x.shape, self.x.strides)),
+            self.residual.map(|view| (view.shape, view.strides)),
+            Some((self.out_shape, self.out_strides)),
+        ];
+        let all = |adjacent: fn(Shape, crate::view::Strides) -> bool| {
+            views.iter().flatten().all(|&(shape, strides)| adjacent(shape, strides))
+        };
+        if all(|shape, strides| shape.channels > 1 && strides.channel == 1) {
+            Some(Neighbours::Channels)
+        } else if all(|shape, strides| shape.frames <= 1 || strides.frame == 1) {
+            Some(Neighbours::Frames)
+        } else {
+            None
+        }
+    }
+
+    /// The taps that see the input when output `t` is computed; those outside see zeros.
+    #[inline(always)]
+    fn taps(&self, t: usize) -> std::ops::Range<usize> {
+        let DepthwiseConfig { kernel, dilation, padding: (before, _), .. } = self.conv.config;
+        let first = before.saturating_sub(t).div_ceil(dilation).min(kernel);
+        let last = (self.x.shape.frames + before).saturating_sub(t).div_ceil(dilation).min(kernel);
+        first..last.max(first)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Kernels on tensors of libtorch, reading and writing their memory without a copy.
+//!
+//! A tensor that a kernel cannot take (another device or type, a gradient, strides without
+//! neighbours) is not converted here: the functions say so, and the caller uses libtorch.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::depthwise::DepthwiseConv1d;
+use crate::error::Result;
+use crate::view::{Shape, Strides, View, ViewMut};
+
+/// What the axes of a tensor mean, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Axes {
+    /// `[batch, channels, frames]`.
+    ChannelsFirst,
+    /// `[batch, frames, channels]`.
+    ChannelsLast,
+}
+
+/// Convolves `x`, whose axes are `axes`, adds `residual` of the output's shape, and returns a
+/// tensor with the same axes and with neighbours along the same axis as `x` has them; see
+/// [`DepthwiseConv1d::run`]. `None` when a kernel cannot take one of the tensors.
+///
+/// # Errors
+/// [`crate::Error::Shape`] when the shapes do not fit.
+pub fn depthwise_conv1d(
+    conv: &DepthwiseConv1d,
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    axes: Axes,
+    threads: usize,
+) -> Result<Option<Tensor>> {
+    let Some((shape, strides)) = geometry(x, axes) else { return Ok(None) };
+    let residual = match residual.map(|tensor| (tensor, geometry(tensor, axes))) {
+        None => None,
+        Some((_, None)) => return Ok(None),
+        Some((tensor, Some(geometry))) => Some((tensor, geometry)),
+    };
+    let out_shape = Shape { frames: conv.output_frames(shape.frames), ..shape };
+    let adjacent_channels = shape.channels > 1 && strides.channel == 1;
+    let adjacent = |(shape, strides): (Shape, Strides)| {
+        if adjacent_channels {
+            strides.channel == 1
+        } else {
+            shape.frames <= 1 || strides.frame == 1
+        }
+    };
+    if !adjacent((shape, strides)) || residual.is_some_and(|(_, geometry)| !adjacent(geometry)) {
+        return Ok(None);
+    }
+    let out_strides =
+        if adjacent_channels { out_shape.channels_last() } else { out_shape.channels_first() };
+    let out = empty(out_shape, adjacent_channels, axes);
+    // SAFETY: `geometry` made sure that these are plain tensors of `f32` on the CPU, whose shape
+    // and strides describe memory that they keep alive. Like libtorch's own operations this
+    // relies on nobody writing to a tensor while it is read. `out` is new, so that nobody else
+    // has its memory, and it has as many elements as the shape says.
+    let (x, residual, mut out_view) = unsafe {
+        let view = |tensor: &Tensor, (shape, strides): (Shape, Strides)| {
+            View::from_raw(tensor.data_ptr().cast(), shape, strides)
+        };
+        (
+            view(x, (shape, strides)),
+            residual.map(|(tensor, geometry)| view(tensor, geometry)),
+            ViewMut::from_raw(out.data_ptr().cast(), out_shape, out_strides)?,
+        )
+    };
+    conv.run(x, residual, &mut out_view, threads)?;
+    Ok(Some(out))
+}
+
+/// Shape and strides of a tensor that kernels can read.
+fn geometry(tensor: &Tensor, axes: Axes) -> Option<(Shape, Strides)> {
+    let readable = tensor.defined()
+        && tensor.device() == Device::Cpu
+        && tensor.kind() == Kind::Float
+        && tensor.dim() == 3
+        && !tensor.is_sparse()
+        && !tensor.is_mkldnn()
+        && !tensor.is_neg()
+        && !tensor.requires_grad();
+    if !readable {
+        return None;
+    }
+    let three = |values: Vec<i64>| -> Option<[usize; 3]> {
+        let values: Vec<usize> = values.into_iter().flat_map(usize::try_from).collect();
+        let [a, b, c] = values.try_into().ok()?;
+        Some(match axes {
+            Axes::ChannelsFirst => [a, b, c],
+            Axes::ChannelsLast => [a, c, b],
+        })
+    };
+    let [batch, channels, frames] = three(tensor.size())?;
+    let shape = Shape::new(batch, channels, frames);
+    let [batch, channel, frame] = three(tensor.stride())?;
+    let strides = Strides { batch, channel, frame };
+    shape.span(strides).map(|_| (shape, strides))
+}
+
+/// A new tensor with uninitialised elements.
+fn empty(shape: Shape, adjacent_channels: bool, axes: Axes) -> Tensor {
+    let [batch, channels, frames] = shape.to_array().map(|size| size as i64);
+    let kind = (Kind::Float, Device::Cpu);
+    let (size, wanted) = if adjacent_channels {
+        ([batch, frames, channels], Axes::ChannelsLast)
+    } else {
+        ([batch, channels, frames], Axes::ChannelsFirst)
+    };
+    let tensor = Tensor::empty(size, kind);
+    if axes == wanted { tensor } else { tensor.transpose(1, 2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activation::Activation;
+    use crate::depthwise::DepthwiseConfig;
+
+    fn conv(channels: i64, config: DepthwiseConfig) -> (Tensor, Tensor, DepthwiseConv1d) {
+        let kind = tch::kind::FLOAT_CPU;
+        let weight = Tensor::randn([channels, 1, config.kernel as i64], kind);
+        let bias = Tensor::randn([channels], kind);
+        let values = |tensor: &Tensor| Vec::<f32>::try_from(tensor.view([-1])).expect("floats");
+        let conv = DepthwiseConv1d::new(config, &values(&weight), &values(&bias)).expect("fits");
+        (weight, bias, conv)
+    }
+
+    #[test]
+    fn equals_libtorch_for_all_strides() {
+        tch::manual_seed(5);
+        for (channels, frames, kernel) in [(24, 300, 17), (5, 33, 4), (1, 40, 5), (33, 1, 31)] {
+            let config = DepthwiseConfig::same(kernel).activation(Activation::Silu);
+            let (weight, bias, conv) = conv(channels, config);
+            let base = Tensor::randn([3, channels, frames], tch::kind::FLOAT_CPU);
+            let residual = Tensor::randn([3, channels, frames], tch::kind::FLOAT_CPU);
+            let wanted = base
+                .f_conv1d_padding(&weight, Some(&bias), 1, "same", 1, channels)
+                .expect("shapes fit")
+                .silu()
+                + &residual;
+            let last = |x: &Tensor| x.transpose(1, 2).contiguous().transpose(1, 2);
+            let sliced = |x: &Tensor| x.constant_pad_nd([2, 1]).slice(2, 2, -1, 1);
+            for layout in [Tensor::shallow_clone, last, sliced] as [fn(&Tensor) -> Tensor; 3] {
+                let (x, residual) = (layout(&base), layout(&residual));
+                for axes in [Axes::ChannelsFirst, Axes::ChannelsLast] {
+                    let turn = |x: &Tensor| match axes {
+                        Axes::ChannelsFirst => x.shallow_clone(),
+                        Axes::ChannelsLast => x.transpose(1, 2),
+                    };
+                    let found = depthwise_conv1d(&conv, &turn(&x), Some(&turn(&residual)), axes, 2)
+                        .expect("shapes fit")
+                        .expect("plain tensors");
+                    let worst = (turn(&found) - &wanted).abs().max().double_value(&[]);
+                    assert!(worst < 2e-5, "{channels} x {frames}, {axes:?}: {worst}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn leaves_other_tensors_to_libtorch() {
+        let (_, _, conv) = conv(4, DepthwiseConfig::same(3));
+        let plain = Tensor::zeros([2, 4, 9], tch::kind::FLOAT_CPU);
+        let run = |x: &Tensor| depthwise_conv1d(&conv, x, None, Axes::ChannelsFirst, 1);
+        assert!(run(&plain).expect("fits").is_some());
+        let others = [
+            plain.to_kind(Kind::Double),
+            plain.to_kind(Kind::BFloat16),
+            plain.set_requires_grad(true),
+            plain.view([8, 9]),
+            plain.constant_pad_nd([0, 9]).slice(2, 0, 18, 2),
+        ];
+        for x in others {
+            assert!(run(&x).expect("fits").is_none());
+        }
+        assert!(run(&Tensor::zeros([2, 5, 9], tch::kind::FLOAT_CPU)).is_err());
+        let nothing = run(&Tensor::zeros([0, 4, 9], tch::kind::FLOAT_CPU)).expect("fits");
+        assert_eq!(nothing.expect("plain").size(), [0, 4, 9]);
+    }
+}
