@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AudioArgs, InputArgs, OutputArgs};
+use super::{AudioArgs, EvalAsrArgs, InputArgs, OutputArgs};
 
 /// Kinds of text for detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,6 +75,8 @@ pub(crate) struct EvalArgs {
 pub(crate) enum EvalCommand {
     /// Accuracy on clips of words, rejection of other clips, false alarms on long audio.
     Spot(EvalSpotArgs),
+    /// Word and character error rates of a recogniser.
+    Asr(Box<EvalAsrArgs>),
 }
 
 /// What `formant eval spot` takes.

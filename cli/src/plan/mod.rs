@@ -7,6 +7,7 @@ mod models;
 mod plot;
 mod spot;
 mod train;
+mod transcribe;
 
 use std::path::Path;
 
@@ -27,6 +28,9 @@ pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
+pub(crate) use transcribe::{
+    EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
+};
 
 /// Everything that is to be done.
 #[derive(Debug)]
@@ -79,9 +83,11 @@ pub(crate) enum Action {
     Transcode(TranscodePlan),
     Features(FeaturesTask),
     Plot(PlotPlan),
+    Transcribe(Box<TranscribePlan>),
     Spot(SpotTask),
     TrainSpot(Box<TrainSpotPlan>),
     EvalSpot(EvalSpotPlan),
+    EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
     Models(ModelsPlan),
     Doctor,
@@ -124,6 +130,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Resample(typed) => Action::Transcode(audio::resample(&typed, &settings)?),
         Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
         Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
+        Command::Transcribe(typed) => {
+            Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
+        }
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
         Command::Train(typed) => match typed.command {
             TrainCommand::Spot(typed) => {
@@ -132,6 +141,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+            EvalCommand::Asr(typed) => {
+                Action::EvalAsr(Box::new(transcribe::eval(&typed, &settings)?))
+            }
         },
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
         Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),

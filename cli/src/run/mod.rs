@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod eval;
+mod eval_asr;
 mod features;
 mod formats;
 mod info;
@@ -13,6 +14,7 @@ mod rows;
 mod spot;
 mod train;
 mod transcode;
+mod transcribe;
 
 use formant_audio_core::encode::AudioWriter;
 use formant_audio_core::resample::StreamResampler;
@@ -33,9 +35,11 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Transcode(plan) => transcode::run(&plan, &settings, messages),
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
+        Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
+        Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),
         Action::Doctor => doctor::run(&settings),

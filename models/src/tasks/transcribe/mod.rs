@@ -11,11 +11,17 @@ mod input;
 mod joiner;
 mod network;
 mod session;
+mod squeezeformer;
 mod transcriber;
 mod transcript;
+
+use crate::checkpoint::Architecture;
 
 pub use aligned::Aligned;
 pub use network::{BatchPadding, CtcNetwork};
 pub use session::{TranscribeSession, TranscriptEvent};
 pub use transcriber::{Segmentation, TranscribeOptions, Transcriber};
 pub use transcript::{Alternative, Segment, Transcript, Word};
+
+/// The networks that this task runs.
+pub const ARCHITECTURES: &[Architecture] = &[Architecture::Squeezeformer];
