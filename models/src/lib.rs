@@ -2,12 +2,14 @@
 
 pub mod arch;
 pub mod checkpoint;
+pub mod decoding;
 pub mod error;
 pub mod network;
 pub mod nn;
 pub mod registry;
 pub mod source;
 pub mod tasks;
+pub mod text;
 
 pub use error::{Error, Result};
 pub use source::{DeviceChoice, LoadOptions, ModelSource};

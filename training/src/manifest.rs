@@ -36,17 +36,30 @@ pub struct Row {
 /// [`Error::Io`] when it cannot be read, [`Error::Manifest`] for a line without the columns that
 /// the header promises, [`Error::Data`] when nothing is in it.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let rows = if path.is_dir() { list_folder(path)? } else { read_table(path)? };
+    let rows = if path.is_dir() { list_folder(path)? } else { read_table(path, &["label"])? };
+    not_empty(rows, path)
+}
+
+/// Reads a manifest of transcripts: as [`read`], with the column `text` as label where there is
+/// one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
+    not_empty(read_table(path, &["text", "label"])?, path)
+}
+
+fn not_empty(rows: Vec<Row>, path: &Path) -> Result<Vec<Row>> {
     if rows.is_empty() {
         return Err(Error::Data(format!("{}: no audio files listed", path.display())));
     }
     Ok(rows)
 }
 
-fn read_table(path: &Path) -> Result<Vec<Row>> {
+fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let base = path.parent().unwrap_or(Path::new(""));
-    parse_table(&text, base, path)
+    parse(&text, base, path, labels)
 }
 
 /// Parses the text of a manifest whose paths are relative to `base`; `name` is for messages.
@@ -54,6 +67,11 @@ fn read_table(path: &Path) -> Result<Vec<Row>> {
 /// # Errors
 /// [`Error::Manifest`] naming the line.
 pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
+    parse(text, base, name, &["label"])
+}
+
+/// The first of the columns `labels` that is there is the label.
+fn parse(text: &str, base: &Path, name: &Path, labels: &[&str]) -> Result<Vec<Row>> {
     let bad = |line, reason: String| Error::Manifest { path: name.into(), line, reason };
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let Some((_, header)) = lines.next() else {
@@ -66,7 +84,8 @@ pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
         let found = columns.join(", ");
         return Err(bad(1, format!("the header needs a column `path`; it has: {found}")));
     };
-    let others = [find("label"), find("split"), find("speaker"), find("source")];
+    let label = labels.iter().find_map(|name| find(name));
+    let others = [label, find("split"), find("speaker"), find("source")];
     let seconds_column = find("seconds");
     let mut rows = Vec::new();
     for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {

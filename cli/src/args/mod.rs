@@ -11,6 +11,7 @@ mod speaker;
 mod spot;
 mod system;
 mod train;
+mod transcribe;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +30,9 @@ pub(crate) use speaker::{
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{TrainArgs, TrainCommand, TrainSpotArgs};
+pub(crate) use transcribe::{
+    CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,
+};
 
 /// Audio and speech toolkit: decode, features, and neural models for speech and music, offline.
 ///
@@ -65,6 +69,8 @@ pub(crate) enum Command {
     Features(FeaturesArgs),
     /// Draw waveform and spectrogram.
     Plot(PlotArgs),
+    /// Write down what is said, with times.
+    Transcribe(Box<TranscribeArgs>),
     /// Find spoken words.
     Spot(SpotArgs),
     /// Compare and recognise voices.

@@ -9,6 +9,7 @@ mod speaker;
 mod spot;
 mod train;
 mod train_speaker;
+mod transcribe;
 
 use std::path::Path;
 
@@ -33,6 +34,9 @@ pub(crate) use speaker::{
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
 pub(crate) use train_speaker::TrainSpeakerPlan;
+pub(crate) use transcribe::{
+    EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
+};
 
 /// Everything that is to be done.
 #[derive(Debug)]
@@ -85,12 +89,14 @@ pub(crate) enum Action {
     Transcode(TranscodePlan),
     Features(FeaturesTask),
     Plot(PlotPlan),
+    Transcribe(Box<TranscribePlan>),
     Spot(SpotTask),
     Speaker(Box<SpeakerPlan>),
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
     EvalSpot(EvalSpotPlan),
+    EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
     Models(ModelsPlan),
     Doctor,
@@ -133,6 +139,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Resample(typed) => Action::Transcode(audio::resample(&typed, &settings)?),
         Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
         Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
+        Command::Transcribe(typed) => {
+            Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
+        }
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
         Command::Speaker(typed) => {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
@@ -149,6 +158,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
             EvalCommand::Speaker(typed) => {
                 Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
+            }
+            EvalCommand::Asr(typed) => {
+                Action::EvalAsr(Box::new(transcribe::eval(&typed, &settings)?))
             }
         },
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),

@@ -60,7 +60,15 @@ pub(super) fn run(
 
 /// Rows of a table or folder, of one split if it is named.
 fn rows(path: &Path, split: Option<&str>) -> Result<Vec<Row>, Failure> {
-    let rows = manifest::read(path)?;
+    of_split(manifest::read(path)?, path, split)
+}
+
+/// Those rows of the manifest at `path` that belong to a split, or all of them.
+pub(super) fn of_split(
+    rows: Vec<Row>,
+    path: &Path,
+    split: Option<&str>,
+) -> Result<Vec<Row>, Failure> {
     let Some(split) = split else { return Ok(rows) };
     let chosen: Vec<Row> = rows.iter().filter(|row| row.split == split).cloned().collect();
     if chosen.is_empty() {

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod eval;
+mod eval_asr;
 mod eval_speaker;
 mod features;
 mod formats;
@@ -16,6 +17,7 @@ mod spot;
 mod train;
 mod train_speaker;
 mod transcode;
+mod transcribe;
 
 use formant_audio_core::encode::AudioWriter;
 use formant_audio_core::resample::StreamResampler;
@@ -36,12 +38,14 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Transcode(plan) => transcode::run(&plan, &settings, messages),
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
+        Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
         Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
         Action::TrainSpeaker(plan) => train_speaker::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
+        Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),
         Action::Doctor => doctor::run(&settings),

@@ -156,19 +156,19 @@ fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> Str
 }
 
 /// Milliseconds are more than the network knows.
-fn round(seconds: f64) -> f64 {
+pub(super) fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
 
 /// Where detections go: to standard output, or to a file that appears when all is done.
-struct Sink {
+pub(super) struct Sink {
     draft: Option<Mutex<Draft>>,
     target: Target,
     _underway: Underway,
 }
 
 impl Sink {
-    fn new(target: &Target) -> Result<Self, Failure> {
+    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
         let underway = begin(target)?;
         let draft = match target {
             Target::Stdout => None,
@@ -177,14 +177,14 @@ impl Sink {
         Ok(Self { draft, target: target.clone(), _underway: underway })
     }
 
-    fn print(&self, text: &str) -> Result<(), Failure> {
+    pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
         let Some(draft) = &self.draft else { return stdout::print(text) };
         let mut draft = draft.lock().unwrap_or_else(PoisonError::into_inner);
         let written = draft.file().write_all(text.as_bytes());
         written.map_err(|error| Draft::failure(&self.target, &error))
     }
 
-    fn commit(self) -> Result<(), Failure> {
+    pub(super) fn commit(self) -> Result<(), Failure> {
         let draft = self.draft.map(|draft| draft.into_inner());
         draft.map_or(Ok(()), |draft| draft.unwrap_or_else(PoisonError::into_inner).commit())
     }

@@ -65,6 +65,17 @@ pub const BUNDLED: &[Bundled] = &[
     },
 ];
 
+/// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. Its
+/// weights are in the metadata of the recogniser, under `provenance.decoding`.
+const LANGUAGE_MODELS: &[(&str, &[u8])] = &[];
+
+/// The language model of a bundled recogniser, where it has one.
+#[must_use]
+pub fn bundled_lm(name: &str) -> Option<&'static [u8]> {
+    let found = LANGUAGE_MODELS.iter().find(|(model, _)| *model == name);
+    found.map(|(_, bytes)| *bytes).filter(|bytes| !bytes.is_empty())
+}
+
 /// The bundled model of this name.
 ///
 /// # Errors

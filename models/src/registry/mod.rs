@@ -8,11 +8,9 @@ mod published;
 
 use std::path::PathBuf;
 
-pub use bundled::{BUNDLED, Bundled, bundled};
+pub use bundled::{BUNDLED, Bundled, bundled, bundled_lm};
 pub use cache::{Cache, CachedFile, Manifest, Snapshot};
 pub use hub::{
-    Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
-};
     Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
 };
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};

@@ -2,12 +2,16 @@
 
 pub mod speaker;
 pub mod spot;
+pub mod transcribe;
 
 use crate::checkpoint::Architecture;
 
 /// The tasks by the names of their commands, and the architectures that each of them runs.
-pub const TASKS: &[(&str, &[Architecture])] =
-    &[("speaker", speaker::ARCHITECTURES), ("spot", spot::ARCHITECTURES)];
+pub const TASKS: &[(&str, &[Architecture])] = &[
+    ("speaker", speaker::ARCHITECTURES),
+    ("spot", spot::ARCHITECTURES),
+    ("transcribe", transcribe::ARCHITECTURES),
+];
 
 /// Whether a task runs networks of this architecture.
 #[must_use]

@@ -18,6 +18,7 @@ use crate::checkpoint::{self, Container, LoadOptions, RawTensor, StateDict};
 use crate::error::{Error, Result};
 use crate::registry;
 use crate::source::ModelSource;
+pub use crate::text::PieceKind;
 
 /// Key of the card in the metadata of a weights file.
 pub const CARD_KEY: &str = "formant.ctc";
@@ -32,19 +33,6 @@ pub enum NemoRelease {
     /// From 2.5 on.
     #[default]
     V2,
-}
-
-/// How the pieces of a vocabulary become text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PieceKind {
-    /// SentencePiece: joined, `▁` is a space.
-    #[default]
-    SentencePiece,
-    /// WordPiece: joined, `##` continues a word.
-    WordPiece,
-    /// Characters, the space among them.
-    Characters,
 }
 
 /// The answers of a network as text.

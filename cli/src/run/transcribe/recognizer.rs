@@ -1,0 +1,117 @@
+//! The recogniser that was asked for, with its language model, or the default one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use formant_models::decoding::{Fusion, FusionOptions, NgramModel};
+use formant_models::registry::{BUNDLED, Bundled, bundled_lm};
+use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
+use formant_models::{DeviceChoice, ModelSource};
+
+use crate::failure::{Failure, Kind};
+use crate::messages::Messages;
+use crate::plan::{LanguageModel, RecognizerPlan};
+
+/// A recogniser that is ready.
+pub(in crate::run) struct Recognizer {
+    pub(in crate::run) transcriber: Transcriber,
+    pub(in crate::run) options: TranscribeOptions,
+}
+
+/// What workers need only once.
+pub(super) type Shared = Option<Arc<Fusion>>;
+
+impl Recognizer {
+    pub(super) fn shared(&self) -> Shared {
+        self.options.fusion.clone()
+    }
+
+    /// The width of the search that belongs to the model's own language model.
+    fn take_own_beam(&mut self, plan: &RecognizerPlan) {
+        let uses_own = plan.lm == LanguageModel::Own && self.options.fusion.is_some();
+        if plan.options.beam.is_none() && uses_own {
+            let own = self.transcriber.provenance()["decoding"]["beam"].as_u64();
+            self.options.beam = own.map(|beam| beam as usize);
+        }
+    }
+}
+
+fn default_model() -> Option<&'static Bundled> {
+    BUNDLED.iter().find(|bundled| bundled.task == "transcribe")
+}
+
+fn source(plan: &RecognizerPlan) -> Result<ModelSource, Failure> {
+    match (&plan.source, default_model()) {
+        (Some(source), _) => Ok(source.clone()),
+        (None, Some(bundled)) => Ok(ModelSource::Bundled(bundled.name.to_owned())),
+        (None, None) => Err(Failure::new(Kind::Model, "model", "this build has no default")
+            .help("name one with --model: a file, or a name from `formant models list`")),
+    }
+}
+
+/// Loads recogniser and language model.
+pub(in crate::run) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure> {
+    let mut recognizer = load_with(plan, &None)?;
+    recognizer.options.fusion = fusion(plan, &recognizer.transcriber)?.map(Arc::new);
+    recognizer.take_own_beam(plan);
+    Ok(recognizer)
+}
+
+/// Loads another recogniser, which shares the language model.
+pub(super) fn load_with(plan: &RecognizerPlan, shared: &Shared) -> Result<Recognizer, Failure> {
+    let transcriber = Transcriber::load_release(&source(plan)?, plan.release, &plan.load)?;
+    let mut options = plan.options.clone();
+    let on_cuda = match plan.load.device {
+        DeviceChoice::Cpu => false,
+        device => device.resolve()?.is_cuda(),
+    };
+    options.batch = plan.batch_size.unwrap_or(if on_cuda { 8 } else { 1 });
+    options.fusion.clone_from(shared);
+    let mut recognizer = Recognizer { transcriber, options };
+    recognizer.take_own_beam(plan);
+    Ok(recognizer)
+}
+
+/// The language model with its weights: those that were typed, else the model's own, which are in
+/// its metadata under `decoding`.
+fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fusion>, Failure> {
+    let model = match &plan.lm {
+        LanguageModel::None => None,
+        LanguageModel::File(path) => Some(NgramModel::read(path).map_err(|error| {
+            // A wrong file on the command line is an input, not a model of ours.
+            Failure::new(Kind::Input, "", error.to_string()).help("give an ARPA file, or --lm none")
+        })?),
+        LanguageModel::Own => match source(plan)? {
+            ModelSource::Bundled(name) => bundled_lm(&name)
+                .map(|bytes| NgramModel::parse(bytes, Path::new(&name)))
+                .transpose()?,
+            _ => None,
+        },
+    };
+    let Some(model) = model else {
+        if plan.alpha.or(plan.beta).is_some() {
+            return Err(Failure::usage("--alpha, --beta", "there is no language model to weigh")
+                .help("name one with --lm FILE"));
+        }
+        return Ok(None);
+    };
+    let own = |name: &str| transcriber.provenance()["decoding"][name].as_f64().map(|x| x as f32);
+    let usual = FusionOptions::default();
+    let options = FusionOptions {
+        alpha: plan.alpha.or_else(|| own("alpha")).unwrap_or(usual.alpha),
+        beta: plan.beta.or_else(|| own("beta")).unwrap_or(usual.beta),
+        ..usual
+    };
+    Ok(Some(Fusion::new(model, transcriber.tokenizer(), options)?))
+}
+
+/// Says which model was used where none was named, how good it is, and where better ones are.
+pub(in crate::run) fn tell_default(plan: &RecognizerPlan, messages: &Messages) {
+    if let (None, Some(bundled)) = (&plan.source, default_model()) {
+        messages.note(&format!(
+            "model: {} ({}), which is small; `formant models list --task transcribe` shows \
+             published ones, `formant models pull NAME` fetches one, --model NAME uses it",
+            bundled.name, bundled.summary
+        ));
+    }
+}
