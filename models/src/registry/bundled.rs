@@ -63,6 +63,13 @@ pub const BUNDLED: &[Bundled] = &[
         licence: "MIT OR Apache-2.0",
         bytes: weights!("speaker-voices.safetensors"),
     },
+    Bundled {
+        name: "asr-an4",
+        task: "transcribe",
+        summary: "spelling, digits, dates and simple commands in English (no dictation), Squeezeformer, 2.7 M parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("asr-an4.safetensors"),
+    },
 ];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. Its

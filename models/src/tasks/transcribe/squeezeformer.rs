@@ -9,7 +9,8 @@ use tch::{Device, Kind, Tensor};
 use super::network::{BatchPadding, CtcNetwork};
 use super::transcriber::Transcriber;
 use crate::arch::squeezeformer::{
-    CtcModel, NemoRelease, SqueezeformerConfig, SubsamplingMasks, Vocabulary,
+    CtcCard, CtcModel, FrozenSqueezeformer, NemoRelease, SqueezeformerConfig, SubsamplingMasks,
+    Vocabulary,
 };
 use crate::error::Result;
 use crate::source::{LoadOptions, ModelSource};
@@ -17,7 +18,9 @@ use crate::text::{SentencePiece, Tokenizer};
 
 #[derive(Debug)]
 struct Recogniser {
-    model: CtcModel,
+    card: CtcCard,
+    network: FrozenSqueezeformer,
+    device: Device,
     plan: FeaturePlan,
 }
 
@@ -27,15 +30,15 @@ impl CtcNetwork for Recogniser {
     }
 
     fn samples_per_answer(&self) -> usize {
-        self.model.card.frontend.hop_length * self.model.card.config.subsampling_factor()
+        self.card.frontend.hop_length * self.card.config.subsampling_factor()
     }
 
     fn blank(&self) -> u32 {
-        self.model.card.blank() as u32
+        self.card.blank() as u32
     }
 
     fn padding(&self) -> BatchPadding {
-        match &self.model.card.config {
+        match &self.card.config {
             SqueezeformerConfig::Nemo(c) if c.subsampling_masks == SubsamplingMasks::Masked => {
                 BatchPadding::Neutral
             }
@@ -53,7 +56,7 @@ impl CtcNetwork for Recogniser {
             .collect::<std::result::Result<_, _>>()?;
         let lengths: Vec<i64> = features.iter().map(|rows| rows.nrows() as i64).collect();
         let longest = features.iter().map(Array2::nrows).max().unwrap_or(0);
-        let answers = self.model.card.config.vocabulary() as usize;
+        let answers = self.card.config.vocabulary() as usize;
         if longest == 0 {
             return Ok(vec![Array2::zeros((0, answers)); clips.len()]);
         }
@@ -64,8 +67,8 @@ impl CtcNetwork for Recogniser {
         }
         let batch = Tensor::from_slice(&values)
             .view([clips.len() as i64, longest as i64, bins as i64])
-            .to_device(self.model.store.device());
-        let (log_probs, valid) = tch::no_grad(|| self.model.network.forward(&batch, &lengths)); // [batch, answers, vocabulary]
+            .to_device(self.device);
+        let (log_probs, valid) = self.network.forward(&batch, &lengths); // [batch, answers, vocabulary]
         let log_probs = log_probs.to_device(Device::Cpu).to_kind(Kind::Float);
         let rows = |(row, &valid): (usize, &i64)| {
             let row = log_probs.get(row as i64).narrow(0, 0, valid).contiguous().view([-1]);
@@ -105,7 +108,9 @@ impl Transcriber {
         let plan = FeaturePlan::new(&model.card.frontend)?;
         let tokenizer = tokenizer(&model.card.vocabulary)?;
         let provenance = model.card.provenance.clone();
-        Self::new(Box::new(Recogniser { model, plan }), tokenizer, provenance)
+        let (card, device) = (model.card, model.store.device());
+        let network = FrozenSqueezeformer::new(model.network);
+        Self::new(Box::new(Recogniser { card, network, device, plan }), tokenizer, provenance)
     }
 }
 
@@ -121,7 +126,7 @@ mod tests {
     use formant_audio_core::features::presets;
 
     use super::*;
-    use crate::arch::squeezeformer::{CtcCard, NemoConfig};
+    use crate::arch::squeezeformer::NemoConfig;
     use crate::tasks::transcribe::{Segmentation, TranscribeOptions};
     use crate::text::PieceKind;
 
