@@ -286,6 +286,21 @@ fn s6_lossless_is_exact() {
 }
 
 #[test]
+fn aac_beyond_what_is_decoded_is_named() {
+    let mut bytes = std::fs::read(media("impulse.m4a")).expect("media");
+    // Its AudioSpecificConfig, made to say HE-AAC of the same rate around an LC core.
+    let lc = [0x12, 0x08, 0x56, 0xe5, 0x00];
+    let at = bytes.windows(5).position(|window| window == lc).expect("its configuration");
+    bytes[at..at + 5].copy_from_slice(&[0x2a, 0x0a, 0x08, 0x00, 0x00]);
+    let source = Box::new(Cursor::new(bytes));
+    let error = decode_stream(source, "he.m4a", &DecodeOptions::default()).expect_err("HE-AAC");
+    assert!(
+        error.to_string().contains("he.m4a") && error.to_string().contains("HE-AAC"),
+        "{error}"
+    );
+}
+
+#[test]
 fn vorbis_opus_and_adpcm_are_in_time() {
     for (name, frames, peak) in [
         ("impulse.ogg", 44_100, 10_010),
@@ -298,8 +313,13 @@ fn vorbis_opus_and_adpcm_are_in_time() {
         assert!(peak_at(clip.audio.channel(0)).abs_diff(peak) <= 1, "{name}");
         assert_eq!(clip.info.warnings, [], "{name}");
     }
+    let mp4 = both(&std::fs::read(media("opus.mp4")).expect("media"));
+    assert_eq!((mp4.audio.frames(), mp4.info.trimmed_delay), (48_000, 312));
+    assert_eq!(mp4.info.warnings, []);
+    assert!(peak_at(mp4.audio.channel(0)).abs_diff(10_895) <= 1);
     let webm = both(&std::fs::read(media("impulse.webm")).expect("media"));
     assert_eq!((webm.info.codec.as_str(), webm.info.trimmed_delay), ("opus", 312));
+    assert_eq!((webm.audio.frames(), webm.info.warnings.as_slice()), (48_000, [].as_slice()));
     assert!(peak_at(webm.audio.channel(0)).abs_diff(10_895) <= 1);
 }
 
@@ -400,4 +420,20 @@ fn blocks_are_bounded_and_complete() {
         assert!(samples == whole.audio.channel(0), "{name}");
         assert_eq!(reader.info(), &whole.info, "{name}");
     }
+}
+
+/// What fuzzing found, kept as it was found.
+#[test]
+fn inputs_that_once_broke_the_reader_are_refused_in_peace() {
+    let folder = media("").with_file_name("fuzz-findings");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder of findings") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a finding");
+        let source = Box::new(Cursor::new(bytes));
+        if let Ok(clip) = decode_stream(source, "-", &DecodeOptions::default()) {
+            assert!(clip.audio.as_planar().iter().all(|sample| sample.is_finite()));
+        }
+        count += 1;
+    }
+    assert!(count > 0);
 }

@@ -130,6 +130,7 @@ impl From<formant_models::Error> for Failure {
         match error {
             Error::Audio(inner) => inner.into(),
             Error::Device(why) => Self::new(Kind::Device, "device", why),
+            Error::Hub(inner) => (*inner).into(),
             Error::Config { setting, reason } if setting == "model" => {
                 Self::new(Kind::Model, setting, reason)
                     .help("`formant models list` shows all names")
@@ -142,6 +143,18 @@ impl From<formant_models::Error> for Failure {
             }
             other => Self::new(Kind::Model, "", other.to_string()),
         }
+    }
+}
+
+impl From<formant_models::registry::HubError> for Failure {
+    fn from(error: formant_models::registry::HubError) -> Self {
+        use formant_models::registry::HubError;
+        let kind = match error {
+            HubError::Setting { .. } => Kind::Usage,
+            HubError::Stopped => Kind::Interrupted,
+            _ => Kind::Model,
+        };
+        Self::new(kind, "", error.to_string()).help(error.remedy())
     }
 }
 

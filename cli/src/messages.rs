@@ -91,9 +91,16 @@ impl Messages {
 
     /// A bar for `total` steps of something.
     pub(crate) fn bar(&self, total: u64, unit: &str) -> ProgressBar {
-        let template = format!(
-            "{{bar:32}} {{human_pos}}/{{human_len}} {unit} {{elapsed}} (left {{eta}}) {{msg}}"
-        );
+        self.add_bar(total, &format!("{{human_pos}}/{{human_len}} {unit} {{elapsed}}"))
+    }
+
+    /// A bar for `total` bytes that come over a network.
+    pub(crate) fn download_bar(&self, total: u64) -> ProgressBar {
+        self.add_bar(total, "{bytes}/{total_bytes} {bytes_per_sec}")
+    }
+
+    fn add_bar(&self, total: u64, figures: &str) -> ProgressBar {
+        let template = format!("{{bar:32}} {figures} (left {{eta}}) {{msg}}");
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));

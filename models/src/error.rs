@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::LoadReport;
+use crate::registry::HubError;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -82,6 +83,9 @@ pub enum Error {
     /// The device that was asked for can't be used.
     #[error("device {0}")]
     Device(String),
+    /// A published checkpoint is not in the cache, or could not be fetched.
+    #[error("{}", with_remedy(.0))]
+    Hub(Box<HubError>),
     /// The audio is the problem, not the model.
     #[error(transparent)]
     Audio(#[from] formant_audio_core::Error),
@@ -104,5 +108,18 @@ impl Error {
     /// An [`Error::Unsupported`] for `path`.
     pub fn unsupported(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Unsupported { path: path.into(), reason: reason.into() }
+    }
+}
+
+impl From<HubError> for Error {
+    fn from(error: HubError) -> Self {
+        Self::Hub(Box::new(error))
+    }
+}
+
+fn with_remedy(error: &HubError) -> String {
+    match error.remedy() {
+        remedy if remedy.is_empty() => error.to_string(),
+        remedy => format!("{error}; {remedy}"),
     }
 }

@@ -15,6 +15,8 @@ pub struct NetworkInfo {
     pub lookahead_frames: usize,
     /// Shortest useful input in frames.
     pub minimum_frames: usize,
+    /// Input frames from one output to the next; `usize::MAX` where a signal gives one output.
+    pub frames_per_output: usize,
 }
 
 /// Receives named intermediate activations; the names follow the reference's module paths.

@@ -77,6 +77,7 @@ pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
         let [label, split, speaker, source] = others
             .map(|column| column.and_then(|c| cells.get(c)).copied().unwrap_or("").to_owned());
         let seconds = seconds_column.and_then(|c| cells.get(c)?.parse().ok());
+        let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
         rows.push(Row { path: base.join(cell), label, split, speaker, source, seconds });
     }
     Ok(rows)

@@ -7,11 +7,13 @@
 mod backend;
 mod channels;
 mod info;
+mod matroska;
 mod mp4;
 mod mpeg;
 mod options;
 mod opus;
 mod pcm;
+mod planes;
 mod reader;
 mod source;
 mod symphonia_backend;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::backend::Backend;
 use super::info::SourceInfo;
 use super::options::{DecodeOptions, MAX_BLOCK_FRAMES, Strictness};
+use super::planes::Planes;
 use super::source::Source;
 use super::{Clip, mpeg, opus, symphonia_backend, wav};
 use crate::buffer::{AudioBuf, AudioSpec};
@@ -121,17 +122,11 @@ impl BlockReader {
     /// # Errors
     /// As [`BlockReader::next_block`].
     pub fn read_to_end(mut self) -> Result<Clip> {
-        let mut planes: Vec<Vec<f32>> = vec![Vec::new(); self.spec.channels()];
+        let mut planes = Planes::new(self.spec.channels(), self.declared_frames());
         while let Some(block) = self.next_block()? {
-            for (channel, plane) in planes.iter_mut().enumerate() {
-                plane.extend_from_slice(block.channel(channel));
-            }
+            planes.push(&block);
         }
-        let mut planes = planes.into_iter();
-        let mut data = planes.next().unwrap_or_default();
-        for plane in planes {
-            data.extend(plane);
-        }
+        let data = planes.into_planar();
         let audio = AudioBuf::from_planar(self.spec, data)?;
         Ok(Clip { audio, info: self.backend.info().clone() })
     }
@@ -179,7 +174,8 @@ impl BlockReader {
 
 /// Replace NaN and infinity by zero and limit absurd values; the number of samples changed.
 fn sanitise(samples: &mut [f32]) -> u64 {
-    if samples.iter().all(|sample| sample.abs() <= SANE_PEAK) {
+    // Without a way out in the middle, so that it becomes vector code.
+    if samples.iter().fold(true, |sane, sample| sane & (sample.abs() <= SANE_PEAK)) {
         return 0;
     }
     let mut count = 0;
@@ -220,8 +216,8 @@ fn open_backend(
         }
         [b'f', b'L', b'a', b'C', ..]
         | [b'F', b'O', b'R', b'M', ..]
-        | [b'c', b'a', b'f', b'f', ..]
-        | [0x1a, 0x45, 0xdf, 0xa3, ..] => symphonia_backend::open(source, path),
+        | [b'c', b'a', b'f', b'f', ..] => symphonia_backend::open(source, path),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => symphonia_backend::open_matroska(source, path),
         [_, _, _, _, kind @ ..] if MP4_BOXES.iter().any(|name| kind.starts_with(name)) => {
             symphonia_backend::open_mp4(source, path)
         }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
@@ -20,12 +20,20 @@ use super::backend::{
     Backend, Damage, checked_spec, collect_tags, layout_of_channels, planar, relayout,
 };
 use super::info::SourceInfo;
+use super::matroska::{self, MatroskaTrim};
 use super::mp4::{self, Mp4Trim};
 use super::opus::{OpusHead, OpusPackets};
 use super::source::Source;
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::warning::Warning;
+
+/// What is said of AAC that symphonia does not decode.
+const AAC_LIMITS: &str = "its AAC is of a kind that formant does not decode (HE-AAC, more than two \
+     channels, or another profile than LC); convert it to FLAC or AAC-LC with the program that made it";
+
+/// The most padding, in nanoseconds, that is cut off; no encoder makes more.
+const MAX_PADDING: u64 = 1_000_000_000;
 
 /// Turns packets into samples.
 enum Decoder {
@@ -43,6 +51,7 @@ struct SymphoniaBackend {
     ready: VecDeque<AudioBuf>,
     skip_left: u64,
     keep_left: u64,
+    held_back: u64, // frames at the very end that are padding
     damage: Damage,
     damaged_ahead: u64, // packets before the first intact one, whose length is not known yet
     last_frames: u64,
@@ -50,18 +59,33 @@ struct SymphoniaBackend {
 
 /// Open any source that symphonia recognises.
 pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    open_with(source, path, &[])
+    open_with(source, path, &Trims::default())
 }
 
 /// Open an MP4 file; from a stream it is first copied to a temporary file, because its index may
 /// come last.
 pub(super) fn open_mp4(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
-    let trims = mp4::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
-    open_with(source, path, &trims)
+    let mp4 = mp4::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
+    open_with(source, path, &Trims { mp4, ..Trims::default() })
 }
 
-fn open_with(source: Source, path: PathBuf, trims: &[Mp4Trim]) -> Result<Box<dyn Backend>> {
+/// Open a Matroska or WebM file; from a stream it is first copied to a temporary file, because what
+/// belongs to the end is said at the end.
+pub(super) fn open_matroska(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
+    let matroska = matroska::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
+    open_with(source, path, &Trims { matroska, ..Trims::default() })
+}
+
+/// What the container says about trimming and symphonia does not hand on.
+#[derive(Default)]
+struct Trims {
+    mp4: Vec<Mp4Trim>,
+    matroska: Vec<MatroskaTrim>,
+}
+
+fn open_with(source: Source, path: PathBuf, trims: &Trims) -> Result<Box<dyn Backend>> {
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
@@ -81,6 +105,8 @@ fn open_with(source: Source, path: PathBuf, trims: &[Mp4Trim]) -> Result<Box<dyn
     let (skip_left, keep_left) = trimming(&mut info, track, params, trims);
     let decoder = make_decoder(&mut info, params)?;
     let track = track.id;
+    let padding = trims.matroska.iter().find(|trim| trim.track == track);
+    let padding = padding.map_or(0, |trim| trim.padding).min(MAX_PADDING);
     let mut backend = SymphoniaBackend {
         format,
         decoder,
@@ -90,6 +116,7 @@ fn open_with(source: Source, path: PathBuf, trims: &[Mp4Trim]) -> Result<Box<dyn
         ready: VecDeque::new(),
         skip_left,
         keep_left,
+        held_back: 0,
         damage: Damage::default(),
         damaged_ahead: 0,
         last_frames: 0,
@@ -102,6 +129,7 @@ fn open_with(source: Source, path: PathBuf, trims: &[Mp4Trim]) -> Result<Box<dyn
         };
         return Err(Error::unreadable(&backend.info.path, reason));
     }
+    backend.held_back = frames_of(padding, backend.info.rate);
     Ok(Box::new(backend))
 }
 
@@ -121,14 +149,18 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
     info.bits_per_sample = params.bits_per_sample;
     if params.codec == CODEC_ID_OPUS {
         info.codec = "opus".to_owned();
-        let head = params.extra_data.as_deref().unwrap_or_default();
         let unreadable = |reason: String| Error::unreadable(&info.path, reason);
-        let head = OpusHead::parse(head).map_err(unreadable)?;
+        let head = opus_head(info, params).map_err(unreadable)?;
         return Ok(Decoder::Opus(Box::new(OpusPackets::new(&head).map_err(unreadable)?)));
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
-        .map_err(|error| describe(&info.path, &error))?;
+        .map_err(|error| match error {
+            SymphoniaError::Unsupported(_) if params.codec == CODEC_ID_AAC => {
+                Error::unreadable(&info.path, AAC_LIMITS)
+            }
+            error => describe(&info.path, &error),
+        })?;
     let name = decoder.codec_info().short_name;
     info.float = name.starts_with("pcm_f");
     if let Some(kind) = name.strip_prefix("pcm_") {
@@ -140,19 +172,23 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
     Ok(Decoder::Symphonia(decoder))
 }
 
+/// The Opus header as the container keeps it.
+fn opus_head(
+    info: &SourceInfo,
+    params: &AudioCodecParameters,
+) -> std::result::Result<OpusHead, String> {
+    let head = params.extra_data.as_deref().unwrap_or_default();
+    if info.container == "mp4" { OpusHead::parse_mp4(head) } else { OpusHead::parse(head) }
+}
+
 /// Frames to drop from the start and to keep after that, as far as symphonia does not see to it.
 fn trimming(
     info: &mut SourceInfo,
     track: &Track,
     params: &AudioCodecParameters,
-    trims: &[Mp4Trim],
+    trims: &Trims,
 ) -> (u64, u64) {
     info.declared_frames = track.num_frames;
-    if params.codec == CODEC_ID_OPUS {
-        let head = params.extra_data.as_deref().and_then(|head| OpusHead::parse(head).ok());
-        info.declared_frames = None;
-        return (head.map_or(0, |head| head.pre_skip.into()), u64::MAX);
-    }
     if info.container == "caf" {
         let delay = u64::from(track.delay.unwrap_or(0));
         return (
@@ -160,7 +196,7 @@ fn trimming(
             info.declared_frames.filter(|_| track.padding.is_some()).unwrap_or(u64::MAX),
         );
     }
-    let trim = trims.iter().find(|trim| trim.track == track.id);
+    let trim = trims.mp4.iter().find(|trim| trim.track == track.id);
     if let Some((delay, trim)) = trim.and_then(|trim| Some((trim.delay?, trim))) {
         let rate = params.sample_rate.unwrap_or(trim.timescale);
         let frames = |ticks: u64| {
@@ -175,12 +211,30 @@ fn trimming(
         info.declared_frames = trim.length.map(frames);
         return (frames(delay), info.declared_frames.unwrap_or(u64::MAX));
     }
-    if params.codec == CODEC_ID_AAC {
-        // Priming is left in, and what the container counts includes it.
+    if params.codec == CODEC_ID_OPUS {
         info.declared_frames = None;
-        info.warnings.push(Warning::DelayUnknown { codec: "aac".to_owned() });
+        return (opus_head(info, params).map_or(0, |head| head.pre_skip.into()), u64::MAX);
     }
+    let trim = trims.matroska.iter().find(|trim| trim.track == track.id);
+    if let Some(delay) = trim.and_then(|trim| trim.delay) {
+        info.declared_frames = None;
+        return (frames_of(delay, params.sample_rate.unwrap_or(0)), u64::MAX);
+    }
+    // What is left in, and what the container counts with it.
+    let codec = match params.codec {
+        CODEC_ID_AAC => "aac",
+        CODEC_ID_MP3 => "mp3",
+        _ => return (0, u64::MAX),
+    };
+    info.declared_frames = None;
+    info.warnings.push(Warning::DelayUnknown { codec: codec.to_owned() });
     (0, u64::MAX)
+}
+
+/// Frames in a time of `nanoseconds`.
+fn frames_of(nanoseconds: u64, rate: u32) -> u64 {
+    let frames = u128::from(nanoseconds) * u128::from(rate);
+    u64::try_from((frames + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
 impl SymphoniaBackend {
@@ -287,6 +341,26 @@ impl SymphoniaBackend {
         Ok(())
     }
 
+    fn ready_frames(&self) -> u64 {
+        self.ready.iter().map(|block| block.frames() as u64).sum()
+    }
+
+    /// Cut the padding off the last blocks.
+    fn drop_padding(&mut self) {
+        let mut left = self.held_back;
+        while left > 0
+            && let Some(block) = self.ready.pop_back()
+        {
+            let frames = block.frames() as u64;
+            let cut = left.min(frames);
+            left -= cut;
+            self.info.trimmed_padding += cut;
+            if cut < frames {
+                self.ready.push_back(block.view().slice(0..(frames - cut) as usize).to_owned());
+            }
+        }
+    }
+
     fn trim(&mut self, block: AudioBuf) -> AudioBuf {
         let frames = block.frames() as u64;
         let skip = self.skip_left.min(frames);
@@ -312,14 +386,28 @@ impl Backend for SymphoniaBackend {
 
     fn next(&mut self) -> Result<Option<AudioBuf>> {
         loop {
+            let Some(first) = self.ready.front().map(|block| block.frames() as u64) else {
+                if self.decode()? {
+                    continue;
+                }
+                self.damage.report(&mut self.info);
+                return Ok(None);
+            };
+            // A block is handed out when the padding lies behind it.
+            let behind = self.ready_frames() - first;
+            if behind < self.held_back {
+                if self.decode()? {
+                    continue;
+                }
+                self.drop_padding();
+                self.held_back = 0;
+                continue;
+            }
             if let Some(block) = self.ready.pop_front() {
                 let block = self.trim(block);
                 if !block.is_empty() {
                     return Ok(Some(block));
                 }
-            } else if !self.decode()? {
-                self.damage.report(&mut self.info);
-                return Ok(None);
             }
         }
     }

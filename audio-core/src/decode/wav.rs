@@ -3,6 +3,7 @@
 mod adpcm;
 mod header;
 
+use std::io::Read;
 use std::path::PathBuf;
 
 use super::backend::{Backend, checked_spec};
@@ -35,7 +36,14 @@ pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>
             Ok(Box::new(PcmBackend::new(source, header.info, spec, format, header.data_bytes)))
         }
         header::Encoding::Adpcm(adpcm) => adpcm::open(source, header, adpcm),
-        header::Encoding::Mpeg => mpeg::open(source, header.info),
+        header::Encoding::Mpeg => {
+            // What follows the data chunk is no part of the stream.
+            let source = match header.data_bytes {
+                Some(bytes) => Source::stream(Box::new(source.take(bytes))),
+                None => source,
+            };
+            mpeg::open(source, header.info)
+        }
     }
 }
 

@@ -88,9 +88,9 @@ impl ResamplePlan {
             )
         })?;
         let (fft_in, fft_out) = (units * unit_in, units * unit_out);
-        let longest = fft_in.max(fft_out);
+        // Up to the lower of both rates: beyond it, where the filter stops, nothing is left.
         let gains = filter
-            .gains(2.0 * f64::from(from.max(to)), 2 * longest)
+            .gains(2.0 * f64::from(from.min(to)), 2 * fft_in.min(fft_out))
             .into_iter()
             .map(|gain| (gain / fft_in as f64) as f32)
             .collect();

@@ -19,7 +19,7 @@ pub(crate) use audio::{
 };
 pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};
-pub(crate) use models::{ModelsArgs, ModelsCommand, WeightNormArg};
+pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Measure speed and memory; a JSON line a job.
     Bench(BenchArgs),
-    /// List, describe and convert model files.
+    /// List, describe, fetch and convert models.
     Models(ModelsArgs),
     /// Say what was found on this machine, and what to do about what was not.
     #[command(after_help = "Example: formant doctor")]

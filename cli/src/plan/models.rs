@@ -4,25 +4,71 @@ use std::path::PathBuf;
 
 use formant_models::ModelSource;
 use formant_models::checkpoint::{ConvertOptions, DType, WeightNorm};
+use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 
 use super::Settings;
 use super::spot::model_source;
-use crate::args::{BenchArgs, BenchJob, ModelsCommand, Precision, WeightNormArg};
+use crate::args::{BenchArgs, BenchJob, CacheArgs, ModelsCommand, Precision, WeightNormArg};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
 /// What `models` does.
 #[derive(Debug)]
 pub(crate) enum ModelsPlan {
-    List,
-    Info(Vec<PathBuf>),
-    Convert { input: PathBuf, output: PathBuf, options: ConvertOptions },
+    /// `None` is a cache that no variable names.
+    List {
+        task: Option<String>,
+        cache: Option<Cache>,
+    },
+    Info {
+        models: Vec<PathBuf>,
+        cache: Option<Cache>,
+    },
+    Pull {
+        names: Vec<String>,
+        cache: Cache,
+        hub: Box<HubOptions>,
+    },
+    Verify {
+        names: Vec<String>,
+        cache: Cache,
+    },
+    Remove {
+        names: Vec<String>,
+        cache: Cache,
+    },
+    Convert {
+        input: PathBuf,
+        output: PathBuf,
+        options: ConvertOptions,
+    },
 }
 
 pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
     Ok(match typed {
-        ModelsCommand::List => ModelsPlan::List,
-        ModelsCommand::Info { models } => ModelsPlan::Info(models),
+        ModelsCommand::List { task, cache } => {
+            if let Some(task) = &task {
+                check_task(task)?;
+            }
+            ModelsPlan::List { task, cache: cache_of(cache).ok() }
+        }
+        ModelsCommand::Info { models, cache } => {
+            ModelsPlan::Info { models, cache: cache_of(cache).ok() }
+        }
+        ModelsCommand::Pull { names, update, offline, cache } => {
+            let mut hub = HubOptions::from_env()?;
+            hub.update = update;
+            if offline {
+                hub.offline = Some("--offline".to_owned());
+            }
+            ModelsPlan::Pull { names, cache: cache_of(cache)?, hub: Box::new(hub) }
+        }
+        ModelsCommand::Verify { names, cache } => {
+            ModelsPlan::Verify { names, cache: cache_of(cache)? }
+        }
+        ModelsCommand::Remove { names, cache } => {
+            ModelsPlan::Remove { names, cache: cache_of(cache)? }
+        }
         ModelsCommand::Convert { input, output, weight_norm, overwrite } => {
             let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
             existing.admits(&Target::File(output.clone()))?;
@@ -41,6 +87,25 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
             ModelsPlan::Convert { input, output, options }
         }
     })
+}
+
+fn cache_of(typed: CacheArgs) -> Result<Cache, Failure> {
+    Ok(match typed.cache_dir {
+        Some(folder) => Cache::at(folder),
+        None => Cache::from_env()?,
+    })
+}
+
+fn check_task(task: &str) -> Result<(), Failure> {
+    let bundled = BUNDLED.iter().map(|model| model.task);
+    let mut tasks: Vec<&str> = bundled.chain(published_models().map(|model| model.task)).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    match tasks.contains(&task) {
+        true => Ok(()),
+        false => Err(Failure::usage("--task", format!("no model is for `{task}`"))
+            .help(format!("give one of: {}", tasks.join(", ")))),
+    }
 }
 
 /// What `bench` does.

@@ -95,14 +95,9 @@ fn model(
     })
 }
 
-/// A path when it looks like one or exists, else the name of a bundled model.
+/// A path when it looks like one or exists, else the name of a bundled or published model.
 pub(super) fn model_source(name: &str) -> ModelSource {
-    let path = Path::new(name);
-    if path.components().count() > 1 || path.extension().is_some() || path.exists() {
-        ModelSource::Path(path.to_owned())
-    } else {
-        ModelSource::Bundled(name.to_owned())
-    }
+    ModelSource::named(name)
 }
 
 /// A file with a label a line, or labels separated by commas.

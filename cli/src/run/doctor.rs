@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use formant_kernels::cuda::{CudaLibraries, libtorch_folder};
-use formant_models::registry::BUNDLED;
+use formant_models::registry::{BUNDLED, Cache, published_models};
 use formant_models::source::cuda_libraries;
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ struct Findings {
     memory_bytes: Option<u64>,
     cache_folder: Option<PathBuf>,
     bundled_models: Vec<&'static str>,
+    cached_models: Vec<&'static str>,
     microphones: &'static str,
     advice: Vec<String>,
 }
@@ -78,6 +79,7 @@ fn look() -> Findings {
         mkl: tch::utils::has_mkl(),
         onednn: tch::utils::has_mkldnn(),
     };
+    let cache = Cache::from_env().ok();
     Findings {
         version: env!("CARGO_PKG_VERSION"),
         advice: advice(&cuda, &cpu),
@@ -85,7 +87,8 @@ fn look() -> Findings {
         cuda,
         cpu,
         memory_bytes: memory(),
-        cache_folder: cache_folder(),
+        cached_models: cache.iter().flat_map(cached).collect(),
+        cache_folder: cache.map(|cache| cache.root().to_owned()),
         bundled_models: BUNDLED.iter().map(|model| model.name).collect(),
         microphones: "not built in yet",
     }
@@ -170,20 +173,10 @@ fn memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Where published checkpoints are kept: `FORMANT_CACHE`, or the system's folder for caches.
-fn cache_folder() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(folder) = named("FORMANT_CACHE") {
-        return Some(folder);
-    }
-    let base = if cfg!(windows) {
-        named("LOCALAPPDATA")?
-    } else if cfg!(target_os = "macos") {
-        named("HOME")?.join("Library").join("Caches")
-    } else {
-        named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?
-    };
-    Some(base.join("formant"))
+/// The published models that have been fetched.
+fn cached(cache: &Cache) -> Vec<&'static str> {
+    let there = |name: &&str| matches!(cache.find(name), Ok(Some(_)));
+    published_models().map(|model| model.name).filter(there).collect()
 }
 
 fn text(findings: &Findings) -> String {
@@ -200,9 +193,9 @@ fn text(findings: &Findings) -> String {
         || "unknown".to_owned(),
         |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
     );
-    let models = match findings.bundled_models.is_empty() {
+    let names = |names: &[&str]| match names.is_empty() {
         true => "none".to_owned(),
-        false => findings.bundled_models.join(", "),
+        false => names.join(", "),
     };
     let mut rows = vec![
         ("formant", findings.version.to_owned()),
@@ -222,7 +215,8 @@ fn text(findings: &Findings) -> String {
         ("", format!("{} cores, {} threads for networks", cpu.cores, cpu.threads)),
         ("", cpu.features.join(" ")),
         ("memory", memory),
-        ("models", models),
+        ("models", names(&findings.bundled_models)),
+        ("", format!("fetched: {}", names(&findings.cached_models))),
         ("cache folder", shown(&findings.cache_folder)),
         ("microphones", findings.microphones.to_owned()),
     ];

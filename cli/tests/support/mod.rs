@@ -74,6 +74,20 @@ impl Place {
         Ran::new(arguments, self.command(arguments).stdin(Stdio::null()).output())
     }
 
+    /// Runs a command with environment variables, and without those that lead to a network.
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let mut command = self.command(arguments);
+        for name in ["http", "https", "all", "no"] {
+            command.env_remove(format!("{name}_proxy"));
+            command.env_remove(format!("{}_PROXY", name.to_uppercase()));
+        }
+        for name in ["HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "FORMANT_OFFLINE"] {
+            command.env_remove(name);
+        }
+        command.envs(variables.iter().copied());
+        Ran::new(arguments, command.stdin(Stdio::null()).output())
+    }
+
     /// Runs a command with bytes on standard input.
     pub(crate) fn feed(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(arguments);

@@ -12,58 +12,60 @@ pub struct Error;
 #[path = "../../src/error.rs"]
 pub mod error;
 
+// Paths below are relative to this folder.
+#[path = "."]
 pub mod checkpoint {
-    #[path = "../../../src/checkpoint/atomic.rs"]
+    #[path = "../../src/checkpoint/atomic.rs"]
     pub(crate) mod atomic;
-    #[path = "../../../src/checkpoint/clean.rs"]
+    #[path = "../../src/checkpoint/clean.rs"]
     pub(crate) mod clean;
-    #[path = "../../../src/checkpoint/config.rs"]
+    #[path = "../../src/checkpoint/config.rs"]
     pub(crate) mod config;
-    #[path = "../../../src/checkpoint/container/mod.rs"]
+    #[path = "../../src/checkpoint/container/mod.rs"]
     pub(crate) mod container;
-    #[path = "../../../src/checkpoint/convert.rs"]
+    #[path = "../../src/checkpoint/convert.rs"]
     pub(crate) mod convert;
-    #[path = "../../../src/checkpoint/describe.rs"]
+    #[path = "../../src/checkpoint/describe.rs"]
     pub(crate) mod describe;
-    #[path = "../../../src/checkpoint/detect.rs"]
+    #[path = "../../src/checkpoint/detect.rs"]
     pub(crate) mod detect;
-    #[path = "../../../src/checkpoint/dtype.rs"]
+    #[path = "../../src/checkpoint/dtype.rs"]
     pub(crate) mod dtype;
-    #[path = "../../../src/checkpoint/fault.rs"]
+    #[path = "../../src/checkpoint/fault.rs"]
     pub(crate) mod fault;
-    #[path = "../../../src/checkpoint/glob.rs"]
+    #[path = "../../src/checkpoint/glob.rs"]
     pub(crate) mod glob;
-    #[path = "../../../src/checkpoint/npy.rs"]
+    #[path = "../../src/checkpoint/npy.rs"]
     pub(crate) mod npy;
-    #[path = "../../../src/checkpoint/open.rs"]
+    #[path = "../../src/checkpoint/open.rs"]
     pub(crate) mod open;
-    #[path = "../../../src/checkpoint/pickle/mod.rs"]
+    #[path = "../../src/checkpoint/pickle/mod.rs"]
     pub(crate) mod pickle;
-    #[path = "../../../src/checkpoint/report.rs"]
+    #[path = "../../src/checkpoint/report.rs"]
     pub(crate) mod report;
-    #[path = "../../../src/checkpoint/safetensors.rs"]
+    #[path = "../../src/checkpoint/safetensors.rs"]
     pub(crate) mod safetensors;
-    #[path = "../../../src/checkpoint/source.rs"]
+    #[path = "../../src/checkpoint/source.rs"]
     pub(crate) mod source;
-    #[path = "../../../src/checkpoint/state_dict.rs"]
+    #[path = "../../src/checkpoint/state_dict.rs"]
     pub(crate) mod state_dict;
-    #[path = "../../../src/checkpoint/steps.rs"]
+    #[path = "../../src/checkpoint/steps.rs"]
     pub(crate) mod steps;
-    #[path = "../../../src/checkpoint/storage.rs"]
+    #[path = "../../src/checkpoint/storage.rs"]
     pub(crate) mod storage;
-    #[path = "../../../src/checkpoint/tar.rs"]
+    #[path = "../../src/checkpoint/tar.rs"]
     pub(crate) mod tar;
-    #[path = "../../../src/checkpoint/tensor.rs"]
+    #[path = "../../src/checkpoint/tensor.rs"]
     pub(crate) mod tensor;
-    #[path = "../../../src/checkpoint/torch_file.rs"]
+    #[path = "../../src/checkpoint/torch_file.rs"]
     pub(crate) mod torch_file;
-    #[path = "../../../src/checkpoint/torch_legacy.rs"]
+    #[path = "../../src/checkpoint/torch_legacy.rs"]
     pub(crate) mod torch_legacy;
-    #[path = "../../../src/checkpoint/torch_zip.rs"]
+    #[path = "../../src/checkpoint/torch_zip.rs"]
     pub(crate) mod torch_zip;
-    #[path = "../../../src/checkpoint/value.rs"]
+    #[path = "../../src/checkpoint/value.rs"]
     pub(crate) mod value;
-    #[path = "../../../src/checkpoint/weight_norm.rs"]
+    #[path = "../../src/checkpoint/weight_norm.rs"]
     pub(crate) mod weight_norm;
 
     pub use clean::{WeightNorm, clean};

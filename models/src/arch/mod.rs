@@ -1,3 +1,5 @@
 //! The networks, one folder each: tensors in, tensors out, no files and no audio types.
 
+pub mod ecapa;
 pub mod lmuformer;
+pub mod squeezeformer;

@@ -51,6 +51,28 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Lmuformer,
+        Self::LmuformerSpiking,
+        Self::EcapaTdnn,
+        Self::Squeezeformer,
+        Self::Mossformer,
+        Self::Mossformer2Ss,
+        Self::Mossformer2Se,
+        Self::HifiSr,
+        Self::MelRoformer,
+        Self::MelRoformerMelody,
+        Self::PeriodwaveTurbo,
+        Self::Specmaskgit,
+        Self::Specvqgan,
+        Self::Clap,
+        Self::Melgan,
+        Self::HifiGan,
+        Self::Bigvgan,
+        Self::Ast,
+    ];
+
     /// Name as in commands and metadata.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -112,6 +134,7 @@ const TABLE: &[Line] = {
         Line(LmuformerSpiking, "reference", &["patch_embed.proj_conv.weight", "block.*.attn.lmu.W_u.weight"], ANY),
         Line(EcapaTdnn, "speechbrain", &["blocks.0.conv.conv.weight", "asp.tdnn.conv.conv.weight", "fc.conv.weight"], ANY),
         Line(EcapaTdnn, "wespeaker", &["layer2.se_res2block.*", "pool.linear1.weight"], ANY),
+        Line(EcapaTdnn, "taoruijie", &["*layer1.se.se.1.weight", "*layer4.weight", "*attention.4.weight", "*fc6.weight"], ANY),
         Line(Squeezeformer, "nemo", &["encoder.pre_encode.conv.0.weight", "encoder.layers.*.self_attn_scale.scale"], ANY),
         Line(Squeezeformer, "wenet", &["encoder.embed.pw_conv.weight", "encoder.encoders.*.ffn1.w_1.weight"], ANY),
         Line(HifiSr, "encoder and generator", &["mossformer_ckpt.mossformer.*", "generator_ckpt.*"], ANY),

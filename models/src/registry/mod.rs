@@ -1,27 +1,73 @@
-//! Names of models: weights that are part of the program.
+//! Names of models: weights that are part of the program, and published checkpoints with the cache
+//! that they are fetched into. What a checkpoint is made of is the business of `checkpoint`.
 
 mod bundled;
+mod cache;
+mod hub;
+mod published;
+
+use std::path::PathBuf;
 
 pub use bundled::{BUNDLED, Bundled, bundled};
+pub use cache::{Cache, CachedFile, Manifest, Snapshot};
+pub use hub::{Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Pulled, Watch, pull};
+pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
-use crate::checkpoint::{self, StateDict};
+use crate::checkpoint::{self, Container, StateDict};
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
+
+/// Where the weights of a source are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Located {
+    /// In the program.
+    Bundled(&'static Bundled),
+    /// In a file or folder, which [`Container::open`] takes.
+    Path(PathBuf),
+}
+
+/// Finds the weights that a source names; published ones in the cache of [`Cache::from_env`].
+///
+/// # Errors
+/// [`Error::Config`] for a name that does not exist, [`Error::Hub`] for a published checkpoint that
+/// is not in the cache.
+pub fn locate(source: &ModelSource) -> Result<Located> {
+    Ok(match source {
+        ModelSource::Path(path) => Located::Path(path.clone()),
+        ModelSource::Bundled(name) => Located::Bundled(bundled(name)?),
+        ModelSource::Published(name) => Located::Path(published_path(name, &Cache::from_env()?)?),
+    })
+}
+
+/// The file or folder of a published checkpoint in a cache.
+///
+/// # Errors
+/// As [`locate`].
+pub fn published_path(name: &str, cache: &Cache) -> Result<PathBuf> {
+    let model = published(name)
+        .ok_or_else(|| Error::config("model", format!("no published model `{name}`")))?;
+    match cache.require(name) {
+        Ok(snapshot) => Ok(snapshot.path()),
+        Err(HubError::NotCached { .. }) if !model.can_be_pulled() => {
+            let (name, page) = (name.to_owned(), model.page());
+            Err(HubError::Elsewhere { name, page }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Reads the weights that a source names.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that does not exist, and what reading says.
+/// As [`locate`], and what reading says.
 pub fn read_weights(source: &ModelSource) -> Result<StateDict> {
-    match source {
-        ModelSource::Path(path) => checkpoint::read_state_dict(path),
-        ModelSource::Bundled(name) => {
-            let model = bundled(name)?;
-            checkpoint::read_bytes(model.bytes()?, &format!("bundled model {name}"))
+    match (locate(source)?, source) {
+        (Located::Bundled(model), _) => {
+            checkpoint::read_bytes(model.bytes()?, &format!("bundled model {}", model.name))
         }
-        ModelSource::Published(name) => Err(Error::config(
-            "model",
-            format!("`{name}` is not in the cache; give the path of a checkpoint file instead"),
-        )),
+        (Located::Path(path), ModelSource::Published(_)) => {
+            Ok(Container::open(path)?.state_dict()?.clone())
+        }
+        (Located::Path(path), _) => checkpoint::read_state_dict(&path),
     }
 }

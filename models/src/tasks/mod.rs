@@ -1,3 +1,14 @@
 //! What users call: audio in, results out.
 
 pub mod spot;
+
+use crate::checkpoint::Architecture;
+
+/// The tasks by the names of their commands, and the architectures that each of them runs.
+pub const TASKS: &[(&str, &[Architecture])] = &[("spot", spot::ARCHITECTURES)];
+
+/// Whether a task runs networks of this architecture.
+#[must_use]
+pub fn runs(task: &str, architecture: Architecture) -> bool {
+    TASKS.iter().any(|(name, networks)| *name == task && networks.contains(&architecture))
+}

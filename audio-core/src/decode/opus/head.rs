@@ -20,6 +20,19 @@ pub(in crate::decode) struct OpusHead {
 }
 
 impl OpusHead {
+    /// Read the header of MP4 (`dOps`, "Encapsulation of Opus in ISO Base Media File Format"
+    /// section 4.3.2) with the magic word put before it: version 0, and numbers in the other byte
+    /// order.
+    pub(in crate::decode) fn parse_mp4(packet: &[u8]) -> Result<Self, String> {
+        let mut packet = packet.to_vec();
+        for number in [10..12, 12..16, 16..18] {
+            if let Some(bytes) = packet.get_mut(number) {
+                bytes.reverse();
+            }
+        }
+        Self::parse(&packet)
+    }
+
     /// Read the header packet; the error says what is wrong with it.
     pub(in crate::decode) fn parse(packet: &[u8]) -> Result<Self, String> {
         let Some(body) = packet.strip_prefix(b"OpusHead").filter(|body| body.len() >= 11) else {
@@ -127,6 +140,19 @@ mod tests {
         assert_eq!((head.streams, head.coupled, head.pre_skip), (1, 1, 312));
         assert!((head.gain - 0.501_187).abs() < 1e-5);
         assert_eq!(head.layout, ChannelLayout::Stereo);
+    }
+
+    #[test]
+    fn numbers_of_mp4_are_big_endian() {
+        let mut packet = head(2, 0, &[]);
+        packet[8] = 0;
+        packet[10..12].copy_from_slice(&312u16.to_be_bytes());
+        packet[12..16].copy_from_slice(&44_100u32.to_be_bytes());
+        packet[16..18].copy_from_slice(&(-1536i16).to_be_bytes());
+        let head = OpusHead::parse_mp4(&packet).expect("valid");
+        assert_eq!(head.pre_skip, 312);
+        assert!((head.gain - 0.501_187).abs() < 1e-5);
+        assert!(OpusHead::parse_mp4(b"OpusHead\0\x02\x38").is_err());
     }
 
     #[test]

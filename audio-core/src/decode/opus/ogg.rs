@@ -206,6 +206,7 @@ impl OggOpus {
         let unreadable = |reason| Error::unreadable(&self.info.path, reason);
         let head = OpusHead::parse(&page.body).map_err(unreadable)?;
         self.link = Link::new(page, &head).map_err(unreadable)?;
+        self.info.declared_frames = None; // it was the last stream's alone
         if head.layout != self.spec.layout {
             self.info.warnings.push(Warning::Repaired {
                 what: format!(

@@ -160,7 +160,7 @@ fn read_format(info: &SourceInfo, body: &[u8]) -> Result<Format> {
             format!("the WAV format chunk has only {} bytes", body.len()),
         ));
     };
-    let bits = word(14).unwrap_or_else(|| 8 * (block_align / channels.max(1)));
+    let bits = word(14).unwrap_or_else(|| (block_align / channels.max(1)).saturating_mul(8));
     let mut format =
         Format { tag, channels, rate, block_align, bits, valid_bits: bits, mask: None };
     if tag == TAG_EXTENSIBLE {

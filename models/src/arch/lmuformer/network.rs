@@ -96,6 +96,7 @@ impl LmuFormer {
             parameters: self.parameters,
             lookahead_frames: LOOKAHEAD_FRAMES,
             minimum_frames: 1,
+            frames_per_output: 1,
         }
     }
 

@@ -74,7 +74,17 @@ fn add_neighbours(container: &mut Container, path: &Path) {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut names: Vec<String> =
         ["yaml", "yml", "json"].iter().map(|ending| format!("{stem}.{ending}")).collect();
-    names.extend(["config.json", "config.yaml", "model.yaml"].map(str::to_owned));
+    let usual = [
+        "config.json",
+        "config.yaml",
+        "model.yaml",
+        "train.yaml",
+        "units.txt",
+        "lang_char.txt",
+        "words.txt",
+        "global_cmvn",
+    ];
+    names.extend(usual.map(str::to_owned));
     for name in names {
         if let Ok(source) = Source::file(&folder.join(&name))
             && !container.members.iter().any(|member| member.name == name)

@@ -11,3 +11,9 @@ mod spotter;
 pub use card::{Activation, Detection as DetectionDefaults, SpotCard};
 pub use detector::{Detection, Detector, SpotOptions};
 pub use spotter::{Classification, SpotSession, Spotter};
+
+use crate::checkpoint::Architecture;
+
+/// The networks that spot words.
+pub const ARCHITECTURES: &[Architecture] =
+    &[Architecture::Lmuformer, Architecture::LmuformerSpiking];

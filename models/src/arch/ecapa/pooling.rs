@@ -1,0 +1,128 @@
+//! Attentive statistics pooling: mean and deviation over time, weighted per channel and frame.
+//!
+//! What the attention sees of the whole signal is the same in every frame, so its share of the
+//! hidden layer is computed once and added, which saves two thirds of that layer's work.
+
+use tch::nn::{self, ModuleT};
+use tch::{Kind, Tensor};
+
+use super::config::{EcapaConfig, Layout};
+use super::layers::{Conv, FrameMask, Reach, at, batch_norm, mean_over_time};
+use super::names::{Names, Traced};
+use crate::network::Trace;
+
+/// Least variance; the deviation stays away from the root's steep end.
+const FLOOR_SPEECHBRAIN: f64 = 1e-12;
+const FLOOR_WESPEAKER: f64 = 1e-7;
+const FLOOR_TAORUIJIE: f64 = 1e-4;
+
+const TIME: [i64; 1] = [2];
+
+#[derive(Debug)]
+pub(super) struct AttentivePooling {
+    names: Names,
+    layout: Layout,
+    weight: Tensor, // [attention, channels or 3 * channels, 1]
+    bias: Tensor,
+    norm: Option<nn::BatchNorm>,
+    out: Conv,
+    channels: i64,
+    global_context: bool,
+}
+
+impl AttentivePooling {
+    pub(super) fn new(path: &nn::Path<'_>, config: &EcapaConfig) -> Self {
+        let names = Names::new(config.layout);
+        let (channels, inside) = (config.aggregation(), config.attention_channels);
+        let inputs = if config.global_context { 3 * channels } else { channels };
+        let (conv, norm) = names.attention();
+        let hidden = at(path, &conv);
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let init = nn::Init::Uniform { lo: -bound, up: bound };
+        Self {
+            names,
+            layout: config.layout,
+            weight: hidden.var("weight", &[inside, inputs, 1], init),
+            bias: hidden.var("bias", &[inside], init),
+            norm: norm.map(|name| batch_norm(path, &name, inside)),
+            out: Conv::new(
+                path,
+                &names.attention_out(),
+                inside,
+                channels,
+                Reach::POINT,
+                config.layout,
+            ),
+            channels,
+            global_context: config.global_context,
+        }
+    }
+
+    /// `[batch, channels, frames]` to `[batch, 2 * channels]`: means, then deviations.
+    pub(super) fn forward_t(
+        &self,
+        x: &Tensor,
+        mask: Option<&FrameMask>,
+        train: bool,
+        trace: &mut dyn Trace,
+    ) -> Tensor {
+        let mut hidden = self.hidden(x, mask); // [batch, attention, frames]
+        if let Some(norm) = &self.norm {
+            hidden = norm.forward_t(&hidden.relu(), train);
+        }
+        trace.record(&self.names.traced(Traced::Attention), &hidden);
+        let mut scores = self.out.forward(&hidden.tanh()); // [batch, channels, frames]
+        trace.record(&self.names.traced(Traced::AttentionOut), &scores);
+        if let Some(mask) = mask {
+            scores = scores.masked_fill(&mask.keep.eq(0.0), f64::NEG_INFINITY);
+        }
+        let weights = scores.softmax(2, Kind::Float);
+        let mean = (x * &weights).sum_dim_intlist(TIME.as_slice(), true, Kind::Float);
+        let variance = match self.layout {
+            Layout::Speechbrain => (weights * (x - &mean).square())
+                .sum_dim_intlist(TIME.as_slice(), true, Kind::Float)
+                .clamp_min(FLOOR_SPEECHBRAIN),
+            Layout::Wespeaker => self.second_moment(x, &weights, &mean).clamp_min(FLOOR_WESPEAKER),
+            Layout::Taoruijie => self.second_moment(x, &weights, &mean).clamp_min(FLOOR_TAORUIJIE),
+        };
+        let pooled = Tensor::cat(&[mean, variance.sqrt()], 1).squeeze_dim(2);
+        trace.record(&self.names.traced(Traced::Pooled), &pooled);
+        pooled
+    }
+
+    /// The hidden layer before its activation.
+    fn hidden(&self, x: &Tensor, mask: Option<&FrameMask>) -> Tensor {
+        let part = |index: i64| self.weight.narrow(1, index * self.channels, self.channels);
+        if !self.global_context {
+            return x.conv1d(&self.weight, Some(&self.bias), 1, 0, 1, 1);
+        }
+        let mean = mean_over_time(x, mask);
+        let deviation = self.context_deviation(x, &mean, mask);
+        let context = mean.squeeze_dim(2).linear(&part(1).squeeze_dim(2), Some(&self.bias))
+            + deviation.squeeze_dim(2).linear(&part(2).squeeze_dim(2), None::<&Tensor>);
+        x.conv1d(&part(0), None::<&Tensor>, 1, 0, 1, 1) + context.unsqueeze(2)
+    }
+
+    /// The deviation over time that the attention sees, `[batch, channels, 1]`.
+    fn context_deviation(&self, x: &Tensor, mean: &Tensor, mask: Option<&FrameMask>) -> Tensor {
+        let variance = mean_over_time(&(x - mean).square(), mask);
+        let unbiased = |variance: Tensor| match mask {
+            Some(mask) => variance * (&mask.count / (&mask.count - 1.0)),
+            None => {
+                let frames = x.size()[2] as f64;
+                variance * (frames / (frames - 1.0))
+            }
+        };
+        match self.layout {
+            Layout::Speechbrain => variance.clamp_min(FLOOR_SPEECHBRAIN),
+            Layout::Wespeaker => unbiased(variance) + FLOOR_WESPEAKER,
+            Layout::Taoruijie => unbiased(variance).clamp_min(FLOOR_TAORUIJIE),
+        }
+        .sqrt()
+    }
+
+    fn second_moment(&self, x: &Tensor, weights: &Tensor, mean: &Tensor) -> Tensor {
+        let moment = (x.square() * weights).sum_dim_intlist(TIME.as_slice(), true, Kind::Float);
+        moment - mean.square()
+    }
+}

@@ -1,0 +1,314 @@
+//! One layer: attention, feed-forward, convolution, feed-forward, each behind a learnt scale and
+//! before a residual and a normalisation.
+
+use tch::Tensor;
+use tch::nn::{self, Module, ModuleT};
+
+use super::config::{ConvNorm, NemoConfig, WenetConfig};
+use crate::network::Trace;
+use crate::nn::depthwise::{Depthwise, Padding};
+use crate::nn::frames::Frames;
+use crate::nn::rel_pos_attention::{Pairs, RelPosAttention, Shift};
+
+/// `x * scale + bias` with one number a channel.
+#[derive(Debug)]
+pub(super) struct Scale {
+    pub(super) scale: Tensor,
+    pub(super) bias: Tensor,
+    used: bool,
+}
+
+impl Scale {
+    fn new(scale: (nn::Path<'_>, &str), bias: &str, shape: &[i64], used: bool) -> Self {
+        let (path, scale) = scale;
+        if used {
+            let register = |name: &str, value| path.var(name, shape, nn::Init::Const(value));
+            Self { scale: register(scale, 1.0), bias: register(bias, 0.0), used }
+        } else {
+            Self {
+                scale: path.ones_no_train(scale, shape),
+                bias: path.zeros_no_train(bias, shape),
+                used,
+            }
+        }
+    }
+
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        if self.used { x * &self.scale + &self.bias } else { x.shallow_clone() }
+    }
+}
+
+/// Two linear layers with SiLU between them.
+#[derive(Debug)]
+pub(super) struct FeedForward {
+    pub(super) scale: Scale,
+    pub(super) linear1: nn::Linear,
+    pub(super) linear2: nn::Linear,
+    dropout: f64,
+}
+
+impl FeedForward {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
+        let x = self.linear1.forward(&self.scale.forward(x)).silu();
+        self.linear2.forward(&x.dropout(self.dropout, train))
+    }
+}
+
+/// What lies between the first pointwise and the depthwise convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// SiLU on twice the width (NeMo).
+    Silu,
+    /// One half of the channels gates the other (WeNet).
+    Glu,
+}
+
+/// Normalisation after the depthwise convolution.
+#[derive(Debug)]
+pub(super) enum Norm {
+    Batch(nn::BatchNorm),
+    Layer(nn::LayerNorm),
+}
+
+impl Norm {
+    fn new(path: nn::Path<'_>, kind: ConvNorm, channels: i64) -> Self {
+        match kind {
+            ConvNorm::BatchNorm => {
+                Self::Batch(nn::batch_norm1d(path, channels, nn::BatchNormConfig::default()))
+            }
+            ConvNorm::LayerNorm => {
+                Self::Layer(nn::layer_norm(path, vec![channels], nn::LayerNormConfig::default()))
+            }
+        }
+    }
+
+    fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
+        match self {
+            Self::Batch(norm) => norm.forward_t(&x.flatten(0, 1), train).view_as(x),
+            Self::Layer(norm) => norm.forward(x),
+        }
+    }
+}
+
+/// The convolution module.
+#[derive(Debug)]
+pub(super) struct ConvModule {
+    pub(super) scale: Scale,
+    pub(super) pointwise_conv1: Pointwise,
+    pub(super) depthwise_conv: Depthwise,
+    pub(super) norm: Norm,
+    pub(super) pointwise_conv2: Pointwise,
+    pub(super) gate: Gate,
+    /// Zero frames that go through the module before the first (causal WeNet).
+    pub(super) lead: i64,
+}
+
+/// A convolution over one frame, `[out, in, 1]` in the checkpoint.
+#[derive(Debug)]
+pub(super) struct Pointwise {
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+}
+
+impl Pointwise {
+    pub(super) fn new(path: nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let init = nn::Init::Uniform { lo: -bound, up: bound };
+        Self {
+            weight: path.var("weight", &[outputs, inputs, 1], init),
+            bias: path.var("bias", &[outputs], init),
+        }
+    }
+
+    /// `[batch, frames, in]` to `[batch, frames, out]`.
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight.squeeze_dim(2), Some(&self.bias))
+    }
+}
+
+impl ConvModule {
+    fn forward_t(&self, x: &Tensor, frames: &Frames, train: bool) -> Tensor {
+        let mut x = self.scale.forward(x);
+        match self.gate {
+            Gate::Silu => {
+                x = frames.zero_padding(&self.pointwise_conv1.forward(&x).silu());
+            }
+            Gate::Glu => {
+                // Zeroed before the bias of the first convolution, not after it.
+                x = frames.zero_padding(&x).constant_pad_nd([0, 0, self.lead, 0]);
+                x = self.pointwise_conv1.forward(&x).glu(-1);
+            }
+        }
+        let x = self.norm.forward_t(&self.depthwise_conv.forward(&x), train).silu();
+        let x = self.pointwise_conv2.forward(&x);
+        match self.gate {
+            Gate::Silu => x,
+            Gate::Glu => frames.zero_padding(&x),
+        }
+    }
+}
+
+/// One layer.
+#[derive(Debug)]
+pub(super) struct Block {
+    name: String,
+    labels: &'static Labels,
+    pub(super) attention_scale: Scale,
+    pub(super) attention: RelPosAttention,
+    pub(super) feed_forward: [FeedForward; 2],
+    pub(super) conv: ConvModule,
+    /// After attention, feed-forward, convolution, feed-forward.
+    pub(super) norms: [nn::LayerNorm; 4],
+    dropout: f64,
+}
+
+/// What a layer's activations are called in the trace.
+#[derive(Debug)]
+struct Labels {
+    scaled: Option<&'static str>,
+    norms: [Option<&'static str>; 3],
+    conv: &'static str,
+}
+
+const NEMO: Labels = Labels {
+    scaled: Some("self_attn_scale"),
+    norms: [Some("norm_self_att"), Some("norm_feed_forward1"), Some("norm_conv")],
+    conv: "conv",
+};
+
+const WENET: Labels = Labels {
+    scaled: None,
+    norms: [Some("layer_norm1"), Some("layer_norm2"), Some("layer_norm3")],
+    conv: "conv_module",
+};
+
+impl Block {
+    pub(super) fn nemo(path: &nn::Path<'_>, index: i64, config: &NemoConfig) -> Self {
+        let (dim, path) = (config.d_model, path / index);
+        let scale =
+            |name: &str| Scale::new((&path / name, "scale"), "bias", &[dim], config.adaptive_scale);
+        let feed_forward = |name: &str| {
+            let (inner, hidden) = (&path / name, dim * config.ff_expansion_factor);
+            FeedForward {
+                scale: scale(&format!("{name}_scale")),
+                linear1: nn::linear(&inner / "linear1", dim, hidden, Default::default()),
+                linear2: nn::linear(&inner / "linear2", hidden, dim, Default::default()),
+                dropout: config.dropout,
+            }
+        };
+        let norm = |name: &str| nn::layer_norm(&path / name, vec![dim], Default::default());
+        let (conv, kernel) = (&path / "conv", config.conv_kernel_size);
+        let norm_name = "batch_norm";
+        let mut attention =
+            RelPosAttention::new(&(&path / "self_attn"), dim, config.n_heads, Shift::Relative);
+        attention.dropout = config.dropout_att;
+        Self {
+            name: format!("layers.{index}"),
+            labels: &NEMO,
+            attention_scale: scale("self_attn_scale"),
+            attention,
+            feed_forward: [feed_forward("feed_forward1"), feed_forward("feed_forward2")],
+            conv: ConvModule {
+                scale: scale("conv_scale"),
+                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim),
+                depthwise_conv: Depthwise::new(
+                    &(&conv / "depthwise_conv"),
+                    2 * dim,
+                    kernel,
+                    Padding::same(kernel),
+                ),
+                norm: Norm::new(&conv / norm_name, config.conv_norm_type, 2 * dim),
+                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", 2 * dim, dim),
+                gate: Gate::Silu,
+                lead: 0,
+            },
+            norms: ["norm_self_att", "norm_feed_forward1", "norm_conv", "norm_feed_forward2"]
+                .map(norm),
+            dropout: config.dropout,
+        }
+    }
+
+    pub(super) fn wenet(path: &nn::Path<'_>, index: i64, config: &WenetConfig) -> Self {
+        let (dim, path) = (config.encoder_dim, path / index);
+        let scale = |name: &str| {
+            let shape = [1, 1, dim];
+            Scale::new((&path / name, "ada_scale"), "ada_bias", &shape, config.adaptive_scale)
+        };
+        let feed_forward = |name: &str| {
+            let (inner, hidden) = (&path / name, dim * config.feed_forward_expansion_factor);
+            FeedForward {
+                scale: scale(name),
+                linear1: nn::linear(&inner / "w_1", dim, hidden, Default::default()),
+                linear2: nn::linear(&inner / "w_2", hidden, dim, Default::default()),
+                dropout: 0.0,
+            }
+        };
+        let norm = |name: &str| nn::layer_norm(&path / name, vec![dim], Default::default());
+        let shift = if config.do_rel_shift { Shift::Square } else { Shift::None };
+        let (conv, kernel) = (&path / "conv_module", config.cnn_module_kernel);
+        let (lead, padding) = match config.causal {
+            true => (kernel - 1, Padding { left: 0, right: 0 }),
+            false => (0, Padding::same(kernel)),
+        };
+        Self {
+            name: format!("encoders.{index}"),
+            labels: &WENET,
+            attention_scale: scale("self_attn"),
+            attention: RelPosAttention::new(
+                &(&path / "self_attn"),
+                dim,
+                config.attention_heads,
+                shift,
+            ),
+            feed_forward: [feed_forward("ffn1"), feed_forward("ffn2")],
+            conv: ConvModule {
+                scale: scale("conv_module"),
+                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim),
+                depthwise_conv: Depthwise::new(&(&conv / "depthwise_conv"), dim, kernel, padding),
+                norm: Norm::new(&conv / "norm", config.cnn_norm_type, dim),
+                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", dim, dim),
+                gate: Gate::Glu,
+                lead,
+            },
+            norms: ["layer_norm1", "layer_norm2", "layer_norm3", "layer_norm4"].map(norm),
+            dropout: 0.0,
+        }
+    }
+
+    /// `x [batch, frames, dim]` to the same shape.
+    pub(super) fn forward_t(
+        &self,
+        x: &Tensor,
+        frames: &Frames,
+        pairs: &Pairs,
+        train: bool,
+        trace: &mut dyn Trace,
+    ) -> Tensor {
+        let name = &self.name;
+        let drop = |x: Tensor| x.dropout(self.dropout, train);
+        let scaled = self.attention_scale.forward(x);
+        if let Some(label) = self.labels.scaled {
+            trace.record(&format!("{name}.{label}"), &scaled);
+        }
+        let label = format!("{name}.self_attn");
+        let y = self.attention.forward_t(&scaled, pairs, train, trace, &label);
+        trace.record(&label, &y);
+        let x = self.norms[0].forward(&(x + drop(y)));
+        self.record(trace, 0, &x);
+        let x = self.norms[1].forward(&(&x + drop(self.feed_forward[0].forward_t(&x, train))));
+        self.record(trace, 1, &x);
+        let y = self.conv.forward_t(&x, frames, train);
+        trace.record(&format!("{name}.{}", self.labels.conv), &y);
+        let x = self.norms[2].forward(&(x + drop(y)));
+        self.record(trace, 2, &x);
+        let x = self.norms[3].forward(&(&x + drop(self.feed_forward[1].forward_t(&x, train))));
+        trace.record(&format!("{name}.out"), &x);
+        x
+    }
+
+    fn record(&self, trace: &mut dyn Trace, norm: usize, x: &Tensor) {
+        if let Some(label) = self.labels.norms[norm] {
+            trace.record(&format!("{}.{label}", self.name), x);
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! Sizes of a Squeezeformer in the words of either toolkit; field names and defaults are theirs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A Squeezeformer in one of its two layouts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "layout", rename_all = "snake_case")]
+pub enum SqueezeformerConfig {
+    /// As NeMo builds it.
+    Nemo(NemoConfig),
+    /// As WeNet builds it.
+    Wenet(WenetConfig),
+}
+
+/// Whether the convolutions that shorten the features see what lies beyond the end of the shorter
+/// utterances of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubsamplingMasks {
+    /// They see zeros, as from NeMo 2.5 on.
+    #[default]
+    Masked,
+    /// They see traces of their own biases, as up to NeMo 2.4.
+    Unmasked,
+}
+
+/// NeMo's `encoder` section, and the number of answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NemoConfig {
+    /// Feature bins per frame.
+    pub feat_in: i64,
+    /// Width of a projection of the encoder's output; none unless positive.
+    pub feat_out: i64,
+    /// Number of layers.
+    pub n_layers: i64,
+    /// Width.
+    pub d_model: i64,
+    /// How the features are shortened; `dw_striding` alone.
+    pub subsampling: String,
+    /// By how much; 4 alone.
+    pub subsampling_factor: i64,
+    /// Channels of the shortening convolutions; `d_model` unless positive.
+    pub subsampling_conv_channels: i64,
+    /// Width of the feed-forward parts relative to `d_model`.
+    pub ff_expansion_factor: i64,
+    /// Kind of positions; `rel_pos` alone.
+    pub self_attention_model: String,
+    /// Attention heads.
+    pub n_heads: i64,
+    /// How many frames back and forth attention sees; -1 is all.
+    pub att_context_size: [i64; 2],
+    /// Whether the input of the layers is multiplied by the root of `d_model`.
+    pub xscaling: bool,
+    /// Whether every layer has position biases of its own; `true` alone.
+    pub untie_biases: bool,
+    /// Kernel of the convolution modules, odd.
+    pub conv_kernel_size: i64,
+    /// Normalisation in the convolution modules.
+    pub conv_norm_type: ConvNorm,
+    /// Whether scales and biases before the modules are learnt.
+    pub adaptive_scale: bool,
+    /// The layer before which the frame rate is halved.
+    pub time_reduce_idx: Option<i64>,
+    /// The layer before which it is restored; the last one if not given.
+    pub time_recovery_idx: Option<i64>,
+    /// Share of activations that training drops.
+    pub dropout: f64,
+    /// The same after the positions.
+    pub dropout_emb: f64,
+    /// The same in attention weights.
+    pub dropout_att: f64,
+    /// Pieces of the vocabulary, without the blank.
+    pub num_classes: i64,
+    /// How the shortening convolutions treat padding.
+    pub subsampling_masks: SubsamplingMasks,
+}
+
+impl Default for NemoConfig {
+    /// The smallest published size (XS).
+    fn default() -> Self {
+        Self {
+            feat_in: 80,
+            feat_out: -1,
+            n_layers: 16,
+            d_model: 144,
+            subsampling: "dw_striding".to_owned(),
+            subsampling_factor: 4,
+            subsampling_conv_channels: -1,
+            ff_expansion_factor: 4,
+            self_attention_model: "rel_pos".to_owned(),
+            n_heads: 4,
+            att_context_size: [-1, -1],
+            xscaling: true,
+            untie_biases: true,
+            conv_kernel_size: 31,
+            conv_norm_type: ConvNorm::BatchNorm,
+            adaptive_scale: true,
+            time_reduce_idx: None,
+            time_recovery_idx: None,
+            dropout: 0.1,
+            dropout_emb: 0.1,
+            dropout_att: 0.0,
+            num_classes: 128,
+            subsampling_masks: SubsamplingMasks::default(),
+        }
+    }
+}
+
+/// Normalisation inside a convolution module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConvNorm {
+    /// Over batch and frames.
+    #[default]
+    BatchNorm,
+    /// Over channels.
+    LayerNorm,
+}
+
+/// How WeNet halves the frame rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeReduction {
+    /// A depthwise convolution of five frames.
+    #[default]
+    Conv1d,
+    /// Every second frame, without look-ahead.
+    Stream,
+}
+
+/// One layer index, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// Nowhere.
+    #[default]
+    None,
+    /// Once.
+    One(i64),
+    /// Several times.
+    Many(Vec<i64>),
+}
+
+impl OneOrMany {
+    /// The indices.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<i64> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(index) => vec![*index],
+            Self::Many(list) => list.clone(),
+        }
+    }
+}
+
+/// WeNet's `encoder_conf`, with `input_dim` and `output_dim` of its `train.yaml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WenetConfig {
+    /// Feature bins per frame.
+    pub input_dim: i64,
+    /// Pieces of the vocabulary, the blank among them.
+    pub output_dim: i64,
+    /// Width.
+    pub encoder_dim: i64,
+    /// Width of the encoder's output.
+    pub output_size: i64,
+    /// Attention heads.
+    pub attention_heads: i64,
+    /// Number of layers.
+    pub num_blocks: i64,
+    /// The layers before which the frame rate is halved.
+    pub reduce_idx: OneOrMany,
+    /// The layers before which it is restored.
+    pub recover_idx: OneOrMany,
+    /// Width of the feed-forward parts relative to `encoder_dim`.
+    pub feed_forward_expansion_factor: i64,
+    /// Whether the second shortening convolution is depthwise.
+    pub dw_stride: bool,
+    /// Kind of positions; `rel_pos` alone.
+    pub pos_enc_layer_type: String,
+    /// How the frame rate is halved.
+    pub time_reduction_layer_type: TimeReduction,
+    /// Whether scores of positions are shifted.
+    pub do_rel_shift: bool,
+    /// Kernel of the convolution modules, odd.
+    pub cnn_module_kernel: i64,
+    /// Normalisation in the convolution modules.
+    pub cnn_norm_type: ConvNorm,
+    /// Whether scales and biases before the modules are used.
+    pub adaptive_scale: bool,
+    /// Normalisation before instead of after the modules; `false` alone.
+    pub normalize_before: bool,
+    /// Whether the convolution modules see the past alone.
+    pub causal: bool,
+    /// Whether the checkpoint holds global mean and deviation of the features.
+    pub global_cmvn: bool,
+}
+
+impl Default for WenetConfig {
+    /// The defaults of WeNet's encoder.
+    fn default() -> Self {
+        Self {
+            input_dim: 80,
+            output_dim: 5002,
+            encoder_dim: 256,
+            output_size: 256,
+            attention_heads: 4,
+            num_blocks: 12,
+            reduce_idx: OneOrMany::One(5),
+            recover_idx: OneOrMany::One(11),
+            feed_forward_expansion_factor: 4,
+            dw_stride: false,
+            pos_enc_layer_type: "rel_pos".to_owned(),
+            time_reduction_layer_type: TimeReduction::Conv1d,
+            do_rel_shift: true,
+            cnn_module_kernel: 31,
+            cnn_norm_type: ConvNorm::BatchNorm,
+            adaptive_scale: true,
+            normalize_before: false,
+            causal: false,
+            global_cmvn: true,
+        }
+    }
+}
+
+/// Refuses sizes outside of what a network may have.
+fn check_sizes(sizes: &[(&str, i64, i64)]) -> Result<()> {
+    for &(field, size, limit) in sizes {
+        if !(1..=limit).contains(&size) {
+            return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_heads(field: &str, dim: i64, heads: i64) -> Result<()> {
+    if dim % heads != 0 {
+        return Err(Error::config(
+            field,
+            format!("{heads} heads do not divide the width of {dim}"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_kernel(field: &str, kernel: i64) -> Result<()> {
+    if kernel % 2 == 0 {
+        return Err(Error::config(field, format!("the kernel of {kernel} is not odd")));
+    }
+    Ok(())
+}
+
+/// Every reduction needs a recovery after it, and nothing may be recovered before it was reduced.
+fn check_pairs(field: &str, reduce: &[i64], recover: &[i64], layers: i64) -> Result<()> {
+    let mut depth = 0i64;
+    for layer in 0..layers {
+        depth += reduce.iter().filter(|&&at| at == layer).count() as i64;
+        depth -= recover.iter().filter(|&&at| at == layer).count() as i64;
+        if depth < 0 {
+            let reason = format!("layer {layer} restores a frame rate that was not halved before");
+            return Err(Error::config(field, reason));
+        }
+    }
+    let known = reduce.iter().chain(recover).all(|at| (0..layers).contains(at));
+    if !known {
+        let reason = format!("{reduce:?} and {recover:?} are not all among {layers} layers");
+        return Err(Error::config(field, reason));
+    }
+    Ok(())
+}
+
+fn only(field: &str, found: &str, known: &str) -> Result<()> {
+    if found == known {
+        return Ok(());
+    }
+    Err(Error::config(field, format!("`{found}` is not supported; `{known}` is")))
+}
+
+const LAYERS: i64 = 256;
+const WIDTH: i64 = 1 << 14;
+
+impl NemoConfig {
+    /// Channels of the shortening convolutions.
+    #[must_use]
+    pub fn conv_channels(&self) -> i64 {
+        if self.subsampling_conv_channels > 0 {
+            self.subsampling_conv_channels
+        } else {
+            self.d_model
+        }
+    }
+
+    /// The layer before which the frame rate is restored, where it was halved.
+    #[must_use]
+    pub fn recovery(&self) -> Option<i64> {
+        self.time_reduce_idx.map(|_| self.time_recovery_idx.unwrap_or(self.n_layers - 1))
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_sizes(&[
+            ("feat_in", self.feat_in, 1024),
+            ("n_layers", self.n_layers, LAYERS),
+            ("d_model", self.d_model, WIDTH),
+            ("n_heads", self.n_heads, WIDTH),
+            ("ff_expansion_factor", self.ff_expansion_factor, 64),
+            ("conv_kernel_size", self.conv_kernel_size, 1023),
+            ("num_classes", self.num_classes, 1 << 20),
+        ])?;
+        check_heads("n_heads", self.d_model, self.n_heads)?;
+        check_kernel("conv_kernel_size", self.conv_kernel_size)?;
+        only("subsampling", &self.subsampling, "dw_striding")?;
+        only("subsampling_factor", &self.subsampling_factor.to_string(), "4")?;
+        only("self_attention_model", &self.self_attention_model, "rel_pos")?;
+        only("untie_biases", &self.untie_biases.to_string(), "true")?;
+        let reduce: Vec<i64> = self.time_reduce_idx.into_iter().collect();
+        let recover: Vec<i64> = self.recovery().into_iter().collect();
+        check_pairs("time_reduce_idx", &reduce, &recover, self.n_layers)
+    }
+}
+
+impl WenetConfig {
+    /// Feature bins after both shortening convolutions.
+    #[must_use]
+    pub fn subsampled_bins(&self) -> i64 {
+        ((self.input_dim - 1) / 2 - 1) / 2
+    }
+
+    fn validate(&self) -> Result<()> {
+        check_sizes(&[
+            ("input_dim", self.input_dim, 1024),
+            ("input_dim", self.subsampled_bins(), 1024),
+            ("output_dim", self.output_dim, 1 << 20),
+            ("encoder_dim", self.encoder_dim, WIDTH),
+            ("output_size", self.output_size, WIDTH),
+            ("attention_heads", self.attention_heads, WIDTH),
+            ("num_blocks", self.num_blocks, LAYERS),
+            ("feed_forward_expansion_factor", self.feed_forward_expansion_factor, 64),
+            ("cnn_module_kernel", self.cnn_module_kernel, 1023),
+        ])?;
+        check_heads("attention_heads", self.encoder_dim, self.attention_heads)?;
+        check_kernel("cnn_module_kernel", self.cnn_module_kernel)?;
+        only("pos_enc_layer_type", &self.pos_enc_layer_type, "rel_pos")?;
+        only("normalize_before", &self.normalize_before.to_string(), "false")?;
+        check_pairs(
+            "reduce_idx",
+            &self.reduce_idx.to_vec(),
+            &self.recover_idx.to_vec(),
+            self.num_blocks,
+        )
+    }
+}
+
+impl SqueezeformerConfig {
+    /// Refuses sizes that no network can have, and settings that formant has not.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::Nemo(config) => config.validate(),
+            Self::Wenet(config) => config.validate(),
+        }
+    }
+
+    /// Answers for every frame: the pieces of the vocabulary and the blank.
+    #[must_use]
+    pub fn vocabulary(&self) -> i64 {
+        match self {
+            Self::Nemo(config) => config.num_classes + 1,
+            Self::Wenet(config) => config.output_dim,
+        }
+    }
+
+    /// Index of the blank: the last answer in NeMo's layout, the first in WeNet's.
+    #[must_use]
+    pub fn blank(&self) -> i64 {
+        match self {
+            Self::Nemo(config) => config.num_classes,
+            Self::Wenet(_) => 0,
+        }
+    }
+
+    /// Feature bins per frame.
+    #[must_use]
+    pub fn bins(&self) -> i64 {
+        match self {
+            Self::Nemo(config) => config.feat_in,
+            Self::Wenet(config) => config.input_dim,
+        }
+    }
+
+    /// Width of the layers.
+    #[must_use]
+    pub fn width(&self) -> i64 {
+        match self {
+            Self::Nemo(config) => config.d_model,
+            Self::Wenet(config) => config.encoder_dim,
+        }
+    }
+
+    /// Trainable parameters.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        let affine = |inputs: i64, outputs: i64| (inputs + 1) * outputs;
+        let (dim, layers, expansion, kernel, adaptive) = match self {
+            Self::Nemo(c) => {
+                (c.d_model, c.n_layers, c.ff_expansion_factor, c.conv_kernel_size, c.adaptive_scale)
+            }
+            Self::Wenet(c) => (
+                c.encoder_dim,
+                c.num_blocks,
+                c.feed_forward_expansion_factor,
+                c.cnn_module_kernel,
+                c.adaptive_scale,
+            ),
+        };
+        let hidden = expansion * dim;
+        let attention = 4 * affine(dim, dim) + dim * dim + 2 * dim;
+        let feed_forward = affine(dim, hidden) + affine(hidden, dim);
+        let inner = if matches!(self, Self::Nemo(_)) { 2 * dim } else { dim };
+        let conv = affine(dim, 2 * dim) + affine(kernel, inner) + 2 * inner + affine(inner, dim);
+        let scales = if adaptive { 8 * dim } else { 0 };
+        let layer = attention + 2 * feed_forward + conv + scales + 8 * dim;
+        let reduction = |kernel: i64| affine(kernel, dim) + affine(dim, dim);
+        let outside = match self {
+            Self::Nemo(c) => {
+                let channels = c.conv_channels();
+                let bins = (c.feat_in as u64).div_ceil(4) as i64;
+                let width = if c.feat_out > 0 { c.feat_out } else { dim };
+                let projection = if c.feat_out > 0 { affine(dim, width) } else { 0 };
+                let halves =
+                    if c.time_reduce_idx.is_some() { reduction(5) + affine(dim, dim) } else { 0 };
+                2 * affine(9, channels)
+                    + affine(channels, channels)
+                    + affine(channels * bins, dim)
+                    + halves
+                    + projection
+                    + affine(width, self.vocabulary())
+            }
+            Self::Wenet(c) => {
+                let taps = if c.dw_stride { 9 } else { 9 * dim };
+                let kernel = match c.time_reduction_layer_type {
+                    TimeReduction::Conv1d => 5,
+                    TimeReduction::Stream => 1,
+                };
+                let reduces = !c.reduce_idx.to_vec().is_empty();
+                let recovers = !c.recover_idx.to_vec().is_empty();
+                let projection = if c.output_size == dim { 0 } else { affine(dim, c.output_size) };
+                affine(9, dim)
+                    + affine(taps, dim)
+                    + affine(dim * c.subsampled_bins(), dim)
+                    + if reduces { reduction(kernel) } else { 0 }
+                    + if recovers { affine(dim, dim) } else { 0 }
+                    + projection
+                    + affine(c.output_size, c.output_dim)
+            }
+        };
+        (outside + 2 * dim + layers * layer) as u64
+    }
+
+    /// Frames of features from one answer to the next.
+    #[must_use]
+    pub fn subsampling_factor(&self) -> usize {
+        4
+    }
+
+    /// Answers for so many frames of features.
+    #[must_use]
+    pub fn output_frames(&self, frames: usize) -> usize {
+        match self {
+            Self::Nemo(_) => frames.div_ceil(2).div_ceil(2),
+            Self::Wenet(_) => (frames.saturating_sub(1) / 2).saturating_sub(1) / 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configs_of_both_toolkits_parse() {
+        let nemo: NemoConfig = serde_json::from_str(
+            r#"{"d_model": 196, "n_layers": 18, "time_reduce_idx": 8, "att_context_size": [-1, -1],
+                "_target_": "nemo.collections.asr.modules.SqueezeformerEncoder"}"#,
+        )
+        .expect("NeMo's names");
+        assert_eq!((nemo.recovery(), nemo.conv_channels()), (Some(17), 196));
+        let wenet: WenetConfig = serde_json::from_str(
+            r#"{"encoder_dim": 36, "output_size": 36, "reduce_idx": [1, 3], "recover_idx": [5, 7],
+                "cnn_norm_type": "layer_norm", "time_reduction_layer_type": "stream"}"#,
+        )
+        .expect("WeNet's names");
+        assert_eq!(wenet.reduce_idx.to_vec(), [1, 3]);
+        let config = SqueezeformerConfig::Wenet(wenet);
+        config.validate().expect("valid");
+        let text = serde_json::to_string(&config).expect("plain data");
+        assert_eq!(serde_json::from_str::<SqueezeformerConfig>(&text).expect("its own"), config);
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let refused = |change: fn(&mut NemoConfig)| {
+            let mut config = NemoConfig::default();
+            change(&mut config);
+            SqueezeformerConfig::Nemo(config).validate().expect_err("refused").to_string()
+        };
+        assert!(refused(|c| c.n_heads = 5).contains("n_heads"));
+        assert!(refused(|c| c.conv_kernel_size = 30).contains("odd"));
+        assert!(refused(|c| c.subsampling = "vggnet".to_owned()).contains("dw_striding"));
+        assert!(refused(|c| c.time_reduce_idx = Some(16)).contains("time_reduce_idx"));
+        assert!(refused(|c| c.d_model = -1).contains("between"));
+    }
+}

@@ -1,0 +1,227 @@
+//! Depthwise convolution over time on `[batch, frames, channels]`, in two forms that give the same
+//! numbers: one whose gradient is cheap, for training, and one without a gradient, for inference.
+//! A kernel of another crate belongs into [`infer`] and nowhere else.
+
+use tch::{Kind, Tensor, nn};
+
+/// Zeros at both ends of the frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padding {
+    /// Frames before the first.
+    pub left: i64,
+    /// Frames after the last.
+    pub right: i64,
+}
+
+impl Padding {
+    /// As many frames out as in; `kernel` is odd.
+    #[must_use]
+    pub fn same(kernel: i64) -> Self {
+        Self { left: kernel / 2, right: kernel / 2 }
+    }
+
+    /// As many frames out as in, none of them looking ahead.
+    #[must_use]
+    pub fn causal(kernel: i64) -> Self {
+        Self { left: kernel - 1, right: 0 }
+    }
+}
+
+/// A convolution of every channel with a kernel of its own.
+#[derive(Debug)]
+pub struct Depthwise {
+    /// `[channels, 1, kernel]`
+    pub weight: Tensor,
+    /// `[channels]`
+    pub bias: Tensor,
+    /// Zeros at the ends.
+    pub padding: Padding,
+    /// Frames from one output to the next.
+    pub stride: i64,
+}
+
+impl Depthwise {
+    /// Registers `weight` and `bias` under `path`, with stride one.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, channels: i64, kernel: i64, padding: Padding) -> Self {
+        let bound = 1.0 / (kernel as f64).sqrt();
+        let init = nn::Init::Uniform { lo: -bound, up: bound };
+        Self {
+            weight: path.var("weight", &[channels, 1, kernel], init),
+            bias: path.var("bias", &[channels], init),
+            padding,
+            stride: 1,
+        }
+    }
+
+    /// The same kernels at every `stride`-th frame.
+    #[must_use]
+    pub fn with_stride(self, stride: i64) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// `[batch, frames, channels]` to `[batch, frames', channels]`, with a cheap gradient.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        if self.stride == 1 {
+            toeplitz(x, &self.weight, &self.bias, self.padding)
+        } else {
+            taps(x, &self.weight, &self.bias, self.padding, self.stride)
+        }
+    }
+
+    /// As [`Depthwise::forward`], where no gradient is needed.
+    pub fn infer(&self, x: &Tensor) -> Tensor {
+        infer(x, &self.weight, &self.bias, self.padding, self.stride)
+    }
+}
+
+/// The convolution where no gradient is needed.
+pub fn infer(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, stride: i64) -> Tensor {
+    if stride == 1 {
+        toeplitz(x, weight, bias, padding)
+    } else {
+        taps(x, weight, bias, padding, stride)
+    }
+}
+
+/// Output frames that one matrix product makes at a time.
+const BLOCK: i64 = 32;
+
+/// The frames are cut into blocks, and each channel's blocks are multiplied by the band matrix of
+/// its kernel. That is twice the arithmetic of the convolution, but as matrix products, which are
+/// fast in both directions; the gradient of the library's own depthwise convolution is not.
+fn toeplitz(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding) -> Tensor {
+    let (batch, frames, channels) = dims(x);
+    let kernel = weight.size()[2];
+    let out = frames + padding.left + padding.right - kernel + 1;
+    let blocks = (out + BLOCK - 1) / BLOCK;
+    let window = BLOCK + kernel - 1;
+    // Zeros behind the last frame fill the last block.
+    let padded =
+        x.permute([2, 0, 1]).constant_pad_nd([padding.left, padding.right + blocks * BLOCK - out]); // [channels, batch, ...]
+    let windows = padded
+        .unfold(2, window, BLOCK) // [channels, batch, blocks, window]
+        .reshape([channels, batch * blocks, window]);
+    let y = windows.bmm(&band(weight, window)); // [channels, batch * blocks, BLOCK]
+    let y = y.view([channels, batch, blocks * BLOCK]).narrow(2, 0, out).permute([1, 2, 0]);
+    y + bias
+}
+
+/// `[channels, window, BLOCK]`: column `j` holds the kernel from row `j` on.
+fn band(weight: &Tensor, window: i64) -> Tensor {
+    let (channels, kernel) = (weight.size()[0], weight.size()[2]);
+    // A row of `window` numbers that begins with the kernel, written again and again one place
+    // later each time, is the matrix: row `j` of length `window + 1` starts at `j * (window + 1)`.
+    let row = weight.view([channels, kernel]).constant_pad_nd([0, BLOCK]); // [channels, window + 1]
+    let rows = row.unsqueeze(1).expand([channels, BLOCK, window + 1], false);
+    rows.reshape([channels, BLOCK * (window + 1)])
+        .narrow(1, 0, BLOCK * window)
+        .view([channels, BLOCK, window])
+        .transpose(1, 2)
+}
+
+/// One product for every tap of the kernel; for small kernels and strides.
+fn taps(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, stride: i64) -> Tensor {
+    let (_, frames, channels) = dims(x);
+    let kernel = weight.size()[2];
+    let padded = x.constant_pad_nd([0, 0, padding.left, padding.right]);
+    let last = frames + padding.left + padding.right - kernel; // start of the last window
+    let weight = weight.view([channels, kernel]);
+    let mut y = bias.shallow_clone();
+    for tap in 0..kernel {
+        y = y + padded.slice(1, tap, tap + last + 1, stride) * weight.select(1, tap);
+    }
+    y
+}
+
+fn dims(x: &Tensor) -> (i64, i64, i64) {
+    let size = x.size();
+    (size[0], size[1], size[2])
+}
+
+/// Kernel and bias of a convolution followed by a batch normalisation with fixed statistics.
+#[must_use]
+pub fn fold_batch_norm(depthwise: &Depthwise, norm: &nn::BatchNorm, eps: f64) -> Depthwise {
+    let (weight, bias) =
+        (depthwise.weight.to_kind(Kind::Double), depthwise.bias.to_kind(Kind::Double));
+    let mut gain = (norm.running_var.to_kind(Kind::Double) + eps).rsqrt();
+    if let Some(scale) = &norm.ws {
+        gain = gain * scale.to_kind(Kind::Double);
+    }
+    let mut offset = (bias - norm.running_mean.to_kind(Kind::Double)) * &gain;
+    if let Some(shift) = &norm.bs {
+        offset = offset + shift.to_kind(Kind::Double);
+    }
+    let kind = depthwise.weight.kind();
+    Depthwise {
+        weight: (weight * gain.view([-1, 1, 1])).to_kind(kind),
+        bias: offset.to_kind(kind),
+        padding: depthwise.padding,
+        stride: depthwise.stride,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, nn::VarStore};
+
+    fn reference(conv: &Depthwise, x: &Tensor) -> Tensor {
+        let channels = x.size()[2];
+        let x = x.transpose(1, 2).constant_pad_nd([conv.padding.left, conv.padding.right]);
+        x.conv1d(&conv.weight, Some(&conv.bias), conv.stride, 0, 1, channels).transpose(1, 2)
+    }
+
+    #[test]
+    fn both_forms_equal_a_grouped_convolution() {
+        let vs = VarStore::new(Device::Cpu);
+        for (kernel, stride, padding) in [
+            (31, 1, Padding::same(31)),
+            (31, 1, Padding::causal(31)),
+            (5, 2, Padding { left: 3, right: 3 }),
+            (1, 2, Padding { left: 0, right: 0 }),
+        ] {
+            let path = vs.root() / format!("{kernel} {stride} {}", padding.right);
+            let conv = Depthwise::new(&path, 6, kernel, padding).with_stride(stride);
+            for frames in [1, 2, 31, 32, 33, 100] {
+                let x = Tensor::randn([2, frames, 6], tch::kind::FLOAT_CPU);
+                let wanted = reference(&conv, &x);
+                for found in [conv.forward(&x), conv.infer(&x)] {
+                    assert_eq!(found.size(), wanted.size(), "{kernel}, {stride}, {frames}");
+                    let worst = (found - &wanted).abs().max().double_value(&[]);
+                    assert!(worst < 1e-5, "{kernel}, {stride}, {frames}: {worst}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_equal_a_grouped_convolution() {
+        let vs = VarStore::new(Device::Cpu);
+        let conv = Depthwise::new(&vs.root(), 4, 31, Padding::same(31));
+        let x = Tensor::randn([3, 50, 4], tch::kind::FLOAT_CPU).set_requires_grad(true);
+        let target = Tensor::randn([3, 50, 4], tch::kind::FLOAT_CPU);
+        let gradients = |y: Tensor| {
+            let loss = (y * &target).sum(Kind::Float);
+            Tensor::run_backward(&[loss], &[&x, &conv.weight, &conv.bias], false, false)
+        };
+        for (found, wanted) in
+            gradients(conv.forward(&x)).iter().zip(gradients(reference(&conv, &x)))
+        {
+            assert!((found - wanted).abs().max().double_value(&[]) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn folded_normalisation_changes_nothing() {
+        let vs = VarStore::new(Device::Cpu);
+        let conv = Depthwise::new(&vs.root(), 4, 7, Padding::same(7));
+        let mut norm = nn::batch_norm1d(vs.root() / "n", 4, nn::BatchNormConfig::default());
+        norm.running_mean = Tensor::randn([4], tch::kind::FLOAT_CPU);
+        norm.running_var = Tensor::rand([4], tch::kind::FLOAT_CPU) + 0.1;
+        let x = Tensor::randn([2, 9, 4], tch::kind::FLOAT_CPU);
+        let plain = nn::ModuleT::forward_t(&norm, &conv.forward(&x).transpose(1, 2), false);
+        let folded = fold_batch_norm(&conv, &norm, 1e-5).forward(&x);
+        assert!((folded - plain.transpose(1, 2)).abs().max().double_value(&[]) < 1e-5);
+    }
+}

@@ -1,0 +1,189 @@
+//! ECAPA-TDNN against the references' activations, in SpeechBrain's and WeSpeaker's forms: front
+//! ends, whole networks, padded batches, classifier, published container, scoring.
+
+mod support;
+
+use formant::audio::features::{FeaturePlan, presets};
+use formant::audio::metrics::detection::DetCurve;
+use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, WespeakerArgs};
+use formant::models::checkpoint::{self, Container, StateDict};
+use support::{GoldenSet, assert_close, golden_sets, read_tensors};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+/// Design tolerance, relative to the largest reference value.
+const TOLERANCE: f64 = 2e-5;
+
+struct Loaded {
+    network: Ecapa,
+    _vs: VarStore,
+}
+
+fn is_speechbrain(set: &GoldenSet) -> bool {
+    match set.config["reference"].as_str() {
+        Some(name) if name.contains("speechbrain") => true,
+        Some(name) if name.contains("wespeaker") => false,
+        other => panic!("{}: no known reference: {other:?}", set.folder.display()),
+    }
+}
+
+fn config(set: &GoldenSet) -> EcapaConfig {
+    let model = set.config["model"].clone();
+    match is_speechbrain(set) {
+        true => serde_json::from_value(model).expect("the set's model config"),
+        false => {
+            let args: WespeakerArgs =
+                serde_json::from_value(model).expect("the set's model config");
+            args.into()
+        }
+    }
+}
+
+fn load(set: &GoldenSet, weights: &StateDict) -> Loaded {
+    let config = config(set);
+    assert_eq!(EcapaConfig::of_weights(weights).expect("an ECAPA-TDNN"), config);
+    let mut vs = VarStore::new(Device::Cpu);
+    let network = Ecapa::new(&vs.root(), &config).expect("the set's sizes are valid");
+    let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
+    checkpoint::load_into(&mut vs, weights, &options).expect("weights fit");
+    Loaded { network, _vs: vs }
+}
+
+fn load_set(set: &GoldenSet) -> Loaded {
+    let weights = checkpoint::read_state_dict(set.folder.join("weights.safetensors"));
+    load(set, &weights.expect("weights are readable"))
+}
+
+fn lengths(set: &GoldenSet) -> Option<Tensor> {
+    set.io.contains_key("wav_lens").then(|| set.get("wav_lens"))
+}
+
+/// The features that the network takes.
+fn features(set: &GoldenSet) -> Tensor {
+    let name = if is_speechbrain(set) { "features_norm" } else { "features" };
+    set.get(name)
+}
+
+#[test]
+fn activations_equal_the_reference() {
+    for set in golden_sets("ecapa-tdnn") {
+        let Loaded { network, _vs } = load_set(&set);
+        let mut trace: Vec<(String, Tensor)> = Vec::new();
+        let relative = lengths(&set);
+        let embedding = tch::no_grad(|| {
+            network.forward_t(&features(&set), relative.as_ref(), false, &mut trace)
+        });
+        let mut compared = 0;
+        for (name, activation) in &trace {
+            let Some(wanted) = set.io.get(name.as_str()) else { continue };
+            let label = format!("{}: {name}", set.folder.display());
+            assert_close(&label, &activation.view_as(wanted), wanted, TOLERANCE);
+            compared += 1;
+        }
+        let inner = set.io.keys().filter(|key| {
+            ["blocks.", "asp", "mfa", "layer", "conv", "pool"].iter().any(|p| key.starts_with(p))
+        });
+        assert!(
+            compared >= inner.count(),
+            "{}: some activations have no counterpart",
+            set.folder.display()
+        );
+        let wanted = set.get("embedding");
+        let label = format!("{}: embedding", set.folder.display());
+        assert_close(&label, &embedding.view_as(&wanted), &wanted, TOLERANCE);
+    }
+}
+
+/// Features of one signal, `[1, frames, bins]`.
+fn compute(plan: &FeaturePlan, samples: &Tensor) -> Tensor {
+    let samples = Vec::<f32>::try_from(samples).expect("one row");
+    let features = plan.compute(&samples).expect("finite samples");
+    let (rows, bins) = features.dim();
+    Tensor::from_slice(features.as_slice().expect("row-major")).view([1, rows as i64, bins as i64])
+}
+
+#[test]
+fn signals_alone_equal_the_reference() {
+    for set in golden_sets("ecapa-tdnn") {
+        let Loaded { network, _vs } = load_set(&set);
+        let name = if is_speechbrain(&set) { "speechbrain" } else { "wespeaker" };
+        let plan = FeaturePlan::new(&presets::by_name(name).expect("a preset")).expect("sound");
+        let waveform = set.get("waveform");
+        let total = waveform.size()[1];
+        let ends = lengths(&set);
+        for row in 0..waveform.size()[0] {
+            let length = ends
+                .as_ref()
+                .map_or(total, |ends| (ends.double_value(&[row]) * total as f64).round() as i64);
+            let found = compute(&plan, &waveform.get(row).narrow(0, 0, length));
+            let key = format!("single.{row}.embedding");
+            let alone = set.io.contains_key(key.as_str());
+            if length == total && !is_speechbrain(&set) {
+                let wanted = set.get("features").narrow(0, row, 1);
+                let worst = (&found - wanted).abs().max().double_value(&[]);
+                assert!(worst <= 2e-3, "{}: features differ by {worst}", set.folder.display());
+            }
+            let wanted = match alone {
+                true => set.get(&key).view([-1]),
+                false => set.get("embedding").get(row).view([-1]),
+            };
+            let embedding = tch::no_grad(|| network.forward(&found)).view([-1]);
+            // The front end's own rounding comes in addition: the goldens allow 1e-4.
+            let label = format!("{}: signal {row}", set.folder.display());
+            assert_close(&label, &embedding, &wanted, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn classifier_and_container_equal_the_reference() {
+    for set in golden_sets("ecapa-tdnn") {
+        let head = set.folder.join("classifier.safetensors");
+        if head.is_file() {
+            let head = checkpoint::read_state_dict(&head).expect("readable");
+            let head = Classifier::of_weights(&head).expect("a head");
+            let wanted = set.get("classifier");
+            let found = head.forward(&set.get("embedding")).view_as(&wanted);
+            assert_close("classifier", &found, &wanted, TOLERANCE);
+        }
+        let folder = set.folder.join("containers");
+        if folder.is_dir() {
+            let container = Container::open(&folder).expect("a SpeechBrain folder");
+            let Loaded { network, _vs } = load(&set, container.state_dict().expect("weights"));
+            let relative = lengths(&set);
+            let found = tch::no_grad(|| {
+                network.forward_t(
+                    &features(&set),
+                    relative.as_ref(),
+                    false,
+                    &mut formant::models::network::NoTrace,
+                )
+            });
+            let wanted = set.get("embedding");
+            assert_close("container", &found.view_as(&wanted), &wanted, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn equal_error_rates_equal_the_reference() {
+    for set in golden_sets("ecapa-tdnn") {
+        let file = set.folder.join("scoring.safetensors");
+        if !file.is_file() {
+            continue;
+        }
+        let tensors = read_tensors(&file);
+        let list = |name: &str| -> Vec<f64> {
+            let tensor = tensors[name].to_kind(Kind::Double).view([-1]);
+            Vec::try_from(tensor).expect("one row")
+        };
+        let (targets, others) = (list("eer.pos"), list("eer.neg"));
+        let curve = DetCurve::new(&targets, &others).expect("finite scores");
+        let found = curve.equal_error().miss_rate;
+        let wanted = list("eer.value")[0];
+        // The reference averages both rates at one threshold; here they are interpolated between
+        // two, which is less than one trial apart.
+        let step = 1.0 / targets.len() as f64;
+        assert!((found - wanted).abs() <= step, "{found} against {wanted}");
+    }
+}

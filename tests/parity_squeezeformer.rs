@@ -1,0 +1,232 @@
+//! Squeezeformer against the references' activations, in NeMo's and WeNet's layouts: networks,
+//! front ends, and the published containers.
+
+mod support;
+
+use std::path::Path;
+
+use formant::audio::features::{FeaturePlan, presets};
+use formant::models::arch::squeezeformer::{
+    CtcModel, IGNORED_KEYS, NemoConfig, NemoRelease, PieceKind, Squeezeformer, SqueezeformerConfig,
+    SubsamplingMasks, WenetConfig,
+};
+use formant::models::{ModelSource, checkpoint};
+use support::{GoldenSet, assert_close, golden_sets};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+/// Design tolerance, relative to the largest reference value.
+const TOLERANCE: f64 = 2e-5;
+
+/// Names of stored tensors that are no activations of the network.
+const OUTSIDE: &[&str] =
+    &["waveform", "greedy_ids", "beam_", "features", "encoded_len", "encoder_out_lens"];
+
+struct Loaded {
+    network: Squeezeformer,
+    _vs: VarStore,
+}
+
+fn is_wenet(set: &GoldenSet) -> bool {
+    set.config["model"].get("encoder_conf").is_some()
+}
+
+fn config(set: &GoldenSet, masks: SubsamplingMasks) -> SqueezeformerConfig {
+    let model = &set.config["model"];
+    let number = |value: &serde_json::Value| value.as_i64().expect("a number");
+    if is_wenet(set) {
+        let sizes: WenetConfig =
+            serde_json::from_value(model["encoder_conf"].clone()).expect("the set's config");
+        SqueezeformerConfig::Wenet(WenetConfig {
+            input_dim: number(&model["input_dim"]),
+            output_dim: number(&model["output_dim"]),
+            ..sizes
+        })
+    } else {
+        let sizes: NemoConfig = serde_json::from_value(model.clone()).expect("the set's config");
+        SqueezeformerConfig::Nemo(NemoConfig {
+            num_classes: number(&set.config["num_classes_without_blank"]),
+            subsampling_masks: masks,
+            ..sizes
+        })
+    }
+}
+
+fn load(set: &GoldenSet, masks: SubsamplingMasks) -> Loaded {
+    let mut vs = VarStore::new(Device::Cpu);
+    let network = Squeezeformer::new(&vs.root(), &config(set, masks)).expect("valid sizes");
+    let weights = checkpoint::read_state_dict(&set.folder.join("weights.safetensors"))
+        .expect("weights are readable");
+    let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
+    checkpoint::load_into(&mut vs, &weights, &options).expect("weights fit");
+    Loaded { network, _vs: vs }
+}
+
+/// `[batch, frames, bins]`, and the valid frames.
+fn features(set: &GoldenSet, prefix: &str) -> (Tensor, Vec<i64>) {
+    let stored = set.get(&format!("{prefix}features"));
+    let stored = if is_wenet(set) { stored } else { stored.transpose(1, 2) };
+    (stored.contiguous(), integers(set, &format!("{prefix}features_len")))
+}
+
+fn integers(set: &GoldenSet, name: &str) -> Vec<i64> {
+    Vec::try_from(set.io[name].to_kind(Kind::Int64).view([-1])).expect("a list of integers")
+}
+
+/// Compares the valid frames of each row; `axis` is that of the frames.
+fn assert_valid(name: &str, found: &Tensor, wanted: &Tensor, axis: i64, lengths: &[i64]) {
+    assert_eq!(found.size(), wanted.size(), "shape of {name}");
+    for (row, &length) in lengths.iter().enumerate() {
+        let valid = |t: &Tensor| t.get(row as i64).narrow(axis - 1, 0, length);
+        assert_close(&format!("{name}, row {row}"), &valid(found), &valid(wanted), TOLERANCE);
+    }
+}
+
+/// Axis of the frames in an activation, and by how much they are fewer than the answers.
+fn layout(name: &str, found: &Tensor, answers: i64) -> Option<(i64, i64)> {
+    match name {
+        "encoded" => Some((2, 1)),
+        "pre_encode.conv" => Some((2, 1)),
+        "global_cmvn" | "embed.mask" | "time_recover.linear" => None,
+        _ if name.ends_with("pos_emb") => None,
+        _ if found.size()[1] == answers => Some((1, 1)),
+        _ => Some((1, 2)),
+    }
+}
+
+fn compare(set: &GoldenSet, masks: SubsamplingMasks, prefix: &str) {
+    let Loaded { network, _vs } = load(set, masks);
+    let (features, lengths) = features(set, prefix);
+    let mut trace: Vec<(String, Tensor)> = Vec::new();
+    let (log_probs, valid) =
+        tch::no_grad(|| network.forward_t(&features, &lengths, false, &mut trace));
+    let lens = if is_wenet(set) { "encoder_out_lens" } else { "encoded_len" };
+    let label = set.folder.display();
+    assert_eq!(valid, integers(set, &format!("{prefix}{lens}")), "{label}: lengths");
+    let answers = log_probs.size()[1];
+    let mut compared = Vec::new();
+    for (name, activation) in &trace {
+        let Some(wanted) = set.io.get(&format!("{prefix}{name}")) else { continue };
+        let label = format!("{label}: {prefix}{name}");
+        compared.push(format!("{prefix}{name}"));
+        match layout(name, activation, answers) {
+            Some((axis, share)) => {
+                let lengths: Vec<i64> = valid.iter().map(|&n| (n + share - 1) / share).collect();
+                assert_valid(&label, activation, wanted, axis, &lengths);
+            }
+            None => assert_close(&label, activation, wanted, TOLERANCE),
+        }
+    }
+    let missing: Vec<&String> = set
+        .io
+        .keys()
+        .filter(|name| name.starts_with("v1.") == !prefix.is_empty())
+        .filter(|name| {
+            let name = name.strip_prefix(prefix).unwrap_or(name);
+            !OUTSIDE.iter().any(|outside| name.starts_with(outside))
+        })
+        .filter(|name| !compared.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "{label}: not compared: {missing:?}");
+}
+
+#[test]
+fn activations_equal_the_reference() {
+    for set in golden_sets("squeezeformer") {
+        compare(&set, SubsamplingMasks::Masked, "");
+        if set.io.contains_key("v1.features") {
+            compare(&set, SubsamplingMasks::Unmasked, "v1.");
+        }
+    }
+}
+
+#[test]
+fn front_ends_equal_the_reference() {
+    for set in golden_sets("squeezeformer") {
+        let (waveform, samples) = (set.get("waveform"), integers(&set, "waveform_len"));
+        let names: &[(&str, &str)] =
+            if is_wenet(&set) { &[("wenet", "")] } else { &[("nemo", ""), ("nemo-v1", "v1.")] };
+        for &(preset, prefix) in names {
+            if !set.io.contains_key(&format!("{prefix}features")) {
+                continue;
+            }
+            let mut config = presets::by_name(preset).expect("a preset");
+            let (wanted, lengths) = features(&set, prefix);
+            if let Some(mel) = &mut config.mel {
+                mel.n_mels = wanted.size()[2] as usize;
+            }
+            let plan = FeaturePlan::new(&config).expect("a valid preset");
+            for (row, &count) in samples.iter().enumerate() {
+                let clip = waveform.get(row as i64).narrow(0, 0, count);
+                let clip = Vec::<f32>::try_from(clip).expect("one row");
+                let found = plan.compute(&clip).expect("finite samples");
+                let (rows, bins) = found.dim();
+                assert_eq!(rows as i64, lengths[row], "{}: {preset}: frames", set.folder.display());
+                let found: Vec<f32> = found.iter().copied().collect();
+                let found = Tensor::from_slice(&found).view([rows as i64, bins as i64]);
+                let wanted = wanted.get(row as i64).narrow(0, 0, rows as i64);
+                let worst = (found - wanted).abs().max().double_value(&[]);
+                // WeNet's scaled energies reach down to the rounding of single precision.
+                let limit = if is_wenet(&set) { 2e-3 } else { 1e-4 };
+                assert!(worst <= limit, "{}: {preset}: {worst}", set.folder.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn published_containers_load_unchanged() {
+    for set in golden_sets("squeezeformer") {
+        let path = set.folder.join("containers/tiny.nemo");
+        if !path.is_file() {
+            continue;
+        }
+        for (release, prefix) in [(NemoRelease::V2, ""), (NemoRelease::V1, "v1.")] {
+            let source = ModelSource::Path(path.clone());
+            let model = CtcModel::load(&source, release, Device::Cpu).expect("a NeMo archive");
+            let vocabulary = &model.card.vocabulary;
+            assert_eq!(vocabulary.kind, PieceKind::SentencePiece);
+            assert!(vocabulary.model.as_ref().is_some_and(|bytes| !bytes.is_empty()));
+            assert_eq!(vocabulary.pieces.len() as i64, model.card.blank());
+            let (features, lengths) = features(&set, prefix);
+            let (found, valid) = tch::no_grad(|| model.network.forward(&features, &lengths));
+            let wanted = set.get(&format!("{prefix}log_probs"));
+            assert_valid(&path.display().to_string(), &found, &wanted, 1, &valid);
+        }
+    }
+}
+
+/// A WeNet folder as a training leaves it, made of the set's weights.
+fn wenet_folder(set: &GoldenSet, folder: &Path) {
+    let weights = folder.join("final.safetensors");
+    std::fs::copy(set.folder.join("weights.safetensors"), weights).expect("copied");
+    let model = &set.config["model"];
+    let train = serde_json::json!({
+        "encoder": "squeezeformer",
+        "encoder_conf": model["encoder_conf"],
+        "input_dim": model["input_dim"],
+        "output_dim": model["output_dim"],
+        "dataset_conf": { "fbank_conf": { "num_mel_bins": 80, "frame_length": 25, "frame_shift": 10 } },
+    });
+    // JSON is YAML.
+    std::fs::write(folder.join("train.yaml"), train.to_string()).expect("written");
+    let answers = model["output_dim"].as_i64().expect("a number");
+    let units: String = (0..answers).map(|id| format!("p{id} {id}\n")).collect();
+    std::fs::write(folder.join("units.txt"), units).expect("written");
+}
+
+#[test]
+fn wenet_folders_load() {
+    for set in golden_sets("squeezeformer").iter().filter(|set| is_wenet(set)) {
+        let folder = tempfile::tempdir().expect("a folder");
+        wenet_folder(set, folder.path());
+        for path in [folder.path().to_owned(), folder.path().join("final.safetensors")] {
+            let source = ModelSource::Path(path);
+            let model = CtcModel::load(&source, NemoRelease::V2, Device::Cpu).expect("a folder");
+            assert_eq!(model.card.vocabulary.pieces[1], "p1");
+            let (features, lengths) = features(set, "");
+            let (found, valid) = tch::no_grad(|| model.network.forward(&features, &lengths));
+            assert_valid("WeNet folder", &found, &set.get("log_probs"), 1, &valid);
+        }
+    }
+}
