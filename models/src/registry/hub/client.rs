@@ -193,7 +193,12 @@ impl Client {
             // The hub has said all there is to know; the address behind may be for GET only.
             if method == Method::Head && status < 400 && linked.is_complete() {
                 let headers = response.into_parts().0.headers;
-                return Ok(Reply { status: 200, headers, linked, body: Box::new(std::io::empty()) });
+                return Ok(Reply {
+                    status: 200,
+                    headers,
+                    linked,
+                    body: Box::new(std::io::empty()),
+                });
             }
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 let (parts, body) = response.into_parts();
