@@ -311,9 +311,9 @@ fn a_hub_that_contradicts_itself_is_not_believed() {
 #[test]
 fn what_the_program_knows_is_compared() {
     let (hub, place) = (site().start(), place());
-    let other = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let model =
-        Published { pins: &[Pin { file: "w.pt", bytes: 100_000, sha256: Some(other) }], ..MODEL };
+    const PINS: &[Pin] = &[Pin { file: "w.pt", bytes: 100_000, sha256: Some(OTHER) }];
+    const OTHER: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let model = Published { pins: PINS, ..MODEL };
     let error = pull(&model, &place.cache, &options(&hub), &mut go_on).expect_err("another");
     assert!(error.to_string().contains("this program"), "{error}");
     let model = Published {

@@ -22,6 +22,7 @@ use std::time::Duration;
 pub use address::PUBLIC_HUB;
 pub use digest::Digest;
 pub use error::HubError;
+pub use proxy::Proxies;
 pub use settings::{HubOptions, Patience};
 
 pub(super) use lock::Lock;

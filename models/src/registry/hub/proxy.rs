@@ -1,17 +1,26 @@
 //! Which proxy a request takes: the usual variables, by scheme, and the hosts that need none.
 
+use std::fmt;
+
 use ureq::Proxy;
 
 use super::address::Origin;
 use super::error::HubError;
 
-/// Proxies as the environment names them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Proxies {
+/// Proxies as the environment names them; none by default.
+#[derive(Clone, Default)]
+pub struct Proxies {
     https: Option<Proxy>,
     http: Option<Proxy>,
     /// Hosts without a proxy, as in `NO_PROXY`.
     direct: Vec<String>,
+}
+
+// Proxies may hold passwords.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxies").field("direct", &self.direct).finish_non_exhaustive()
+    }
 }
 
 impl Proxies {
@@ -100,5 +109,7 @@ mod tests {
         let error = proxies(&[("HTTPS_PROXY", "odd://me:secret@x y")]).expect_err("wrong");
         let text = error.to_string();
         assert!(text.contains("HTTPS_PROXY") && !text.contains("secret"), "{text}");
+        let set = proxies(&[("HTTPS_PROXY", "http://me:secret@proxy:1")]).expect("proxies");
+        assert!(!format!("{set:?}").contains("secret"));
     }
 }

@@ -24,7 +24,8 @@ pub struct HubOptions {
     pub patience: Patience,
     /// File with the certificates (PEM) that are trusted in place of the built-in ones.
     pub certificates: Option<PathBuf>,
-    pub(super) proxies: Proxies,
+    /// Proxies on the way to the hub and the servers that it sends to.
+    pub proxies: Proxies,
 }
 
 /// How failures that may pass are met.
@@ -65,7 +66,7 @@ impl Default for HubOptions {
     }
 }
 
-// The token is a secret, and proxies may hold passwords.
+// The token is a secret.
 impl fmt::Debug for HubOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubOptions")
@@ -75,7 +76,8 @@ impl fmt::Debug for HubOptions {
             .field("update", &self.update)
             .field("patience", &self.patience)
             .field("certificates", &self.certificates)
-            .finish_non_exhaustive()
+            .field("proxies", &self.proxies)
+            .finish()
     }
 }
 
