@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 pub use bundled::{BUNDLED, Bundled, bundled};
 pub use cache::{Cache, CachedFile, Manifest, Snapshot};
-pub use hub::{Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Pulled, Watch, pull};
+pub use hub::{
+    Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
+};
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
 use crate::checkpoint::{self, Container, StateDict};

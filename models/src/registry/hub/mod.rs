@@ -23,6 +23,7 @@ pub use address::PUBLIC_HUB;
 pub use digest::Digest;
 pub use error::HubError;
 pub use proxy::Proxies;
+pub use proxy::Proxies;
 pub use settings::{HubOptions, Patience};
 
 pub(super) use lock::Lock;
