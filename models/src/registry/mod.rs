@@ -13,8 +13,6 @@ pub use cache::{Cache, CachedFile, Manifest, Snapshot};
 pub use hub::{
     Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
 };
-    Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
-};
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
 use crate::checkpoint::{self, Container, StateDict};
