@@ -2,6 +2,8 @@
 //!
 //! Kernels have no other failures: they allocate little, and read nothing but their arguments.
 
+use crate::view::Shape;
+
 /// Result of this crate's kernels.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -55,4 +57,13 @@ pub enum Error {
         /// What is wrong, and what is accepted.
         reason: &'static str,
     },
+}
+
+pub(crate) fn check_length(what: &'static str, found: usize, wanted: usize) -> Result<()> {
+    if found == wanted { Ok(()) } else { Err(Error::Length { what, found, wanted }) }
+}
+
+pub(crate) fn check_shape(what: &'static str, found: Shape, wanted: Shape) -> Result<()> {
+    let (found, wanted) = (found.to_array(), wanted.to_array());
+    if found == wanted { Ok(()) } else { Err(Error::Shape { what, found, wanted }) }
 }

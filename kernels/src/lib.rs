@@ -2,14 +2,15 @@
 //!
 //! - [`cuda`] opens the CUDA half of a full libtorch at run time: programs are linked to libtorch's
 //!   CPU libraries alone, so that one binary serves both.
-//! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed. Like
-//!   every kernel here it has a plain definition in Rust and vectorised versions, chosen at run
-//!   time, that are tested against it.
+//! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
+//!   [`lif`] a recurrence for which it has nothing. Like every kernel here they have a plain
+//!   definition in Rust and vectorised versions, chosen at run time, that are tested against it.
 
 pub mod activation;
 pub mod cuda;
 pub mod depthwise;
 mod error;
+pub mod lif;
 pub mod simd;
 #[cfg(feature = "tch")]
 pub mod tensor;

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::depthwise::DepthwiseConv1d;
 use crate::error::Result;
+use crate::lif::Lif;
 use crate::view::{Shape, Strides, View, ViewMut};
 
 /// What the axes of a tensor mean, in order.
@@ -67,6 +68,25 @@ pub fn depthwise_conv1d(
         )
     };
     conv.run(x, residual, &mut out_view, threads)?;
+    Ok(Some(out))
+}
+
+/// Spikes of neurons for the currents `x [batch, channels, frames]`, a new dense tensor of the
+/// same shape; see [`Lif::run`]. `None` when the kernel cannot take the tensor.
+///
+/// # Errors
+/// [`crate::Error::Length`] when the voltages belong to another number of neurons.
+pub fn lif(neurons: &Lif, x: &Tensor, voltages: &mut [f32]) -> Result<Option<Tensor>> {
+    let Some((shape, strides)) = geometry(x, Axes::ChannelsFirst) else { return Ok(None) };
+    let out = empty(shape, false, Axes::ChannelsFirst);
+    // SAFETY: as in `depthwise_conv1d`.
+    let (x, mut out_view) = unsafe {
+        (
+            View::from_raw(x.data_ptr().cast(), shape, strides),
+            ViewMut::from_raw(out.data_ptr().cast(), shape, shape.channels_first())?,
+        )
+    };
+    neurons.run(x, voltages, &mut out_view)?;
     Ok(Some(out))
 }
 

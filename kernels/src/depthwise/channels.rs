@@ -5,11 +5,8 @@
 
 use std::ops::Range;
 
-use super::{DepthwiseConfig, Job};
+use super::{BLOCK, DepthwiseConfig, Job};
 use crate::simd::{Kernel, Lanes};
-
-/// Outputs that are summed up together.
-const TILE: usize = 8;
 
 /// Computes `rows` of the job, where row `r` is frame `r % frames` of signal `r / frames`.
 pub(super) struct Channels<'a> {
@@ -25,19 +22,26 @@ impl Kernel for Channels<'_> {
         while row < self.rows.end {
             let (b, t) = (row / frames, row % frames);
             let end = frames.min(t + self.rows.end - row);
+            // Portable code has registers for shorter tiles only.
             // SAFETY: the caller promises the instructions; the frames are in the output.
-            unsafe { signal::<V>(self.job, b, t..end) };
+            unsafe {
+                if V::NATIVE {
+                    signal::<V, 8>(self.job, b, t..end);
+                } else {
+                    signal::<V, 6>(self.job, b, t..end);
+                }
+            }
             row += end - t;
         }
     }
 }
 
-/// Computes some frames of a signal.
+/// Computes some frames of a signal, in tiles of `T` outputs.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`; the frames must be in the output.
 #[inline(always)]
-unsafe fn signal<V: Lanes>(job: &Job<'_>, b: usize, frames: Range<usize>) {
+unsafe fn signal<V: Lanes, const T: usize>(job: &Job<'_>, b: usize, frames: Range<usize>) {
     let DepthwiseConfig { dilation, padding: (before, _), .. } = job.conv.config;
     let reach = job.conv.config.reach();
     // Outputs from `first` to `last` see no zeros.
@@ -49,11 +53,11 @@ unsafe fn signal<V: Lanes>(job: &Job<'_>, b: usize, frames: Range<usize>) {
         for t in (frames.start..first).chain(last..frames.end) {
             tile::<V, 1>(job, b, t);
         }
-        let block = TILE * dilation;
+        let block = T * dilation;
         let mut t = first;
         while t + block <= last {
             for phase in 0..dilation {
-                tile::<V, TILE>(job, b, t + phase);
+                tile::<V, T>(job, b, t + phase);
             }
             t += block;
         }
@@ -72,13 +76,15 @@ unsafe fn signal<V: Lanes>(job: &Job<'_>, b: usize, frames: Range<usize>) {
 unsafe fn tile<V: Lanes, const T: usize>(job: &Job<'_>, b: usize, t: usize) {
     let channels = job.conv.channels;
     let whole = channels - channels % V::N;
-    // SAFETY: the caller promises instructions and outputs; channels are in range.
+    let taps = job.taps(t);
+    // SAFETY: the caller promises instructions and outputs; channels are in range. `taps` are
+    // those that see the input when `t` is computed, and for the other outputs those are all.
     unsafe {
         for c in (0..whole).step_by(V::N) {
-            block::<V, T, false>(job, b, t, c, V::N);
+            block::<V, T, false>(job, b, t, taps.clone(), c, V::N);
         }
         if whole < channels {
-            block::<V, T, true>(job, b, t, whole, channels - whole);
+            block::<V, T, true>(job, b, t, taps, whole, channels - whole);
         }
     }
 }
@@ -86,33 +92,33 @@ unsafe fn tile<V: Lanes, const T: usize>(job: &Job<'_>, b: usize, t: usize) {
 /// Computes `n` channels from `c` on, fewer than a vector has if `PART`.
 ///
 /// # Safety
-/// As of [`tile`]; there must be `n` channels from `c` on.
+/// As of [`tile`]; there must be `n` channels from `c` on, and input for all `taps`.
 #[inline(always)]
 unsafe fn block<V: Lanes, const T: usize, const PART: bool>(
     job: &Job<'_>,
     b: usize,
     t: usize,
+    taps: Range<usize>,
     c: usize,
     n: usize,
 ) {
     let conv = job.conv;
     let dilation = conv.config.dilation;
-    let taps = job.taps(t);
-    // SAFETY: the caller promises the instructions. `taps` are those that see the input when `t`
-    // is computed, and for the other outputs of a tile those are all. Channels are neighbours in
-    // memory, and only `n` are touched.
+    // SAFETY: the caller promises the instructions, and that `taps` see the input. Channels are
+    // neighbours in memory, and only `n` are touched.
     unsafe {
         let load = |from: *const f32| load::<V, PART>(from, n);
-        let mut sums = [load(conv.bias.as_ptr().add(c)); T];
+        let mut sums = [V::load(conv.packed.bias.as_ptr().add(c)); T];
         let row = dilation * job.x.strides.frame;
         let mut k = taps.start;
         if k < taps.end {
             let frame = t + k * dilation - conv.config.padding.0;
             let mut x = job.x.ptr.add(job.x.strides.at(b, c, frame));
-            let mut w = conv.transposed.as_ptr().add(k * conv.channels + c);
+            let block = c / BLOCK * conv.config.kernel;
+            let mut w = conv.packed.weight.as_ptr().add((block + k) * BLOCK + c % BLOCK);
             if T > 1 {
                 while k + 4 <= taps.end {
-                    let taps = [0, 1, 2, 3].map(|i| load(w.add(i * conv.channels)));
+                    let taps = [0, 1, 2, 3].map(|i| V::load(w.add(i * BLOCK)));
                     let mut x0 = load(x);
                     let mut x1 = load(x.add(row));
                     let mut x2 = load(x.add(2 * row));
@@ -126,17 +132,17 @@ unsafe fn block<V: Lanes, const T: usize, const PART: bool>(
                     }
                     k += 4;
                     x = x.wrapping_add(4 * row);
-                    w = w.wrapping_add(4 * conv.channels);
+                    w = w.wrapping_add(4 * BLOCK);
                 }
             }
             while k < taps.end {
-                let tap = load(w);
+                let tap = V::load(w);
                 for (i, sum) in sums.iter_mut().enumerate() {
                     *sum = load(x.add(i * row)).mul_add(tap, *sum);
                 }
                 k += 1;
                 x = x.wrapping_add(row);
-                w = w.wrapping_add(conv.channels);
+                w = w.wrapping_add(BLOCK);
             }
         }
         for (i, sum) in sums.into_iter().enumerate() {

@@ -11,7 +11,7 @@ mod scalar;
 mod split;
 
 use crate::activation::Activation;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_length, check_shape};
 use crate::simd::{Level, dispatch};
 use crate::view::{Shape, View, ViewMut};
 
@@ -65,12 +65,34 @@ pub struct DepthwiseConv1d {
     channels: usize,
     weight: Vec<f32>, // [channels, kernel]
     bias: Vec<f32>,   // [channels]
-    /// The weights once more, `[kernel, channels]`.
-    transposed: Vec<f32>,
+    packed: Packed,
 }
 
-fn check_length(what: &'static str, found: usize, wanted: usize) -> Result<()> {
-    if found == wanted { Ok(()) } else { Err(Error::Length { what, found, wanted }) }
+/// Channels of a block of [`Packed`] parameters, a multiple of all vectors' lengths.
+const BLOCK: usize = 16;
+
+/// The parameters once more, in blocks of neighbouring channels and filled up with zeros, so that
+/// vectors of channels find them together: rows as far apart as a power of two would push each
+/// other out of the first cache.
+#[derive(Debug, Clone)]
+struct Packed {
+    weight: Vec<f32>, // [channels / BLOCK, kernel, BLOCK]
+    bias: Vec<f32>,   // [channels / BLOCK, BLOCK]
+}
+
+impl Packed {
+    fn new(weight: &[f32], bias: &[f32], kernel: usize) -> Self {
+        let blocks = bias.len().div_ceil(BLOCK);
+        let mut packed =
+            Self { weight: vec![0.0; blocks * kernel * BLOCK], bias: vec![0.0; blocks * BLOCK] };
+        packed.bias[..bias.len()].copy_from_slice(bias);
+        for (c, taps) in weight.chunks_exact(kernel).enumerate() {
+            for (k, &tap) in taps.iter().enumerate() {
+                packed.weight[((c / BLOCK) * kernel + k) * BLOCK + c % BLOCK] = tap;
+            }
+        }
+        packed
+    }
 }
 
 impl DepthwiseConv1d {
@@ -95,23 +117,9 @@ impl DepthwiseConv1d {
         if !bias.is_empty() {
             check_length("bias", bias.len(), channels)?;
         }
-        let mut conv = Self {
-            config,
-            channels,
-            weight: weight.to_vec(),
-            bias: if bias.is_empty() { vec![0.0; channels] } else { bias.to_vec() },
-            transposed: vec![0.0; weight.len()],
-        };
-        conv.transpose_weight();
-        Ok(conv)
-    }
-
-    fn transpose_weight(&mut self) {
-        for (c, taps) in self.weight.chunks_exact(self.config.kernel).enumerate() {
-            for (k, &tap) in taps.iter().enumerate() {
-                self.transposed[k * self.channels + c] = tap;
-            }
-        }
+        let bias = if bias.is_empty() { vec![0.0; channels] } else { bias.to_vec() };
+        let packed = Packed::new(weight, &bias, config.kernel);
+        Ok(Self { config, channels, weight: weight.to_vec(), bias, packed })
     }
 
     /// Multiplies what comes out of the sum by `scale [channels]` and adds `shift [channels]`,
@@ -130,7 +138,7 @@ impl DepthwiseConv1d {
         for ((bias, scale), shift) in self.bias.iter_mut().zip(scale).zip(shift) {
             *bias = *bias * scale + shift;
         }
-        self.transpose_weight();
+        self.packed = Packed::new(&self.weight, &self.bias, self.config.kernel);
         Ok(self)
     }
 
@@ -149,7 +157,7 @@ impl DepthwiseConv1d {
         for taps in self.weight.chunks_exact_mut(kernel) {
             taps[before / dilation] += 1.0;
         }
-        self.transpose_weight();
+        self.packed = Packed::new(&self.weight, &self.bias, self.config.kernel);
         Ok(self)
     }
 
@@ -163,6 +171,18 @@ impl DepthwiseConv1d {
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// The filters with all that was folded into them, `[channels, kernel]`.
+    #[must_use]
+    pub fn weight(&self) -> &[f32] {
+        &self.weight
+    }
+
+    /// The bias with all that was folded into it, `[channels]`.
+    #[must_use]
+    pub fn bias(&self) -> &[f32] {
+        &self.bias
     }
 
     /// Frames that come out when `frames` go in.
@@ -273,15 +293,11 @@ impl<'a> Job<'a> {
         residual: Option<View<'a>>,
         out: &'a mut ViewMut<'_>,
     ) -> Result<Self> {
-        let fits = |what, found: Shape, wanted: Shape| {
-            let (found, wanted) = (found.to_array(), wanted.to_array());
-            if found == wanted { Ok(()) } else { Err(Error::Shape { what, found, wanted }) }
-        };
-        fits("the input", x.shape, Shape { channels: conv.channels, ..x.shape })?;
+        check_shape("the input", x.shape, Shape { channels: conv.channels, ..x.shape })?;
         let wanted = Shape { frames: conv.output_frames(x.shape.frames), ..x.shape };
-        fits("the output", out.shape, wanted)?;
+        check_shape("the output", out.shape, wanted)?;
         if let Some(residual) = residual {
-            fits("the residual", residual.shape, wanted)?;
+            check_shape("the residual", residual.shape, wanted)?;
         }
         let (out, out_strides) = (out.ptr, out.strides);
         Ok(Self { conv, x, residual, out, out_shape: wanted, out_strides })

@@ -63,6 +63,8 @@ impl Level {
 pub(crate) trait Lanes: Copy {
     /// Elements in a vector.
     const N: usize;
+    /// Whether a vector is a register, rather than whatever the compiler makes of it.
+    const NATIVE: bool = true;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -83,6 +85,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn round(self) -> Self;
     /// Two to the power of whole numbers from -126 to 127.
     unsafe fn exp2_whole(self) -> Self;
+    /// `yes` where an element is at least as large as that of `bound`, else `no`.
+    unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self;
 }
 
 /// Code over vectors of any width.

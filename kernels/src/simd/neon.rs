@@ -93,4 +93,10 @@ impl Lanes for Neon {
             vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased))
         })
     }
+
+    #[inline(always)]
+    unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: the caller promises NEON.
+        Self(unsafe { vbslq_f32(vcgeq_f32(self.0, bound.0), yes.0, no.0) })
+    }
 }

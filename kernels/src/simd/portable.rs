@@ -21,6 +21,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const N: usize = N;
+    const NATIVE: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -105,6 +106,17 @@ impl Lanes for Portable {
         let mut result = self;
         for a in &mut result.0 {
             *a = f32::from_bits(((*a as i32 + 127) as u32) << 23);
+        }
+        result
+    }
+
+    #[inline(always)]
+    unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self {
+        let mut result = no;
+        for i in 0..N {
+            if self.0[i] >= bound.0[i] {
+                result.0[i] = yes.0[i];
+            }
         }
         result
     }

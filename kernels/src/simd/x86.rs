@@ -110,6 +110,12 @@ impl Lanes for Avx2 {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
         })
     }
+
+    #[inline(always)]
+    unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: the caller promises AVX2.
+        Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GE_OQ>(self.0, bound.0)) })
+    }
 }
 
 impl Lanes for Avx512 {
@@ -160,5 +166,13 @@ impl Lanes for Avx512 {
     unsafe fn exp2_whole(self) -> Self {
         // SAFETY: the caller promises AVX-512F.
         Self(unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: the caller promises AVX-512F.
+        Self(unsafe {
+            _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(self.0, bound.0), no.0, yes.0)
+        })
     }
 }

@@ -1,8 +1,10 @@
 //! Depthwise convolution over time on `[batch, frames, channels]`, in two forms that give the same
-//! numbers: one whose gradient is cheap, for training, and one without a gradient, for inference.
-//! A kernel of another crate belongs into [`infer`] and nowhere else.
+//! numbers: one whose gradient is cheap, for training, and one without a gradient, for inference,
+//! which is a kernel of [`formant_kernels`] on the tensors' own memory.
 
-use tch::{Kind, Tensor, nn};
+use formant_kernels::depthwise::{DepthwiseConfig, DepthwiseConv1d};
+use formant_kernels::tensor::{Axes, depthwise_conv1d};
+use tch::{Device, Kind, Tensor, nn};
 
 /// Zeros at both ends of the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +77,44 @@ impl Depthwise {
         }
     }
 
-    /// As [`Depthwise::forward`], where no gradient is needed.
+    /// As [`Depthwise::forward`], where no gradient is needed; see [`infer`].
     pub fn infer(&self, x: &Tensor) -> Tensor {
         infer(x, &self.weight, &self.bias, self.padding, self.stride)
     }
 }
 
 /// The convolution where no gradient is needed.
+///
+/// The kernel takes `f32` on the CPU with stride one whose frames or channels are neighbours in
+/// memory, and copies nothing but the weights. All else (another device, type, stride or order in
+/// memory, or a gradient that is wanted after all) is computed as in [`Depthwise::forward`].
 pub fn infer(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, stride: i64) -> Tensor {
-    if stride == 1 {
-        toeplitz(x, weight, bias, padding)
-    } else {
-        taps(x, weight, bias, padding, stride)
+    if stride != 1 {
+        return taps(x, weight, bias, padding, stride);
     }
+    kernel(x, weight, bias, padding).unwrap_or_else(|| toeplitz(x, weight, bias, padding))
+}
+
+/// The convolution by the kernel, where it can take the tensors.
+fn kernel(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding) -> Option<Tensor> {
+    let plain = |tensor: &Tensor| {
+        tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && !wants_gradient(tensor)
+    };
+    if ![x, weight, bias].into_iter().all(plain) {
+        return None;
+    }
+    let values = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().reshape([-1])).ok();
+    let mut config = DepthwiseConfig::same(usize::try_from(weight.size()[2]).ok()?);
+    config.padding = (usize::try_from(padding.left).ok()?, usize::try_from(padding.right).ok()?);
+    let conv = DepthwiseConv1d::new(config, &values(weight)?, &values(bias)?).ok()?;
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    depthwise_conv1d(&conv, x, None, Axes::ChannelsLast, threads).ok().flatten()
+}
+
+/// Whether what is computed from `tensor` here and now gets a gradient: inside of `no_grad` the
+/// view of a parameter has none.
+fn wants_gradient(tensor: &Tensor) -> bool {
+    tensor.requires_grad() && tensor.alias().requires_grad()
 }
 
 /// Output frames that one matrix product makes at a time.
@@ -192,7 +219,12 @@ mod tests {
             for frames in [1, 2, 31, 32, 33, 100] {
                 let x = Tensor::randn([2, frames, 6], tch::kind::FLOAT_CPU);
                 let wanted = reference(&conv, &x);
-                for found in [conv.forward(&x), conv.infer(&x)] {
+                let inferred = tch::no_grad(|| conv.infer(&x));
+                if stride == 1 {
+                    let kernel = tch::no_grad(|| kernel(&x, &conv.weight, &conv.bias, padding));
+                    assert!(kernel.is_some_and(|y| y.equal(&inferred)), "the kernel is used");
+                }
+                for found in [conv.forward(&x), inferred] {
                     assert_eq!(found.size(), wanted.size(), "{kernel}, {stride}, {frames}");
                     let worst = (found - &wanted).abs().max().double_value(&[]);
                     assert!(worst < 1e-5, "{kernel}, {stride}, {frames}: {worst}");
@@ -211,11 +243,34 @@ mod tests {
             let loss = (y * &target).sum(Kind::Float);
             Tensor::run_backward(&[loss], &[&x, &conv.weight, &conv.bias], false, false)
         };
-        for (found, wanted) in
-            gradients(conv.forward(&x)).iter().zip(gradients(reference(&conv, &x)))
-        {
-            assert!((found - wanted).abs().max().double_value(&[]) < 1e-4);
+        let wanted = gradients(reference(&conv, &x));
+        // Inference outside of `no_grad` leaves the kernel aside.
+        for y in [conv.forward(&x), conv.infer(&x)] {
+            for (found, wanted) in gradients(y).iter().zip(&wanted) {
+                assert!((found - wanted).abs().max().double_value(&[]) < 1e-4);
+            }
         }
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_take_is_computed_all_the_same() {
+        let _guard = tch::no_grad_guard();
+        let vs = VarStore::new(Device::Cpu);
+        let conv = Depthwise::new(&vs.root(), 4, 7, Padding::same(7));
+        let near = |found: &Tensor, wanted: &Tensor| {
+            (found.to_kind(Kind::Float) - wanted).abs().max().double_value(&[]) < 1e-5
+        };
+        let wide = Tensor::randn([2, 30, 8], tch::kind::FLOAT_CPU);
+        let strided = wide.slice(2, 0, 8, 2).slice(1, 0, 30, 2);
+        let wanted = reference(&conv, &strided);
+        assert!(kernel(&strided, &conv.weight, &conv.bias, conv.padding).is_none());
+        assert!(near(&conv.infer(&strided), &wanted));
+        let frames_adjacent = strided.transpose(1, 2).contiguous().transpose(1, 2);
+        assert!(near(&conv.infer(&frames_adjacent), &wanted));
+        let [weight, bias] = [&conv.weight, &conv.bias].map(|t| t.to_kind(Kind::Double));
+        let double = infer(&strided.to_kind(Kind::Double), &weight, &bias, conv.padding, 1);
+        assert_eq!(double.kind(), Kind::Double);
+        assert!(near(&double, &wanted));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Source: SpikingJelly's multi-step LIF node with hard reset; inference only.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Constants of a layer of neurons.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,25 +30,23 @@ impl Lif {
     /// When `voltages` belong to a layer of another size.
     pub fn forward(&self, x: &Tensor, voltages: &mut Voltages) -> Tensor {
         let size = x.size();
-        let frames = size[2] as usize;
-        let flat = x.to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-        let mut values: Vec<f32> = Vec::try_from(&flat).expect("a flat float tensor is a vector");
         let neurons = (size[0] * size[1]) as usize;
         if voltages.0.is_empty() {
             voltages.0 = vec![self.reset; neurons];
         }
         assert_eq!(voltages.0.len(), neurons, "voltages of another layer");
-        for (row, v) in values.chunks_exact_mut(frames.max(1)).zip(&mut voltages.0) {
-            for value in row {
-                *v += (*value - (*v - self.reset)) / self.tau;
-                let fired = *v >= self.threshold;
-                *value = if fired { 1.0 } else { 0.0 };
-                if fired {
-                    *v = self.reset;
-                }
-            }
-        }
-        Tensor::from_slice(&values).view(size.as_slice()).to_device(x.device())
+        let kernel = formant_kernels::lif::Lif {
+            tau: self.tau,
+            threshold: self.threshold,
+            reset: self.reset,
+        };
+        let input = x.detach().to_device(Device::Cpu).to_kind(Kind::Float);
+        let spikes = formant_kernels::tensor::lif(&kernel, &input, &mut voltages.0);
+        spikes
+            .ok()
+            .flatten()
+            .expect("a plain tensor with as many neurons as there are voltages")
+            .to_device(x.device())
     }
 }
 

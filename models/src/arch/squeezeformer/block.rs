@@ -163,7 +163,9 @@ impl ConvModule {
                 x = self.pointwise_conv1.forward(&x).glu(-1);
             }
         }
-        let x = self.norm.forward_t(&self.depthwise_conv.forward(&x), train).silu();
+        let conv = &self.depthwise_conv;
+        let x = if train { conv.forward(&x) } else { conv.infer(&x) };
+        let x = self.norm.forward_t(&x, train).silu();
         let x = self.pointwise_conv2.forward(&x);
         match self.gate {
             Gate::Silu => x,
