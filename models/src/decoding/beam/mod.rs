@@ -122,6 +122,8 @@ pub fn prefix_search(
     }
     let mut candidates: Vec<Candidate> = prefixes
         .iter()
+        // Too short a signal leaves room in the beam for what no path spells.
+        .filter(|prefix| prefix.scores.total() > f64::NEG_INFINITY)
         .map(|prefix| {
             let acoustic = prefix.scores.total();
             Candidate {

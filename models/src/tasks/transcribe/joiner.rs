@@ -26,10 +26,17 @@ impl Piece {
         let (left, right) = self.log_probs.view().split_at(Axis(0), at);
         let start = self.start + at as u64 * samples_per_answer;
         (
-            Self { log_probs: left.to_owned(), start: self.start, opens: self.opens },
-            Self { log_probs: right.to_owned(), start, opens: false },
+            Self { log_probs: copy(left), start: self.start, opens: self.opens },
+            Self { log_probs: copy(right), start, opens: false },
         )
     }
+}
+
+/// The rows of a view; a view without rows may keep strides that `to_owned` does not take.
+fn copy(rows: ArrayView2<'_, f32>) -> Array2<f32> {
+    let mut copied = Array2::zeros(rows.raw_dim());
+    copied.assign(&rows);
+    copied
 }
 
 pub(super) struct Joiner {
@@ -160,11 +167,11 @@ mod tests {
     #[test]
     fn nothing_is_lost_and_nothing_comes_twice() {
         // Both windows agree; the seam is before the space.
-        let (text, starts) = join("ab..-a...b...-c...ab", "...b...-c...ab..-b");
+        let (text, starts) = join("ab..-a...b...-c...ab", "...-c...ab..-b");
         assert_eq!(text, "ab ab cab b");
-        assert_eq!(starts, [500, 2000]);
+        assert_eq!(starts, [500, 1700]);
         // The second window hears everything one answer later, the first one loses the last word.
-        assert_eq!(join("ab..-a...b...-c.....", "....b...-c...ab..-b").0, "ab ab cab b");
+        assert_eq!(join("ab..-a...b...-c.....", "....-c...ab..-b").0, "ab ab cab b");
         // No silence in common: the middle.
         assert_eq!(join("aaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaa").0.len(), 2);
     }
