@@ -163,8 +163,8 @@ fn extension(format: TranscriptFormat) -> &'static str {
 fn format(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscriptFormat, Failure> {
     use TranscriptFormat::{Ctm, Json, Jsonl, Srt, TextGrid, Txt, Vtt};
     let by_name = typed.output.output.as_deref().and_then(Path::extension).and_then(|given| {
-        let known = [Txt, Json, Jsonl, Srt, Vtt, Ctm, TextGrid].into_iter();
-        known.into_iter().find(|format| given.eq_ignore_ascii_case(extension(*format)))
+        let mut known = [Txt, Json, Jsonl, Srt, Vtt, Ctm, TextGrid].into_iter();
+        known.find(|format| given.eq_ignore_ascii_case(extension(*format)))
     });
     let is_folder = typed.output.output.as_deref().is_some_and(Path::is_dir);
     let format = typed.format.or(by_name.filter(|_| !is_folder));

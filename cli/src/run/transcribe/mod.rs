@@ -58,7 +58,11 @@ pub(super) fn run(
     let work = |recognizer: &mut Recognizer, input: &Input, lane: &Lane<'_>| {
         Job { plan: &plan, recognizer, input, lane, json: settings.json }.run()
     };
-    let json = settings.json || plan.format == TranscriptFormat::Jsonl;
+    // Lines of a file that gathers transcripts are of one kind.
+    let json = match gathered {
+        Some(_) => plan.format == TranscriptFormat::Jsonl,
+        None => settings.json,
+    };
     let options = batch::Options { json, ..settings.batch_of_networks() };
     let Some(target) = gathered else {
         return batch::run(entries, options, messages, worker, work);
