@@ -55,7 +55,7 @@ fn config(set: &GoldenSet, masks: SubsamplingMasks) -> SqueezeformerConfig {
 fn load(set: &GoldenSet, masks: SubsamplingMasks) -> Loaded {
     let mut vs = VarStore::new(Device::Cpu);
     let network = Squeezeformer::new(&vs.root(), &config(set, masks)).expect("valid sizes");
-    let weights = checkpoint::read_state_dict(&set.folder.join("weights.safetensors"))
+    let weights = checkpoint::read_state_dict(set.folder.join("weights.safetensors"))
         .expect("weights are readable");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
     checkpoint::load_into(&mut vs, &weights, &options).expect("weights fit");
@@ -120,7 +120,7 @@ fn compare(set: &GoldenSet, masks: SubsamplingMasks, prefix: &str) {
     let missing: Vec<&String> = set
         .io
         .keys()
-        .filter(|name| name.starts_with("v1.") == !prefix.is_empty())
+        .filter(|name| name.starts_with("v1.") != prefix.is_empty())
         .filter(|name| {
             let name = name.strip_prefix(prefix).unwrap_or(name);
             !OUTSIDE.iter().any(|outside| name.starts_with(outside))

@@ -1,7 +1,7 @@
 //! Depth-wise 1-D convolution over time, where every channel has a filter of its own, with bias,
 //! folded normalisation, activation and residual in the same pass over memory.
 //!
-//! Here is the plan, which a layer makes once from its weights; the definition is in [`scalar`],
+//! Here is the plan, which a layer makes once from its weights; the definition is in `scalar`,
 //! the vectorised loops in `frames` (neighbouring times in a vector, for `[batch, channels,
 //! frames]`) and `channels` (neighbouring channels, for `[batch, frames, channels]`).
 

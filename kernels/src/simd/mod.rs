@@ -1,6 +1,6 @@
 //! Vectors of `f32` as wide as the processor has them, chosen when the program runs.
 //!
-//! A kernel is written once over [`Lanes`] and run by [`dispatch`]; what a kernel computes is
+//! A kernel is written once over `Lanes` and run by `dispatch`; what a kernel computes is
 //! not this module's business.
 
 pub(crate) mod math;

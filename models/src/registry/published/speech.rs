@@ -300,6 +300,5 @@ pub(super) const ROWS: &[Published] = &[
         rate: 48_000,
         bytes: Some(439_184_643),
         citation: HIFI_SR,
-        ..BASE
     },
 ];

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn neighbours_in_length_go_together_and_order_is_kept() {
-        let samples = vec![0.0; 9];
+        let samples = [0.0; 9];
         let lengths = [3, 9, 3, 1, 3];
         let clips: Vec<&[f32]> = lengths.iter().map(|&length| &samples[..length]).collect();
         for (padding, size, wanted) in [
