@@ -1,8 +1,10 @@
 //! Recipes that made formant's bundled weights, and fine-tuning for users.
 
+mod ahead;
 pub mod asr;
 pub mod augment;
 pub mod corpus;
+mod epochs;
 pub mod error;
 pub mod manifest;
 pub mod optim;
@@ -10,5 +12,6 @@ pub mod progress;
 pub mod resume;
 pub mod speaker;
 pub mod spot;
+mod start;
 
 pub use error::{Error, Result};

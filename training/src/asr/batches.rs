@@ -1,8 +1,6 @@
 //! Batches of utterances of about the same length, composed by other threads while the network
 //! learns.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-
 use formant_audio_core::features::FeaturePlan;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,6 +12,7 @@ use super::compose::{Draft, compose, draw};
 use super::data::AsrData;
 use super::pieces::Pieces;
 use super::recipe::AsrRecipe;
+use crate::ahead::compose_ahead;
 use crate::augment::{SpecMasks, mask};
 use crate::error::Result;
 
@@ -45,23 +44,11 @@ impl<'a> Batches<'a> {
     pub(super) fn run(
         &self,
         epoch: usize,
-        mut learn: impl FnMut(usize, Batch) -> Result<()>,
+        learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        std::thread::scope(|scope| {
-            let (sender, receiver): (_, Receiver<Result<Batch>>) = sync_channel(3);
-            scope.spawn(move || {
-                for drafts in self.drafts(epoch) {
-                    // The receiver is gone when learning stopped early.
-                    if sender.send(self.batch(&drafts)).is_err() {
-                        return;
-                    }
-                }
-            });
-            for (step, batch) in receiver.into_iter().enumerate() {
-                learn(step, batch?)?;
-            }
-            Ok(())
-        })
+        // The drafts are drawn on the other thread, too.
+        let drafts = std::iter::once_with(|| self.drafts(epoch)).flatten();
+        compose_ahead(drafts, |drafts| self.batch(&drafts), learn)
     }
 
     /// What each batch of an epoch holds.

@@ -1,7 +1,5 @@
 //! Batches of features, composed by other threads while the network learns.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-
 use formant_audio_core::features::FeaturePlan;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::compose::{Drawing, compose};
 use super::data::SpeakerData;
 use super::recipe::SpeakerRecipe;
+use crate::ahead::compose_ahead;
 use crate::augment::mask;
 use crate::error::Result;
 
@@ -35,23 +34,9 @@ impl Batches<'_> {
     pub(super) fn run(
         &self,
         epoch: usize,
-        mut learn: impl FnMut(usize, Batch) -> Result<()>,
+        learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        std::thread::scope(|scope| {
-            let (sender, receiver): (_, Receiver<Result<Batch>>) = sync_channel(3);
-            scope.spawn(move || {
-                for step in 0..self.recipe.steps_per_epoch {
-                    // The receiver is gone when learning stopped early.
-                    if sender.send(self.batch(epoch, step)).is_err() {
-                        return;
-                    }
-                }
-            });
-            for (step, batch) in receiver.into_iter().enumerate() {
-                learn(step, batch?)?;
-            }
-            Ok(())
-        })
+        compose_ahead(0..self.recipe.steps_per_epoch, |step| self.batch(epoch, step), learn)
     }
 
     fn batch(&self, epoch: usize, step: usize) -> Result<Batch> {

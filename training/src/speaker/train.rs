@@ -1,5 +1,4 @@
-//! The training loop: epochs, validation, the best weights, what scores need, and a state to go on
-//! from.
+//! A training of voices: its loss, its validation, and what the finished model needs for scores.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -24,10 +23,12 @@ use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
 use crate::augment::change_speed;
+use crate::epochs::{Epochs, Verdict};
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 use crate::resume;
+use crate::start::copy_weights;
 
 /// Variables of the loss, which are no part of the model.
 const HEAD: &str = "head";
@@ -60,15 +61,11 @@ pub struct SpeakerOutcome {
     pub seconds: f64,
 }
 
-/// What is needed, besides tensors, to go on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Record {
+/// What a state has to agree with to be gone on from.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
     recipe: SpeakerRecipe,
     speakers: usize,
-    epoch: usize,
-    steps: u64,
-    best_epoch: usize,
-    best_score: f64,
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, mean voice and cohort, to
@@ -102,88 +99,47 @@ pub fn train(
     let network = Ecapa::new(&vs.root(), &recipe.network)?;
     let classes = (data.speakers.len() * recipe.speeds.len()) as i64;
     let head = Head::new(&(vs.root() / HEAD), classes, recipe.network.lin_neurons);
-    let saved = resume::load::<Record>(&paths.state);
+    let epochs = Epochs {
+        epochs: recipe.epochs,
+        steps_per_epoch: recipe.steps_per_epoch,
+        state: &paths.state,
+        began,
+        progress,
+    };
+    let saved = epochs.saved();
     if let Some(start) = start.filter(|_| saved.is_none()) {
         begin_with(start, &vs, &head, data, &recipe)?;
     }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let mut record = Record {
-        recipe: recipe.clone(),
-        speakers: data.speakers.len(),
-        epoch: 0,
-        steps: 0,
-        best_epoch: 0,
-        best_score: f64::NEG_INFINITY,
-    };
-    let mut best: Option<BTreeMap<String, Tensor>> = None;
-    if let Some(saved) = saved {
-        let found = saved.record;
-        let same = found.recipe == record.recipe && found.speakers == record.speakers;
-        let text = if same && optimizer.restore(&saved.optimizer, found.steps) {
-            best = (!saved.best.is_empty()).then_some(saved.best);
-            record = found;
-            format!("going on after epoch {}", record.epoch)
-        } else {
-            format!("{} belongs to another training and is not used", paths.state.display())
-        };
-        progress.event(&Event::Note { text });
-    }
     let batches =
         Batches { data, recipe: &recipe, plan: &plan, drawing: Drawing::new(data, &recipe) };
-    let total = (recipe.epochs * recipe.steps_per_epoch) as u64;
-    for epoch in record.epoch..recipe.epochs {
-        let (mut losses, mut recent) = (0.0, f64::NAN);
-        batches.run(epoch, |step, batch| {
-            if progress.cancelled() {
-                return Err(Error::Interrupted);
-            }
-            let loss = loss(&network, &head, &recipe, &batch, recipe.margin_at(epoch, step));
-            let value = loss.double_value(&[]);
-            optimizer.backward_step(&loss, total);
-            losses += value;
-            recent = if recent.is_nan() { value } else { 0.95 * recent + 0.05 * value };
-            progress.event(&Event::Step {
-                epoch: epoch + 1,
-                step: step + 1,
-                steps: recipe.steps_per_epoch,
-                loss: recent,
-            });
-            Ok(())
-        })?;
-        let averaged = network_weights(&optimizer);
-        let figures = validate(&build(&card, &averaged)?, data)?;
-        let score = selection_score(&figures);
-        let is_best = score > record.best_score;
-        if is_best {
-            record.best_score = score;
-            record.best_epoch = epoch + 1;
-            best = Some(averaged);
-        }
-        record.epoch = epoch + 1;
-        record.steps = optimizer.steps();
-        resume::save(&paths.state, &record, &optimizer, best.as_ref())?;
-        progress.event(&Event::Epoch {
-            epoch: epoch + 1,
-            epochs: recipe.epochs,
-            loss: losses / recipe.steps_per_epoch as f64,
-            score,
-            best: is_best,
-            seconds: began.elapsed().as_secs_f64(),
-            detail: figures.one_line(),
-        });
-    }
-    let best = best.unwrap_or_else(|| network_weights(&optimizer));
+    let best = epochs.run(
+        Key { recipe: recipe.clone(), speakers: data.speakers.len() },
+        saved,
+        &mut optimizer,
+        |epoch, take| {
+            batches.run(epoch, |step, batch| {
+                let margin = recipe.margin_at(epoch, step);
+                take(step, &|| loss(&network, &head, &recipe, &batch, margin))
+            })
+        },
+        network_weights,
+        |weights| {
+            let figures = validate(&build(&card, weights)?, data)?;
+            Ok(Verdict { score: selection_score(&figures), detail: figures.one_line() })
+        },
+    )?;
     if let serde_json::Value::Object(provenance) = &mut card.provenance {
         let recipe = serde_json::to_value(&recipe).expect("a recipe is plain data");
         provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), record.best_epoch.into());
+        provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
-    let mut embedder = build(&card, &best)?;
+    let mut embedder = build(&card, &best.weights)?;
     let dev = finish(&mut embedder, data, &recipe)?;
     embedder.save(&paths.output, Kind::Float)?;
     resume::remove(&paths.state)?;
     Ok(SpeakerOutcome {
-        best_epoch: record.best_epoch,
+        best_epoch: best.epoch,
         dev,
         parameters: network.info().parameters,
         speakers: data.speakers.len(),
@@ -351,20 +307,8 @@ fn begin_with(
     recipe: &SpeakerRecipe,
 ) -> Result<()> {
     let given = start.weights();
-    for (name, mut variable) in vs.variables() {
-        if name.starts_with(&format!("{HEAD}.")) {
-            continue;
-        }
-        match given.get(&name) {
-            Some(weight) if weight.size() == variable.size() => {
-                tch::no_grad(|| variable.copy_(weight));
-            }
-            _ => {
-                let reason = "the model to start from has other sizes than the recipe".to_owned();
-                return Err(Error::Config { setting: "network", reason });
-            }
-        }
-    }
+    let of_the_loss = format!("{HEAD}.");
+    copy_weights(vs, |name| !name.starts_with(&of_the_loss), |name| given.get(name))?;
     let rate = data.corpus.rate();
     let longest = recipe.longest() * 2;
     let mut directions: Vec<f32> = Vec::new();

@@ -1,12 +1,11 @@
-//! The training loop: epochs, validation, the best weights, and a state to go on from.
+//! A spotter's training: its loss, its validation, and the card of the finished model.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::lmuformer::LmuFormer;
-use formant_models::checkpoint::{self, RawTensor, StateDict};
 use formant_models::network::NoTrace;
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, Spotter};
 use rand::{RngExt, SeedableRng};
@@ -20,9 +19,12 @@ use super::compose::Geometry;
 use super::data::SpotData;
 use super::evaluate::{SpotReport, score_clips};
 use super::recipe::SpotRecipe;
-use crate::error::{Error, Result};
+use crate::epochs::{Epochs, Verdict};
+use crate::error::Result;
 use crate::optim::AdamW;
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
+use crate::resume;
+use crate::start::copy_weights;
 
 /// Label of speech that holds none of the words.
 pub(super) const UNKNOWN: &str = "unknown";
@@ -51,15 +53,11 @@ pub struct TrainOutcome {
     pub seconds: f64,
 }
 
-/// What is needed, besides tensors, to go on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Resume {
+/// What a state has to agree with to be gone on from.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
     recipe: SpotRecipe,
     words: Vec<String>,
-    epoch: usize,
-    steps: u64,
-    best_epoch: usize,
-    best_score: f64,
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
@@ -91,38 +89,12 @@ pub fn train(
     let vs = VarStore::new(Device::Cpu);
     let network = LmuFormer::new(&vs.root(), &recipe.network)?;
     if let Some(start) = start {
-        copy_weights(&vs, start, card.labels == start.card().labels)?;
+        let same_labels = card.labels == start.card().labels;
+        let given = start.weights();
+        let wanted = |name: &str| same_labels || !name.starts_with("head.");
+        copy_weights(&vs, wanted, |name| given.get(name))?;
     }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let mut resume = Resume {
-        recipe: recipe.clone(),
-        words: data.words.clone(),
-        epoch: 0,
-        steps: 0,
-        best_epoch: 0,
-        best_score: f64::NEG_INFINITY,
-    };
-    let mut best: Option<BTreeMap<String, Tensor>> = None;
-    if let Some((found, tensors)) = read_state(&paths.state) {
-        if found.recipe == resume.recipe && found.words == resume.words {
-            let (kept, state): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                tensors.into_iter().partition(|(name, _)| name.starts_with("best."));
-            if optimizer.restore(&state, found.steps) {
-                best = Some(
-                    kept.into_iter()
-                        .map(|(name, t)| (name["best.".len()..].to_owned(), t))
-                        .collect(),
-                );
-                let text = format!("going on after epoch {}", found.epoch);
-                progress.event(&Event::Note { text });
-                resume = found;
-            }
-        } else {
-            let text =
-                format!("{} belongs to another recipe and is not used", paths.state.display());
-            progress.event(&Event::Note { text });
-        }
-    }
     let hop = recipe.frontend.hop_length;
     let batches = Batches {
         data,
@@ -135,90 +107,43 @@ pub fn train(
             rate: recipe.frontend.sample_rate as f32,
         },
     };
-    let total = (recipe.epochs * recipe.steps_per_epoch) as u64;
-    for epoch in resume.epoch..recipe.epochs {
-        let mut losses = 0.0;
-        let mut recent = f64::NAN;
-        batches.run(epoch, |step, batch| {
-            if progress.cancelled() {
-                return Err(Error::Interrupted);
-            }
-            let loss = loss(&network, &recipe, &batch, (epoch, step));
-            let value = loss.double_value(&[]);
-            optimizer.backward_step(&loss, total);
-            losses += value;
-            recent = if recent.is_nan() { value } else { 0.95 * recent + 0.05 * value };
-            progress.event(&Event::Step {
-                epoch: epoch + 1,
-                step: step + 1,
-                steps: recipe.steps_per_epoch,
-                loss: recent,
-            });
-            Ok(())
-        })?;
-        let averaged = optimizer.averaged();
-        let report = validate(&card, &averaged, data)?;
-        let score = report.selection_score();
-        let is_best = score > resume.best_score;
-        if is_best {
-            resume.best_score = score;
-            resume.best_epoch = epoch + 1;
-            best = Some(averaged);
-        }
-        resume.epoch = epoch + 1;
-        resume.steps = optimizer.steps();
-        write_state(&paths.state, &resume, &optimizer, best.as_ref())?;
-        progress.event(&Event::Epoch {
-            epoch: epoch + 1,
-            epochs: recipe.epochs,
-            loss: losses / recipe.steps_per_epoch as f64,
-            score,
-            best: is_best,
-            seconds: began.elapsed().as_secs_f64(),
-            detail: report.one_line(),
-        });
-    }
-    let best = best.unwrap_or_else(|| optimizer.averaged());
-    let dev = validate(&card, &best, data)?;
+    let epochs = Epochs {
+        epochs: recipe.epochs,
+        steps_per_epoch: recipe.steps_per_epoch,
+        state: &paths.state,
+        began,
+        progress,
+    };
+    let best = epochs.run(
+        Key { recipe: recipe.clone(), words: data.words.clone() },
+        epochs.saved(),
+        &mut optimizer,
+        |epoch, take| {
+            batches.run(epoch, |step, batch| {
+                take(step, &|| loss(&network, &recipe, &batch, (epoch, step)))
+            })
+        },
+        AdamW::averaged,
+        |weights| {
+            let report = validate(&card, weights, data)?;
+            Ok(Verdict { score: report.selection_score(), detail: report.one_line() })
+        },
+    )?;
+    let dev = validate(&card, &best.weights, data)?;
     if let serde_json::Value::Object(provenance) = &mut card.provenance {
         let recipe = serde_json::to_value(&recipe).expect("a recipe is plain data");
         provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), resume.best_epoch.into());
+        provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
-    let spotter = build(&card, &best)?;
+    let spotter = build(&card, &best.weights)?;
     spotter.save(&paths.output, Kind::Float)?;
-    match std::fs::remove_file(&paths.state) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io(&paths.state, e));
-        }
-        _ => {}
-    }
+    resume::remove(&paths.state)?;
     Ok(TrainOutcome {
-        best_epoch: resume.best_epoch,
+        best_epoch: best.epoch,
         dev,
         parameters: network.info().parameters,
         seconds: began.elapsed().as_secs_f64(),
     })
-}
-
-/// Copies the weights of `start` into a new network of the same sizes.
-fn copy_weights(vs: &VarStore, start: &Spotter, same_labels: bool) -> Result<()> {
-    let given = start.weights();
-    for (name, mut variable) in vs.variables() {
-        if name.starts_with("head.") && !same_labels {
-            continue;
-        }
-        match given.get(&name) {
-            Some(weight) if weight.size() == variable.size() => {
-                tch::no_grad(|| variable.copy_(weight));
-            }
-            _ => {
-                let reason = "the model to start from has other sizes than the recipe".to_owned();
-                return Err(Error::Config { setting: "network", reason });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> SpotCard {
@@ -288,32 +213,4 @@ fn validate(
             label.clone(),
         ))
     })
-}
-
-fn write_state(
-    path: &Path,
-    resume: &Resume,
-    optimizer: &AdamW,
-    best: Option<&BTreeMap<String, Tensor>>,
-) -> Result<()> {
-    let mut tensors = optimizer.state();
-    for (name, tensor) in best.into_iter().flatten() {
-        tensors.insert(format!("best.{name}"), tensor.shallow_clone());
-    }
-    let resume = serde_json::to_string(resume).expect("the resume record is plain data");
-    let metadata = BTreeMap::from([("resume".to_owned(), resume)]);
-    let mut state = StateDict::default();
-    for (name, tensor) in tensors {
-        state.insert(name, RawTensor::from_tensor(&tensor)?);
-    }
-    Ok(checkpoint::write_safetensors(path, &state, &metadata)?)
-}
-
-fn read_state(path: &Path) -> Option<(Resume, BTreeMap<String, Tensor>)> {
-    let state = checkpoint::read_state_dict(path).ok()?;
-    let tensors: BTreeMap<String, Tensor> = state
-        .iter()
-        .map(|(name, raw)| Some((name.to_owned(), raw.to_tensor().ok()?)))
-        .collect::<Option<_>>()?;
-    Some((serde_json::from_str(state.metadata.get("resume")?).ok()?, tensors))
 }
