@@ -1,5 +1,6 @@
 //! What users call: audio in, results out.
 
+mod mono_stream;
 pub mod speaker;
 pub mod spot;
 pub mod transcribe;

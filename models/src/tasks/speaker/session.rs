@@ -9,6 +9,7 @@ use formant_audio_core::{AudioSpec, AudioView};
 
 use super::embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 use crate::error::Result;
+use crate::tasks::mono_stream::{MonoStream, Pace};
 
 /// Rate of the voice detector, in Hz.
 const DETECTOR_RATE: u32 = 16_000;
@@ -23,17 +24,11 @@ const LOOK_BACK: f64 = 2.0;
 /// One recording on its way to an embedding. Feed it blocks, then [`EmbedSession::finish`] it.
 pub struct EmbedSession<'a> {
     embedder: &'a SpeakerEmbedder,
-    input: Option<Input>,
+    input: MonoStream,
     gate: Option<Gate>,
     speech: Vec<f32>,
     heard: u64,
     pooled: Pooled,
-}
-
-/// The recording's own rate and channels, on the way to the model's rate.
-struct Input {
-    spec: AudioSpec,
-    resampler: Option<StreamResampler>,
 }
 
 /// Lets speech through.
@@ -62,7 +57,8 @@ impl<'a> EmbedSession<'a> {
             SpeechOnly::No => None,
         };
         let (speech, pooled) = (Vec::new(), Pooled::default());
-        Ok(Self { embedder, input: None, gate, speech, heard: 0, pooled })
+        let input = MonoStream::new(rate, Pace::Throughput);
+        Ok(Self { embedder, input, gate, speech, heard: 0, pooled })
     }
 
     /// Feeds a block. All blocks have the same rate and layout.
@@ -70,34 +66,7 @@ impl<'a> EmbedSession<'a> {
     /// # Errors
     /// [`formant_audio_core::Error::Shape`] when rate or layout change.
     pub fn push(&mut self, block: &AudioView<'_>) -> Result<()> {
-        let rate = self.embedder.sample_rate();
-        let input = match self.input.take() {
-            Some(input) => input,
-            None => Input {
-                spec: block.spec(),
-                resampler: (block.rate() != rate)
-                    .then(|| {
-                        StreamResampler::new(AudioSpec::mono(block.rate()), rate, Quality::High)
-                    })
-                    .transpose()?,
-            },
-        };
-        let input = self.input.insert(input);
-        if input.spec != block.spec() {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the recording",
-                expected: format!("{} Hz {}", input.spec.rate, input.spec.layout),
-                found: format!("{} Hz {}", block.rate(), block.spec().layout),
-            }
-            .into());
-        }
-        let mono = block.to_mono();
-        let samples = match &mut input.resampler {
-            Some(resampler) => {
-                resampler.push(&AudioView::from_mono(input.spec.rate, &mono))?.into_planar()
-            }
-            None => mono,
-        };
+        let samples = self.input.push(block)?;
         self.feed(&samples)
     }
 
@@ -106,10 +75,8 @@ impl<'a> EmbedSession<'a> {
     /// # Errors
     /// What the network says.
     pub fn finish(mut self) -> Result<std::result::Result<Embedding, Unusable>> {
-        if let Some(resampler) = self.input.as_mut().and_then(|input| input.resampler.as_mut()) {
-            let tail = resampler.finish()?.into_planar();
-            self.feed(&tail)?;
-        }
+        let tail = self.input.finish()?;
+        self.feed(&tail)?;
         let rate = f64::from(self.embedder.sample_rate());
         let least = self.embedder.least_samples();
         let short = |samples: u64| Unusable::TooShort {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use formant_audio_core::decode::BlockReader;
 use formant_audio_core::features::{Divisor, FeaturePlan, FeatureStream, Normalization};
-use formant_audio_core::resample::{Quality, StreamResampler, resample};
-use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use formant_audio_core::resample::{Quality, resample};
+use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -18,6 +18,7 @@ use crate::arch::lmuformer::{LmuFormer, LmuFormerState};
 use crate::error::{Error, Result};
 use crate::network::StreamingNetwork;
 use crate::source::{LoadOptions, ModelSource};
+use crate::tasks::mono_stream::{MonoStream, Pace};
 
 /// Frames between the places at which a clip that is longer than the window is answered.
 const CLASSIFY_HOP: usize = 5;
@@ -217,7 +218,7 @@ impl Spotter {
             detector: Detector::new(&self.card, options)?,
             features: self.plan.stream(),
             state: Some(self.network.start(1)),
-            input: None,
+            input: MonoStream::new(self.sample_rate(), Pace::Live),
             energies: VecDeque::new(),
             rows: Vec::new(),
         };
@@ -259,7 +260,7 @@ impl Spotter {
         while let Some(block) = reader.next_block()? {
             session.push(&block.view())?.into_iter().for_each(&mut report);
         }
-        let heard = session.input.as_ref().map_or(0.0, Input::seconds);
+        let heard = session.input.seconds();
         session.finish()?.into_iter().for_each(&mut report);
         Ok(heard)
     }
@@ -289,22 +290,9 @@ pub struct SpotSession<'a> {
     detector: Detector,
     features: FeatureStream,
     state: Option<LmuFormerState>,
-    input: Option<Input>,
+    input: MonoStream,
     energies: VecDeque<f32>,
     rows: Vec<f32>,
-}
-
-/// The stream's own rate and channels, on the way to the model's rate.
-struct Input {
-    spec: AudioSpec,
-    frames: u64,
-    resampler: Option<StreamResampler>,
-}
-
-impl Input {
-    fn seconds(&self) -> f64 {
-        self.frames as f64 / f64::from(self.spec.rate)
-    }
 }
 
 impl SpotSession<'_> {
@@ -313,33 +301,7 @@ impl SpotSession<'_> {
     /// # Errors
     /// [`formant_audio_core::Error::Shape`] when rate or layout change.
     pub fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<Detection>> {
-        let rate = self.spotter.sample_rate();
-        if self.input.is_none() {
-            let spec = block.spec();
-            let resampler = (spec.rate != rate)
-                .then(|| {
-                    StreamResampler::low_latency(AudioSpec::mono(spec.rate), rate, Quality::High)
-                })
-                .transpose()?;
-            self.input = Some(Input { spec, frames: 0, resampler });
-        }
-        let input = self.input.as_mut().expect("set above");
-        if input.spec != block.spec() {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the stream",
-                expected: format!("{} Hz {}", input.spec.rate, input.spec.layout),
-                found: format!("{} Hz {}", block.rate(), block.spec().layout),
-            }
-            .into());
-        }
-        input.frames += block.frames() as u64;
-        let mono = block.to_mono();
-        let samples = match &mut input.resampler {
-            Some(resampler) => {
-                resampler.push(&AudioView::from_mono(input.spec.rate, &mono))?.into_planar()
-            }
-            None => mono,
-        };
+        let samples = self.input.push(block)?;
         self.feed(&samples)
     }
 
@@ -349,10 +311,8 @@ impl SpotSession<'_> {
     /// What the front end says.
     pub fn finish(mut self) -> Result<Vec<Detection>> {
         let mut found = Vec::new();
-        if let Some(resampler) = self.input.as_mut().and_then(|input| input.resampler.as_mut()) {
-            let tail = resampler.finish()?;
-            found.extend(self.feed(tail.channel(0))?);
-        }
+        let tail = self.input.finish()?;
+        found.extend(self.feed(&tail)?);
         // Silence after the end gives the last word the time that any other word has.
         let tail = vec![0.0; self.lead()];
         found.extend(self.feed(&tail)?);
@@ -360,7 +320,7 @@ impl SpotSession<'_> {
         let last = tch::no_grad(|| self.spotter.network.finish(state));
         found.extend(self.detect(last)?);
         found.extend(self.detector.finish());
-        let end = self.input.as_ref().map_or(0.0, Input::seconds);
+        let end = self.input.seconds();
         Ok(found
             .into_iter()
             .map(|d| Detection { start: d.start.min(end), end: d.end.min(end), ..d })

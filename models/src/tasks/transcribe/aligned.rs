@@ -131,12 +131,12 @@ fn answers(
     let (rate, blank) = (network.sample_rate(), network.blank());
     let mut cutter = Cutter::new(rate, transcriber.lengths(options), None)?;
     let mut joiner = Joiner::new(network.samples_per_answer(), blank);
-    let mut input = Input::default();
+    let mut input = Input::new(rate);
     let mut parts: Vec<Array2<f32>> = Vec::new();
     let mut numbers = 0;
     loop {
         let (windows, is_last) = match reader.next_block()? {
-            Some(block) => (cutter.push(&input.push(&block.view(), rate)?), false),
+            Some(block) => (cutter.push(&input.push(&block.view())?), false),
             None => {
                 let mut windows = cutter.push(&input.finish()?);
                 windows.extend(cutter.finish());

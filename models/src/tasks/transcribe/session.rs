@@ -54,7 +54,7 @@ impl<'a> TranscribeSession<'a> {
         let rate = network.sample_rate();
         Ok(Self {
             decoder: transcriber.decoder(options),
-            input: Input::default(),
+            input: Input::new(rate),
             cutter: Cutter::new(rate, transcriber.lengths(options), options.segmentation.vad())?,
             queue: Vec::new(),
             batch: options.batch.max(1),
@@ -79,7 +79,7 @@ impl<'a> TranscribeSession<'a> {
     /// [`formant_audio_core::Error::Shape`] when rate or layout change; what the network says.
     pub fn step(&mut self, block: &AudioView<'_>) -> Result<Vec<TranscriptEvent>> {
         let rate = self.transcriber.network().sample_rate();
-        let samples = self.input.push(block, rate)?;
+        let samples = self.input.push(block)?;
         let mut events = Vec::new();
         // Short enough that the cutter's memory stays small whatever the block.
         for part in samples.chunks(rate.max(1) as usize) {
