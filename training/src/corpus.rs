@@ -21,16 +21,14 @@ pub struct Corpus {
 
 /// A file that could not be used, and why.
 #[derive(Debug)]
-pub struct Unusable {
-    /// The file.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub reason: String,
+struct Unusable {
+    path: PathBuf,
+    reason: String,
 }
 
 impl Corpus {
     /// Decodes `paths` to mono at `rate` Hz in parallel, or takes them from `cache` when it holds
-    /// exactly these files. A file that cannot be read becomes an empty clip and is reported.
+    /// exactly these files. A file that cannot be read becomes an empty clip, and a note tells why.
     ///
     /// # Errors
     /// [`Error::Interrupted`], or [`Error::Io`] when the cache cannot be written.
@@ -39,10 +37,10 @@ impl Corpus {
         rate: u32,
         cache: Option<&Path>,
         progress: &dyn Progress,
-    ) -> Result<(Self, Vec<Unusable>)> {
+    ) -> Result<Self> {
         let key = cache_key(paths, rate);
         if let Some(corpus) = cache.and_then(|file| read_cache(file, key, rate, paths.len())) {
-            return Ok((corpus, Vec::new()));
+            return Ok(corpus);
         }
         let total = paths.len();
         let done = std::sync::atomic::AtomicUsize::new(0);
@@ -71,7 +69,11 @@ impl Corpus {
         if let Some(file) = cache.filter(|_| unusable.is_empty()) {
             write_cache(file, key, &corpus)?;
         }
-        Ok((corpus, unusable))
+        for file in &unusable {
+            let text = format!("{} was left out: {}", file.path.display(), file.reason);
+            progress.event(&Event::Note { text });
+        }
+        Ok(corpus)
     }
 
     /// Number of clips.

@@ -9,7 +9,7 @@ use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row};
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 
 /// Where the clips come from; every path is a manifest or a folder.
 #[derive(Debug, Clone, Default)]
@@ -92,12 +92,7 @@ impl AsrData {
             row.split != "test" && (!texts || plain_text(&row.label).is_some())
         });
         let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
-        let (corpus, unusable) =
-            Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
-        for file in &unusable {
-            let text = format!("{} was left out: {}", file.path.display(), file.reason);
-            progress.event(&Event::Note { text });
-        }
+        let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             corpus,
             train: BTreeMap::new(),

@@ -9,7 +9,7 @@ use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest;
-use crate::progress::{Event, Progress};
+use crate::progress::Progress;
 
 /// Of this many speakers one is kept for validation when no trials are given, and how many at most.
 const HELD_OUT_EVERY: usize = 10;
@@ -104,12 +104,7 @@ impl SpeakerData {
             trials.iter().flat_map(|trial| [&trial.first, &trial.second]).collect();
         files.extend(dev_files.into_iter().map(|path| (path.clone(), Use::Dev)));
         let paths: Vec<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
-        let (corpus, unusable) =
-            Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
-        for file in &unusable {
-            let text = format!("{} was left out: {}", file.path.display(), file.reason);
-            progress.event(&Event::Note { text });
-        }
+        let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             corpus,
             speakers: Vec::new(),

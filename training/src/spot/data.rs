@@ -98,12 +98,7 @@ impl SpotData {
             row.split != "test" && (*kind != Use::Speech || usable(row, &words))
         });
         let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
-        let (corpus, unusable) =
-            Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
-        for file in &unusable {
-            let text = format!("{} was left out: {}", file.path.display(), file.reason);
-            progress.event(&Event::Note { text });
-        }
+        let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             word_clips: vec![BTreeMap::new(); words.len()],
             words,
