@@ -60,8 +60,8 @@ struct Key {
 /// `provenance` goes into the file as it is.
 ///
 /// # Errors
-/// [`Error::Interrupted`] when `progress` asks to stop; [`Error::Config`] for a recipe that cannot
-/// work; what reading and writing files says.
+/// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a
+/// recipe that cannot work; what reading and writing files says.
 pub fn train(
     data: &AsrData,
     recipe: &AsrRecipe,

@@ -68,8 +68,8 @@ struct Key {
 /// starts afresh when the words differ. `provenance` goes into the file as it is.
 ///
 /// # Errors
-/// [`Error::Interrupted`] when `progress` asks to stop; [`Error::Config`] for a recipe that cannot
-/// work; what reading and writing files says.
+/// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a
+/// recipe that cannot work; what reading and writing files says.
 pub fn train(
     data: &SpotData,
     recipe: &SpotRecipe,
