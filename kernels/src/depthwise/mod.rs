@@ -189,7 +189,7 @@ impl DepthwiseConv1d {
     #[must_use]
     pub fn output_frames(&self, frames: usize) -> usize {
         let (before, behind) = self.config.padding;
-        (frames + before + behind).saturating_sub(self.config.reach())
+        frames.saturating_add(before + behind).saturating_sub(self.config.reach())
     }
 
     /// Convolves `x`, adds `residual` behind the activation, and writes to `out`.

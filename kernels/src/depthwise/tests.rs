@@ -239,3 +239,11 @@ fn wrong_arguments_are_refused() {
         assert!(matches!(found, Err(Error::Shape { .. })));
     }
 }
+
+#[test]
+fn a_shape_of_any_length_has_an_answer() {
+    let conv = DepthwiseConv1d::new(DepthwiseConfig::same(17), &[0.0; 17], &[0.0]).expect("sizes");
+    assert_eq!(conv.output_frames(100), 100);
+    assert_eq!(conv.output_frames(0), 0);
+    assert!(conv.output_frames(usize::MAX) >= usize::MAX - 17);
+}
