@@ -290,7 +290,7 @@ fn data(place: &Place) {
         br#"{
             "network": {"input_size": 64, "channels": [16, 16, 16, 16, 24], "dilations": [1, 1, 2, 3, 1],
                         "attention_channels": 8, "se_channels": 4, "lin_neurons": 10},
-            "crop_seconds": 0.6, "epochs": 1, "steps_per_epoch": 2, "batch": 4, "cohort_top": 4,
+            "crop_seconds": 0.6, "epochs": 1, "steps_per_epoch": 2, "batch": 4, "cohort_top": 4, "cohort_seconds": 0.5,
             "final_stage": {"epochs": 0, "crop_seconds": 0.6, "margin": 0.2}
         }"#,
     );

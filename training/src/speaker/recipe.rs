@@ -44,6 +44,9 @@ pub struct SpeakerRecipe {
     /// Closest voices of the training that scores are normalised with, where that is better on the
     /// pairs to validate on; 0 leaves it out.
     pub cohort_top: usize,
+    /// Least speech of a speaker who belongs to those voices, in seconds: the mean of a few words
+    /// is no voice.
+    pub cohort_seconds: f64,
     /// Least speech that is compared, in seconds.
     pub minimum_seconds: f64,
     /// Pieces that long speech is cut into, in seconds.
@@ -149,6 +152,7 @@ impl Default for SpeakerRecipe {
             final_stage: FinalStage::default(),
             augmentation: SpeakerAugmentation::default(),
             cohort_top: 200,
+            cohort_seconds: 3.0,
             minimum_seconds: 0.4,
             window_seconds: 10.0,
             seed: 1,
@@ -208,6 +212,9 @@ impl SpeakerRecipe {
         let crops = [self.crop_seconds, self.final_stage.crop_seconds];
         if crops.iter().any(|s| !(0.3..=60.0).contains(s)) {
             return bad("crop_seconds", "use 0.3 to 60 seconds");
+        }
+        if !(self.cohort_seconds >= 0.0 && self.cohort_seconds.is_finite()) {
+            return bad("cohort_seconds", "use 0 seconds or more");
         }
         if self.speeds.is_empty() || self.speeds.iter().any(|s| !(0.5..=2.0).contains(s)) {
             return bad("speeds", "at least one, between 0.5 and 2");

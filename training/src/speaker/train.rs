@@ -18,7 +18,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::batches::{Batch, Batches};
 use super::compose::Drawing;
-use super::data::SpeakerData;
+use super::data::{Speaker, SpeakerData};
 use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
@@ -93,6 +93,13 @@ pub fn train(
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
     recipe.network.input_size = plan.bins() as i64;
+    if cohort_speakers(data, &recipe).count() < 2 {
+        let reason = format!(
+            "fewer than two speakers have {} seconds of speech; lower it or add recordings",
+            recipe.cohort_seconds
+        );
+        return Err(Error::Config { setting: "cohort_seconds", reason });
+    }
     let mut card = card(&recipe, provenance);
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
@@ -236,6 +243,15 @@ fn embed_samples(
     Ok(heard.ok().map(|embedding| embedding.values))
 }
 
+/// Speakers whose mean voices scores are normalised with.
+fn cohort_speakers<'a>(
+    data: &'a SpeakerData,
+    recipe: &SpeakerRecipe,
+) -> impl Iterator<Item = &'a Speaker> {
+    let least = recipe.cohort_seconds;
+    data.speakers.iter().filter(move |speaker| speaker.seconds >= least)
+}
+
 /// Gives a trained model its mean voice and cohort, chooses the way of scoring that is best on the
 /// pairs to validate on, and fits threshold and calibration there.
 fn finish(
@@ -245,7 +261,7 @@ fn finish(
 ) -> Result<Figures> {
     let width = recipe.network.lin_neurons as usize;
     let mut voices: Vec<f32> = Vec::new();
-    for speaker in &data.speakers {
+    for speaker in cohort_speakers(data, recipe) {
         let clips = speaker.clips.iter().take(VOICE_CLIPS);
         let clips = clips.map(|&clip| embed_clip(embedder, data, clip));
         voices.extend(mean_voice(clips, width)?);
