@@ -36,6 +36,8 @@ pub fn command() -> clap::Command {
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     messages::install_panic_hook();
+    // Where the allocator can't be told, networks are slower and nothing else.
+    let _ = formant_kernels::allocator::keep_large_blocks();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| start(arguments)));
     // The hook has already said what is to be said about a panic.
     ExitCode::from(exit::code(&outcome.unwrap_or(Outcome::Failed(Kind::Internal))))

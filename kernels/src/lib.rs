@@ -2,16 +2,20 @@
 //!
 //! - [`cuda`] opens the CUDA half of a full libtorch at run time: programs are linked to libtorch's
 //!   CPU libraries alone, so that one binary serves both.
+//! - [`allocator`] spares networks the zeroing of the same pages over and over.
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
-//!   [`lif`] a recurrence for which it has nothing. Like every kernel here they have a plain
+//!   [`lif`] a recurrence for which it has nothing; [`statistics`] does in one go what takes it
+//!   ten. Like every kernel here they have a plain
 //!   definition in Rust and vectorised versions, chosen at run time, that are tested against it.
 
 pub mod activation;
+pub mod allocator;
 pub mod cuda;
 pub mod depthwise;
 mod error;
 pub mod lif;
 pub mod simd;
+pub mod statistics;
 #[cfg(feature = "tch")]
 pub mod tensor;
 pub mod view;

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::depthwise::DepthwiseConv1d;
 use crate::error::Result;
 use crate::lif::Lif;
+use crate::statistics::{self, Signals};
 use crate::view::{Shape, Strides, View, ViewMut};
 
 /// What the axes of a tensor mean, in order.
@@ -88,6 +89,42 @@ pub fn lif(neurons: &Lif, x: &Tensor, voltages: &mut [f32]) -> Result<Option<Ten
     };
     neurons.run(x, voltages, &mut out_view)?;
     Ok(Some(out))
+}
+
+/// Means and biased variances over the frames of `x [batch, channels, frames]`, `[batch, channels]`
+/// each, weighted by a softmax of `scores` of the same shape, of the first `valid` frames of each
+/// signal; see [`statistics::statistics`]. `None` when the kernel cannot take one of the tensors.
+///
+/// # Errors
+/// [`crate::Error::Length`] when scores or valid frames are not those of `x`.
+pub fn statistics(
+    x: &Tensor,
+    scores: Option<&Tensor>,
+    valid: Option<&[usize]>,
+    threads: usize,
+) -> Result<Option<(Tensor, Tensor)>> {
+    let dense = |tensor: &Tensor| {
+        let (shape, strides) = geometry(tensor, Axes::ChannelsFirst)?;
+        let strides = (strides.batch, strides.channel, strides.frame);
+        (strides == (shape.channels * shape.frames, shape.frames, 1)).then_some(shape)
+    };
+    let Some(shape) = dense(x) else { return Ok(None) };
+    if scores.is_some_and(|scores| dense(scores).is_none()) {
+        return Ok(None);
+    }
+    let [batch, channels, frames] = shape.to_array();
+    // SAFETY: `dense` made sure that these are plain tensors of `f32` on the CPU without gaps, that
+    // they keep alive. As in `depthwise_conv1d` nobody writes to them meanwhile.
+    let values = |tensor: &Tensor| unsafe {
+        std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const(), tensor.numel())
+    };
+    if shape.to_array().contains(&0) {
+        return Ok(None);
+    }
+    let signals = Signals { values: values(x), channels, frames, valid };
+    let found = statistics::statistics(signals, scores.map(values), threads)?;
+    let tensor = |values: &[f32]| Tensor::from_slice(values).view([batch as i64, channels as i64]);
+    Ok(Some((tensor(&found.means), tensor(&found.variances))))
 }
 
 /// Shape and strides of a tensor that kernels can read.
@@ -176,6 +213,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn statistics_equal_those_of_libtorch() {
+        tch::manual_seed(6);
+        let x = Tensor::randn([2, 5, 77], tch::kind::FLOAT_CPU);
+        let scores = Tensor::randn([2, 5, 77], tch::kind::FLOAT_CPU);
+        let (mean, variance) =
+            statistics(&x, Some(&scores), None, 1).expect("fits").expect("plain tensors");
+        let weights = scores.softmax(2, Kind::Float);
+        let wanted = (&x * &weights).sum_dim_intlist([2i64].as_slice(), true, Kind::Float);
+        let spread = (weights * (&x - &wanted).square()).sum_dim_intlist(
+            [2i64].as_slice(),
+            false,
+            Kind::Float,
+        );
+        for (found, wanted) in [(mean, wanted.squeeze_dim(2)), (variance, spread)] {
+            assert!((found - wanted).abs().max().double_value(&[]) < 1e-6);
+        }
+        assert!(statistics(&x.transpose(1, 2), None, None, 1).expect("fits").is_none());
+        assert!(statistics(&x, Some(&scores.slice(2, 0, 70, 1)), None, 1).expect("fits").is_none());
     }
 
     #[test]

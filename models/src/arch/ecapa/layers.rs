@@ -171,6 +171,12 @@ impl FrameMask {
         Self { keep, count }
     }
 
+    /// Frames that hold signal, one number a row.
+    pub(super) fn counts(&self) -> Vec<usize> {
+        let counts = Vec::<f32>::try_from(self.count.view([-1])).unwrap_or_default();
+        counts.into_iter().map(|count| count as usize).collect()
+    }
+
     /// Mean over the frames that hold signal, `[batch, channels, 1]`.
     pub(super) fn mean(&self, x: &Tensor) -> Tensor {
         (x * &self.keep).sum_dim_intlist([2i64].as_slice(), true, Kind::Float) / &self.count

@@ -71,23 +71,43 @@ impl AttentivePooling {
             hidden = norm.forward_t(&hidden.relu(), train);
         }
         trace.record(&self.names.traced(Traced::Attention), &hidden);
-        let mut scores = self.out.forward(&hidden.tanh()); // [batch, channels, frames]
+        let scores = self.out.forward(&hidden.tanh()); // [batch, channels, frames]
         trace.record(&self.names.traced(Traced::AttentionOut), &scores);
-        if let Some(mask) = mask {
-            scores = scores.masked_fill(&mask.keep.eq(0.0), f64::NEG_INFINITY);
-        }
-        let weights = scores.softmax(2, Kind::Float);
-        let mean = (x * &weights).sum_dim_intlist(TIME.as_slice(), true, Kind::Float);
-        let variance = match self.layout {
-            Layout::Speechbrain => (weights * (x - &mean).square())
-                .sum_dim_intlist(TIME.as_slice(), true, Kind::Float)
-                .clamp_min(FLOOR_SPEECHBRAIN),
-            Layout::Wespeaker => self.second_moment(x, &weights, &mean).clamp_min(FLOOR_WESPEAKER),
-            Layout::Taoruijie => self.second_moment(x, &weights, &mean).clamp_min(FLOOR_TAORUIJIE),
+        let floor = match self.layout {
+            Layout::Speechbrain => FLOOR_SPEECHBRAIN,
+            Layout::Wespeaker => FLOOR_WESPEAKER,
+            Layout::Taoruijie => FLOOR_TAORUIJIE,
         };
+        let (mean, variance) = match statistics(x, Some(&scores), mask) {
+            Some(found) => found,
+            None => self.attentive_statistics(x, &scores, mask),
+        };
+        let variance = variance.clamp_min(floor);
         let pooled = Tensor::cat(&[mean, variance.sqrt()], 1).squeeze_dim(2);
         trace.record(&self.names.traced(Traced::Pooled), &pooled);
         pooled
+    }
+
+    /// Means and variances with the attention's weights, `[batch, channels, 1]`, in the order of
+    /// operations of each reference.
+    fn attentive_statistics(
+        &self,
+        x: &Tensor,
+        scores: &Tensor,
+        mask: Option<&FrameMask>,
+    ) -> (Tensor, Tensor) {
+        let weights = match mask {
+            Some(mask) => scores.masked_fill(&mask.keep.eq(0.0), f64::NEG_INFINITY),
+            None => scores.shallow_clone(),
+        };
+        let weights = weights.softmax(2, Kind::Float);
+        let sum = |x: Tensor| x.sum_dim_intlist(TIME.as_slice(), true, Kind::Float);
+        let mean = sum(x * &weights);
+        let variance = match self.layout {
+            Layout::Speechbrain => sum(weights * (x - &mean).square()),
+            Layout::Wespeaker | Layout::Taoruijie => sum(x.square() * weights) - mean.square(),
+        };
+        (mean, variance)
     }
 
     /// The hidden layer before its activation.
@@ -96,20 +116,24 @@ impl AttentivePooling {
         if !self.global_context {
             return x.conv1d(&self.weight, Some(&self.bias), 1, 0, 1, 1);
         }
-        let mean = mean_over_time(x, mask);
-        let deviation = self.context_deviation(x, &mean, mask);
+        let (mean, variance) = statistics(x, None, mask).unwrap_or_else(|| {
+            let mean = mean_over_time(x, mask);
+            let variance = mean_over_time(&(x - &mean).square(), mask);
+            (mean, variance)
+        });
+        let deviation = self.context_deviation(variance, x.size()[2], mask);
         let context = mean.squeeze_dim(2).linear(&part(1).squeeze_dim(2), Some(&self.bias))
             + deviation.squeeze_dim(2).linear(&part(2).squeeze_dim(2), None::<&Tensor>);
         x.conv1d(&part(0), None::<&Tensor>, 1, 0, 1, 1) + context.unsqueeze(2)
     }
 
-    /// The deviation over time that the attention sees, `[batch, channels, 1]`.
-    fn context_deviation(&self, x: &Tensor, mean: &Tensor, mask: Option<&FrameMask>) -> Tensor {
-        let variance = mean_over_time(&(x - mean).square(), mask);
+    /// The deviation over time that the attention sees, `[batch, channels, 1]`, from the biased
+    /// variance of the same shape.
+    fn context_deviation(&self, variance: Tensor, frames: i64, mask: Option<&FrameMask>) -> Tensor {
         let unbiased = |variance: Tensor| match mask {
             Some(mask) => variance * (&mask.count / (&mask.count - 1.0)),
             None => {
-                let frames = x.size()[2] as f64;
+                let frames = frames as f64;
                 variance * (frames / (frames - 1.0))
             }
         };
@@ -120,9 +144,19 @@ impl AttentivePooling {
         }
         .sqrt()
     }
+}
 
-    fn second_moment(&self, x: &Tensor, weights: &Tensor, mean: &Tensor) -> Tensor {
-        let moment = (x.square() * weights).sum_dim_intlist(TIME.as_slice(), true, Kind::Float);
-        moment - mean.square()
-    }
+/// Means and biased variances over time, `[batch, channels, 1]`, by a kernel that goes over `x` and
+/// `scores` once. `None` where a gradient is needed, or the kernel can't take the tensors.
+fn statistics(
+    x: &Tensor,
+    scores: Option<&Tensor>,
+    mask: Option<&FrameMask>,
+) -> Option<(Tensor, Tensor)> {
+    let valid = mask.map(FrameMask::counts);
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    // The lengths fit, or the tensors could not have been computed.
+    let found =
+        formant_kernels::tensor::statistics(x, scores, valid.as_deref(), threads).ok()??;
+    Some((found.0.unsqueeze(2), found.1.unsqueeze(2)))
 }
