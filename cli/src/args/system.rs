@@ -18,6 +18,8 @@ pub(crate) enum BenchJob {
     Spot,
     /// Speaker embedding.
     Speaker,
+    /// Speech recognition: features and network, without the search for words.
+    Transcribe,
 }
 
 /// What `formant bench` takes.

@@ -130,6 +130,7 @@ pub(super) fn bench(typed: &BenchArgs) -> Result<BenchPlan, Failure> {
         BenchJob::Features,
         BenchJob::Spot,
         BenchJob::Speaker,
+        BenchJob::Transcribe,
     ];
     Ok(BenchPlan {
         jobs: if typed.which.is_empty() { all.to_vec() } else { typed.which.clone() },

@@ -9,11 +9,13 @@ use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioView};
 use formant_models::arch::ecapa::EcapaConfig;
 use formant_models::arch::lmuformer::LmuFormerConfig;
+use formant_models::arch::squeezeformer::{CtcCard, CtcModel, SqueezeformerConfig, Vocabulary};
 use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
+use formant_models::tasks::transcribe::Transcriber;
 use serde_json::json;
 
-use super::{speaker, spot, use_few_threads, write_failure};
+use super::{speaker, spot, transcribe, use_few_threads, write_failure};
 use crate::args::BenchJob;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -30,6 +32,8 @@ struct Measured {
     wall: Vec<f64>,
     threads: i32,
     device: String,
+    /// Root mean square of what a network answered, for comparisons with other implementations.
+    output_rms: Option<f64>,
 }
 
 pub(super) fn run(
@@ -54,6 +58,7 @@ pub(super) fn run(
             BenchJob::Features => features(plan, &audio)?,
             BenchJob::Spot => words(plan, settings, &audio)?,
             BenchJob::Speaker => voices(plan, settings, &audio)?,
+            BenchJob::Transcribe => speech(plan, settings, &audio)?,
         };
         report(&measured, messages)?;
     }
@@ -92,7 +97,14 @@ fn time(
 }
 
 fn on_one_core(name: String, audio: &AudioBuf, wall: Vec<f64>) -> Measured {
-    Measured { name, audio_seconds: audio.duration(), wall, threads: 1, device: "cpu".to_owned() }
+    Measured {
+        name,
+        audio_seconds: audio.duration(),
+        wall,
+        threads: 1,
+        device: "cpu".to_owned(),
+        output_rms: None,
+    }
 }
 
 fn decode(plan: &BenchPlan, audio: &AudioBuf) -> Result<Measured, Failure> {
@@ -167,7 +179,13 @@ fn words(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Meas
         wall,
         threads: tch::get_num_threads(),
         device: name_of(device),
+        output_rms: None,
     })
+}
+
+fn rms(values: &[f32]) -> Option<f64> {
+    let squares: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+    (!values.is_empty()).then(|| (squares / values.len() as f64).sqrt())
 }
 
 fn name_of(device: tch::Device) -> String {
@@ -196,8 +214,10 @@ fn voices(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Mea
         }
     };
     let audio = resample(&audio.view(), embedder.sample_rate(), Quality::High)?;
+    let mut output = Vec::new();
     let wall = time(plan, || {
-        std::hint::black_box(embedder.embed(&audio.view(), &embed)?).ok();
+        let heard = embedder.embed(&audio.view(), &embed)?;
+        output = heard.map(|embedding| embedding.values).unwrap_or_default();
         Ok(())
     })?;
     Ok(Measured {
@@ -206,7 +226,56 @@ fn voices(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Mea
         wall,
         threads: tch::get_num_threads(),
         device: name_of(device),
+        output_rms: rms(&output),
     })
+}
+
+/// Log-probabilities of all of the audio at once.
+fn speech(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Measured, Failure> {
+    let load = formant_models::LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    let (transcriber, name) = match &plan.config {
+        Some(path) => {
+            let card = random_ctc_card(read_json(path)?)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let model = CtcModel::random(card, device)?;
+            (Transcriber::of_model(model)?, format!("transcribe {name} (random weights)"))
+        }
+        None => {
+            let source = transcribe::source(plan.model.as_ref())?;
+            (Transcriber::load(&source, &load)?, "transcribe".to_owned())
+        }
+    };
+    let audio = resample(&audio.view(), transcriber.sample_rate(), Quality::High)?;
+    let mut output = Vec::new();
+    let wall = time(plan, || {
+        output = transcriber.log_probs(audio.channel(0))?.into_raw_vec_and_offset().0;
+        Ok(())
+    })?;
+    Ok(Measured {
+        name,
+        audio_seconds: audio.duration(),
+        wall,
+        threads: tch::get_num_threads(),
+        device: name_of(device),
+        output_rms: rms(&output),
+    })
+}
+
+/// A recogniser's card around a network's sizes: the reference's front end with as many bands, and
+/// numbers for its pieces.
+fn random_ctc_card(config: SqueezeformerConfig) -> Result<CtcCard, Failure> {
+    let (preset, bins, pieces) = match &config {
+        SqueezeformerConfig::Nemo(c) => ("nemo", c.feat_in, config.vocabulary() - 1),
+        SqueezeformerConfig::Wenet(c) => ("wenet", c.input_dim, config.vocabulary()),
+    };
+    let mut frontend = presets::by_name(preset)?;
+    if let Some(mel) = &mut frontend.mel {
+        mel.n_mels = usize::try_from(bins).unwrap_or(0);
+    }
+    let pieces = (0..pieces).map(|piece| piece.to_string()).collect();
+    let vocabulary = Vocabulary { pieces, ..Vocabulary::default() };
+    Ok(CtcCard { config, frontend, vocabulary, provenance: serde_json::Value::Null })
 }
 
 /// A model card around a network's sizes: the reference's front end with as many bands.
@@ -246,6 +315,7 @@ fn report(measured: &Measured, messages: &Messages) -> Result<(), Failure> {
             "threads": measured.threads,
             "precision": "f32",
             "device": measured.device,
+            "output_rms": measured.output_rms,
         }),
     ))?;
     messages.note(&format!("{}: {:.0} times as fast as the audio", measured.name, 1.0 / rtf));

@@ -40,8 +40,9 @@ fn default_model() -> Option<&'static Bundled> {
     BUNDLED.iter().find(|bundled| bundled.task == "transcribe")
 }
 
-fn source(plan: &RecognizerPlan) -> Result<ModelSource, Failure> {
-    match (&plan.source, default_model()) {
+/// The model that was asked for, or the default.
+pub(in crate::run) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure> {
+    match (asked, default_model()) {
         (Some(source), _) => Ok(source.clone()),
         (None, Some(bundled)) => Ok(ModelSource::Bundled(bundled.name.to_owned())),
         (None, None) => Err(Failure::new(Kind::Model, "model", "this build has no default")
@@ -59,7 +60,8 @@ pub(in crate::run) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure>
 
 /// Loads another recogniser, which shares the language model.
 pub(super) fn load_with(plan: &RecognizerPlan, shared: &Shared) -> Result<Recognizer, Failure> {
-    let transcriber = Transcriber::load_release(&source(plan)?, plan.release, &plan.load)?;
+    let transcriber =
+        Transcriber::load_release(&source(plan.source.as_ref())?, plan.release, &plan.load)?;
     let mut options = plan.options.clone();
     let on_cuda = match plan.load.device {
         DeviceChoice::Cpu => false,
@@ -81,7 +83,7 @@ fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fus
             // A wrong file on the command line is an input, not a model of ours.
             Failure::new(Kind::Input, "", error.to_string()).help("give an ARPA file, or --lm none")
         })?),
-        LanguageModel::Own => match source(plan)? {
+        LanguageModel::Own => match source(plan.source.as_ref())? {
             ModelSource::Bundled(name) => bundled_lm(&name)
                 .map(|bytes| NgramModel::parse(bytes, Path::new(&name)))
                 .transpose()?,

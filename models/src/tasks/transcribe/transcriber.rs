@@ -5,6 +5,7 @@ use std::sync::Arc;
 use formant_audio_core::AudioView;
 use formant_audio_core::decode::BlockReader;
 use formant_audio_core::vad::VadOptions;
+use ndarray::Array2;
 
 use super::aligned::{self, Aligned};
 use super::cutter::Lengths;
@@ -169,6 +170,22 @@ impl Transcriber {
         TranscribeSession::new(self, options)
     }
 
+    /// What the network itself answers to a clip at [`Transcriber::sample_rate`], heard as a whole:
+    /// log-probabilities `[answers, vocabulary]`, one answer every
+    /// [`Transcriber::seconds_per_answer`].
+    ///
+    /// # Errors
+    /// What features and network say.
+    pub fn log_probs(&self, samples: &[f32]) -> Result<Array2<f32>> {
+        Ok(self.network.log_probs(&[samples])?.pop().unwrap_or_default())
+    }
+
+    /// Seconds from one answer of the network to the next.
+    #[must_use]
+    pub fn seconds_per_answer(&self) -> f64 {
+        self.network.samples_per_answer() as f64 / f64::from(self.network.sample_rate())
+    }
+
     /// Transcribes a whole signal of any rate and channel count.
     ///
     /// # Errors
@@ -223,12 +240,11 @@ impl Transcriber {
     }
 
     pub(super) fn decoder(&self, options: &TranscribeOptions) -> Decoder<'_> {
-        let sample = 1.0 / f64::from(self.network.sample_rate());
         Decoder {
             tokenizer: &self.tokenizer,
             blank: self.network.blank(),
-            sample,
-            answer: self.network.samples_per_answer() as f64 * sample,
+            sample: 1.0 / f64::from(self.network.sample_rate()),
+            answer: self.seconds_per_answer(),
             beam: options.search(),
             nbest: options.nbest,
             fusion: options.fusion.clone(),
