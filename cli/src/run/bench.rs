@@ -310,6 +310,7 @@ fn report(measured: &Measured, messages: &Messages) -> Result<(), Failure> {
             "wall_seconds": median,
             "wall_seconds_min": wall.first(),
             "runs": wall.len(),
+            "run_seconds": measured.wall,
             "rtf": rtf,
             "peak_memory_bytes": peak_memory(),
             "threads": measured.threads,

@@ -8,19 +8,28 @@ use crate::shell;
 
 /// A list of machine, date and versions.
 pub(super) fn describe(tools: &[Tool], ffmpeg: Option<&Ffmpeg>, load: Option<String>) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let place = match tool::core() {
-        Some(_) => "every program on the same core",
-        None => "on whichever core",
+        Some(_) => "one thread, every program on the same core",
+        None => "one thread, on whichever core",
     };
+    let ffmpeg = ffmpeg.map(|ffmpeg| format!("ffmpeg {}", ffmpeg.version));
+    let versions = tools.iter().map(|tool| tool.versions.as_str()).chain(ffmpeg.as_deref());
+    lines(versions, load, place)
+}
+
+/// The same for programs of these versions; `place` says where they ran.
+pub(super) fn lines<'a>(
+    versions: impl Iterator<Item = &'a str>,
+    load: Option<String>,
+    place: &str,
+) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = load.map_or_else(String::new, |load| format!(", load average {load} at the start"));
     let mut lines = vec![
-        format!("- Measured on {} (UTC){load}; one thread, {place}", date()),
+        format!("- Measured on {} (UTC){load}; {place}", date()),
         format!("- {}, {cores} cores; {}", cpu(), system()),
     ];
-    let mut versions: Vec<&str> = tools.iter().flat_map(|tool| tool.versions.split(", ")).collect();
-    let ffmpeg = ffmpeg.map(|ffmpeg| format!("ffmpeg {}", ffmpeg.version));
-    versions.extend(ffmpeg.as_deref());
+    let mut versions: Vec<&str> = versions.flat_map(|versions| versions.split(", ")).collect();
     let rustc = shell::output("rustc", &["--version"]);
     versions.extend(rustc.as_deref().and_then(|text| text.split(" (").next()));
     let mut seen = Vec::new();

@@ -6,6 +6,7 @@ mod ffmpeg;
 mod inputs;
 mod jobs;
 mod machine;
+mod networks;
 mod page;
 mod peers;
 mod quality;
@@ -42,12 +43,17 @@ struct Options {
     python: Option<PathBuf>,
     /// Few runs, for a try: prints, and leaves the page alone.
     quick: bool,
+    /// Networks beside their reference implementations, instead of the front end.
+    networks: bool,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let options = parse(args)?;
     let folder = shell::root().join("target").join("bench-peers");
     let audio = folder.join("audio");
+    if options.networks {
+        return networks::run(&options, &folder);
+    }
     let examples = peers::build_formant()?;
     let python = match &options.python {
         Some(python) => python.clone(),
@@ -84,12 +90,13 @@ fn parse(args: &[String]) -> Result<Options> {
     while let Some(arg) = args.next() {
         match (arg.as_str(), args.len()) {
             ("--quick", _) => options.quick = true,
+            ("--networks", _) => options.networks = true,
             ("--python", 1..) => options.python = args.next().map(PathBuf::from),
             _ => {
                 return Err(Problem::new(
                     format!("`cargo xtask bench-peers` does not take `{arg}` like this"),
-                    "give --quick, --python and an interpreter that has the packages of \
-                     bench/requirements.txt, or nothing",
+                    "give --quick, --networks, --python and an interpreter that has the packages \
+                     of bench/requirements.txt, or nothing",
                 ));
             }
         }
@@ -99,11 +106,16 @@ fn parse(args: &[String]) -> Result<Options> {
 
 /// Every program but ffmpeg, which is started anew for each run.
 fn start(examples: &Path, python: &Path, audio: &Path) -> Result<Vec<Tool>> {
-    let mut tools = vec![Tool::start(Program::Formant, &examples.join("peer_jobs"), &[audio])?];
+    let start = |program: Program, path: &Path, args: &[&Path]| {
+        let mut command = tool::on_one_core(path.as_os_str());
+        command.args(args);
+        Tool::start(program.name(), command).map(|(tool, _)| tool)
+    };
+    let mut tools = vec![start(Program::Formant, &examples.join("peer_jobs"), &[audio])?];
     let script = shell::root().join("bench").join("peers.py");
     for program in Program::LIBRARIES {
         let name = Path::new(program.name());
-        tools.push(Tool::start(program, python, &[&script, name, audio])?);
+        tools.push(start(program, python, &[&script, name, audio])?);
     }
     Ok(tools)
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -16,8 +15,10 @@ const REMEDY: &str = "the lines above say why; with --python the interpreter mus
 
 /// A running program.
 pub(super) struct Tool {
-    program: Program,
+    name: &'static str,
     pub(super) versions: String,
+    /// Of what the last turn computed.
+    pub(super) rms: Option<f64>,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -30,29 +31,29 @@ pub(super) struct Turn {
 }
 
 impl Tool {
-    pub(super) fn start(program: Program, path: &Path, args: &[&Path]) -> Result<Self> {
-        let name = program.name();
+    /// Starts `command`; the caller gets the line that it begins with, which has its versions.
+    pub(super) fn start(name: &'static str, mut command: Command) -> Result<(Self, String)> {
         let failed = |why: String| Problem::new(format!("{name} {why}"), REMEDY);
-        let mut command = on_one_core(path.as_os_str());
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child =
             command.spawn().map_err(|error| failed(format!("could not be started: {error}")))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("has no standard input or output".to_owned()));
         };
         let output = BufReader::new(output);
-        let mut tool = Self { program, versions: String::new(), child, input, output };
+        let mut tool = Self { name, versions: String::new(), rms: None, child, input, output };
         let line = tool.read()?;
         let versions = reply::text(&line, "versions");
         tool.versions =
             versions.ok_or_else(|| failed(format!("begins with `{}`", line.trim())))?.to_owned();
-        Ok(tool)
+        Ok((tool, line))
     }
 
     pub(super) fn time(&mut self, job: &str, seconds: f64) -> Result<Turn> {
         let line = self.ask(&format!("{job} {seconds}"))?;
         let turn = reply::numbers(&line, "milliseconds").zip(reply::number(&line, "rms"));
         let (milliseconds, rms) = turn.ok_or_else(|| self.failed(job, &line))?;
+        self.rms = Some(rms);
         Ok(Turn { milliseconds, rms })
     }
 
@@ -71,12 +72,12 @@ impl Tool {
         let mut line = String::new();
         match self.output.read_line(&mut line) {
             Ok(1..) => Ok(line),
-            _ => Err(Problem::new(format!("{} stopped", self.program.name()), REMEDY)),
+            _ => Err(Problem::new(format!("{} stopped", self.name), REMEDY)),
         }
     }
 
     fn failed(&self, request: &str, why: &str) -> Problem {
-        let name = self.program.name();
+        let name = self.name;
         Problem::new(format!("{name} could not do `{request}`: {}", why.trim()), REMEDY)
     }
 }
@@ -91,7 +92,7 @@ impl Drop for Tool {
 
 /// The running tool of `program`.
 pub(super) fn of(tools: &mut [Tool], program: Program) -> Result<&mut Tool> {
-    tools.iter_mut().find(|tool| tool.program == program).ok_or_else(|| {
+    tools.iter_mut().find(|tool| tool.name == program.name()).ok_or_else(|| {
         Problem::new(format!("{} is not running", program.name()), "report this as a fault")
     })
 }
@@ -106,11 +107,16 @@ pub(super) fn on_one_core(program: &OsStr) -> Command {
         }
         None => Command::new(program),
     };
+    with_threads(&mut command, 1);
+    command
+}
+
+/// Makes a command compute on so many threads, whatever library it uses for it.
+pub(super) fn with_threads(command: &mut Command, threads: usize) {
     command.current_dir(shell::root());
     for name in ["OMP", "MKL", "OPENBLAS", "NUMBA", "RAYON"] {
-        command.env(format!("{name}_NUM_THREADS"), "1");
+        command.env(format!("{name}_NUM_THREADS"), threads.to_string());
     }
-    command
 }
 
 /// The core that the programs share, if they can be kept on it.

@@ -1,0 +1,206 @@
+"""Reference implementations of networks at their published sizes; `cargo xtask bench-peers --networks` starts them.
+
+networks.py NETWORK FOLDER THREADS makes the network with random weights (always the same), stores these in FOLDER
+as its authors publish theirs, with a recording beside them, and says on its first line of JSON where they are. Then
+each line on standard input, a number of seconds, is answered with the times of runs from samples to output, for
+about so long.
+"""
+
+import io
+import json
+import os
+import sys
+import tarfile
+import time
+from importlib.metadata import version
+
+import numpy as np
+
+
+def recording(path, rate, seconds):
+    """Noise with the rhythm of speech."""
+    import soundfile
+
+    count = int(rate * seconds)
+    syllables = np.maximum(np.sin(np.arange(count) / rate * 4 * 2 * np.pi), 0)
+    samples = 0.1 * np.random.default_rng(0).standard_normal(count) * syllables
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+    return soundfile.read(path, dtype="float32")[0]
+
+
+def randomised(module):
+    """Weights and statistics that no layer can be left out with: a new network's norms do nothing."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var") or (name.endswith("weight") and tensor.dim() == 1):
+            tensor.copy_(0.8 + 0.4 * torch.rand(tensor.shape, generator=generator))
+        elif name.endswith("running_mean") or (name.endswith("bias") and tensor.dim() == 1):
+            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+    return module.eval()
+
+
+def ecapa_tdnn(folder, seconds):
+    import torch
+    from speechbrain.lobes.features import Fbank
+    from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+    from speechbrain.processing.features import InputNormalization
+
+    width = 1024
+    network = randomised(
+        ECAPA_TDNN(80, 192, channels=[width] * 4 + [3 * width], attention_channels=128, lin_neurons=192)
+    )
+    features, normalise = Fbank(n_mels=80), InputNormalization(norm_type="sentence", std_norm=False)
+    checkpoint = os.path.join(folder, "ecapa-tdnn")
+    os.makedirs(checkpoint, exist_ok=True)
+    torch.save(network.state_dict(), os.path.join(checkpoint, "embedding_model.ckpt"))
+    with open(os.path.join(checkpoint, "hyperparams.yaml"), "w") as file:
+        file.write(
+            "n_mels: 80\n"
+            "compute_features: !new:speechbrain.lobes.features.Fbank\n"
+            "    n_mels: !ref <n_mels>\n"
+            "mean_var_norm: !new:speechbrain.processing.features.InputNormalization\n"
+            "    norm_type: sentence\n"
+            "    std_norm: False\n"
+            "embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN\n"
+            "    input_size: !ref <n_mels>\n"
+            f"    channels: [{width}, {width}, {width}, {width}, {3 * width}]\n"
+            "    kernel_sizes: [5, 3, 3, 3, 1]\n"
+            "    dilations: [1, 2, 3, 4, 1]\n"
+            "    attention_channels: 128\n"
+            "    lin_neurons: 192\n"
+        )
+    input_path = os.path.join(folder, "ecapa-tdnn.wav")
+    samples = torch.from_numpy(recording(input_path, 16000, seconds))[None]
+    length = torch.ones(1)
+    return {
+        "run": lambda: network(normalise(features(samples), length), length),
+        "checkpoint": checkpoint,
+        "input": input_path,
+        "packages": ["speechbrain", "torch"],
+    }
+
+
+def squeezeformer(size):
+    layers, width, heads, reduce = {"medium": (20, 324, 4, 9), "large": (22, 640, 8, 10)}[size]
+
+    def make(folder, seconds):
+        import torch
+        from nemo.collections.asr.modules import (
+            AudioToMelSpectrogramPreprocessor,
+            ConvASRDecoder,
+            SqueezeformerEncoder,
+        )
+
+        pieces = [f"p{number}" for number in range(128)]
+        encoder_settings = {
+            "feat_in": 80,
+            "n_layers": layers,
+            "d_model": width,
+            "subsampling": "dw_striding",
+            "subsampling_factor": 4,
+            "subsampling_conv_channels": -1,
+            "ff_expansion_factor": 4,
+            "n_heads": heads,
+            "conv_kernel_size": 31,
+            "adaptive_scale": True,
+            "time_reduce_idx": reduce,
+        }
+        front_settings = {
+            "sample_rate": 16000,
+            "normalize": "per_feature",
+            "window_size": 0.025,
+            "window_stride": 0.01,
+            "window": "hann",
+            "features": 80,
+            "n_fft": 512,
+            "dither": 0.0,
+            "pad_to": 0,
+        }
+        network = torch.nn.ModuleDict(
+            {
+                "preprocessor": AudioToMelSpectrogramPreprocessor(**front_settings),
+                "encoder": SqueezeformerEncoder(**encoder_settings),
+                "decoder": ConvASRDecoder(feat_in=width, num_classes=len(pieces), vocabulary=pieces),
+            }
+        )
+        randomised(network)
+        checkpoint = os.path.join(folder, f"squeezeformer-{size}.nemo")
+        config = {
+            "sample_rate": 16000,
+            "preprocessor": front_settings,
+            "encoder": encoder_settings,
+            "decoder": {"feat_in": width, "num_classes": len(pieces), "vocabulary": pieces},
+            "target": "nemo.collections.asr.models.ctc_bpe_models.EncDecCTCModelBPE",
+        }
+        weights = io.BytesIO()
+        torch.save(network.state_dict(), weights)
+        # JSON is YAML, too.
+        files = {"model_config.yaml": json.dumps(config).encode(), "model_weights.ckpt": weights.getvalue()}
+        with tarfile.open(checkpoint, "w") as archive:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(f"./{name}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        input_path = os.path.join(folder, f"squeezeformer-{size}.wav")
+        samples = torch.from_numpy(recording(input_path, 16000, seconds))[None]
+        count = torch.tensor([samples.shape[1]])
+
+        def run():
+            features, frames = network["preprocessor"](input_signal=samples, length=count)
+            encoded, _ = network["encoder"](audio_signal=features, length=frames)
+            return network["decoder"](encoder_output=encoded)
+
+        return {
+            "run": run,
+            "checkpoint": checkpoint,
+            "input": input_path,
+            "packages": ["nemo_toolkit", "torch"],
+        }
+
+    return make
+
+
+NETWORKS = {
+    "ecapa-tdnn": ecapa_tdnn,
+    "squeezeformer-medium": squeezeformer("medium"),
+    "squeezeformer-large": squeezeformer("large"),
+}
+
+
+def timed(run, seconds):
+    values = run().numpy().astype(np.float64)
+    times = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1e3)
+    return {"milliseconds": times, "rms": float(np.sqrt(np.mean(values**2)))}
+
+
+def main():
+    name, folder, threads, seconds = sys.argv[1:]
+    # What the packages print on being imported must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    import torch
+
+    torch.set_num_threads(int(threads))
+    torch.manual_seed(0)
+    os.makedirs(folder, exist_ok=True)
+    with torch.inference_mode():
+        network = NETWORKS[name](folder, float(seconds))
+        run = network.pop("run")
+        network["versions"] = ", ".join(f"{package} {version(package)}" for package in network.pop("packages"))
+        print(json.dumps(network), file=answers, flush=True)
+        for line in sys.stdin:
+            try:
+                reply = timed(run, float(line))
+            except Exception as error:  # the caller says what it asked for
+                reply = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(reply), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
