@@ -8,6 +8,7 @@ mod epochs;
 pub mod error;
 pub mod manifest;
 pub mod optim;
+mod paths;
 pub mod progress;
 pub mod resume;
 pub mod speaker;
@@ -15,3 +16,4 @@ pub mod spot;
 mod start;
 
 pub use error::{Error, Result};
+pub use paths::TrainPaths;
