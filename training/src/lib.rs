@@ -6,6 +6,7 @@ pub mod augment;
 pub mod corpus;
 mod epochs;
 pub mod error;
+pub mod lm;
 pub mod manifest;
 pub mod optim;
 mod paths;

@@ -30,7 +30,8 @@ pub(crate) use speaker::{
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{
-    TrainArgs, TrainAsrArgs, TrainCommand, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs,
+    TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs,
+    TrainingArgs,
 };
 pub(crate) use transcribe::{
     CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,

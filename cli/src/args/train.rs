@@ -21,6 +21,8 @@ pub(crate) enum TrainCommand {
     Speaker(TrainSpeakerArgs),
     /// Teach a recogniser to write down speech.
     Asr(TrainAsrArgs),
+    /// Count a language model for a recogniser.
+    Lm(TrainLmArgs),
 }
 
 /// What the trainings of all networks take.
@@ -117,4 +119,26 @@ pub(crate) struct TrainAsrArgs {
     pub(crate) words: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
+}
+
+/// What `formant train lm` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant train lm --text sentences.txt --out words.arpa")]
+pub(crate) struct TrainLmArgs {
+    /// Sentences: a text file with one a line, or a table (.tsv, .csv) with the columns text and
+    /// split, or a folder with transcripts.tsv; may be repeated. Rows of the split dev measure.
+    #[arg(long, value_name = "FILE|FOLDER", required = true)]
+    pub(crate) text: Vec<PathBuf>,
+    /// Rows with this in the column source only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
+    /// Words of the longest sequences that are counted.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(crate) order: u16,
+    /// The ARPA file to write, for `formant transcribe --lm`.
+    #[arg(long, short = 'o', visible_alias = "output", value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace a file that exists.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
 }

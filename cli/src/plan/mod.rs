@@ -31,7 +31,7 @@ pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
-pub(crate) use train::{TrainAsrPlan, TrainSpeakerPlan, TrainSpotPlan};
+pub(crate) use train::{TrainAsrPlan, TrainLmPlan, TrainSpeakerPlan, TrainSpotPlan};
 pub(crate) use transcribe::{
     EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
 };
@@ -94,6 +94,7 @@ pub(crate) enum Action {
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
     TrainAsr(Box<TrainAsrPlan>),
+    TrainLm(TrainLmPlan),
     EvalSpot(EvalSpotPlan),
     EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
@@ -153,6 +154,7 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
                 Action::TrainSpeaker(Box::new(train::speaker(&typed, &settings)?))
             }
             TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, &settings)?)),
+            TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),

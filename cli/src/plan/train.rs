@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::spot::model_source;
 use super::{Settings, read_json};
-use crate::args::{TrainAsrArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs};
+use crate::args::{TrainAsrArgs, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
@@ -32,6 +32,15 @@ pub(crate) type TrainSpotPlan = TrainPlan<SpotSources, SpotRecipe>;
 pub(crate) type TrainSpeakerPlan = TrainPlan<SpeakerSources, SpeakerRecipe>;
 /// A training of speech.
 pub(crate) type TrainAsrPlan = TrainPlan<AsrSources, AsrRecipe>;
+
+/// A language model to be counted.
+#[derive(Debug)]
+pub(crate) struct TrainLmPlan {
+    pub(crate) texts: Vec<PathBuf>,
+    pub(crate) source: Option<String>,
+    pub(crate) order: usize,
+    pub(crate) output: PathBuf,
+}
 
 pub(super) fn spot(typed: &TrainSpotArgs, settings: &Settings) -> Result<TrainSpotPlan, Failure> {
     let training = &typed.training;
@@ -82,6 +91,16 @@ pub(super) fn asr(typed: &TrainAsrArgs, settings: &Settings) -> Result<TrainAsrP
         rooms: training.rooms.clone(),
     };
     Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn lm(typed: &TrainLmArgs) -> Result<TrainLmPlan, Failure> {
+    admit(&typed.out, typed.overwrite)?;
+    Ok(TrainLmPlan {
+        texts: typed.text.clone(),
+        source: typed.source.clone(),
+        order: typed.order.into(),
+        output: typed.out.clone(),
+    })
 }
 
 fn admit(output: &Path, overwrite: bool) -> Result<bool, Failure> {

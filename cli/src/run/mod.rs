@@ -44,6 +44,7 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::TrainSpot(plan) => train::spot::run(*plan, &settings, messages),
         Action::TrainSpeaker(plan) => train::speaker::run(*plan, &settings, messages),
         Action::TrainAsr(plan) => train::asr::run(*plan, &settings, messages),
+        Action::TrainLm(plan) => train::lm::run(&plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),

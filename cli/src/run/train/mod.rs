@@ -1,6 +1,7 @@
 //! `formant train`: what all trainings show on the way and at the end.
 
 pub(super) mod asr;
+pub(super) mod lm;
 pub(super) mod speaker;
 pub(super) mod spot;
 
