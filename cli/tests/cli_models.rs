@@ -55,6 +55,36 @@ fn s13_conversion_takes_disguises_off() {
 }
 
 #[test]
+fn cards_are_completed() {
+    let place = Place::new();
+    let card = br#"{"quality": {"mine": {"wer": 0.25}}, "recipe": null}"#;
+    place.file("card.json", card);
+    let weights = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/src/weights/");
+    let weights = format!("{weights}spot-commands.safetensors");
+    let convert = |input: &str| {
+        let options = ["--precision", "f16", "--provenance", "card.json"];
+        place.run(&[&["models", "convert", input, "out.st"][..], &options].concat())
+    };
+    convert(&weights).code(0);
+    let line = place.run(&["models", "info", "--json", "out.st"]).code(0).json().remove(0);
+    let metadata = line["parts"][0]["metadata"].as_object().expect("metadata");
+    let cards = metadata.values().filter_map(|text| serde_json::from_str(text.as_str()?).ok());
+    let mut cards = cards.filter(|card: &serde_json::Value| card.get("provenance").is_some());
+    let provenance = cards.next().expect("a card")["provenance"].clone();
+    assert_eq!(provenance["quality"]["mine"]["wer"], 0.25);
+    assert!(provenance.get("recipe").is_none() && provenance.get("data").is_some());
+    place.run(&["spot", "--model", "out.st", "--list-words"]).code(0);
+
+    place.run(&["models", "convert", &weights, "b.st", "--provenance", "no.json"]).code(3);
+    let plain = checkpoint("s13_plain.safetensors");
+    place
+        .run(&["models", "convert", &plain, "c.st", "--provenance", "card.json"])
+        .code(2)
+        .says("no model of formant's own");
+    assert!(!place.exists("c.st"));
+}
+
+#[test]
 fn outputs_are_never_replaced_unasked() {
     let place = Place::new();
     place.file("out.safetensors", b"precious");

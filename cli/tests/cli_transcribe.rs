@@ -287,6 +287,27 @@ fn s8_s9_odd_inputs() {
 }
 
 #[test]
+fn the_default_model_introduces_itself() {
+    let place = ready();
+    let told =
+        |more: &[&str]| place.run(&[&["transcribe", "in"][..], more].concat()).code(0).stderr;
+    let stderr = told(&[]);
+    assert_eq!(stderr.matches("model: asr-an4 (").count(), 1, "{stderr}");
+    assert!(stderr.contains("`formant models pull NAME`"), "{stderr}");
+    assert_eq!(told(&["-q"]), "");
+    assert!(!told(&["--lm", "none"]).contains("with its language model ("));
+
+    let info = ["models", "info", "asr-an4"];
+    let line = place.run(&[&info[..], &["--json"]].concat()).code(0).json().remove(0);
+    let provenance = &line["metadata"]["formant.ctc"]["provenance"];
+    let measured = provenance["quality"].is_object();
+    assert_eq!(stderr.contains("measured on speakers who were not in training"), measured);
+    assert_eq!(place.run(&info).code(0).text().contains("  quality       "), measured);
+    let decoded = provenance["decoding"].is_object();
+    assert_eq!(stderr.contains("--lm none leaves it out"), decoded);
+}
+
+#[test]
 fn error_rates() {
     let place = ready();
     let table = "path\ttext\tsplit\nin/a.wav\tHello, hello.\ttest\n\

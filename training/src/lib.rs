@@ -6,8 +6,10 @@ pub mod augment;
 pub mod corpus;
 mod epochs;
 pub mod error;
+pub mod lm;
 pub mod manifest;
 pub mod optim;
+mod paths;
 pub mod progress;
 pub mod resume;
 pub mod speaker;
@@ -15,3 +17,4 @@ pub mod spot;
 mod start;
 
 pub use error::{Error, Result};
+pub use paths::TrainPaths;

@@ -4,6 +4,7 @@
 //! Known columns are `path`, `label`, `split`, `speaker`, `source` and `seconds`; others are
 //! ignored. Paths are relative to the manifest.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use formant_audio_core::decode::has_audio_extension;
@@ -46,7 +47,60 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 /// # Errors
 /// As [`read`].
 pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
-    not_empty(read_table(path, &["text", "label"])?, path)
+    not_empty(read_table(path, &TEXT_LABELS)?, path)
+}
+
+/// Reads a table of texts: as [`read_transcripts`], but it needs no recordings and does need texts.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_texts(path: &Path) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    parse(&text, Path::new(""), path, &TEXT_LABELS, Needed::Label)
+}
+
+/// Columns that may hold a text.
+const TEXT_LABELS: [&str; 2] = ["text", "label"];
+
+/// The column that a table can't be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    Path,
+    Label,
+}
+
+/// Lists utterances with their texts, from a table of transcripts or a folder with
+/// `transcripts.tsv`; a `manifest.tsv` beside that one adds speakers, sources and splits by path.
+///
+/// # Errors
+/// As [`read`]; [`Error::Data`] for a folder without transcripts.
+pub fn read_utterances(path: &Path) -> Result<Vec<Row>> {
+    if !path.is_dir() {
+        return read_transcripts(path);
+    }
+    let table = path.join("transcripts.tsv");
+    if !table.is_file() {
+        return Err(Error::Data(format!(
+            "{}: no transcripts.tsv in this folder; name a table with the columns path and text",
+            path.display()
+        )));
+    }
+    let mut rows = read_transcripts(&table)?;
+    let manifest = path.join("manifest.tsv");
+    if manifest.is_file() {
+        let known: HashMap<PathBuf, Row> =
+            read(&manifest)?.into_iter().map(|row| (row.path.clone(), row)).collect();
+        for row in &mut rows {
+            let Some(more) = known.get(&row.path) else { continue };
+            row.speaker.clone_from(&more.speaker);
+            row.source.clone_from(&more.source);
+            row.seconds = more.seconds;
+            if row.split.is_empty() {
+                row.split.clone_from(&more.split);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn not_empty(rows: Vec<Row>, path: &Path) -> Result<Vec<Row>> {
@@ -59,7 +113,7 @@ fn not_empty(rows: Vec<Row>, path: &Path) -> Result<Vec<Row>> {
 fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base, path, labels)
+    parse(&text, base, path, labels, Needed::Path)
 }
 
 /// Parses the text of a manifest whose paths are relative to `base`; `name` is for messages.
@@ -67,11 +121,17 @@ fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
 /// # Errors
 /// [`Error::Manifest`] naming the line.
 pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
-    parse(text, base, name, &["label"])
+    parse(text, base, name, &["label"], Needed::Path)
 }
 
 /// The first of the columns `labels` that is there is the label.
-fn parse(text: &str, base: &Path, name: &Path, labels: &[&str]) -> Result<Vec<Row>> {
+fn parse(
+    text: &str,
+    base: &Path,
+    name: &Path,
+    labels: &[&str],
+    needed: Needed,
+) -> Result<Vec<Row>> {
     let bad = |line, reason: String| Error::Manifest { path: name.into(), line, reason };
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let Some((_, header)) = lines.next() else {
@@ -80,19 +140,25 @@ fn parse(text: &str, base: &Path, name: &Path, labels: &[&str]) -> Result<Vec<Ro
     let separator = if header.contains('\t') { '\t' } else { ',' };
     let columns: Vec<&str> = header.split(separator).map(str::trim).collect();
     let find = |name: &str| columns.iter().position(|&column| column == name);
-    let Some(path_column) = find("path") else {
-        let found = columns.join(", ");
-        return Err(bad(1, format!("the header needs a column `path`; it has: {found}")));
-    };
+    let path_column = find("path");
     let label = labels.iter().find_map(|name| find(name));
+    let (column, name) = match needed {
+        Needed::Path => (path_column, "path"),
+        Needed::Label => (label, labels[0]),
+    };
+    if column.is_none() {
+        let found = columns.join(", ");
+        return Err(bad(1, format!("the header needs a column `{name}`; it has: {found}")));
+    }
     let others = [label, find("split"), find("speaker"), find("source")];
     let seconds_column = find("seconds");
     let mut rows = Vec::new();
     for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let cells: Vec<&str> = line.split(separator).map(str::trim).collect();
-        let Some(cell) = cells.get(path_column).filter(|cell| !cell.is_empty()) else {
+        let cell = path_column.and_then(|column| cells.get(column)).copied().unwrap_or("");
+        if cell.is_empty() && needed == Needed::Path {
             return Err(bad(index + 1, "no path in this line".to_owned()));
-        };
+        }
         let [label, split, speaker, source] = others
             .map(|column| column.and_then(|c| cells.get(c)).copied().unwrap_or("").to_owned());
         let seconds = seconds_column.and_then(|c| cells.get(c)?.parse().ok());
@@ -214,6 +280,21 @@ mod tests {
         assert_eq!(error.to_string(), "m.tsv: line 3: no path in this line");
         let error = parse_table("file,label\n", Path::new(""), Path::new("m.csv"));
         assert!(error.expect_err("no column").to_string().contains("column `path`"));
+    }
+
+    #[test]
+    fn a_folder_of_transcripts_takes_the_rest_from_its_manifest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = read_utterances(folder.path()).expect_err("nothing there").to_string();
+        assert!(error.contains("transcripts.tsv") && error.contains("name a table"), "{error}");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+        write("transcripts.tsv", "path\ttext\na.wav\tone two\nb.wav\tthree\n").expect("file");
+        write("manifest.tsv", "path\tlabel\tsource\tsplit\nb.wav\t-\tbook\tdev\n").expect("file");
+        let rows = read_utterances(folder.path()).expect("a table");
+        assert_eq!((rows[0].label.as_str(), rows[0].source.as_str()), ("one two", ""));
+        let second = (rows[1].label.as_str(), rows[1].source.as_str(), rows[1].split.as_str());
+        assert_eq!(second, ("three", "book", "dev"));
+        assert_eq!(rows[1].path, folder.path().join("b.wav"));
     }
 
     #[test]

@@ -25,11 +25,14 @@ pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
 pub(crate) use speaker::{
     CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
-    SpeakerCommand, SpeakerModelArgs, TrainSpeakerArgs, VectorFormat, VerifyArgs,
+    SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
-pub(crate) use train::{TrainArgs, TrainCommand, TrainSpotArgs};
+pub(crate) use train::{
+    TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs,
+    TrainingArgs,
+};
 pub(crate) use transcribe::{
     CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,
 };

@@ -83,6 +83,10 @@ pub(crate) enum ModelsCommand {
         /// What happens to weight normalisation.
         #[arg(long, value_enum, default_value = "fold", value_name = "HOW")]
         weight_norm: WeightNormArg,
+        /// JSON object whose entries go into the provenance that a model of `formant train` carries:
+        /// name, licence, data, quality, decoding; null removes one.
+        #[arg(long, value_name = "FILE")]
+        provenance: Option<PathBuf>,
         /// Replace an output that exists.
         #[arg(long)]
         overwrite: bool,

@@ -8,7 +8,6 @@ mod plot;
 mod speaker;
 mod spot;
 mod train;
-mod train_speaker;
 mod transcribe;
 
 use std::path::Path;
@@ -32,8 +31,7 @@ pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
-pub(crate) use train::TrainSpotPlan;
-pub(crate) use train_speaker::TrainSpeakerPlan;
+pub(crate) use train::{TrainAsrPlan, TrainLmPlan, TrainSpeakerPlan, TrainSpotPlan};
 pub(crate) use transcribe::{
     EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
 };
@@ -95,6 +93,8 @@ pub(crate) enum Action {
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
+    TrainAsr(Box<TrainAsrPlan>),
+    TrainLm(TrainLmPlan),
     EvalSpot(EvalSpotPlan),
     EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
@@ -148,11 +148,13 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         }
         Command::Train(typed) => match typed.command {
             TrainCommand::Spot(typed) => {
-                Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
+                Action::TrainSpot(Box::new(train::spot(&typed, &settings)?))
             }
             TrainCommand::Speaker(typed) => {
-                Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
+                Action::TrainSpeaker(Box::new(train::speaker(&typed, &settings)?))
             }
+            TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, &settings)?)),
+            TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),

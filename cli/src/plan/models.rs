@@ -6,8 +6,8 @@ use formant_models::ModelSource;
 use formant_models::checkpoint::{ConvertOptions, DType, WeightNorm};
 use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 
-use super::Settings;
 use super::spot::model_source;
+use super::{Settings, read_json};
 use crate::args::{BenchArgs, BenchJob, CacheArgs, ModelsCommand, Precision, WeightNormArg};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
@@ -69,7 +69,7 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
         ModelsCommand::Remove { names, cache } => {
             ModelsPlan::Remove { names, cache: cache_of(cache)? }
         }
-        ModelsCommand::Convert { input, output, weight_norm, overwrite } => {
+        ModelsCommand::Convert { input, output, weight_norm, provenance, overwrite } => {
             let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
             existing.admits(&Target::File(output.clone()))?;
             let options = ConvertOptions {
@@ -82,6 +82,10 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
                 weight_norm: match weight_norm {
                     WeightNormArg::Fold => WeightNorm::Fold,
                     WeightNormArg::Keep => WeightNorm::Keep,
+                },
+                provenance: match provenance {
+                    Some(path) => read_json(&path)?,
+                    None => serde_json::Map::new(),
                 },
             };
             ModelsPlan::Convert { input, output, options }

@@ -1,57 +1,138 @@
-//! `train spot`: the recipe with what the command line changes, and where everything lies.
+//! `train`: recipes with what the command line changes, and where everything lies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use formant_models::ModelSource;
-use formant_training::spot::{SpotRecipe, SpotSources, TrainPaths};
+use formant_training::TrainPaths;
+use formant_training::asr::{AsrRecipe, AsrSources};
+use formant_training::speaker::{SpeakerRecipe, SpeakerSources};
+use formant_training::spot::{SpotRecipe, SpotSources};
+use serde::de::DeserializeOwned;
 
 use super::spot::model_source;
 use super::{Settings, read_json};
-use crate::args::TrainSpotArgs;
+use crate::args::{TrainAsrArgs, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
-/// A training.
+/// A training: where its data are, by which recipe it is done, and what holds for all of them.
 #[derive(Debug)]
-pub(crate) struct TrainSpotPlan {
-    pub(crate) sources: SpotSources,
-    pub(crate) recipe: SpotRecipe,
+pub(crate) struct TrainPlan<S, R> {
+    pub(crate) sources: S,
+    pub(crate) recipe: R,
     pub(crate) paths: TrainPaths,
     pub(crate) cache: Option<PathBuf>,
     /// The model to begin with.
     pub(crate) start: Option<ModelSource>,
 }
 
-pub(super) fn resolve(
-    typed: &TrainSpotArgs,
-    settings: &Settings,
-) -> Result<TrainSpotPlan, Failure> {
-    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    existing.admits(&Target::File(typed.out.clone()))?;
-    let mut recipe = match &typed.recipe {
-        Some(path) => read_json(path)?,
-        None => SpotRecipe::default(),
-    };
+/// A training of words.
+pub(crate) type TrainSpotPlan = TrainPlan<SpotSources, SpotRecipe>;
+/// A training of voices.
+pub(crate) type TrainSpeakerPlan = TrainPlan<SpeakerSources, SpeakerRecipe>;
+/// A training of speech.
+pub(crate) type TrainAsrPlan = TrainPlan<AsrSources, AsrRecipe>;
+
+/// A language model to be counted.
+#[derive(Debug)]
+pub(crate) struct TrainLmPlan {
+    pub(crate) texts: Vec<PathBuf>,
+    pub(crate) source: Option<String>,
+    pub(crate) order: usize,
+    pub(crate) output: PathBuf,
+}
+
+pub(super) fn spot(typed: &TrainSpotArgs, settings: &Settings) -> Result<TrainSpotPlan, Failure> {
+    let training = &typed.training;
+    let mut recipe: SpotRecipe = recipe(training)?;
     if !typed.words.is_empty() {
         recipe.words.clone_from(&typed.words);
     }
-    recipe.epochs = typed.epochs.unwrap_or(recipe.epochs);
-    recipe.steps_per_epoch = typed.steps.unwrap_or(recipe.steps_per_epoch);
-    recipe.batch = typed.batch.unwrap_or(recipe.batch);
-    recipe.seed = settings.seed.unwrap_or(recipe.seed);
+    change(training, settings, &mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed);
+    recipe.batch = training.batch.unwrap_or(recipe.batch);
     recipe.validate()?;
-    let mut state = typed.out.file_name().unwrap_or_default().to_owned();
-    state.push(".state");
-    Ok(TrainSpotPlan {
-        sources: SpotSources {
-            words: typed.data.clone(),
-            speech: typed.speech.clone(),
-            noise: typed.noise.clone(),
-            rooms: typed.rooms.clone(),
-        },
+    let sources = SpotSources {
+        words: typed.data.clone(),
+        speech: typed.speech.clone(),
+        noise: training.noise.clone(),
+        rooms: training.rooms.clone(),
+    };
+    Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn speaker(
+    typed: &TrainSpeakerArgs,
+    settings: &Settings,
+) -> Result<TrainSpeakerPlan, Failure> {
+    let training = &typed.training;
+    let mut recipe: SpeakerRecipe = recipe(training)?;
+    change(training, settings, &mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed);
+    recipe.batch = training.batch.unwrap_or(recipe.batch);
+    recipe.validate()?;
+    let sources = SpeakerSources {
+        voices: typed.data.clone(),
+        noise: training.noise.clone(),
+        rooms: training.rooms.clone(),
+        trials: typed.trials.clone(),
+    };
+    Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn asr(typed: &TrainAsrArgs, settings: &Settings) -> Result<TrainAsrPlan, Failure> {
+    let training = &typed.training;
+    let mut recipe: AsrRecipe = recipe(training)?;
+    change(training, settings, &mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed);
+    recipe.batch_seconds = training.batch.map_or(recipe.batch_seconds, |seconds| seconds as f64);
+    recipe.validate()?;
+    let sources = AsrSources {
+        speech: typed.data.clone(),
+        words: typed.words.clone(),
+        noise: training.noise.clone(),
+        rooms: training.rooms.clone(),
+    };
+    Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn lm(typed: &TrainLmArgs) -> Result<TrainLmPlan, Failure> {
+    admit(&typed.out, typed.overwrite)?;
+    Ok(TrainLmPlan {
+        texts: typed.text.clone(),
+        source: typed.source.clone(),
+        order: typed.order.into(),
+        output: typed.out.clone(),
+    })
+}
+
+fn admit(output: &Path, overwrite: bool) -> Result<bool, Failure> {
+    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+    existing.admits(&Target::File(output.to_owned()))
+}
+
+/// The recipe that was named, once it is clear that its model may be written.
+fn recipe<R: Default + DeserializeOwned>(typed: &TrainingArgs) -> Result<R, Failure> {
+    admit(&typed.out, typed.overwrite)?;
+    typed.recipe.as_deref().map_or_else(|| Ok(R::default()), read_json)
+}
+
+/// Puts the numbers that were typed into a recipe.
+fn change(
+    typed: &TrainingArgs,
+    settings: &Settings,
+    epochs: &mut usize,
+    steps: &mut usize,
+    seed: &mut u64,
+) {
+    *epochs = typed.epochs.unwrap_or(*epochs);
+    *steps = typed.steps.unwrap_or(*steps);
+    *seed = settings.seed.unwrap_or(*seed);
+}
+
+fn plan<S, R>(typed: &TrainingArgs, sources: S, recipe: R) -> TrainPlan<S, R> {
+    TrainPlan {
+        sources,
         recipe,
-        paths: TrainPaths { output: typed.out.clone(), state: typed.out.with_file_name(state) },
+        paths: TrainPaths::of(&typed.out),
         cache: typed.cache.clone(),
         start: typed.start.as_deref().map(model_source),
-    })
+    }
 }

@@ -7,7 +7,7 @@ use formant_training::spot::{FalseAlarms, SpotReport, evaluate, false_alarms, sp
 use serde_json::json;
 
 use super::spot::load;
-use super::train::table;
+use super::train::spot::table;
 use super::use_few_threads;
 use crate::args::InputArgs;
 use crate::exit::Outcome;

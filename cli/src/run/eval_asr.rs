@@ -39,7 +39,7 @@ pub(super) fn run(
     let rows = manifest::read_transcripts(&plan.manifest)?;
     let rows = of_split(rows, &plan.manifest, plan.split.as_deref())?;
     let recognizer = load(&plan.recognizer)?;
-    tell_default(&plan.recognizer, messages);
+    tell_default(&plan.recognizer, &recognizer, messages)?;
     recognizer.transcriber.start(&recognizer.options)?;
     let texts = if plan.exact { TextOptions::default() } else { TextOptions::plain() };
     let mut totals = Totals::default();

@@ -15,7 +15,6 @@ mod rows;
 mod speaker;
 mod spot;
 mod train;
-mod train_speaker;
 mod transcode;
 mod transcribe;
 
@@ -42,8 +41,10 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
-        Action::TrainSpot(plan) => train::run(*plan, &settings, messages),
-        Action::TrainSpeaker(plan) => train_speaker::run(*plan, &settings, messages),
+        Action::TrainSpot(plan) => train::spot::run(*plan, &settings, messages),
+        Action::TrainSpeaker(plan) => train::speaker::run(*plan, &settings, messages),
+        Action::TrainAsr(plan) => train::asr::run(*plan, &settings, messages),
+        Action::TrainLm(plan) => train::lm::run(&plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),

@@ -1,5 +1,6 @@
 //! Any checkpoint to one safetensors file with plain names, its configs in the metadata.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -21,12 +22,15 @@ pub const VALUES_KEY: &str = "formant.values";
 pub const ARCHITECTURE_KEY: &str = "formant.architecture";
 
 /// How to convert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConvertOptions {
     /// Type of all float tensors: `F16`, `BF16` or `F32`; `None` keeps each as it is.
     pub precision: Option<DType>,
     /// What to do with weight normalisation.
     pub weight_norm: WeightNorm,
+    /// Entries for the provenance of a model of formant's own, such as its licence and its measured
+    /// quality: each takes the place of one of its name, and null removes it.
+    pub provenance: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a conversion did.
@@ -99,6 +103,15 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
         *tensor = plain;
     }
     let mut metadata = state.metadata.clone();
+    if !options.provenance.is_empty() {
+        amend_card(&mut metadata, &options.provenance).ok_or_else(|| {
+            let reason = format!(
+                "{} is no model of formant's own, so that nothing can be said about it in its card",
+                input.display()
+            );
+            Error::config("provenance", reason)
+        })?;
+    }
     if !container.configs.is_empty() {
         let configs: serde_json::Map<_, _> = container.configs.iter().cloned().collect();
         metadata.insert(CONFIGS_KEY.into(), serde_json::Value::Object(configs).to_string());
@@ -123,6 +136,31 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
         rounded,
         complex,
     })
+}
+
+/// Changes the provenance in a model's card, which is the JSON object in the metadata that has one.
+fn amend_card(
+    metadata: &mut BTreeMap<String, String>,
+    entries: &serde_json::Map<String, serde_json::Value>,
+) -> Option<()> {
+    let (text, mut card) = metadata.values_mut().find_map(|text| {
+        let card: serde_json::Value = serde_json::from_str(text).ok()?;
+        card.get("provenance").is_some().then_some((text, card))
+    })?;
+    let provenance = card.get_mut("provenance")?;
+    if !provenance.is_object() {
+        *provenance = serde_json::Value::Object(serde_json::Map::new());
+    }
+    let provenance = provenance.as_object_mut()?;
+    for (name, value) in entries {
+        if value.is_null() {
+            provenance.remove(name);
+        } else {
+            provenance.insert(name.clone(), value.clone());
+        }
+    }
+    *text = card.to_string();
+    Some(())
 }
 
 enum RoundError {
@@ -154,5 +192,29 @@ fn with_path(error: RoundError, path: &Path) -> Error {
             "precision",
             format!("{name} has values beyond the range of f16 (65504); use bf16 or f32"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn cards_are_amended() {
+        let card = json!({"config": 1, "provenance": {"data": "old", "recipe": 2}});
+        let mut metadata = BTreeMap::from([
+            ("format".to_owned(), "pt".to_owned()),
+            ("formant.any".to_owned(), card.to_string()),
+        ]);
+        let entries = json!({"data": null, "licence": "MIT"});
+        let entries = entries.as_object().expect("an object");
+        amend_card(&mut metadata, entries).expect("a card");
+        let found: Value = serde_json::from_str(&metadata["formant.any"]).expect("JSON");
+        let wanted = json!({"config": 1, "provenance": {"licence": "MIT", "recipe": 2}});
+        assert_eq!(found, wanted);
+        metadata.remove("formant.any");
+        assert_eq!(amend_card(&mut metadata, entries), None);
     }
 }

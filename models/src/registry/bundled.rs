@@ -72,9 +72,10 @@ pub const BUNDLED: &[Bundled] = &[
     },
 ];
 
-/// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. Its
-/// weights are in the metadata of the recogniser, under `provenance.decoding`.
-const LANGUAGE_MODELS: &[(&str, &[u8])] = &[];
+/// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How
+/// one weighs is in the metadata of the recogniser, under `provenance.decoding`; where nothing is, it
+/// is not used unasked.
+const LANGUAGE_MODELS: &[(&str, &[u8])] = &[("asr-an4", weights!("asr-an4.arpa"))];
 
 /// The language model of a bundled recogniser, where it has one.
 #[must_use]

@@ -8,12 +8,11 @@ use crate::error::{Error, Result};
 /// Largest id.
 const MAX_ID: usize = 1 << 20;
 
-/// The pieces of a symbol table by id; ids that the table leaves out are empty. `path` is for
-/// messages.
+/// The pieces of a symbol table by id. `path` is for messages.
 ///
 /// # Errors
-/// [`Error::Damaged`] naming the line, for an id that is none or comes twice, and for lines with an
-/// id among lines without.
+/// [`Error::Damaged`] naming the line, for an id that is none or comes twice, and for lines without
+/// an id among lines with one; naming the id, for one that is left out before others.
 pub fn parse_symbols(text: &str, path: &Path) -> Result<Vec<String>> {
     let damaged = |line: usize, reason: String| Error::Damaged {
         path: path.to_owned(),
@@ -42,7 +41,11 @@ pub fn parse_symbols(text: &str, path: &Path) -> Result<Vec<String>> {
             return Err(damaged(number, format!("the id {id} comes twice")));
         }
     }
-    Ok(pieces.into_iter().map(Option::unwrap_or_default).collect())
+    let missing = pieces.iter().position(Option::is_none);
+    pieces.into_iter().collect::<Option<_>>().ok_or_else(|| {
+        let reason = format!("no line has the id {}, but later ones", missing.unwrap_or(0));
+        Error::Damaged { path: path.to_owned(), reason }
+    })
 }
 
 #[cfg(test)]
@@ -55,8 +58,8 @@ mod tests {
 
     #[test]
     fn with_and_without_ids() {
-        let units = "<blank> 0\n<unk> 1\n▁the\t3\n\n";
-        assert_eq!(parse(units).expect("sound"), ["<blank>", "<unk>", "", "▁the"]);
+        let units = "<blank> 0\n▁the\t2\n<unk> 1\n\n";
+        assert_eq!(parse(units).expect("sound"), ["<blank>", "<unk>", "▁the"]);
         assert_eq!(parse("\u{feff}a\n b\n").expect("sound"), ["a", " b"]);
         // A space that is a piece itself.
         assert_eq!(parse("a 0\n  1\n").expect("sound"), ["a", " "]);
@@ -68,6 +71,7 @@ mod tests {
         for (text, wanted) in [
             ("a 0\nb 0\n", "line 2: the id 0 comes twice"),
             ("a 0\nb\n", "line 2: `b` is not"),
+            ("a 0\nb 2\n", "no line has the id 1"),
             ("a 99999999\n", "line 1: the id 99999999"),
         ] {
             let message = parse(text).expect_err(text).to_string();

@@ -1,20 +1,22 @@
 //! The clips of a recogniser's training: utterances with their texts, single words, noise, rooms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::pieces::plain_text;
+use serde::{Deserialize, Serialize};
+
+use super::pieces::{Pieces, plain_text};
 use super::recipe::AsrRecipe;
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row};
-use crate::progress::Progress;
+use crate::progress::{Event, Progress};
 
 /// Where the clips come from; every path is a manifest or a folder.
 #[derive(Debug, Clone, Default)]
 pub struct AsrSources {
-    /// Utterances, labelled with their text.
+    /// Utterances with their texts, as [`manifest::read_utterances`] takes them.
     pub speech: Vec<PathBuf>,
     /// Clips of single words, of which sequences are made.
     pub words: Vec<PathBuf>,
@@ -50,21 +52,64 @@ pub struct AsrData {
     pub rooms: Vec<Room>,
     /// Utterances of the `dev` split, for choosing the best epoch.
     pub dev: Vec<Utterance>,
+    /// What each table gave, in the order of the sources.
+    pub tables: Vec<TableCount>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+/// What a table or folder gave to a training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// Its name, as it was given.
+    pub table: String,
+    /// What its clips are for.
+    pub role: Role,
+    /// Clips that train.
+    pub train: usize,
+    /// Clips that validate.
+    pub dev: usize,
+}
+
+/// What clips are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Utterances.
     Speech,
+    /// Single words, of which sequences are made.
     Word,
+    /// Noise.
     Noise,
+    /// Room responses.
     Room,
 }
 
 /// Speed changes and silence make an utterance longer by no more than this.
 const STRETCH: f64 = 2.5;
 
+/// Leaves out the rows whose texts can't be learnt, and tells how many these are.
+fn leave_out_unreadable(rows: &mut Vec<(usize, Role, Row)>, progress: &dyn Progress) {
+    let (mut count, mut first) = (0usize, None);
+    rows.retain(|(_, role, row)| {
+        let has_text = matches!(role, Role::Speech | Role::Word);
+        let learnt = !has_text || plain_text(&row.label).is_some();
+        if !learnt {
+            count += 1;
+            first.get_or_insert_with(|| row.label.clone());
+        }
+        learnt
+    });
+    if let Some(first) = first {
+        let text = format!(
+            "{count} clips were left out: their texts are empty or hold digits or signs, which are \
+             read in many ways, as in `{first}`; write out what is said"
+        );
+        progress.event(&Event::Note { text });
+    }
+}
+
 impl AsrData {
-    /// Lists and decodes everything, at the rate of the recipe's front end.
+    /// Lists and decodes everything, at the rate of the recipe's front end. Notes tell of files
+    /// and of texts that were left out.
     ///
     /// # Errors
     /// What reading manifests says; [`Error::Data`] when there is nothing to train or validate on.
@@ -75,23 +120,27 @@ impl AsrData {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let mut rows = Vec::new();
-        for (kind, paths) in [
-            (Use::Speech, &sources.speech),
-            (Use::Word, &sources.words),
-            (Use::Noise, &sources.noise),
-            (Use::Room, &sources.rooms),
+        let mut tables = Vec::new();
+        for (role, paths) in [
+            (Role::Speech, &sources.speech),
+            (Role::Word, &sources.words),
+            (Role::Noise, &sources.noise),
+            (Role::Room, &sources.rooms),
         ] {
             for path in paths {
-                let mut listed = manifest::read(path)?;
+                let mut listed = match role {
+                    Role::Speech => manifest::read_utterances(path)?,
+                    Role::Word | Role::Noise | Role::Room => manifest::read(path)?,
+                };
                 manifest::assign_splits(&mut listed);
-                rows.extend(listed.into_iter().map(|row| (kind, row)));
+                rows.extend(listed.into_iter().map(|row| (tables.len(), role, row)));
+                let table = path.display().to_string();
+                tables.push(TableCount { table, role, train: 0, dev: 0 });
             }
         }
-        rows.retain(|(kind, row)| {
-            let texts = matches!(kind, Use::Speech | Use::Word);
-            row.split != "test" && (!texts || plain_text(&row.label).is_some())
-        });
-        let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
+        rows.retain(|(_, _, row)| row.split != "test");
+        leave_out_unreadable(&mut rows, progress);
+        let paths: Vec<PathBuf> = rows.iter().map(|(_, _, row)| row.path.clone()).collect();
         let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             corpus,
@@ -100,47 +149,76 @@ impl AsrData {
             noise: Vec::new(),
             rooms: Vec::new(),
             dev: Vec::new(),
+            tables,
         };
-        for (clip, (kind, row)) in rows.into_iter().enumerate() {
-            data.file(clip, kind, row, recipe);
+        for (clip, (table, role, row)) in rows.into_iter().enumerate() {
+            let train = row.split == "train";
+            if data.file(clip, role, row, recipe) {
+                let count = &mut data.tables[table];
+                *(if train { &mut count.train } else { &mut count.dev }) += 1;
+            }
         }
         if data.train.is_empty() || data.dev.is_empty() {
-            let text = "no utterances to train or to validate on: the table needs texts as labels, \
-                        and rows (or speakers) for the splits `train` and `dev`";
-            return Err(Error::Data(text.to_owned()));
+            let which = if data.train.is_empty() { "train" } else { "validate" };
+            return Err(Error::Data(format!(
+                "no utterances to {which} on: a table of transcripts needs the columns path and \
+                 text, recordings of at most {} s, and rows (or speakers) for the splits `train` \
+                 and `dev`",
+                recipe.longest
+            )));
         }
         Ok(data)
     }
 
-    fn file(&mut self, clip: usize, kind: Use, row: Row, recipe: &AsrRecipe) {
+    /// Puts a clip where it belongs; whether it is of use.
+    fn file(&mut self, clip: usize, role: Role, row: Row, recipe: &AsrRecipe) -> bool {
         let rate = f64::from(self.corpus.rate());
         let seconds = self.corpus.clip(clip).len() as f64 / rate;
         if seconds <= 0.0 {
-            return;
+            return false;
         }
         let train = row.split == "train";
-        match kind {
-            Use::Room if train => {
+        let utterance = |text| Utterance { clip, text, source: row.source.clone() };
+        match (role, plain_text(&row.label)) {
+            (Role::Room, _) if train => {
                 let longest = (recipe.longest * STRETCH * rate) as usize;
-                self.rooms.extend(Room::new(&self.corpus.clip_f32(clip), longest));
+                let room = Room::new(&self.corpus.clip_f32(clip), longest);
+                let is_one = room.is_some();
+                self.rooms.extend(room);
+                return is_one;
             }
-            Use::Noise if train => self.noise.push(clip),
-            Use::Speech | Use::Word => {
-                let Some(text) = plain_text(&row.label) else { return };
-                let utterance = Utterance { clip, text, source: row.source };
-                match kind {
-                    _ if !train && kind == Use::Speech => self.dev.push(utterance),
-                    Use::Word if train => {
-                        self.words.entry(utterance.text.clone()).or_default().push(utterance);
-                    }
-                    Use::Speech if seconds <= recipe.longest => {
-                        self.train.entry(utterance.source.clone()).or_default().push(utterance);
-                    }
-                    _ => {}
-                }
+            (Role::Noise, _) if train => self.noise.push(clip),
+            (Role::Word, Some(text)) if train => {
+                self.words.entry(text.clone()).or_default().push(utterance(text));
             }
-            _ => {}
+            (Role::Speech, Some(text)) if !train => self.dev.push(utterance(text)),
+            (Role::Speech, Some(text)) if seconds <= recipe.longest => {
+                self.train.entry(row.source.clone()).or_default().push(utterance(text));
+            }
+            _ => return false,
         }
+        true
+    }
+
+    /// Refuses training texts with letters that `pieces` can't spell.
+    pub(super) fn check_letters(&self, pieces: &Pieces) -> Result<()> {
+        let mut unknown = BTreeSet::new();
+        let mut example = None;
+        let utterances = self.train.values().chain(self.words.values()).flatten();
+        for utterance in utterances {
+            let before = unknown.len();
+            unknown.extend(utterance.text.chars().filter(|&c| c != ' ' && !pieces.spells(c)));
+            if unknown.len() > before {
+                example.get_or_insert(&utterance.text);
+            }
+        }
+        let Some(example) = example else { return Ok(()) };
+        let letters: Vec<String> = unknown.iter().map(char::to_string).collect();
+        Err(Error::Data(format!(
+            "the model to start from can't spell {}, as in `{example}`; write such texts with \
+             other letters, leave them out, or start without a model",
+            letters.join(" ")
+        )))
     }
 
     /// The texts of the training utterances, and how much each counts.
@@ -149,5 +227,32 @@ impl AsrData {
             let weight = recipe.weight(source);
             utterances.iter().map(move |utterance| (utterance.text.as_str(), weight))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn texts_that_cannot_be_learnt_are_left_out() {
+        let row = |label: &str| Row {
+            path: PathBuf::new(),
+            label: label.to_owned(),
+            split: "train".to_owned(),
+            speaker: String::new(),
+            source: String::new(),
+            seconds: None,
+        };
+        let mut rows = vec![
+            (0, Role::Speech, row("Room one")),
+            (0, Role::Speech, row("room 101")),
+            (0, Role::Word, row("")),
+            (1, Role::Noise, row("")),
+        ];
+        leave_out_unreadable(&mut rows, &Silent);
+        let left: Vec<Role> = rows.iter().map(|(_, role, _)| *role).collect();
+        assert_eq!(left, [Role::Speech, Role::Noise]);
     }
 }

@@ -10,8 +10,8 @@ mod pieces;
 mod recipe;
 mod train;
 
-pub use data::{AsrData, AsrSources};
+pub use data::{AsrData, AsrSources, Role, TableCount};
 pub use evaluate::{AsrReport, SourceErrors, greedy, score_utterances};
 pub use pieces::{Pieces, learn_pieces, plain_text};
 pub use recipe::{AsrAugmentation, AsrRecipe};
-pub use train::{AsrOutcome, AsrPaths, train};
+pub use train::{AsrOutcome, train};

@@ -46,6 +46,13 @@ impl Pieces {
         &self.pieces
     }
 
+    /// Whether a letter has a piece at the beginning of a word and one inside.
+    #[must_use]
+    pub fn spells(&self, letter: char) -> bool {
+        let first = format!("{SPACE}{letter}");
+        self.ranks.contains_key(&first) && self.ranks.contains_key(letter.to_string().as_str())
+    }
+
     /// The answers for a text; characters that have no piece are left out.
     #[must_use]
     pub fn encode(&self, text: &str) -> Vec<i64> {

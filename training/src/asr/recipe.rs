@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use formant_audio_core::features::{FeatureConfig, presets};
-use formant_models::arch::squeezeformer::{NemoConfig, SqueezeformerConfig};
+use formant_models::arch::squeezeformer::{CtcCard, NemoConfig, PieceKind, SqueezeformerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
@@ -133,6 +133,27 @@ impl AsrRecipe {
         })
     }
 
+    /// This recipe for the network of another model: sizes and features are the model's, numbers
+    /// that only training knows stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model that these recipes can't have made.
+    pub fn going_on_from(&self, card: &CtcCard) -> Result<Self> {
+        let own =
+            card.vocabulary.kind == PieceKind::SentencePiece && card.vocabulary.model.is_none();
+        let SqueezeformerConfig::Nemo(network) = &card.config else { return Err(foreign_start()) };
+        if !own {
+            return Err(foreign_start());
+        }
+        let NemoConfig { dropout, dropout_emb, dropout_att, .. } = self.network;
+        Ok(Self {
+            network: NemoConfig { dropout, dropout_emb, dropout_att, ..network.clone() },
+            frontend: card.frontend.clone(),
+            pieces: card.vocabulary.pieces.len(),
+            ..self.clone()
+        })
+    }
+
     /// How much more often a source is drawn.
     #[must_use]
     pub fn weight(&self, source: &str) -> f64 {
@@ -171,5 +192,39 @@ impl AsrRecipe {
             return Err(Error::Config { setting: "sources", reason });
         }
         Ok(())
+    }
+}
+
+fn foreign_start() -> Error {
+    let reason = "only models of formant's own recipes can be gone on from: asr-an4, or a file that \
+                  `formant train asr` wrote";
+    Error::Config { setting: "start", reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use formant_models::arch::squeezeformer::{Vocabulary, WenetConfig};
+
+    use super::*;
+
+    #[test]
+    fn a_start_brings_its_sizes() {
+        let recipe = AsrRecipe::default();
+        let mut card = CtcCard {
+            config: SqueezeformerConfig::Nemo(NemoConfig {
+                d_model: 8,
+                dropout: 0.9,
+                ..recipe.network.clone()
+            }),
+            frontend: recipe.frontend.clone(),
+            vocabulary: Vocabulary { pieces: vec!["a".to_owned()], ..Vocabulary::default() },
+            provenance: serde_json::Value::Null,
+        };
+        let changed = recipe.going_on_from(&card).expect("one of ours");
+        assert_eq!((changed.network.d_model, changed.pieces), (8, 1));
+        assert_eq!(changed.network.dropout, recipe.network.dropout);
+        card.config = SqueezeformerConfig::Wenet(WenetConfig::default());
+        let error = recipe.going_on_from(&card).expect_err("another layout").to_string();
+        assert!(error.contains("train asr"), "{error}");
     }
 }

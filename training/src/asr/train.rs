@@ -1,7 +1,6 @@
 //! A recogniser's training: its loss, its validation, and the card of the finished model.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use formant_audio_core::features::FeaturePlan;
@@ -14,23 +13,15 @@ use tch::{Device, Kind, Tensor};
 use super::batches::{Batch, Batches};
 use super::data::AsrData;
 use super::evaluate::{AsrReport, score_utterances};
-use super::pieces::learn_pieces;
+use super::pieces::{Pieces, learn_pieces};
 use super::recipe::AsrRecipe;
 use crate::epochs::{Epochs, Verdict};
 use crate::error::Result;
 use crate::optim::AdamW;
+use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::resume;
 use crate::start::copy_weights;
-
-/// Where a training writes.
-#[derive(Debug, Clone)]
-pub struct AsrPaths {
-    /// The finished model.
-    pub output: PathBuf,
-    /// State after the last epoch; removed when training is done.
-    pub state: PathBuf,
-}
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]
@@ -56,16 +47,18 @@ struct Key {
 ///
 /// After every epoch the averaged weights are validated on the `dev` utterances; the best are
 /// kept. A run that was stopped goes on from its last epoch when it is started with the same
-/// recipe. With `start`, training begins with the weights and the vocabulary of that model.
-/// `provenance` goes into the file as it is.
+/// recipe. With `start`, training begins with the weights and the vocabulary of that model; the
+/// recipe has to have its sizes, see [`AsrRecipe::going_on_from`]. `provenance`, an object, goes into
+/// the file, and with it the recipe and the tables that the data came from.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a
-/// recipe that cannot work; what reading and writing files says.
+/// recipe that cannot work; [`crate::Error::Data`] for texts that the vocabulary of `start` can't
+/// spell; what reading and writing files says.
 pub fn train(
     data: &AsrData,
     recipe: &AsrRecipe,
-    paths: &AsrPaths,
+    paths: &TrainPaths,
     start: Option<&CtcModel>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
@@ -74,9 +67,10 @@ pub fn train(
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
     let pieces = match start {
-        Some(start) => super::Pieces::new(start.card.vocabulary.pieces.clone()),
+        Some(start) => Pieces::new(start.card.vocabulary.pieces.clone()),
         None => learn_pieces(data.texts(recipe), recipe.pieces),
     };
+    data.check_letters(&pieces)?;
     let mut card = CtcCard {
         config: recipe.network_for(pieces.list().len(), plan.bins()),
         frontend: recipe.frontend.clone(),
@@ -115,6 +109,7 @@ pub fn train(
     )?;
     let dev = validate(&card, &best.weights, data)?;
     if let serde_json::Value::Object(provenance) = &mut card.provenance {
+        provenance.insert("data".to_owned(), serde_json::json!(data.tables));
         provenance.insert("recipe".to_owned(), serde_json::json!(recipe));
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use formant_audio_core::AudioView;
@@ -26,6 +25,7 @@ use crate::augment::change_speed;
 use crate::epochs::{Epochs, Verdict};
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
+use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::resume;
 use crate::start::copy_weights;
@@ -36,15 +36,6 @@ const HEAD: &str = "head";
 const VOICE_CLIPS: usize = 8;
 /// Recordings of a speaker that its direction begins with, when training begins with a model.
 const START_CLIPS: usize = 3;
-
-/// Where a training writes.
-#[derive(Debug, Clone)]
-pub struct SpeakerPaths {
-    /// The finished model.
-    pub output: PathBuf,
-    /// State after the last epoch; removed when training is done.
-    pub state: PathBuf,
-}
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]
@@ -83,7 +74,7 @@ struct Key {
 pub fn train(
     data: &SpeakerData,
     recipe: &SpeakerRecipe,
-    paths: &SpeakerPaths,
+    paths: &TrainPaths,
     start: Option<&SpeakerEmbedder>,
     provenance: serde_json::Value,
     progress: &dyn Progress,

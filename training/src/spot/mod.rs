@@ -16,4 +16,4 @@ pub use evaluate::{
     Confusion, FalseAlarms, SpotReport, WordScore, evaluate, false_alarms, split_recordings,
 };
 pub use recipe::{Augmentation, SpotRecipe};
-pub use train::{TrainOutcome, TrainPaths, train};
+pub use train::{TrainOutcome, train};

@@ -1,7 +1,6 @@
 //! A spotter's training: its loss, its validation, and the card of the finished model.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use formant_audio_core::features::FeaturePlan;
@@ -22,6 +21,7 @@ use super::recipe::SpotRecipe;
 use crate::epochs::{Epochs, Verdict};
 use crate::error::Result;
 use crate::optim::AdamW;
+use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::resume;
 use crate::start::copy_weights;
@@ -30,15 +30,6 @@ use crate::start::copy_weights;
 pub(super) const UNKNOWN: &str = "unknown";
 /// Label of sound without speech.
 pub(super) const SILENCE: &str = "silence";
-
-/// Where a training writes.
-#[derive(Debug, Clone)]
-pub struct TrainPaths {
-    /// The finished model.
-    pub output: PathBuf,
-    /// State after the last epoch; removed when training is done.
-    pub state: PathBuf,
-}
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]

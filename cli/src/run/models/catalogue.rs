@@ -1,8 +1,10 @@
 //! `formant models list`, and `info` of a name: bundled and published models in one table.
 
+use formant_models::arch::squeezeformer::CARD_KEY;
 use formant_models::checkpoint::{self, Architecture};
 use formant_models::registry::{BUNDLED, Bundled, Cache, Place, Published, published_models};
 use formant_models::tasks;
+use formant_models::tasks::transcribe::Quality;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -229,6 +231,12 @@ pub(super) fn bundled_text(
         }
         return Ok(lines::line("model", &Whole { row, parameters, metadata }));
     }
+    let quality = match metadata.get(CARD_KEY) {
+        Some(card) => Quality::of(&card["provenance"])?,
+        None => None,
+    };
+    let quality = quality.map_or_else(String::new, |text| format!("  quality       {text}\n"));
     let metadata = serde_json::to_string_pretty(&metadata).unwrap_or_default();
-    Ok(format!("{}  parameters    {parameters}\n  metadata      {metadata}\n", row.card()))
+    let card = row.card();
+    Ok(format!("{card}  parameters    {parameters}\n{quality}  metadata      {metadata}\n"))
 }

@@ -46,7 +46,7 @@ pub(super) fn run(
     set_threads(settings.threads.unwrap_or(alone));
 
     let first = load(&plan.recognizer)?;
-    tell_default(&plan.recognizer, messages);
+    tell_default(&plan.recognizer, &first, messages)?;
     // A wrong number is one error, not one an input.
     first.transcriber.start(&first.options)?;
     let shared = first.shared();

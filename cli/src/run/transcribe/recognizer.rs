@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use formant_models::decoding::{Fusion, FusionOptions, NgramModel};
 use formant_models::registry::{BUNDLED, Bundled, bundled_lm};
-use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
+use formant_models::tasks::transcribe::{Decoding, Quality, TranscribeOptions, Transcriber};
 use formant_models::{DeviceChoice, ModelSource};
 
 use crate::failure::{Failure, Kind};
@@ -27,12 +27,13 @@ impl Recognizer {
     }
 
     /// The width of the search that belongs to the model's own language model.
-    fn take_own_beam(&mut self, plan: &RecognizerPlan) {
+    fn take_own_beam(&mut self, plan: &RecognizerPlan) -> Result<(), Failure> {
         let uses_own = plan.lm == LanguageModel::Own && self.options.fusion.is_some();
         if plan.options.beam.is_none() && uses_own {
-            let own = self.transcriber.provenance()["decoding"]["beam"].as_u64();
-            self.options.beam = own.map(|beam| beam as usize);
+            let own = Decoding::of(self.transcriber.provenance())?;
+            self.options.beam = own.map(|decoding| decoding.beam);
         }
+        Ok(())
     }
 }
 
@@ -54,7 +55,7 @@ pub(in crate::run) fn source(asked: Option<&ModelSource>) -> Result<ModelSource,
 pub(in crate::run) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure> {
     let mut recognizer = load_with(plan, &None)?;
     recognizer.options.fusion = fusion(plan, &recognizer.transcriber)?.map(Arc::new);
-    recognizer.take_own_beam(plan);
+    recognizer.take_own_beam(plan)?;
     Ok(recognizer)
 }
 
@@ -70,13 +71,14 @@ pub(super) fn load_with(plan: &RecognizerPlan, shared: &Shared) -> Result<Recogn
     options.batch = plan.batch_size.unwrap_or(if on_cuda { 8 } else { 1 });
     options.fusion.clone_from(shared);
     let mut recognizer = Recognizer { transcriber, options };
-    recognizer.take_own_beam(plan);
+    recognizer.take_own_beam(plan)?;
     Ok(recognizer)
 }
 
-/// The language model with its weights: those that were typed, else the model's own, which are in
-/// its metadata under `decoding`.
+/// The language model with its weights: those that were typed, else those of the model's card. A
+/// bundled language model is used by itself only where the card says how it weighs.
 fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fusion>, Failure> {
+    let own = Decoding::of(transcriber.provenance())?;
     let model = match &plan.lm {
         LanguageModel::None => None,
         LanguageModel::File(path) => Some(NgramModel::read(path).map_err(|error| {
@@ -85,6 +87,7 @@ fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fus
         })?),
         LanguageModel::Own => match source(plan.source.as_ref())? {
             ModelSource::Bundled(name) => bundled_lm(&name)
+                .filter(|_| own.is_some() || plan.alpha.is_some())
                 .map(|bytes| NgramModel::parse(bytes, Path::new(&name)))
                 .transpose()?,
             _ => None,
@@ -97,23 +100,60 @@ fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fus
         }
         return Ok(None);
     };
-    let own = |name: &str| transcriber.provenance()["decoding"][name].as_f64().map(|x| x as f32);
     let usual = FusionOptions::default();
     let options = FusionOptions {
-        alpha: plan.alpha.or_else(|| own("alpha")).unwrap_or(usual.alpha),
-        beta: plan.beta.or_else(|| own("beta")).unwrap_or(usual.beta),
+        alpha: plan.alpha.or(own.map(|own| own.alpha)).unwrap_or(usual.alpha),
+        beta: plan.beta.or(own.map(|own| own.beta)).unwrap_or(usual.beta),
         ..usual
     };
     Ok(Some(Fusion::new(model, transcriber.tokenizer(), options)?))
 }
 
 /// Says which model was used where none was named, how good it is, and where better ones are.
-pub(in crate::run) fn tell_default(plan: &RecognizerPlan, messages: &Messages) {
+pub(in crate::run) fn tell_default(
+    plan: &RecognizerPlan,
+    recognizer: &Recognizer,
+    messages: &Messages,
+) -> Result<(), Failure> {
     if let (None, Some(bundled)) = (&plan.source, default_model()) {
-        messages.note(&format!(
-            "model: {} ({}), which is small; `formant models list --task transcribe` shows \
-             published ones, `formant models pull NAME` fetches one, --model NAME uses it",
-            bundled.name, bundled.summary
-        ));
+        let quality = Quality::of(recognizer.transcriber.provenance())?;
+        let own = plan.lm == LanguageModel::Own && recognizer.options.fusion.is_some();
+        messages.note(&default_note(bundled, quality.as_ref(), own));
+    }
+    Ok(())
+}
+
+fn default_note(bundled: &Bundled, quality: Option<&Quality>, own_lm: bool) -> String {
+    let lm = if own_lm { ", with its language model (--lm none leaves it out)" } else { "" };
+    let quality = quality.map_or_else(String::new, |quality| {
+        format!("; measured on speakers who were not in training: {quality}")
+    });
+    format!(
+        "model: {} ({}){lm}{quality}; for other speech, `formant models list --task transcribe` shows \
+         published models, `formant models pull NAME` fetches one, --model NAME uses it",
+        bundled.name, bundled.summary
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_default_says_how_good_it_is() {
+        let bundled = default_model().expect("there is one");
+        let plain = default_note(bundled, None, false);
+        assert!(plain.starts_with("model: asr-an4 (") && plain.contains("models pull NAME"));
+        assert!(!plain.contains("measured") && !plain.contains("--lm"), "{plain}");
+        let provenance = json!({"quality": {"an4_test": {"wer": 0.066, "wer_lm": 0.04}}});
+        let quality = Quality::of(&provenance).expect("sound");
+        let whole = default_note(bundled, quality.as_ref(), true);
+        assert!(
+            whole
+                .contains("an4_test: word errors 6.6 %, with its language model word errors 4.0 %")
+        );
+        assert!(whole.contains("--lm none"), "{whole}");
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::registry;
 use crate::source::ModelSource;
 pub use crate::text::PieceKind;
+use crate::text::parse_symbols;
 
 /// Key of the card in the metadata of a weights file.
 pub const CARD_KEY: &str = "formant.ctc";
@@ -313,11 +314,12 @@ fn wenet_card(container: &Container, config: &Value, answers: i64, cmvn: bool) -
         }
     }
     let units = ["units.txt", "lang_char.txt", "words.txt"];
-    let units = units.iter().find_map(|name| container.file(name).ok()).ok_or_else(|| {
-        Error::Missing { path: container.path.clone(), what: "file `units.txt`".into() }
+    let units = units.iter().find_map(|name| Some((name, container.file(name).ok()?)));
+    let (name, units) = units.ok_or_else(|| Error::Missing {
+        path: container.path.clone(),
+        what: "file `units.txt`".into(),
     })?;
-    let pieces = parse_units(&String::from_utf8_lossy(&units), answers)
-        .map_err(|reason| Error::unsupported(&container.path, reason))?;
+    let pieces = parse_symbols(&String::from_utf8_lossy(&units), &container.path.join(name))?;
     let model = container
         .members
         .iter()
@@ -329,28 +331,6 @@ fn wenet_card(container: &Container, config: &Value, answers: i64, cmvn: bool) -
         vocabulary: Vocabulary { kind: PieceKind::SentencePiece, pieces, model },
         provenance: Value::Null,
     })
-}
-
-/// Lines of `piece id`.
-fn parse_units(text: &str, answers: i64) -> std::result::Result<Vec<String>, String> {
-    let mut pieces = vec![String::new(); usize::try_from(answers).unwrap_or(0)];
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let entry = line.trim_end().rsplit_once([' ', '\t']);
-        let entry = entry.and_then(|(piece, id)| Some((piece, id.parse::<usize>().ok()?)));
-        let Some((piece, id)) = entry else {
-            return Err(format!("line {} of the units is not `piece id`: `{line}`", index + 1));
-        };
-        match pieces.get_mut(id) {
-            Some(place) => piece.clone_into(place),
-            None => {
-                return Err(format!(
-                    "line {} of the units has the id {id}; the network has {answers} answers",
-                    index + 1
-                ));
-            }
-        }
-    }
-    Ok(pieces)
 }
 
 /// Whether there are global statistics; those of a file join the weights when these have none.
@@ -400,14 +380,6 @@ fn statistics(container: &Container, config: &Value, state: &mut StateDict) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn units_are_read_and_checked() {
-        let pieces = parse_units("<blank> 0\n▁the 2\n<unk> 1\n", 4).expect("units");
-        assert_eq!(pieces, ["<blank>", "<unk>", "▁the", ""]);
-        assert!(parse_units("a 7\n", 4).expect_err("too large").contains("id 7"));
-        assert!(parse_units("a\n", 4).expect_err("no id").contains("line 1"));
-    }
 
     #[test]
     fn a_saved_model_loads_again() {

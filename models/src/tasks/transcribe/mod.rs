@@ -10,6 +10,7 @@ mod decoder;
 mod input;
 mod joiner;
 mod network;
+mod quality;
 mod session;
 mod squeezeformer;
 mod transcriber;
@@ -19,6 +20,7 @@ use crate::checkpoint::Architecture;
 
 pub use aligned::Aligned;
 pub use network::{BatchPadding, CtcNetwork};
+pub use quality::{Decoding, ErrorRates, Quality};
 pub use session::{TranscribeSession, TranscriptEvent};
 pub use transcriber::{Segmentation, TranscribeOptions, Transcriber};
 pub use transcript::{Alternative, Segment, Transcript, Word};

@@ -5,16 +5,16 @@ use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_training::speaker::{SpeakerData, train};
 use serde_json::json;
 
-use super::train::{Shown, names};
-use super::use_threads;
+use super::{Shown, finished, names};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::outputs::{Target, begin};
 use crate::plan::{Settings, TrainSpeakerPlan};
+use crate::run::use_threads;
 use crate::{interrupt, json as lines, stdout};
 
-pub(super) fn run(
+pub(in crate::run) fn run(
     plan: TrainSpeakerPlan,
     settings: &Settings,
     messages: &Messages,
@@ -47,19 +47,14 @@ pub(super) fn run(
     });
     let outcome = train(&data, recipe, &plan.paths, start.as_ref(), provenance, &progress)?;
     progress.clear();
-    let output = plan.paths.output.display().to_string();
     if settings.json {
+        let output = plan.paths.output.display().to_string();
         let result = json!({ "output": output, "outcome": outcome });
         stdout::print(&lines::line("trained", &result))?;
     } else {
-        stdout::print(&format!(
-            "{}\n{output}: {} parameters, epoch {} of {}, {:.0} s\n",
-            outcome.dev.one_line(),
-            outcome.parameters,
-            outcome.best_epoch,
-            recipe.epochs,
-            outcome.seconds
-        ))?;
+        let epochs = [outcome.best_epoch, recipe.epochs];
+        let last = finished(&plan.paths, outcome.parameters, epochs, outcome.seconds);
+        stdout::print(&format!("{}\n{last}", outcome.dev.one_line()))?;
     }
     Ok(Outcome::done())
 }
