@@ -39,10 +39,10 @@ impl Segmentation {
 }
 
 impl Default for Segmentation {
-    /// Pauses of half a second, and a quarter of a second around what is said: words at the edges
-    /// suffer from tight cuts.
+    /// Pauses of half a second, and half a second around what is said: words at the edges suffer
+    /// from tight cuts.
     fn default() -> Self {
-        Self::Pauses(VadOptions { min_silence: 0.5, padding: 0.25, ..VadOptions::default() })
+        Self::Pauses(VadOptions { min_silence: 0.5, padding: 0.5, ..VadOptions::default() })
     }
 }
 
