@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod optim;
 pub mod progress;
 pub mod resume;
+pub mod separation;
 pub mod speaker;
 pub mod spot;
 mod start;

@@ -7,6 +7,7 @@ mod common;
 mod features;
 mod models;
 mod plot;
+mod separation;
 mod speaker;
 mod spot;
 mod system;
@@ -23,6 +24,9 @@ pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
+pub(crate) use separation::{
+    EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs, TrainSeparateArgs,
+};
 pub(crate) use speaker::{
     CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
     SpeakerCommand, SpeakerModelArgs, TrainSpeakerArgs, VectorFormat, VerifyArgs,
@@ -75,6 +79,10 @@ pub(crate) enum Command {
     Spot(SpotArgs),
     /// Compare and recognise voices.
     Speaker(SpeakerArgs),
+    /// Part the voices of people who speak at the same time.
+    Separate(Box<SeparateArgs>),
+    /// Take noise away from speech.
+    Enhance(Box<EnhanceArgs>),
     /// Train a model on your own recordings.
     Train(TrainArgs),
     /// Measure a model on labelled recordings.

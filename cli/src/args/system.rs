@@ -18,6 +18,10 @@ pub(crate) enum BenchJob {
     Spot,
     /// Speaker embedding.
     Speaker,
+    /// Voices apart, in one window.
+    Separate,
+    /// Speech from noise, in one window.
+    Enhance,
 }
 
 /// What `formant bench` takes.

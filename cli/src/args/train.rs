@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::TrainSpeakerArgs;
+use super::{TrainSeparateArgs, TrainSpeakerArgs};
 
 /// What `formant train` takes.
 #[derive(Debug, Args)]
@@ -21,6 +21,8 @@ pub(crate) enum TrainCommand {
     Spot(TrainSpotArgs),
     /// Teach a speaker embedder to tell voices apart.
     Speaker(TrainSpeakerArgs),
+    /// Teach a separator to part voices, or speech from noise.
+    Separate(TrainSeparateArgs),
 }
 
 /// What `formant train spot` takes.

@@ -5,9 +5,11 @@ mod audio;
 mod features;
 mod models;
 mod plot;
+mod separation;
 mod speaker;
 mod spot;
 mod train;
+mod train_separate;
 mod train_speaker;
 mod transcribe;
 
@@ -28,11 +30,13 @@ pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
+pub(crate) use separation::{EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE};
 pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
 pub(crate) use train::TrainSpotPlan;
+pub(crate) use train_separate::TrainSeparatePlan;
 pub(crate) use train_speaker::TrainSpeakerPlan;
 pub(crate) use transcribe::{
     EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
@@ -90,11 +94,15 @@ pub(crate) enum Action {
     Features(FeaturesTask),
     Plot(PlotPlan),
     Transcribe(Box<TranscribePlan>),
+    Separate(Box<SeparatePlan>),
+    Enhance(Box<EnhancePlan>),
+    EvalSeparation(Box<EvalSeparationPlan>),
     Spot(SpotTask),
     Speaker(Box<SpeakerPlan>),
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
+    TrainSeparate(Box<TrainSeparatePlan>),
     EvalSpot(EvalSpotPlan),
     EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
@@ -133,42 +141,60 @@ fn decode_options(typed: &AudioArgs) -> DecodeOptions {
 /// Finds out what was meant.
 pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
     let settings = Settings::of(&typed.global);
-    let action = match typed.command {
-        Command::Info(typed) => Action::Info(audio::info(&typed)?),
-        Command::Convert(typed) => Action::Transcode(audio::convert(&typed, &settings)?),
-        Command::Resample(typed) => Action::Transcode(audio::resample(&typed, &settings)?),
-        Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
-        Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
-        Command::Transcribe(typed) => {
-            Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
-        }
-        Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
-        Command::Speaker(typed) => {
-            Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
-        }
-        Command::Train(typed) => match typed.command {
-            TrainCommand::Spot(typed) => {
-                Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
+    let action =
+        match typed.command {
+            Command::Info(typed) => Action::Info(audio::info(&typed)?),
+            Command::Convert(typed) => Action::Transcode(audio::convert(&typed, &settings)?),
+            Command::Resample(typed) => Action::Transcode(audio::resample(&typed, &settings)?),
+            Command::Features(typed) => Action::Features(features::resolve(&typed, &settings)?),
+            Command::Plot(typed) => Action::Plot(plot::resolve(&typed, &settings)?),
+            Command::Transcribe(typed) => {
+                Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
             }
-            TrainCommand::Speaker(typed) => {
-                Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
+            Command::Separate(typed) => {
+                Action::Separate(Box::new(separation::separate(&typed, &settings)?))
             }
-        },
-        Command::Eval(typed) => match typed.command {
-            EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
-            EvalCommand::Speaker(typed) => {
-                Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
+            Command::Enhance(typed) => {
+                Action::Enhance(Box::new(separation::enhance(&typed, &settings)?))
             }
-            EvalCommand::Asr(typed) => {
-                Action::EvalAsr(Box::new(transcribe::eval(&typed, &settings)?))
+            Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+            Command::Speaker(typed) => {
+                Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
             }
-        },
-        Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
-        Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),
-        Command::Doctor => Action::Doctor,
-        Command::Formats => Action::Formats,
-        Command::Completions(typed) => Action::Completions(typed.shell),
-    };
+            Command::Train(typed) => match typed.command {
+                TrainCommand::Spot(typed) => {
+                    Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
+                }
+                TrainCommand::Speaker(typed) => {
+                    Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
+                }
+                TrainCommand::Separate(typed) => {
+                    Action::TrainSeparate(Box::new(train_separate::resolve(&typed, &settings)?))
+                }
+            },
+            Command::Eval(typed) => {
+                match typed.command {
+                    EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+                    EvalCommand::Speaker(typed) => {
+                        Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
+                    }
+                    EvalCommand::Separation(typed) => Action::EvalSeparation(Box::new(
+                        separation::eval(&typed, Measured::Separation, &settings)?,
+                    )),
+                    EvalCommand::Enhance(typed) => Action::EvalSeparation(Box::new(
+                        separation::eval(&typed, Measured::Enhancement, &settings)?,
+                    )),
+                    EvalCommand::Asr(typed) => {
+                        Action::EvalAsr(Box::new(transcribe::eval(&typed, &settings)?))
+                    }
+                }
+            }
+            Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
+            Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),
+            Command::Doctor => Action::Doctor,
+            Command::Formats => Action::Formats,
+            Command::Completions(typed) => Action::Completions(typed.shell),
+        };
     Ok(Plan { settings, action })
 }
 

@@ -9,6 +9,9 @@ use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioView};
 use formant_models::arch::ecapa::EcapaConfig;
 use formant_models::arch::lmuformer::LmuFormerConfig;
+use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
+use formant_models::tasks::separate::Separator;
 use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
 use serde_json::json;
@@ -54,6 +57,8 @@ pub(super) fn run(
             BenchJob::Features => features(plan, &audio)?,
             BenchJob::Spot => words(plan, settings, &audio)?,
             BenchJob::Speaker => voices(plan, settings, &audio)?,
+            BenchJob::Separate => apart(plan, settings, &audio)?,
+            BenchJob::Enhance => cleaned(plan, settings, &audio)?,
         };
         report(&measured, messages)?;
     }
@@ -207,6 +212,64 @@ fn voices(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Mea
         threads: tch::get_num_threads(),
         device: name_of(device),
     })
+}
+
+/// The card of a network of the MossFormer family whose sizes are in a file.
+fn moss_card(path: &std::path::Path, rate: u32) -> Result<(MossformerCard, String), Failure> {
+    let config: MossformerConfig = read_json(path)?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let rate = if config.separates() { rate } else { 48_000 };
+    Ok((MossformerCard::published(config, rate)?, format!("{name} (random weights)")))
+}
+
+/// The voices of all of the audio at once.
+fn apart(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Measured, Failure> {
+    let load = formant_models::LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    let (separator, name) = match (&plan.config, &plan.model) {
+        (Some(path), _) => {
+            let (card, name) = moss_card(path, 16_000)?;
+            (Separator::random(card, device)?, format!("separate {name}"))
+        }
+        (None, Some(source)) => (Separator::load(source, &load)?, "separate".to_owned()),
+        (None, None) => return Err(no_model("separate")),
+    };
+    let audio = resample(&audio.view(), separator.sample_rate(), Quality::High)?;
+    let wall = time(plan, || {
+        std::hint::black_box(separator.run(audio.channel(0))?);
+        Ok(())
+    })?;
+    let audio_seconds = audio.duration();
+    let (threads, device) = (tch::get_num_threads(), name_of(device));
+    Ok(Measured { name, audio_seconds, wall, threads, device })
+}
+
+/// All of the audio without noise, at once.
+fn cleaned(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Measured, Failure> {
+    let load = formant_models::LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    let (enhancer, name) = match (&plan.config, &plan.model) {
+        (Some(path), _) => {
+            let (card, name) = moss_card(path, 16_000)?;
+            (Enhancer::random(card, device)?, format!("enhance {name}"))
+        }
+        (None, Some(source)) => (Enhancer::load(source, &load)?, "enhance".to_owned()),
+        (None, None) => return Err(no_model("enhance")),
+    };
+    let audio = resample(&audio.view(), enhancer.sample_rate(), Quality::High)?;
+    let options =
+        EnhanceOptions { window_seconds: audio.duration() + 1.0, ..EnhanceOptions::default() };
+    let wall = time(plan, || {
+        std::hint::black_box(enhancer.enhance(&audio.view(), &options)?);
+        Ok(())
+    })?;
+    let audio_seconds = audio.duration();
+    let (threads, device) = (tch::get_num_threads(), name_of(device));
+    Ok(Measured { name, audio_seconds, wall, threads, device })
+}
+
+fn no_model(job: &str) -> Failure {
+    Failure::usage(job, "there is nothing to time").help("name a model with --model or --config")
 }
 
 /// A model card around a network's sizes: the reference's front end with as many bands.
