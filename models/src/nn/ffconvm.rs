@@ -135,14 +135,38 @@ pub struct FrozenFfConvM {
 impl FrozenFfConvM {
     /// `[batch, frames, inputs]` to `[batch, frames, outputs]`, plus `residual` of that shape.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
-        let normed = if self.layer_norm {
-            x.layer_norm::<Tensor>([self.inputs], None, None, LAYER_EPS, false)
-        } else {
-            unit(x)
-        };
-        let mut y = normed.linear(&self.weight, Some(&self.bias));
-        let y = y.silu_();
-        self.conv.forward(&y, residual)
+        self.convolve(&self.activated(&self.normed(x)), residual)
+    }
+
+    /// Only the norm, without what is learnt of it.
+    pub fn normed(&self, x: &Tensor) -> Tensor {
+        match self.layer_norm {
+            true => x.layer_norm::<Tensor>([self.inputs], None, None, LAYER_EPS, false),
+            false => unit(x),
+        }
+    }
+
+    /// Linear layer and activation of frames that are normalised.
+    pub fn activated(&self, normed: &Tensor) -> Tensor {
+        normed.linear(&self.weight, Some(&self.bias)).silu_()
+    }
+
+    /// Only the convolution, plus `residual`.
+    pub fn convolve(&self, activated: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        self.conv.forward(activated, residual)
+    }
+
+    /// The results of frames `from` to `to` alone, when all frames are normalised: what is computed
+    /// for a few of them stays in the caches.
+    pub fn rows(&self, normed: &Tensor, from: i64, to: i64) -> Tensor {
+        let (frames, reach) = (normed.size()[1], self.conv.reach());
+        let (first, last) = ((from - reach).max(0), (to + reach).min(frames));
+        let y = self.activated(&normed.narrow(1, first, last - first));
+        let (before, behind) = (reach - (from - first), reach - (last - to));
+        match before + behind {
+            0 => self.conv.forward_inside(&y),
+            _ => self.conv.forward_inside(&y.constant_pad_nd([0, 0, before, behind])),
+        }
     }
 }
 
@@ -166,7 +190,14 @@ mod tests {
                 let x = Tensor::randn([2, 30, 6], tch::kind::FLOAT_CPU);
                 let frozen = FfConvM::freeze_all(&[&a, &b]).forward(&x, None);
                 let wanted = Tensor::cat(&[a.forward(&x), b.forward(&x)], 2);
-                assert!((frozen - wanted).abs().max().double_value(&[]) < 1e-5);
+                assert!((frozen - &wanted).abs().max().double_value(&[]) < 1e-5);
+                let frozen = FfConvM::freeze_all(&[&a, &b]);
+                let normed = frozen.normed(&x);
+                for (from, to) in [(0, 30), (0, 1), (1, 7), (11, 19), (25, 30)] {
+                    let rows = frozen.rows(&normed, from, to);
+                    let wanted = wanted.narrow(1, from, to - from);
+                    assert!((rows - wanted).abs().max().double_value(&[]) < 1e-5, "{from} {to}");
+                }
             });
         }
     }

@@ -3,8 +3,8 @@
 //! Source: Hua et al., "Transformer Quality in Linear Time" (ICML 2022), section 3, in the form that
 //! MossFormer (arXiv 2302.11824, section 2.2) gives it: FFConvM for its layers, and a triple gate.
 
-use tch::Tensor;
 use tch::nn;
+use tch::{Device, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::offset_scale::OffsetScale;
@@ -127,19 +127,59 @@ pub struct FrozenAttention {
 
 impl FrozenAttention {
     /// As [`GatedAttention::forward`].
+    ///
+    /// A few groups at a time go through everything but the convolution at the end, so that the
+    /// wide hidden channels are written to memory once and read once.
     pub fn forward(&self, x: &Tensor, table: &RotaryTable) -> Tensor {
         let AttentionSizes { dim, expansion, query_key_dim, group_size, .. } = self.sizes;
-        let (hidden, half) = (dim * expansion, dim * expansion / 2);
-        let projected = self.projection.forward(&token_shift(x), None);
-        let values = projected.narrow(2, 0, hidden);
-        let qk = projected.narrow(2, hidden, query_key_dim);
-        let heads = table.rotate(&self.beta.addcmul(&qk.unsqueeze(2), &self.gamma));
-        let attended = attend_in_place(&heads, &values, group_size);
+        let (hidden, frames) = (dim * expansion, x.size()[1]);
+        let normed = self.projection.normed(&token_shift(x));
+        let mut summary: Option<Tensor> = None; // [batch, query_key_dim, hidden]
+        let mut blocks = Vec::new();
+        let step = block_frames(group_size, x.device());
+        for from in (0..frames).step_by(usize::try_from(step).unwrap_or(1)) {
+            let to = frames.min(from + step);
+            let projected = self.projection.rows(&normed, from, to);
+            let values = projected.narrow(2, 0, hidden);
+            let qk = projected.narrow(2, hidden, query_key_dim);
+            let heads = self.beta.addcmul(&qk.unsqueeze(2), &self.gamma);
+            let heads = table.rows(from, to - from).rotate(&heads);
+            let keys = heads.select(2, 3).transpose(1, 2);
+            summary = Some(match summary {
+                Some(mut sum) => sum.baddbmm_(&keys, &values),
+                None => keys.bmm(&values),
+            });
+            blocks.push((heads, values));
+        }
+        let Some(mut summary) = summary else { return x.shallow_clone() };
+        let summary = summary.g_div_scalar_(frames as f64);
+        let parts: Vec<Tensor> = blocks
+            .into_iter()
+            .map(|(heads, values)| self.leave(&heads, &values, &summary))
+            .collect();
+        self.to_out.convolve(&Tensor::cat(&parts, 1), Some(x))
+    }
+
+    /// From what a few groups see to what they give, before the convolution.
+    fn leave(&self, heads: &Tensor, values: &Tensor, summary: &Tensor) -> Tensor {
+        let half = values.size()[2] / 2;
+        let attended = attend_block(heads, values, summary, self.sizes.group_size);
         let [v, u] = [0, half].map(|from| values.narrow(2, from, half));
         let [mut att_v, mut att_u] = [0, half].map(|from| attended.narrow(2, from, half));
         let gate = att_v.g_mul_(&u).sigmoid_();
         let gated = att_u.g_mul_(&v).g_mul_(&gate);
-        self.to_out.forward(&gated, Some(x))
+        self.to_out.activated(&self.to_out.normed(&gated))
+    }
+}
+
+/// Frames of a CPU's block, where groups are smaller.
+const BLOCK: i64 = 256;
+
+/// Frames that are computed together: whole groups, few on a CPU, all on other devices.
+fn block_frames(group: i64, device: Device) -> i64 {
+    match device {
+        Device::Cpu => group * (BLOCK / group).max(1),
+        _ => i64::MAX / 4,
     }
 }
 
@@ -178,20 +218,21 @@ fn attend(heads: &Tensor, values: &Tensor, group: i64) -> Tensor {
     global + Tensor::cat(&parts, 1)
 }
 
-/// As [`attend`], where the quadratic query is already divided by `group` and nothing is copied.
-fn attend_in_place(heads: &Tensor, values: &Tensor, group: i64) -> Tensor {
-    let [quad_q, lin_q, quad_k, lin_k] = [0, 1, 2, 3].map(|head| heads.select(2, head));
+/// As [`attend`] for a few whole groups and perhaps a shorter one at the end, where the quadratic
+/// query is already divided by `group`, and linear attention has become `summary`.
+fn attend_block(heads: &Tensor, values: &Tensor, summary: &Tensor, group: i64) -> Tensor {
+    let [quad_q, lin_q, quad_k] = [0, 1, 2].map(|head| heads.select(2, head));
     let (batch, frames) = (values.size()[0], values.size()[1]);
-    let summary = lin_k.transpose(1, 2).matmul(values).g_div_scalar_(frames as f64);
-    let attended = lin_q.matmul(&summary); // [batch, frames, channels]
+    let attended = lin_q.bmm(summary); // [batch, frames, channels]
     let whole = frames - frames % group;
     for row in 0..batch {
         for (from, count, size) in [(0, whole, group), (whole, frames - whole, frames - whole)] {
             if count == 0 {
                 continue;
             }
-            let cut =
-                |x: &Tensor| x.get(row).narrow(0, from, count).unflatten(0, [count / size, size]);
+            let cut = |x: &Tensor| {
+                x.get(row).narrow(0, from, count).unflatten(0, [count / size, size])
+            };
             let mut scores = cut(&quad_q).bmm(&cut(&quad_k).transpose(1, 2)).relu_();
             let scores = scores.square_();
             let _ = cut(&attended).baddbmm_(&scores, &cut(values));
@@ -204,7 +245,7 @@ fn attend_in_place(heads: &Tensor, values: &Tensor, group: i64) -> Tensor {
 mod tests {
     use super::*;
     use crate::nn::rotary::Rotary;
-    use tch::{Device, Kind, nn::VarStore};
+    use tch::{Kind, nn::VarStore};
 
     #[test]
     fn the_frozen_block_equals_the_block() {
@@ -218,7 +259,7 @@ mod tests {
                 let _ = variable.g_add_(&(Tensor::randn_like(&variable) * 0.2));
             }
             let frozen = block.freeze();
-            for frames in [1, 15, 16, 17, 50] {
+            for frames in [1, 15, 16, 17, 50, 256, 300, 530] {
                 let x = Tensor::randn([2, frames, 8], (Kind::Float, Device::Cpu));
                 let table = rotary.table(frames);
                 let wanted = block.forward(&x, &table, &mut |_, _| {});

@@ -150,6 +150,8 @@ impl FrozenGroups {
 #[derive(Debug)]
 pub struct FrozenConv {
     kernel: Option<DepthwiseConv1d>,
+    /// The same without zeros at the ends.
+    inside: Option<DepthwiseConv1d>,
     weight: Tensor, // [channels, 1, kernel]
     dilation: i64,
 }
@@ -157,23 +159,45 @@ pub struct FrozenConv {
 impl FrozenConv {
     fn new(weight: &Tensor, dilation: i64) -> Self {
         let weight = weight.detach().contiguous();
-        Self { kernel: plan(&weight, dilation), weight, dilation }
+        let around = dilation * (weight.size()[2] - 1) / 2;
+        let kernel = plan(&weight, dilation, around);
+        Self { kernel, inside: plan(&weight, dilation, 0), weight, dilation }
+    }
+
+    /// Frames that an output sees to either side.
+    #[must_use]
+    pub fn reach(&self) -> i64 {
+        self.dilation * (self.weight.size()[2] - 1) / 2
     }
 
     /// `[batch, frames, channels]` to the same shape, plus `residual` of that shape.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        self.run(self.kernel.as_ref(), x, residual, self.reach())
+    }
+
+    /// The frames that see no end of `x`, fewer by [`FrozenConv::reach`] at both ends.
+    pub fn forward_inside(&self, x: &Tensor) -> Tensor {
+        self.run(self.inside.as_ref(), x, None, 0)
+    }
+
+    fn run(
+        &self,
+        kernel: Option<&DepthwiseConv1d>,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        padding: i64,
+    ) -> Tensor {
         let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        if let Some(kernel) = &self.kernel {
+        if let Some(kernel) = kernel {
             let done = depthwise_conv1d(kernel, x, residual, Axes::ChannelsLast, threads);
             if let Ok(Some(y)) = done {
                 return y;
             }
         }
-        let size = self.weight.size();
-        let padding = self.dilation * (size[2] - 1) / 2;
-        let first = x.transpose(1, 2);
-        let y = first
-            .conv1d::<Tensor>(&self.weight, None, 1, padding, self.dilation, size[0])
+        let channels = self.weight.size()[0];
+        let y = x
+            .transpose(1, 2)
+            .conv1d::<Tensor>(&self.weight, None, 1, padding, self.dilation, channels)
             .transpose(1, 2);
         match residual {
             Some(residual) => y + residual,
@@ -183,15 +207,14 @@ impl FrozenConv {
 }
 
 /// The kernel's plan, where a kernel can take the weights.
-fn plan(weight: &Tensor, dilation: i64) -> Option<DepthwiseConv1d> {
+fn plan(weight: &Tensor, dilation: i64, padding: i64) -> Option<DepthwiseConv1d> {
     if weight.device() != Device::Cpu || weight.kind() != Kind::Float {
         return None;
     }
-    let kernel = usize::try_from(weight.size()[2]).ok()?;
-    let mut config = DepthwiseConfig::same(kernel);
+    let mut config = DepthwiseConfig::same(usize::try_from(weight.size()[2]).ok()?);
     config.dilation = usize::try_from(dilation).ok()?;
-    let around = config.dilation * (kernel - 1) / 2;
-    config.padding = (around, around);
+    let padding = usize::try_from(padding).ok()?;
+    config.padding = (padding, padding);
     let values = Vec::<f32>::try_from(weight.reshape([-1])).ok()?;
     DepthwiseConv1d::new(config, &values, &[]).ok()
 }

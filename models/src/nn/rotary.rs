@@ -47,6 +47,12 @@ impl RotaryTable {
         self.cos.size()[1]
     }
 
+    /// The table of `count` frames from `from` on.
+    #[must_use]
+    pub fn rows(&self, from: i64, count: i64) -> Self {
+        Self { cos: self.cos.narrow(0, from, count), sin: self.sin.narrow(0, from, count) }
+    }
+
     /// Rotates the first channels of `x [batch, frames, .., channels]`; the rest passes unchanged.
     pub fn rotate(&self, x: &Tensor) -> Tensor {
         let (dim, size) = (self.dim(), x.size());
