@@ -12,6 +12,7 @@ pub mod optim;
 mod paths;
 pub mod progress;
 pub mod resume;
+pub mod separation;
 pub mod speaker;
 pub mod spot;
 mod start;

@@ -7,6 +7,7 @@ mod common;
 mod features;
 mod models;
 mod plot;
+mod separation;
 mod speaker;
 mod spot;
 mod system;
@@ -23,6 +24,7 @@ pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
+pub(crate) use separation::{EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs};
 pub(crate) use speaker::{
     CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
     SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
@@ -30,8 +32,8 @@ pub(crate) use speaker::{
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{
-    TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs,
-    TrainingArgs,
+    TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs,
+    TrainSpotArgs, TrainingArgs,
 };
 pub(crate) use transcribe::{
     CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,
@@ -78,6 +80,10 @@ pub(crate) enum Command {
     Spot(SpotArgs),
     /// Compare and recognise voices.
     Speaker(SpeakerArgs),
+    /// Part the voices of people who speak at the same time.
+    Separate(Box<SeparateArgs>),
+    /// Take noise away from speech.
+    Enhance(Box<EnhanceArgs>),
     /// Train a model on your own recordings.
     Train(TrainArgs),
     /// Measure a model on labelled recordings.

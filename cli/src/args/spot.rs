@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AudioArgs, EvalAsrArgs, EvalSpeakerArgs, InputArgs, OutputArgs};
+use super::{AudioArgs, EvalAsrArgs, EvalSeparationArgs, EvalSpeakerArgs, InputArgs, OutputArgs};
 
 /// Kinds of text for detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,6 +79,10 @@ pub(crate) enum EvalCommand {
     Speaker(EvalSpeakerArgs),
     /// Word and character error rates of a recogniser.
     Asr(Box<EvalAsrArgs>),
+    /// Gain in SI-SDR of a separator, voices in the order that fits best.
+    Separation(EvalSeparationArgs),
+    /// Gain in SI-SDR of an enhancer, whose `s1` is the speech.
+    Enhance(EvalSeparationArgs),
 }
 
 /// What `formant eval spot` takes.

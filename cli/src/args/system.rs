@@ -20,6 +20,10 @@ pub(crate) enum BenchJob {
     Speaker,
     /// Speech recognition: features and network, without the search for words.
     Transcribe,
+    /// Voices apart, in one window.
+    Separate,
+    /// Speech from noise, in one window.
+    Enhance,
 }
 
 /// What `formant bench` takes.

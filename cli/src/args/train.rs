@@ -23,6 +23,8 @@ pub(crate) enum TrainCommand {
     Asr(TrainAsrArgs),
     /// Count a language model for a recogniser.
     Lm(TrainLmArgs),
+    /// Teach a separator to part voices, or speech from noise.
+    Separate(TrainSeparateArgs),
 }
 
 /// What the trainings of all networks take.
@@ -141,4 +143,24 @@ pub(crate) struct TrainLmArgs {
     /// Replace a file that exists.
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+/// What `formant train separate` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: formant train separate --data voices.tsv --recipe recipe.json --out voices-8k.safetensors\n\n\
+    A training that was stopped goes on where it was when the same command is run again."
+)]
+pub(crate) struct TrainSeparateArgs {
+    /// Recordings of voices: a table with the columns path and speaker, or a folder that holds one
+    /// folder a speaker; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER", required = true)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Mixtures to validate on: a table of rendered ones (path, label: mix, s1, s2) or of pairs to
+    /// mix (path1, path2, level_db_of_1_over_2); may be repeated [default: mixtures of speakers who
+    /// are kept aside].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dev: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
 }

@@ -97,7 +97,7 @@ struct Request<'a> {
 impl Request<'_> {
     fn resolve(self, settings: &Settings) -> Result<TranscodePlan, Failure> {
         let sources = Sources::of(self.input, self.audio)?;
-        let container = self.container(sources.list.single)?;
+        let (container, write) = writing(self.write, sources.list.single, settings)?;
         let naming = Naming {
             suffix: self.suffix(),
             suffix_when: if self.rate.is_some() {
@@ -109,18 +109,6 @@ impl Request<'_> {
         };
         let targets = outputs::assign(&self.write.output, &sources.list, &naming)?;
         check_stdout(&targets, settings)?;
-        let write = WriteOptions {
-            format: self.write.bits.map(sample_format),
-            container: Some(container),
-            clip: match self.write.clip_policy {
-                ClipPolicyArg::Clip => ClipPolicy::Clip,
-                ClipPolicyArg::Scale => ClipPolicy::Scale,
-                ClipPolicyArg::Limit => ClipPolicy::Limit,
-            },
-            dither: self.write.dither.then(|| settings.seed.unwrap_or(0)),
-            ..WriteOptions::default()
-        };
-        check_sample_format(container, write.format)?;
         Ok(TranscodePlan {
             command: self.command,
             sources,
@@ -133,24 +121,6 @@ impl Request<'_> {
         })
     }
 
-    /// By `--format`, else by the extension of a single output file, else WAV.
-    fn container(&self, single: bool) -> Result<Container, Failure> {
-        if let Some(format) = self.write.format {
-            return Ok(match format {
-                FormatArg::Wav => Container::Wav,
-                FormatArg::Rf64 => Container::Rf64,
-                FormatArg::Flac => Container::Flac,
-                FormatArg::Raw => Container::Raw,
-            });
-        }
-        match &self.write.output.output {
-            Some(path) if single && !path.is_dir() && path.extension().is_some() => {
-                Ok(Container::from_path(path)?)
-            }
-            _ => Ok(Container::Wav),
-        }
-    }
-
     /// Tells the output from an input of the same kind beside it.
     fn suffix(&self) -> String {
         match self.rate {
@@ -161,7 +131,47 @@ impl Request<'_> {
     }
 }
 
-fn extension(container: Container) -> &'static str {
+/// Kind of file and how it is written.
+pub(super) fn writing(
+    typed: &WriteArgs,
+    single: bool,
+    settings: &Settings,
+) -> Result<(Container, WriteOptions), Failure> {
+    let container = container(typed, single)?;
+    let write = WriteOptions {
+        format: typed.bits.map(sample_format),
+        container: Some(container),
+        clip: match typed.clip_policy {
+            ClipPolicyArg::Clip => ClipPolicy::Clip,
+            ClipPolicyArg::Scale => ClipPolicy::Scale,
+            ClipPolicyArg::Limit => ClipPolicy::Limit,
+        },
+        dither: typed.dither.then(|| settings.seed.unwrap_or(0)),
+        ..WriteOptions::default()
+    };
+    check_sample_format(container, write.format)?;
+    Ok((container, write))
+}
+
+/// By `--format`, else by the extension of a single output file, else WAV.
+fn container(typed: &WriteArgs, single: bool) -> Result<Container, Failure> {
+    if let Some(format) = typed.format {
+        return Ok(match format {
+            FormatArg::Wav => Container::Wav,
+            FormatArg::Rf64 => Container::Rf64,
+            FormatArg::Flac => Container::Flac,
+            FormatArg::Raw => Container::Raw,
+        });
+    }
+    match &typed.output.output {
+        Some(path) if single && !path.is_dir() && path.extension().is_some() => {
+            Ok(Container::from_path(path)?)
+        }
+        _ => Ok(Container::Wav),
+    }
+}
+
+pub(super) fn extension(container: Container) -> &'static str {
     match container {
         Container::Wav | Container::Rf64 => "wav",
         Container::Flac => "flac",

@@ -5,6 +5,7 @@ mod audio;
 mod features;
 mod models;
 mod plot;
+mod separation;
 mod speaker;
 mod spot;
 mod train;
@@ -27,11 +28,14 @@ pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
+pub(crate) use separation::{EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE};
 pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
-pub(crate) use train::{TrainAsrPlan, TrainLmPlan, TrainSpeakerPlan, TrainSpotPlan};
+pub(crate) use train::{
+    TrainAsrPlan, TrainLmPlan, TrainSeparatePlan, TrainSpeakerPlan, TrainSpotPlan,
+};
 pub(crate) use transcribe::{
     EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
 };
@@ -88,6 +92,9 @@ pub(crate) enum Action {
     Features(FeaturesTask),
     Plot(PlotPlan),
     Transcribe(Box<TranscribePlan>),
+    Separate(Box<SeparatePlan>),
+    Enhance(Box<EnhancePlan>),
+    EvalSeparation(Box<EvalSeparationPlan>),
     Spot(SpotTask),
     Speaker(Box<SpeakerPlan>),
     EvalSpeaker(Box<EvalSpeakerPlan>),
@@ -95,6 +102,7 @@ pub(crate) enum Action {
     TrainSpeaker(Box<TrainSpeakerPlan>),
     TrainAsr(Box<TrainAsrPlan>),
     TrainLm(TrainLmPlan),
+    TrainSeparate(Box<TrainSeparatePlan>),
     EvalSpot(EvalSpotPlan),
     EvalAsr(Box<EvalAsrPlan>),
     Bench(BenchPlan),
@@ -142,29 +150,18 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Transcribe(typed) => {
             Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
         }
+        Command::Separate(typed) => {
+            Action::Separate(Box::new(separation::separate(&typed, &settings)?))
+        }
+        Command::Enhance(typed) => {
+            Action::Enhance(Box::new(separation::enhance(&typed, &settings)?))
+        }
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
         Command::Speaker(typed) => {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
         }
-        Command::Train(typed) => match typed.command {
-            TrainCommand::Spot(typed) => {
-                Action::TrainSpot(Box::new(train::spot(&typed, &settings)?))
-            }
-            TrainCommand::Speaker(typed) => {
-                Action::TrainSpeaker(Box::new(train::speaker(&typed, &settings)?))
-            }
-            TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, &settings)?)),
-            TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
-        },
-        Command::Eval(typed) => match typed.command {
-            EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
-            EvalCommand::Speaker(typed) => {
-                Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
-            }
-            EvalCommand::Asr(typed) => {
-                Action::EvalAsr(Box::new(transcribe::eval(&typed, &settings)?))
-            }
-        },
+        Command::Train(typed) => training(typed.command, &settings)?,
+        Command::Eval(typed) => evaluation(typed.command, &settings)?,
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
         Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),
         Command::Doctor => Action::Doctor,
@@ -172,6 +169,35 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Completions(typed) => Action::Completions(typed.shell),
     };
     Ok(Plan { settings, action })
+}
+
+fn training(typed: TrainCommand, settings: &Settings) -> Result<Action, Failure> {
+    Ok(match typed {
+        TrainCommand::Spot(typed) => Action::TrainSpot(Box::new(train::spot(&typed, settings)?)),
+        TrainCommand::Speaker(typed) => {
+            Action::TrainSpeaker(Box::new(train::speaker(&typed, settings)?))
+        }
+        TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, settings)?)),
+        TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
+        TrainCommand::Separate(typed) => {
+            Action::TrainSeparate(Box::new(train::separate(&typed, settings)?))
+        }
+    })
+}
+
+fn evaluation(typed: EvalCommand, settings: &Settings) -> Result<Action, Failure> {
+    let separation = |typed, measured| -> Result<Action, Failure> {
+        Ok(Action::EvalSeparation(Box::new(separation::eval(typed, measured, settings)?)))
+    };
+    Ok(match typed {
+        EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, settings)?),
+        EvalCommand::Speaker(typed) => {
+            Action::EvalSpeaker(Box::new(speaker::eval(&typed, settings)?))
+        }
+        EvalCommand::Separation(typed) => separation(&typed, Measured::Separation)?,
+        EvalCommand::Enhance(typed) => separation(&typed, Measured::Enhancement)?,
+        EvalCommand::Asr(typed) => Action::EvalAsr(Box::new(transcribe::eval(&typed, settings)?)),
+    })
 }
 
 /// Refuses results and JSON lines on the same standard output.

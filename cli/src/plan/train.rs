@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use formant_models::ModelSource;
 use formant_training::TrainPaths;
 use formant_training::asr::{AsrRecipe, AsrSources};
+use formant_training::separation::{SeparationRecipe, SeparationSources};
 use formant_training::speaker::{SpeakerRecipe, SpeakerSources};
 use formant_training::spot::{SpotRecipe, SpotSources};
 use serde::de::DeserializeOwned;
 
 use super::spot::model_source;
 use super::{Settings, read_json};
-use crate::args::{TrainAsrArgs, TrainLmArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs};
+use crate::args::{
+    TrainAsrArgs, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs,
+};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
@@ -32,6 +35,9 @@ pub(crate) type TrainSpotPlan = TrainPlan<SpotSources, SpotRecipe>;
 pub(crate) type TrainSpeakerPlan = TrainPlan<SpeakerSources, SpeakerRecipe>;
 /// A training of speech.
 pub(crate) type TrainAsrPlan = TrainPlan<AsrSources, AsrRecipe>;
+
+/// A training of voices apart, or of speech from noise.
+pub(crate) type TrainSeparatePlan = TrainPlan<SeparationSources, SeparationRecipe>;
 
 /// A language model to be counted.
 #[derive(Debug)]
@@ -89,6 +95,24 @@ pub(super) fn asr(typed: &TrainAsrArgs, settings: &Settings) -> Result<TrainAsrP
         words: typed.words.clone(),
         noise: training.noise.clone(),
         rooms: training.rooms.clone(),
+    };
+    Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn separate(
+    typed: &TrainSeparateArgs,
+    settings: &Settings,
+) -> Result<TrainSeparatePlan, Failure> {
+    let training = &typed.training;
+    let mut recipe: SeparationRecipe = recipe(training)?;
+    change(training, settings, &mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed);
+    recipe.batch = training.batch.unwrap_or(recipe.batch);
+    recipe.validate()?;
+    let sources = SeparationSources {
+        voices: typed.data.clone(),
+        noise: training.noise.clone(),
+        rooms: training.rooms.clone(),
+        dev: typed.dev.clone(),
     };
     Ok(plan(training, sources, recipe))
 }

@@ -3,8 +3,10 @@
 mod bench;
 mod completions;
 mod doctor;
+mod enhance;
 mod eval;
 mod eval_asr;
+mod eval_separation;
 mod eval_speaker;
 mod features;
 mod formats;
@@ -12,6 +14,7 @@ mod info;
 mod models;
 mod plot;
 mod rows;
+mod separate;
 mod speaker;
 mod spot;
 mod train;
@@ -38,6 +41,9 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
+        Action::Separate(plan) => separate::run(&plan, &settings, messages),
+        Action::Enhance(plan) => enhance::run(&plan, &settings, messages),
+        Action::EvalSeparation(plan) => eval_separation::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
@@ -45,6 +51,7 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::TrainSpeaker(plan) => train::speaker::run(*plan, &settings, messages),
         Action::TrainAsr(plan) => train::asr::run(*plan, &settings, messages),
         Action::TrainLm(plan) => train::lm::run(&plan, &settings, messages),
+        Action::TrainSeparate(plan) => train::separate::run(*plan, &settings, messages),
         Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
         Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
         Action::Bench(plan) => bench::run(&plan, &settings, messages),

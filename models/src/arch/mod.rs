@@ -2,4 +2,5 @@
 
 pub mod ecapa;
 pub mod lmuformer;
+pub mod mossformer;
 pub mod squeezeformer;

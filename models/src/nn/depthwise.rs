@@ -71,7 +71,7 @@ impl Depthwise {
     /// `[batch, frames, channels]` to `[batch, frames', channels]`, with a cheap gradient.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         if self.stride == 1 {
-            toeplitz(x, &self.weight, &self.bias, self.padding)
+            toeplitz(x, &self.weight, Some(&self.bias), self.padding)
         } else {
             taps(x, &self.weight, &self.bias, self.padding, self.stride)
         }
@@ -92,7 +92,7 @@ pub fn infer(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding, strid
     if stride != 1 {
         return taps(x, weight, bias, padding, stride);
     }
-    kernel(x, weight, bias, padding).unwrap_or_else(|| toeplitz(x, weight, bias, padding))
+    kernel(x, weight, bias, padding).unwrap_or_else(|| toeplitz(x, weight, Some(bias), padding))
 }
 
 /// The convolution by the kernel, where it can take the tensors.
@@ -123,7 +123,12 @@ const BLOCK: i64 = 32;
 /// The frames are cut into blocks, and each channel's blocks are multiplied by the band matrix of
 /// its kernel. That is twice the arithmetic of the convolution, but as matrix products, which are
 /// fast in both directions; the gradient of the library's own depthwise convolution is not.
-fn toeplitz(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding) -> Tensor {
+pub(super) fn toeplitz(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    padding: Padding,
+) -> Tensor {
     let (batch, frames, channels) = dims(x);
     let kernel = weight.size()[2];
     let out = frames + padding.left + padding.right - kernel + 1;
@@ -137,7 +142,10 @@ fn toeplitz(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding) -> Ten
         .reshape([channels, batch * blocks, window]);
     let y = windows.bmm(&band(weight, window)); // [channels, batch * blocks, BLOCK]
     let y = y.view([channels, batch, blocks * BLOCK]).narrow(2, 0, out).permute([1, 2, 0]);
-    y + bias
+    match bias {
+        Some(bias) => y + bias,
+        None => y,
+    }
 }
 
 /// `[channels, window, BLOCK]`: column `j` holds the kernel from row `j` on.
@@ -145,7 +153,7 @@ fn band(weight: &Tensor, window: i64) -> Tensor {
     let (channels, kernel) = (weight.size()[0], weight.size()[2]);
     // A row of `window` numbers that begins with the kernel, written again and again one place
     // later each time, is the matrix: row `j` of length `window + 1` starts at `j * (window + 1)`.
-    let row = weight.view([channels, kernel]).constant_pad_nd([0, BLOCK]); // [channels, window + 1]
+    let row = weight.reshape([channels, kernel]).constant_pad_nd([0, BLOCK]); // [channels, window + 1]
     let rows = row.unsqueeze(1).expand([channels, BLOCK, window + 1], false);
     rows.reshape([channels, BLOCK * (window + 1)])
         .narrow(1, 0, BLOCK * window)

@@ -1,9 +1,19 @@
 //! Layers that several networks share, one file each.
 
 pub mod depthwise;
+pub mod ffconvm;
+pub mod frame_norm;
 pub mod frames;
+pub mod fsmn;
+pub mod gated_attention;
+pub mod keys;
 pub mod legendre;
 pub mod lif;
 pub mod linear;
+pub mod offset_scale;
 pub mod rel_pos_attention;
+pub mod residual_conv;
+pub mod rotary;
+pub mod scale_norm;
+pub mod sequence_norm;
 pub mod stream_conv;

@@ -1,6 +1,9 @@
 //! What users call: audio in, results out.
 
+pub mod chunked;
+pub mod enhance;
 mod mono_stream;
+pub mod separate;
 pub mod speaker;
 pub mod spot;
 pub mod transcribe;
@@ -9,6 +12,8 @@ use crate::checkpoint::Architecture;
 
 /// The tasks by the names of their commands, and the architectures that each of them runs.
 pub const TASKS: &[(&str, &[Architecture])] = &[
+    ("enhance", enhance::ARCHITECTURES),
+    ("separate", separate::ARCHITECTURES),
     ("speaker", speaker::ARCHITECTURES),
     ("spot", spot::ARCHITECTURES),
     ("transcribe", transcribe::ARCHITECTURES),

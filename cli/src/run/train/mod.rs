@@ -2,6 +2,7 @@
 
 pub(super) mod asr;
 pub(super) mod lm;
+pub(super) mod separate;
 pub(super) mod speaker;
 pub(super) mod spot;
 

@@ -1,0 +1,205 @@
+//! `separate`, `enhance`, and `eval` of both: which model, which recordings, where results go.
+
+use std::path::PathBuf;
+
+use formant_audio_core::decode::ChannelSelect;
+use formant_audio_core::encode::WriteOptions;
+use formant_models::registry::BUNDLED;
+use formant_models::tasks::enhance::EnhanceOptions;
+use formant_models::tasks::separate::{Levels, SeparateOptions};
+use formant_models::{LoadOptions, ModelSource};
+
+use super::audio::{extension, writing};
+use super::{Settings, Sources, check_stdout};
+use crate::args::{EnhanceArgs, EvalSeparationArgs, LevelsArg, Precision, SeparateArgs, WriteArgs};
+use crate::failure::Failure;
+use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
+
+/// Comes behind the name of the recording, and the number of the voice behind it.
+pub(crate) const VOICE: &str = "_voice";
+
+/// Voices to be parted.
+#[derive(Debug)]
+pub(crate) struct SeparatePlan {
+    pub(crate) model: ModelSource,
+    pub(crate) load: LoadOptions,
+    pub(crate) sources: Sources,
+    /// One an entry of the list, without the number of the voice.
+    pub(crate) targets: Vec<Option<Target>>,
+    pub(crate) existing: Existing,
+    pub(crate) channels: Option<ChannelSelect>,
+    pub(crate) options: SeparateOptions,
+    /// Peak of every voice.
+    pub(crate) peak: Option<f32>,
+    pub(crate) write: WriteOptions,
+}
+
+/// Recordings to be cleaned.
+#[derive(Debug)]
+pub(crate) struct EnhancePlan {
+    pub(crate) model: ModelSource,
+    pub(crate) load: LoadOptions,
+    pub(crate) sources: Sources,
+    /// One an entry of the list.
+    pub(crate) targets: Vec<Option<Target>>,
+    pub(crate) existing: Existing,
+    pub(crate) channels: Option<ChannelSelect>,
+    pub(crate) options: EnhanceOptions,
+    pub(crate) write: WriteOptions,
+}
+
+/// Which task is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    Separation,
+    Enhancement,
+}
+
+/// A model to be measured.
+#[derive(Debug)]
+pub(crate) struct EvalSeparationPlan {
+    pub(crate) measured: Measured,
+    pub(crate) model: ModelSource,
+    pub(crate) load: LoadOptions,
+    pub(crate) manifest: PathBuf,
+    pub(crate) split: Option<String>,
+    pub(crate) csv: Option<Target>,
+    pub(crate) seed: u64,
+}
+
+pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
+    let load = load_options(settings)?;
+    let place = Place::of(&typed.write, &typed.input, &typed.audio, VOICE, settings)?;
+    if place.targets.iter().flatten().any(|target| *target == Target::Stdout) {
+        return Err(Failure::usage("-o -", "every voice is a file of its own")
+            .help("name a file or folder with -o"));
+    }
+    if let Some(peak) = typed.peak_normalize.filter(|peak| !(0.0..=1.0).contains(peak)) {
+        return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
+    }
+    Ok(SeparatePlan {
+        model: model(typed.model.as_deref(), "separate")?,
+        load,
+        sources: place.sources,
+        targets: place.targets,
+        existing: Existing::of(&typed.write.output),
+        channels: one_channel(typed.write.channels)?,
+        options: SeparateOptions {
+            window_seconds: typed.window,
+            overlap_seconds: typed.overlap,
+            levels: match typed.levels {
+                LevelsArg::Mixture => Levels::Mixture,
+                LevelsArg::Network => Levels::Network,
+            },
+        },
+        peak: typed.peak_normalize,
+        write: place.write,
+    })
+}
+
+pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<EnhancePlan, Failure> {
+    let load = load_options(settings)?;
+    let place = Place::of(&typed.write, &typed.input, &typed.audio, "_enhanced", settings)?;
+    Ok(EnhancePlan {
+        model: model(typed.model.as_deref(), "enhance")?,
+        load,
+        sources: place.sources,
+        targets: place.targets,
+        existing: Existing::of(&typed.write.output),
+        channels: one_channel(typed.write.channels)?,
+        options: EnhanceOptions {
+            dither: typed.front_end_dither,
+            seed: settings.seed.unwrap_or(0),
+            attenuation_limit_db: typed.attenuation_limit,
+            mix: typed.mix,
+            window_seconds: typed.window,
+            overlap_seconds: typed.overlap,
+        },
+        write: place.write,
+    })
+}
+
+pub(super) fn eval(
+    typed: &EvalSeparationArgs,
+    measured: Measured,
+    settings: &Settings,
+) -> Result<EvalSeparationPlan, Failure> {
+    let task = if measured == Measured::Separation { "separate" } else { "enhance" };
+    let csv = typed.csv.as_ref().map(|path| match path.as_os_str() == "-" {
+        true => Target::Stdout,
+        false => Target::File(path.clone()),
+    });
+    check_stdout(std::slice::from_ref(&csv), settings)?;
+    Ok(EvalSeparationPlan {
+        measured,
+        model: model(typed.model.as_deref(), task)?,
+        load: load_options(settings)?,
+        manifest: typed.manifest.clone(),
+        split: typed.split.clone(),
+        csv,
+        seed: settings.seed.unwrap_or(0),
+    })
+}
+
+/// The named model, or the task's bundled one.
+fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
+    if let Some(name) = name {
+        return Ok(ModelSource::named(name));
+    }
+    let bundled = BUNDLED.iter().find(|model| model.task == task);
+    bundled.map(|model| ModelSource::Bundled(model.name.to_owned())).ok_or_else(|| {
+        let published = match task {
+            "separate" => "mossformer2-ss-16k",
+            _ => "mossformer2-se-48k",
+        };
+        Failure::usage("--model", format!("no model for `{task}` is part of the program")).help(
+            format!("fetch one with `formant models pull {published}`, then --model {published}"),
+        )
+    })
+}
+
+fn load_options(settings: &Settings) -> Result<LoadOptions, Failure> {
+    if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
+        return Err(Failure::usage("--precision", "these networks run in f32 only"));
+    }
+    Ok(LoadOptions { device: settings.device })
+}
+
+fn one_channel(select: Option<ChannelSelect>) -> Result<Option<ChannelSelect>, Failure> {
+    match select {
+        Some(ChannelSelect::Each) => {
+            Err(Failure::usage("--channels", "`each` is not for networks").help(
+                "use mix, left or right, or convert the recording with --channels each first",
+            ))
+        }
+        other => Ok(other),
+    }
+}
+
+/// What all commands that write a recording for a recording need.
+struct Place {
+    sources: Sources,
+    targets: Vec<Option<Target>>,
+    write: WriteOptions,
+}
+
+impl Place {
+    fn of(
+        typed: &WriteArgs,
+        input: &crate::args::InputArgs,
+        audio: &crate::args::AudioArgs,
+        suffix: &str,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let sources = Sources::of(input, audio)?;
+        let (container, write) = writing(typed, sources.list.single, settings)?;
+        let naming = Naming {
+            suffix: suffix.to_owned(),
+            suffix_when: SuffixWhen::Always,
+            extension: extension(container).to_owned(),
+        };
+        let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
+        check_stdout(&targets, settings)?;
+        Ok(Self { sources, targets, write })
+    }
+}

@@ -1,0 +1,222 @@
+//! `formant separate`: a file a voice, written as it comes.
+
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
+
+use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use formant_models::tasks::separate::{SeparateSession, SeparationReport, Separator};
+use serde_json::json;
+
+use super::{any_admitted, clock, target_of, use_threads, warn, write_failure};
+use crate::batch::{self, Done, Lane};
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::inputs::Input;
+use crate::messages::Messages;
+use crate::outputs::{Target, Underway, begin};
+use crate::plan::{SeparatePlan, Settings, VOICE};
+use crate::{interrupt, json as lines};
+
+pub(super) fn run(
+    plan: &SeparatePlan,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    interrupt::install()?;
+    use_threads(settings);
+    let work = |separator: &mut Separator, input: &Input, lane: &Lane<'_>| {
+        separate(plan, separator, input, target_of(&plan.targets, lane)?, settings, lane)
+    };
+    // One network fills the machine.
+    let options = batch::Options { jobs: settings.jobs.unwrap_or(1), json: settings.json };
+    batch::run(&plan.sources.list.entries, options, messages, || load(plan), work)
+}
+
+fn load(plan: &SeparatePlan) -> Result<Separator, Failure> {
+    Ok(Separator::load(&plan.model, &plan.load)?)
+}
+
+/// The file of voice number `n`, from 1.
+fn numbered(target: &Target, n: usize) -> Target {
+    let named = match target {
+        Target::File(path) => {
+            path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(VOICE))
+        }
+        Target::Stdout => false,
+    };
+    match named {
+        true => target.with_suffix(&n.to_string()),
+        false => target.with_suffix(&format!("{VOICE}{n}")),
+    }
+}
+
+fn separate(
+    plan: &SeparatePlan,
+    separator: &Separator,
+    input: &Input,
+    target: &Target,
+    settings: &Settings,
+    lane: &Lane<'_>,
+) -> Result<Done, Failure> {
+    let targets: Vec<Target> = (1..=separator.voices()).map(|n| numbered(target, n)).collect();
+    if !any_admitted(plan.existing, &targets)? {
+        return Ok(Done::Skipped);
+    }
+    let mut reader = plan.sources.open(input)?;
+    let rate = reader.spec().rate;
+    let total = reader.declared_frames();
+    let options = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
+    let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
+    let mut voices: Vec<Voice> = targets
+        .iter()
+        .map(|target| Voice::create(target, rate, plan.peak, &options))
+        .collect::<Result<_, _>>()?;
+    let mut session: SeparateSession<'_> = separator.start(&plan.options)?;
+    let bar = lane.messages.bar(total.unwrap_or(0), "frames");
+    while let Some(block) = reader.next_block()? {
+        // Blocks may be longer than what one wants to wait for.
+        let block = match plan.channels {
+            None => block,
+            Some(select) => select.apply(&block.view()).swap_remove(0),
+        };
+        for from in (0..block.frames()).step_by(rate.max(1) as usize) {
+            interrupt::check()?;
+            let to = block.frames().min(from + rate as usize);
+            write(&mut voices, session.push(&block.view().slice(from..to))?)?;
+            bar.inc((to - from) as u64);
+        }
+    }
+    let (rest, report) = session.finish()?;
+    write(&mut voices, rest)?;
+    bar.finish_and_clear();
+    let writers: Vec<AudioWriter> =
+        voices.into_iter().map(Voice::finish).collect::<Result<_, _>>()?;
+    let written = finish_group(writers).map_err(write_failure)?;
+    let info = reader.info().clone();
+    let mut warnings = info.warnings.clone();
+    warnings.extend(report.warnings.iter().cloned());
+    warnings.extend(written.iter().flat_map(|report| report.warnings()));
+    warn(lane, &warnings);
+    tell(lane, &targets, &report);
+    if settings.json {
+        lane.print(&lines::line(
+            "separate",
+            &json!({
+                "input": lane.name,
+                "outputs": targets.iter().map(Target::name).collect::<Vec<_>>(),
+                "rate": rate,
+                "frames": written.first().map(|report| report.frames),
+                "report": report,
+                "peaks": written.iter().map(|report| report.peak).collect::<Vec<_>>(),
+                "clipped": written.iter().map(|report| report.clipped).collect::<Vec<_>>(),
+                "warnings": lines::warnings(&warnings),
+            }),
+        ))?;
+    }
+    Ok(Done::Worked)
+}
+
+fn write(voices: &mut [Voice], parts: Vec<AudioBuf>) -> Result<(), Failure> {
+    for (voice, part) in voices.iter_mut().zip(parts) {
+        voice.push(&part.view())?;
+    }
+    Ok(())
+}
+
+fn tell(lane: &Lane<'_>, targets: &[Target], report: &SeparationReport) {
+    lane.messages.note(&format!("{} ({})", lane.name, clock(report.seconds)));
+    for (target, source) in targets.iter().zip(&report.sources.sources) {
+        let level = source.level_db.map_or("silent".to_owned(), |db| format!("{db:.1} dB"));
+        let state = if source.active { "" } else { ", nothing of its own" };
+        lane.messages.note(&format!(
+            "  -> {}: alone for {}, {level}{state}",
+            target.name(),
+            clock(source.seconds)
+        ));
+    }
+    if report.single_speaker {
+        lane.messages.note("  probably one person speaks: the other outputs mean nothing");
+    }
+}
+
+/// One voice on its way into its file; one whose peak is to be changed waits in a temporary file.
+struct Voice {
+    writer: AudioWriter,
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    file: BufWriter<std::fs::File>,
+    wanted: f32,
+    peak: f32,
+    rate: u32,
+}
+
+fn spool(error: &std::io::Error) -> Failure {
+    Failure::output("temporary file".as_ref(), error)
+}
+
+impl Voice {
+    fn create(
+        target: &Target,
+        rate: u32,
+        peak: Option<f32>,
+        options: &WriteOptions,
+    ) -> Result<Self, Failure> {
+        let Target::File(path) = target else {
+            return Err(super::internal("voices", "standard output takes one file"));
+        };
+        let writer = AudioWriter::create(path, AudioSpec::mono(rate), options);
+        let waiting = match peak {
+            None => None,
+            Some(wanted) => {
+                let file = BufWriter::new(tempfile::tempfile().map_err(|e| spool(&e))?);
+                Some(Waiting { file, wanted, peak: 0.0, rate })
+            }
+        };
+        Ok(Self { writer: writer.map_err(write_failure)?, waiting })
+    }
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<(), Failure> {
+        match &mut self.waiting {
+            None => self.writer.write(block).map_err(write_failure),
+            Some(waiting) => {
+                for &x in block.channel(0) {
+                    waiting.peak = waiting.peak.max(x.abs());
+                    waiting.file.write_all(&x.to_le_bytes()).map_err(|e| spool(&e))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<AudioWriter, Failure> {
+        let Some(Waiting { file, wanted, peak, rate }) = self.waiting else {
+            return Ok(self.writer);
+        };
+        // Silence has no peak that could be changed.
+        let gain = if peak > 0.0 { wanted / peak } else { 1.0 };
+        let mut file = file.into_inner().map_err(|e| spool(e.error()))?;
+        file.rewind().map_err(|e| spool(&e))?;
+        let mut file = BufReader::new(file);
+        let mut bytes = vec![0; 4 * rate.max(1) as usize];
+        loop {
+            interrupt::check()?;
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match file.read(&mut bytes[filled..]).map_err(|e| spool(&e))? {
+                    0 => break,
+                    count => filled += count,
+                }
+            }
+            let samples: Vec<f32> = bytes[..filled]
+                .chunks_exact(4)
+                .map(|b| gain * f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            if samples.is_empty() {
+                return Ok(self.writer);
+            }
+            self.writer.write(&AudioView::from_mono(rate, &samples)).map_err(write_failure)?;
+        }
+    }
+}

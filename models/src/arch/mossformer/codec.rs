@@ -1,0 +1,74 @@
+//! The learnt encoder and decoder between waveforms and frames of a separator.
+
+use tch::Tensor;
+use tch::nn;
+
+use super::config::{Family, MossformerConfig};
+use crate::nn::keys::at;
+use crate::nn::linear::uniform;
+
+/// Filters that make frames of a waveform and a waveform of frames.
+#[derive(Debug)]
+pub(super) struct Codec {
+    encoder: Tensor, // [channels, 1, kernel]
+    decoder: Tensor, // [channels, 1, kernel]
+    bias: Option<Tensor>,
+    hop: i64,
+}
+
+impl Codec {
+    pub(super) fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Self {
+        let (encoder, decoder) = match config.family {
+            Family::Mossformer => ("encoder.conv1d", "decoder"),
+            Family::Mossformer2Ss | Family::Mossformer2Se => ("enc.conv1d", "dec"),
+        };
+        let shape = [config.in_channels, 1, config.kernel_size];
+        let decoder = at(path, decoder);
+        Self {
+            encoder: at(path, encoder).var("weight", &shape, uniform(config.kernel_size, 1.0)),
+            decoder: decoder.var("weight", &shape, uniform(config.in_channels, 1.0)),
+            bias: config.bias.then(|| decoder.zeros("bias", &[1])),
+            hop: config.hop(),
+        }
+    }
+
+    pub(super) fn detached(&self) -> Self {
+        Self {
+            encoder: self.encoder.detach(),
+            decoder: self.decoder.detach(),
+            bias: self.bias.as_ref().map(Tensor::detach),
+            hop: self.hop,
+        }
+    }
+
+    fn kernel(&self) -> i64 {
+        self.encoder.size()[2]
+    }
+
+    /// `[batch, samples]`, at least a kernel of them, to `[batch, frames, channels]`.
+    pub(super) fn encode(&self, waveform: &Tensor) -> Tensor {
+        waveform
+            .unfold(1, self.kernel(), self.hop) // [batch, frames, kernel]
+            .linear::<Tensor>(&self.encoder.squeeze_dim(1), None)
+            .relu()
+    }
+
+    /// `[batch, frames, channels]` to `[batch, samples]`, with zeros behind the last whole frame.
+    pub(super) fn decode(&self, frames: &Tensor, samples: i64) -> Tensor {
+        let pieces = frames.matmul(&self.decoder.squeeze_dim(1)); // [batch, frames, kernel]
+        let covered = (pieces.size()[1] - 1) * self.hop + self.kernel();
+        let sum = pieces
+            .transpose(1, 2)
+            .col2im([1, covered], [1, self.kernel()], [1, 1], [0, 0], [1, self.hop])
+            .flatten(1, 3); // [batch, covered]
+        let sum = match &self.bias {
+            Some(bias) => sum + bias,
+            None => sum,
+        };
+        if covered < samples {
+            sum.constant_pad_nd([0, samples - covered])
+        } else {
+            sum.narrow(1, 0, samples)
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! MossFormer and MossFormer2: separation of voices in the time domain, and masks for enhancement.
+//!
+//! Source: Zhao and Ma, "MossFormer" (ICASSP 2023, arXiv 2302.11824); Zhao et al., "MossFormer2"
+//! (ICASSP 2024, arXiv 2312.11825). Parameter paths equal the keys of the released checkpoints.
+
+mod codec;
+mod config;
+mod load;
+mod mask_net;
+mod network;
+
+pub use config::{Family, MossformerConfig, Output};
+pub use load::{CARD_KEY, MossformerCard, MossformerModel, Network};
+pub use mask_net::{FrozenMaskNet, MaskNet};
+pub use network::{FrozenMaskEstimator, FrozenSeparator, MaskEstimator, Separator};

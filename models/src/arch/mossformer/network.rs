@@ -1,0 +1,332 @@
+//! The whole networks: a separator from waveform to waveforms, and an estimator of masks.
+
+use tch::Tensor;
+use tch::nn;
+
+use super::codec::Codec;
+use super::config::{MossformerConfig, Output};
+use super::mask_net::{FrozenMaskNet, MaskNet};
+use crate::error::{Error, Result};
+use crate::network::{NetworkInfo, NoTrace, Trace};
+
+/// A separator: mixtures `[batch, samples]` become voices `[batch, voices, samples]`.
+#[derive(Debug)]
+pub struct Separator {
+    config: MossformerConfig,
+    codec: Codec,
+    mask_net: MaskNet,
+    parameters: u64,
+}
+
+/// A network from features `[batch, frames, in_channels]` to a mask
+/// `[batch, frames, final_channels]`.
+#[derive(Debug)]
+pub struct MaskEstimator {
+    config: MossformerConfig,
+    mask_net: MaskNet,
+    parameters: u64,
+}
+
+impl Separator {
+    /// Registers all parameters under `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a size is impossible, or the config is no separator's.
+    pub fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Result<Self> {
+        config.validate()?;
+        if !config.separates() {
+            return Err(Error::config("model", "this network makes a mask of features"));
+        }
+        let codec = Codec::new(path, config);
+        let mask_net = MaskNet::new(path, config);
+        Ok(Self { config: config.clone(), codec, mask_net, parameters: parameters(config) })
+    }
+
+    /// Sizes.
+    #[must_use]
+    pub fn config(&self) -> &MossformerConfig {
+        &self.config
+    }
+
+    /// Facts about the network, in frames of one sample. It sees the whole mixture.
+    #[must_use]
+    pub fn info(&self) -> NetworkInfo {
+        info(&self.config, self.parameters, self.config.kernel_size)
+    }
+
+    /// The voices of mixtures of at least a kernel of samples.
+    pub fn forward(&self, mixture: &Tensor) -> Tensor {
+        self.forward_traced(mixture, &mut NoTrace)
+    }
+
+    /// As [`Separator::forward`]; intermediate activations go to `trace`.
+    pub fn forward_traced(&self, mixture: &Tensor, trace: &mut dyn Trace) -> Tensor {
+        let encoded = self.codec.encode(mixture);
+        let name = if self.config.architecture() == "mossformer" { "encoder" } else { "enc" };
+        trace.record(name, &encoded.transpose(1, 2));
+        let masks = self.mask_net.forward(&encoded, trace);
+        let voices = self.config.num_spks;
+        let by_voice = masks.unflatten(0, [-1, voices]).transpose(0, 1).transpose(2, 3);
+        trace.record("mask_net.mask", &by_voice); // [voices, batch, channels, frames]
+        decode(&self.codec, &self.config, &encoded, masks, mixture.size()[1])
+    }
+
+    /// The same without a gradient, which computes the same faster.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenSeparator {
+        FrozenSeparator {
+            config: self.config.clone(),
+            codec: self.codec.detached(),
+            mask_net: self.mask_net.freeze(),
+        }
+    }
+}
+
+/// A [`Separator`] without a gradient.
+#[derive(Debug)]
+pub struct FrozenSeparator {
+    config: MossformerConfig,
+    codec: Codec,
+    mask_net: FrozenMaskNet,
+}
+
+impl FrozenSeparator {
+    /// Sizes.
+    #[must_use]
+    pub fn config(&self) -> &MossformerConfig {
+        &self.config
+    }
+
+    /// As [`Separator::forward`].
+    pub fn forward(&self, mixture: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let encoded = self.codec.encode(mixture);
+        let masks = self.mask_net.forward(&encoded);
+        decode(&self.codec, &self.config, &encoded, masks, mixture.size()[1])
+    }
+}
+
+/// Masks `[batch * voices, frames, channels]` to voices `[batch, voices, samples]`.
+fn decode(
+    codec: &Codec,
+    config: &MossformerConfig,
+    encoded: &Tensor,
+    masks: Tensor,
+    samples: i64,
+) -> Tensor {
+    let voices = config.num_spks;
+    let frames = match config.output {
+        Output::Mapping => masks,
+        Output::Masks => (masks.unflatten(0, [-1, voices]) * encoded.unsqueeze(1)).flatten(0, 1),
+    };
+    codec.decode(&frames, samples).unflatten(0, [-1, voices])
+}
+
+impl MaskEstimator {
+    /// Registers all parameters under `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when a size is impossible, or the config is a separator's.
+    pub fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Result<Self> {
+        config.validate()?;
+        if config.separates() {
+            return Err(Error::config("model", "this network separates waveforms"));
+        }
+        let mask_net = MaskNet::new(path, config);
+        Ok(Self { config: config.clone(), mask_net, parameters: parameters(config) })
+    }
+
+    /// Sizes.
+    #[must_use]
+    pub fn config(&self) -> &MossformerConfig {
+        &self.config
+    }
+
+    /// Facts about the network. It sees all frames.
+    #[must_use]
+    pub fn info(&self) -> NetworkInfo {
+        info(&self.config, self.parameters, 1)
+    }
+
+    /// The mask. Of the network's slots the first alone is a mask; the others were never trained.
+    pub fn forward(&self, features: &Tensor) -> Tensor {
+        self.forward_traced(features, &mut NoTrace)
+    }
+
+    /// As [`MaskEstimator::forward`]; intermediate activations go to `trace`.
+    pub fn forward_traced(&self, features: &Tensor, trace: &mut dyn Trace) -> Tensor {
+        let masks = self.mask_net.forward(features, trace);
+        let mask = masks.unflatten(0, [-1, self.config.num_spks]).select(1, 0);
+        trace.record("mask", &mask);
+        mask
+    }
+
+    /// The same without a gradient, which computes the same faster.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenMaskEstimator {
+        FrozenMaskEstimator { mask_net: self.mask_net.freeze_first() }
+    }
+}
+
+/// A [`MaskEstimator`] without a gradient.
+#[derive(Debug)]
+pub struct FrozenMaskEstimator {
+    mask_net: FrozenMaskNet,
+}
+
+impl FrozenMaskEstimator {
+    /// As [`MaskEstimator::forward`].
+    pub fn forward(&self, features: &Tensor) -> Tensor {
+        self.mask_net.forward(features)
+    }
+}
+
+fn info(config: &MossformerConfig, parameters: u64, minimum: i64) -> NetworkInfo {
+    NetworkInfo {
+        architecture: config.architecture().to_owned(),
+        parameters,
+        lookahead_frames: usize::MAX,
+        minimum_frames: minimum as usize,
+        frames_per_output: 1,
+    }
+}
+
+/// Trainable parameters.
+fn parameters(config: &MossformerConfig) -> u64 {
+    let (d, q, k) = (config.out_channels, config.query_key_dim, config.conv_kernel);
+    let hidden = d * config.expansion();
+    // Linear layer with bias, and the kernels behind it.
+    let ff = |inputs: i64, outputs: i64, norm: i64| norm + (inputs + 1 + k) * outputs;
+    let attention = ff(d, hidden, 1) + ff(d, q, 1) + 8 * q + ff(hidden / 2, d, 1);
+    let (c, taps) = (config.fsmn_inner_channels, 2 * config.fsmn_lorder - 1);
+    let memory = match config.architecture() {
+        "mossformer2-ss" => (1..=config.fsmn_depth).map(|step| c * (step * taps + 3)).sum(),
+        _ => c * taps,
+    };
+    let recurrent = match config.architecture() {
+        "mossformer" => 0,
+        _ => {
+            let ends = (d + 1) * c + 1 + 2 * 2 * c + (c + 1) * d;
+            ends + 2 * ff(c, c, 2 * c) + (c + 1) * c + c * c + memory
+        }
+    };
+    let (inputs, outputs) = (config.in_channels, config.final_channels());
+    let around = 2 * inputs
+        + inputs * d
+        + 1
+        + 4 * d
+        + 1
+        + (d + 1) * d * config.num_spks
+        + 2 * (d + 1) * d
+        + d * outputs;
+    let codec = match config.separates() {
+        true => 2 * inputs * config.kernel_size + i64::from(config.bias),
+        false => 0,
+    };
+    (config.num_blocks * (attention + recurrent) + around + codec) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::mossformer::Family;
+    use crate::nn::scale_norm::finite;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    fn small(family: Family) -> MossformerConfig {
+        let separates = family != Family::Mossformer2Se;
+        MossformerConfig {
+            family,
+            in_channels: if separates { 8 } else { 12 },
+            out_channels: 8,
+            out_channels_final: (!separates).then_some(5),
+            kernel_size: 4,
+            num_blocks: 2,
+            group_size: 16,
+            query_key_dim: 6,
+            conv_kernel: 5,
+            fsmn_inner_channels: 6,
+            fsmn_lorder: 3,
+            num_spks: 3,
+            ..MossformerConfig::default()
+        }
+    }
+
+    #[test]
+    fn counts_of_published_sizes() {
+        assert_eq!(parameters(&MossformerConfig::first_generation()), 42_101_850 - 24 * 16 - 256);
+        let three = MossformerConfig { num_spks: 3, ..MossformerConfig::default() };
+        let difference = parameters(&three) - parameters(&MossformerConfig::default());
+        assert_eq!(difference, 55_998_066 - 55_735_410);
+    }
+
+    #[test]
+    fn all_families_run_and_count_themselves() {
+        for family in [Family::Mossformer, Family::Mossformer2Ss] {
+            let vs = VarStore::new(Device::Cpu);
+            let network = Separator::new(&vs.root(), &small(family)).expect("sound sizes");
+            let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
+            assert_eq!(network.info().parameters, trainable as u64, "{family:?}");
+            let frozen = network.freeze();
+            for samples in [4, 5, 31, 77, 200] {
+                let x = Tensor::randn([2, samples], tch::kind::FLOAT_CPU);
+                let y = tch::no_grad(|| network.forward(&x));
+                assert_eq!(y.size(), [2, 3, samples]);
+                assert!(finite(&y), "{family:?}");
+                let worst = (frozen.forward(&x) - &y).abs().max().double_value(&[]);
+                assert!(worst < 1e-5, "{family:?}, {samples}: {worst}");
+            }
+        }
+        let vs = VarStore::new(Device::Cpu);
+        let network =
+            MaskEstimator::new(&vs.root(), &small(Family::Mossformer2Se)).expect("sound sizes");
+        let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
+        assert_eq!(network.info().parameters, trainable as u64);
+        let x = Tensor::randn([2, 21, 12], tch::kind::FLOAT_CPU);
+        let y = tch::no_grad(|| network.forward(&x));
+        assert_eq!(y.size(), [2, 21, 5]);
+        assert!((network.freeze().forward(&x) - y).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn sizes_follow_from_weights() {
+        for family in [Family::Mossformer, Family::Mossformer2Ss, Family::Mossformer2Se] {
+            let vs = VarStore::new(Device::Cpu);
+            let config = small(family);
+            if config.separates() {
+                Separator::new(&vs.root(), &config).expect("sound sizes");
+            } else {
+                MaskEstimator::new(&vs.root(), &config).expect("sound sizes");
+            }
+            let state = crate::checkpoint::StateDict::from_var_store(&vs).expect("plain tensors");
+            let found = MossformerConfig::of_weights(&state).expect("all there");
+            let recurrent = family != Family::Mossformer;
+            let defaults = MossformerConfig::default();
+            let wanted = MossformerConfig {
+                group_size: defaults.group_size,
+                rotary_dim: Some(6),
+                kernel_size: if config.separates() { 4 } else { defaults.kernel_size },
+                fsmn_inner_channels: if recurrent { 6 } else { defaults.fsmn_inner_channels },
+                fsmn_lorder: if recurrent { 3 } else { defaults.fsmn_lorder },
+                ..config
+            };
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn gradients_reach_every_parameter() {
+        let vs = VarStore::new(Device::Cpu);
+        let config = small(Family::Mossformer2Ss);
+        let network = Separator::new(&vs.root(), &config).expect("sound sizes");
+        let x = Tensor::randn([2, 200], tch::kind::FLOAT_CPU);
+        network.forward(&x).square().mean(tch::Kind::Float).backward();
+        for (name, variable) in vs.variables() {
+            if variable.requires_grad() {
+                let gradient = variable.grad();
+                assert!(gradient.defined() && finite(&gradient), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The recurrent block of MossFormer2, whose memory is a convolution over 39 frames instead of a
+//! recurrence.
+//!
+//! Source: Zhao et al., "MossFormer2" (arXiv 2312.11825), section 2.2, and Zhang et al., "Deep-FSMN"
+//! (arXiv 1803.05030), in both forms that are released: one convolution, or two that are densely
+//! connected and dilated.
+
+use tch::Tensor;
+use tch::nn::{self, Init, Module};
+
+use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
+use super::frame_norm::FrameNorm;
+use super::keys::at;
+use super::linear::{linear, uniform};
+use super::residual_conv::{FrozenConv, FrozenGroups, GroupedConv, ResidualConv};
+use super::sequence_norm::ChannelNorm;
+
+/// How far a memory sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryKind {
+    /// One convolution.
+    Plain,
+    /// As many convolutions as this, each of which sees the results of all before it and reaches
+    /// twice as far.
+    Dense(i64),
+}
+
+/// Sizes of an [`Fsmn`].
+#[derive(Debug, Clone, Copy)]
+pub struct FsmnSizes {
+    /// Channels.
+    pub dim: i64,
+    /// Channels inside.
+    pub inner: i64,
+    /// Frames that the memory sees to either side, and the present one.
+    pub order: i64,
+    /// Frames that the other convolutions see, odd.
+    pub kernel: i64,
+    /// Form of the memory.
+    pub memory: MemoryKind,
+}
+
+/// The block, `[batch, frames, dim]` to the same shape.
+#[derive(Debug)]
+pub struct Fsmn {
+    conv1: Pointwise,
+    slope: Tensor, // [1]
+    norm1: FrameNorm,
+    to_u: FfConvM,
+    to_v: FfConvM,
+    memory: Memory,
+    norm2: FrameNorm,
+    conv2: Pointwise,
+}
+
+/// A convolution over one frame, stored as `[out, in, 1]`.
+#[derive(Debug)]
+pub struct Pointwise {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Pointwise {
+    /// Registers `weight` and `bias` under `path`.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
+        let bias = path.var("bias", &[outputs], uniform(inputs, 1.0));
+        Self { bias: Some(bias), ..Self::without_bias(path, inputs, outputs) }
+    }
+
+    /// Registers `weight` under `path`.
+    #[must_use]
+    pub fn without_bias(path: &nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
+        let weight = path.var("weight", &[outputs, inputs, 1], uniform(inputs, 1.0));
+        Self { weight, bias: None }
+    }
+
+    /// `[batch, frames, in]` to `[batch, frames, out]`.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight.squeeze_dim(2), self.bias.as_ref())
+    }
+
+    /// Its first `outputs` channels alone.
+    #[must_use]
+    pub fn narrowed(&self, outputs: i64) -> Self {
+        let first = |tensor: &Tensor| tensor.narrow(0, 0, outputs);
+        Self { weight: first(&self.weight), bias: self.bias.as_ref().map(first) }
+    }
+
+    /// The same without a gradient.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Tensor::detach) }
+    }
+}
+
+#[derive(Debug)]
+struct Memory {
+    linear: nn::Linear,
+    project: Tensor, // [inner, inner]
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Plain(ResidualConv),
+    Dense(Vec<Step>),
+}
+
+/// One convolution of a dense memory.
+#[derive(Debug)]
+struct Step {
+    conv: GroupedConv,
+    norm: ChannelNorm,
+    slopes: Tensor, // [inner]
+}
+
+impl Memory {
+    fn new(path: &nn::Path<'_>, sizes: FsmnSizes) -> Self {
+        let (inner, kernel) = (sizes.inner, 2 * sizes.order - 1);
+        let form = match sizes.memory {
+            MemoryKind::Plain => {
+                Form::Plain(ResidualConv::new(&(path / "conv1"), &[inner, 1, kernel, 1]))
+            }
+            MemoryKind::Dense(depth) => {
+                let path = path / "conv";
+                let step = |k: i64| Step {
+                    conv: GroupedConv::new(
+                        &(&path / format!("conv{k}")),
+                        [inner, k, kernel],
+                        1 << (k - 1),
+                    ),
+                    norm: ChannelNorm::new(&(&path / format!("norm{k}")), inner, 1e-5),
+                    slopes: (&path / format!("prelu{k}")).var(
+                        "weight",
+                        &[inner],
+                        Init::Const(0.25),
+                    ),
+                };
+                Form::Dense((1..=depth).map(step).collect())
+            }
+        };
+        Self {
+            linear: linear(path / "linear", inner, inner),
+            project: (path / "project").var("weight", &[inner, inner], uniform(inner, 1.0)),
+            form,
+        }
+    }
+
+    fn forward(&self, u: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
+        let p = self.linear.forward(u).relu().linear::<Tensor>(&self.project, None);
+        seen("fsmn.project", &p);
+        let tap = |x: &Tensor| x.transpose(1, 2).unsqueeze(3); // [batch, inner, frames, 1]
+        let m = match &self.form {
+            Form::Plain(conv) => {
+                let m = conv.forward(&p);
+                seen("fsmn.conv1", &tap(&(&m - &p)));
+                m
+            }
+            Form::Dense(steps) => {
+                let (mut skip, mut last) = (p.shallow_clone(), p);
+                for (step, k) in steps.iter().zip(1..) {
+                    let y = step.conv.forward(&skip);
+                    seen(&format!("fsmn.dense.conv{k}"), &tap(&y));
+                    let y = step.norm.forward(&y);
+                    seen(&format!("fsmn.dense.norm{k}"), &tap(&y));
+                    last = prelu(&y, &step.slopes);
+                    seen(&format!("fsmn.dense.prelu{k}"), &tap(&last));
+                    if k < steps.len() {
+                        skip = Tensor::cat(&[&last, &skip], 2);
+                    }
+                }
+                last
+            }
+        };
+        u + m
+    }
+}
+
+/// PReLU over the channels of `[batch, frames, channels]`.
+fn prelu(x: &Tensor, slopes: &Tensor) -> Tensor {
+    x.transpose(1, 2).prelu(slopes).transpose(1, 2)
+}
+
+impl Fsmn {
+    /// Registers all parameters under `path`.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, sizes: FsmnSizes) -> Self {
+        let FsmnSizes { dim, inner, kernel, .. } = sizes;
+        let gated = path / "gated_fsmn";
+        let ff = |name: &str| {
+            let sizes = FfSizes { inputs: inner, outputs: inner, kernel };
+            FfConvM::new(&(&gated / name), sizes, NormKind::Layer)
+        };
+        let norm = |name: &str| FrameNorm::new(&(path / name), inner, 1e-5);
+        Self {
+            conv1: Pointwise::new(&at(path, "conv1.0"), dim, inner),
+            slope: at(path, "conv1.1").var("weight", &[1], Init::Const(0.25)),
+            norm1: norm("norm1"),
+            to_u: ff("to_u"),
+            to_v: ff("to_v"),
+            memory: Memory::new(&(&gated / "fsmn"), sizes),
+            norm2: norm("norm2"),
+            conv2: Pointwise::new(&(path / "conv2"), inner, dim),
+        }
+    }
+
+    /// The block; `seen` is told about what is computed on the way.
+    pub fn forward(&self, x: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
+        let first = |x: &Tensor| x.transpose(1, 2);
+        let y = self.conv1.forward(x).prelu(&self.slope);
+        seen("conv1", &first(&y));
+        let y = self.norm1.forward(&y); // [batch, frames, inner]
+        seen("norm1", &first(&y));
+        let (u, v) = (self.to_u.forward(&y), self.to_v.forward(&y));
+        seen("to_u", &u);
+        seen("to_v", &v);
+        let f = self.memory.forward(&u, seen);
+        seen("fsmn", &f);
+        let z = y.addcmul(&v, &f);
+        seen("gated_fsmn", &z);
+        let z = self.norm2.forward(&z);
+        seen("norm2", &first(&z));
+        let z = self.conv2.forward(&z);
+        seen("conv2", &first(&z));
+        let out = x + z;
+        seen("out", &out);
+        out
+    }
+
+    /// The same without a gradient.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenFsmn {
+        let form = match &self.memory.form {
+            Form::Plain(conv) => FrozenForm::Plain(conv.freeze()),
+            Form::Dense(steps) => FrozenForm::Dense(steps.iter().map(FrozenStep::new).collect()),
+        };
+        FrozenFsmn {
+            conv1: self.conv1.detached(),
+            slope: self.slope.detach(),
+            norm1: self.norm1.detached(),
+            to_uv: FfConvM::freeze_all(&[&self.to_u, &self.to_v]),
+            linear: (
+                self.memory.linear.ws.detach(),
+                self.memory.linear.bs.as_ref().map(Tensor::detach),
+            ),
+            project: self.memory.project.detach(),
+            form,
+            norm2: self.norm2.detached(),
+            conv2: self.conv2.detached(),
+        }
+    }
+}
+
+/// An [`Fsmn`] without a gradient.
+#[derive(Debug)]
+pub struct FrozenFsmn {
+    conv1: Pointwise,
+    slope: Tensor,
+    norm1: FrameNorm,
+    to_uv: FrozenFfConvM,
+    linear: (Tensor, Option<Tensor>),
+    project: Tensor,
+    form: FrozenForm,
+    norm2: FrameNorm,
+    conv2: Pointwise,
+}
+
+#[derive(Debug)]
+enum FrozenForm {
+    Plain(FrozenConv),
+    Dense(Vec<FrozenStep>),
+}
+
+#[derive(Debug)]
+struct FrozenStep {
+    conv: FrozenGroups,
+    norm: ChannelNorm,
+    slopes: Tensor,
+}
+
+impl FrozenStep {
+    fn new(step: &Step) -> Self {
+        let (norm, slopes) = (step.norm.detached(), step.slopes.detach());
+        Self { conv: step.conv.freeze(), norm, slopes }
+    }
+}
+
+impl FrozenFsmn {
+    /// As [`Fsmn::forward`].
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let y = self.norm1.forward(&self.conv1.forward(x).prelu(&self.slope));
+        let inner = y.size()[2];
+        let uv = self.to_uv.forward(&y, None);
+        let (u, v) = (uv.narrow(2, 0, inner), uv.narrow(2, inner, inner));
+        let mut hidden = u.linear(&self.linear.0, self.linear.1.as_ref());
+        let p = hidden.relu_().linear::<Tensor>(&self.project, None);
+        let f = match &self.form {
+            FrozenForm::Plain(conv) => conv.forward(&p, Some(&u)),
+            FrozenForm::Dense(steps) => {
+                let (mut skip, mut last) = (p.shallow_clone(), p);
+                for (step, k) in steps.iter().zip(1..) {
+                    let y = step.norm.forward(&step.conv.forward(&skip));
+                    last = prelu(&y, &step.slopes);
+                    if k < steps.len() {
+                        skip = Tensor::cat(&[&last, &skip], 2);
+                    }
+                }
+                last + u
+            }
+        };
+        let z = self.norm2.forward(&y.addcmul(&v, &f));
+        self.conv2.forward(&z).g_add_(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    #[test]
+    fn the_frozen_block_equals_the_block() {
+        for memory in [MemoryKind::Plain, MemoryKind::Dense(2), MemoryKind::Dense(3)] {
+            let vs = VarStore::new(Device::Cpu);
+            let sizes = FsmnSizes { dim: 12, inner: 8, order: 4, kernel: 5, memory };
+            let block = Fsmn::new(&vs.root(), sizes);
+            tch::no_grad(|| {
+                for mut variable in vs.trainable_variables() {
+                    let _ = variable.g_add_(&(Tensor::randn_like(&variable) * 0.2));
+                }
+                let frozen = block.freeze();
+                for frames in [1, 2, 31, 64] {
+                    let x = Tensor::randn([2, frames, 12], tch::kind::FLOAT_CPU);
+                    let wanted = block.forward(&x, &mut |_, _| {});
+                    let worst = (frozen.forward(&x) - wanted).abs().max().double_value(&[]);
+                    assert!(worst < 2e-5, "{memory:?}, {frames}: {worst}");
+                }
+            });
+        }
+    }
+}

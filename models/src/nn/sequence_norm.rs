@@ -1,0 +1,101 @@
+//! Normalisation over time of `[batch, frames, channels]`: of a whole sequence, and of every
+//! channel by itself. Both need all frames before they give the first.
+
+use tch::Tensor;
+use tch::nn;
+
+/// One mean and one deviation over all frames and channels, with a scale and an offset a channel:
+/// a group normalisation with one group.
+#[derive(Debug)]
+pub struct GlobalNorm {
+    affine: Affine,
+}
+
+/// A mean and a deviation for every channel over all frames, with a scale and an offset.
+#[derive(Debug)]
+pub struct ChannelNorm {
+    affine: Affine,
+}
+
+#[derive(Debug)]
+struct Affine {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl Affine {
+    fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
+        let (weight, bias) = (path.ones("weight", &[channels]), path.zeros("bias", &[channels]));
+        Self { weight, bias, eps }
+    }
+
+    fn detached(&self) -> Self {
+        Self { weight: self.weight.detach(), bias: self.bias.detach(), eps: self.eps }
+    }
+
+    /// Normalises over the axes `over` of `[batch, frames, channels]`.
+    fn forward(&self, x: &Tensor, over: &[i64]) -> Tensor {
+        let (var, mean) = x.var_mean_dim(over, false, true);
+        let gain = (var + self.eps).rsqrt() * &self.weight; // [batch, 1, channels]
+        let offset = &self.bias - mean * &gain;
+        offset.addcmul(x, &gain)
+    }
+}
+
+impl GlobalNorm {
+    /// The same without a gradient.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { affine: self.affine.detached() }
+    }
+
+    /// Registers `weight` and `bias` under `path`.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
+        Self { affine: Affine::new(path, channels, eps) }
+    }
+
+    /// `[batch, frames, channels]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        self.affine.forward(x, &[1, 2])
+    }
+}
+
+impl ChannelNorm {
+    /// The same without a gradient.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { affine: self.affine.detached() }
+    }
+
+    /// Registers `weight` and `bias` under `path`.
+    #[must_use]
+    pub fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
+        Self { affine: Affine::new(path, channels, eps) }
+    }
+
+    /// `[batch, frames, channels]` to the same shape.
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        self.affine.forward(x, &[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn equal_to_the_librarys_own() {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let x = Tensor::randn([2, 50, 6], tch::kind::FLOAT_CPU) * 3.0 + 1.5;
+        let first = x.transpose(1, 2);
+        let global = GlobalNorm::new(&(vs.root() / "g"), 6, 1e-8).forward(&x);
+        let wanted = first.group_norm::<Tensor>(1, None, None, 1e-8, false).transpose(1, 2);
+        assert!((global - wanted).abs().max().double_value(&[]) < 1e-5);
+        let channel = ChannelNorm::new(&(vs.root() / "c"), 6, 1e-5).forward(&x);
+        let wanted = first.group_norm::<Tensor>(6, None, None, 1e-5, false).transpose(1, 2);
+        assert!((channel - wanted).abs().max().double_value(&[]) < 1e-5);
+    }
+}

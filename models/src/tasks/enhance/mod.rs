@@ -1,0 +1,191 @@
+//! Speech from noise: recordings of any rate, channel count and length in, the same without the
+//! noise out.
+
+mod masking;
+mod session;
+
+use formant_audio_core::features::Dither;
+use formant_audio_core::{AudioBuf, AudioView};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+pub use masking::{Masking, Tail};
+pub use session::{EnhanceSession, EnhancementReport};
+
+use super::separate::Separator;
+use crate::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel, Network};
+use crate::checkpoint::Architecture;
+use crate::error::{Error, Result};
+use crate::source::{LoadOptions, ModelSource};
+
+/// Networks that this task runs.
+pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer2Se];
+
+/// How noise is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EnhanceOptions {
+    /// Noise that the front end adds at 16-bit scale, as the published training did; 0 for none.
+    pub dither: f32,
+    /// Start of its random draws.
+    pub seed: u64,
+    /// By how many dB noise is turned down at most; all of it without a limit.
+    pub attenuation_limit_db: Option<f32>,
+    /// Share of the cleaned signal in the output, from 0 to 1.
+    pub mix: f32,
+    /// Seconds of a window.
+    pub window_seconds: f64,
+    /// Seconds that neighbouring windows share, at most half of one.
+    pub overlap_seconds: f64,
+}
+
+impl Default for EnhanceOptions {
+    fn default() -> Self {
+        Self {
+            dither: 1.0,
+            seed: 0,
+            attenuation_limit_db: None,
+            mix: 1.0,
+            window_seconds: 20.0,
+            overlap_seconds: 2.0,
+        }
+    }
+}
+
+impl EnhanceOptions {
+    /// Share of the cleaned signal in the output after both limits.
+    fn wet(&self) -> f32 {
+        let left = self.attenuation_limit_db.map_or(0.0, |limit| 10f32.powf(-limit / 20.0));
+        self.mix * (1.0 - left)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.mix) {
+            return Err(Error::config("mix", format!("{} is not between 0 and 1", self.mix)));
+        }
+        if let Some(limit) =
+            self.attenuation_limit_db.filter(|limit| !(0.0..=200.0).contains(limit))
+        {
+            let reason = format!("{limit} dB is not between 0 and 200");
+            return Err(Error::config("attenuation limit", reason));
+        }
+        if !(0.0..=1000.0).contains(&self.dither) {
+            return Err(Error::config("dither", format!("{} is not from 0 to 1000", self.dither)));
+        }
+        Ok(())
+    }
+
+    fn noise(&self) -> Option<Dither> {
+        (self.dither > 0.0).then_some(Dither { amount: self.dither, seed: self.seed })
+    }
+}
+
+/// A loaded enhancer. One serves any number of recordings at the same time.
+#[derive(Debug)]
+pub struct Enhancer {
+    card: MossformerCard,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Masks of a spectrum.
+    Masking(Masking),
+    /// A separator whose first output is speech.
+    Waveform(Separator),
+}
+
+impl Enhancer {
+    /// Loads a bundled model, a published file or folder, or a file that formant trained.
+    ///
+    /// # Errors
+    /// What reading the checkpoint says; [`Error::Device`] when the device is not there.
+    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with(source, None, options)
+    }
+
+    /// As [`Enhancer::load`], with sizes that replace those that the checkpoint states.
+    ///
+    /// # Errors
+    /// As [`Enhancer::load`].
+    pub fn load_with(
+        source: &ModelSource,
+        config: Option<MossformerConfig>,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let device = options.device.resolve()?;
+        Self::of(&MossformerModel::load(source, config, device)?, device)
+    }
+
+    /// An enhancer with random weights, for timing sizes that have no weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for impossible sizes.
+    pub fn random(card: MossformerCard, device: Device) -> Result<Self> {
+        Self::of(&MossformerModel::random(card, device)?, device)
+    }
+
+    /// An enhancer of a model that is there already.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when front end and network do not fit each other.
+    pub fn of(model: &MossformerModel, device: Device) -> Result<Self> {
+        let card = model.card.clone();
+        let kind = match &model.network {
+            Network::MaskEstimator(network) => {
+                Kind::Masking(Masking::new(&card, network.freeze(), device)?)
+            }
+            Network::Separator(_) => Kind::Waveform(Separator::of(model, device)?),
+        };
+        Ok(Self { card, kind })
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn card(&self) -> &MossformerCard {
+        &self.card
+    }
+
+    /// The rate at which the model hears, in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.card.sample_rate
+    }
+
+    /// The part that masks a spectrum, where the model works so.
+    #[must_use]
+    pub fn masking(&self) -> Option<&Masking> {
+        match &self.kind {
+            Kind::Masking(masking) => Some(masking),
+            Kind::Waveform(_) => None,
+        }
+    }
+
+    /// Begins a recording that comes block by block.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options out of range.
+    pub fn start(&self, options: &EnhanceOptions) -> Result<EnhanceSession<'_>> {
+        EnhanceSession::new(self, options)
+    }
+
+    /// A recording of any rate and channel count without its noise, every channel by itself.
+    ///
+    /// # Errors
+    /// [`formant_audio_core::Error::Empty`] for nothing; what resampling and the network say.
+    pub fn enhance(&self, audio: &AudioView<'_>, options: &EnhanceOptions) -> Result<AudioBuf> {
+        let mut session = self.start(options)?;
+        let mut out = session.push(audio)?;
+        let (rest, _) = session.finish()?;
+        out.append(&rest.view())?;
+        Ok(out)
+    }
+
+    /// The network's answer for samples of one channel at its own rate, as long as they are.
+    fn run(&self, samples: &[f32], noise: Option<Dither>) -> Result<Vec<f32>> {
+        match &self.kind {
+            Kind::Masking(masking) => masking.run(samples, noise, Tail::Covered),
+            Kind::Waveform(separator) => Ok(separator.run(samples)?.swap_remove(0)),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Voices apart: recordings of any rate and length in, one signal a voice out, of the same rate and
+//! length.
+
+mod level;
+mod likeness;
+mod reference;
+mod session;
+
+use formant_audio_core::{AudioBuf, AudioView};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+pub use likeness::spectral_print;
+pub use reference::{ReferenceWindows, match_levels};
+pub use session::{SeparateSession, SeparationReport};
+
+use super::speaker::SpeakerEmbedder;
+use crate::arch::mossformer::{
+    FrozenSeparator, MossformerCard, MossformerConfig, MossformerModel, Network, Output,
+};
+use crate::checkpoint::Architecture;
+use crate::error::{Error, Result};
+use crate::registry;
+use crate::source::{LoadOptions, ModelSource};
+
+/// Networks that this task runs.
+pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer, Architecture::Mossformer2Ss];
+
+/// What the levels of the outputs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Levels {
+    /// Outputs add up to the mixture, where the network masks it; what it leaves over goes to who is
+    /// loudest.
+    #[default]
+    Mixture,
+    /// As the network gives them.
+    Network,
+}
+
+/// How long recordings are cut, and what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeparateOptions {
+    /// Seconds of a window.
+    pub window_seconds: f64,
+    /// Seconds that neighbouring windows share, at most half of one.
+    pub overlap_seconds: f64,
+    /// Levels of the outputs.
+    pub levels: Levels,
+}
+
+impl Default for SeparateOptions {
+    fn default() -> Self {
+        Self { window_seconds: 8.0, overlap_seconds: 2.0, levels: Levels::Mixture }
+    }
+}
+
+/// Voices of one recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Separation {
+    /// A mono signal a voice, with rate and length of the recording.
+    pub voices: Vec<AudioBuf>,
+    /// What was heard.
+    pub report: SeparationReport,
+}
+
+/// A loaded separator. One serves any number of recordings at the same time.
+#[derive(Debug)]
+pub struct Separator {
+    card: MossformerCard,
+    network: FrozenSeparator,
+    device: Device,
+    embedder: Option<SpeakerEmbedder>,
+}
+
+impl Separator {
+    /// Loads a bundled model, a published file or folder, or a file that formant trained.
+    ///
+    /// # Errors
+    /// What reading the checkpoint says; [`Error::Config`] for one that is no separator;
+    /// [`Error::Device`] when the device is not there.
+    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with(source, None, options)
+    }
+
+    /// As [`Separator::load`], with sizes that replace those that the checkpoint states.
+    ///
+    /// # Errors
+    /// As [`Separator::load`].
+    pub fn load_with(
+        source: &ModelSource,
+        config: Option<MossformerConfig>,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let device = options.device.resolve()?;
+        Self::of(&MossformerModel::load(source, config, device)?, device)
+    }
+
+    /// A separator with random weights, for timing sizes that have no weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for impossible sizes.
+    pub fn random(card: MossformerCard, device: Device) -> Result<Self> {
+        Self::of(&MossformerModel::random(card, device)?, device)
+    }
+
+    /// A separator of a model that is there already.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it is none.
+    pub fn of(model: &MossformerModel, device: Device) -> Result<Self> {
+        let Network::Separator(network) = &model.network else {
+            let reason = "this model cleans speech and parts no voices; see `formant enhance`";
+            return Err(Error::config("model", reason));
+        };
+        // Without bundled weights, voices are told apart by their spectra.
+        let default = registry::BUNDLED.iter().find(|model| model.task == "speaker");
+        let embedder = default.and_then(|model| {
+            let source = ModelSource::Bundled(model.name.to_owned());
+            SpeakerEmbedder::load(&source, &LoadOptions::default()).ok()
+        });
+        Ok(Self { card: model.card.clone(), network: network.freeze(), device, embedder })
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn card(&self) -> &MossformerCard {
+        &self.card
+    }
+
+    /// The rate at which the model hears, in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.card.sample_rate
+    }
+
+    /// Voices that come out.
+    #[must_use]
+    pub fn voices(&self) -> usize {
+        usize::try_from(self.card.config.num_spks).unwrap_or(0)
+    }
+
+    /// Whether the outputs can add up to the mixture: a network that maps leaves noise out.
+    #[must_use]
+    pub fn sums_to_mixture(&self) -> bool {
+        self.card.config.output == Output::Masks
+    }
+
+    /// Begins a recording that comes block by block.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the windows do not fit.
+    pub fn start(&self, options: &SeparateOptions) -> Result<SeparateSession<'_>> {
+        SeparateSession::new(self, options)
+    }
+
+    /// The voices of a recording of any rate and channel count; several channels are mixed.
+    ///
+    /// # Errors
+    /// [`formant_audio_core::Error::Empty`] for nothing; what resampling and the network say.
+    pub fn separate(&self, audio: &AudioView<'_>, options: &SeparateOptions) -> Result<Separation> {
+        let mut session = self.start(options)?;
+        let mut parts = vec![session.push(audio)?];
+        let (rest, report) = session.finish()?;
+        parts.push(rest);
+        let mut voices = vec![AudioBuf::from_mono(audio.rate(), Vec::new()); self.voices()];
+        for part in parts {
+            for (voice, piece) in voices.iter_mut().zip(part) {
+                voice.append(&piece.view())?;
+            }
+        }
+        Ok(Separation { voices, report })
+    }
+
+    /// The network's answer for samples at its own rate, a row a voice, all as long as `samples`.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn run(&self, samples: &[f32]) -> Result<Vec<Vec<f32>>> {
+        // Silence has no voices, whatever a network makes of it.
+        if samples.iter().all(|x| x.abs() < 1e-8) {
+            return Ok(vec![vec![0.0; samples.len()]; self.voices()]);
+        }
+        // Zeros behind the end bring the last samples into a whole frame.
+        let (kernel, hop) = (self.card.config.kernel_size, self.card.config.hop());
+        let (kernel, hop) = (kernel as usize, hop as usize);
+        let frames = samples.len().saturating_sub(kernel).div_ceil(hop);
+        let mut padded = samples.to_vec();
+        padded.resize(kernel + frames * hop, 0.0);
+        let mixture = Tensor::from_slice(&padded).unsqueeze(0).to_device(self.device);
+        let voices = tch::no_grad(|| self.network.forward(&mixture)).squeeze_dim(0);
+        let voices = voices.narrow(1, 0, samples.len() as i64).to_device(Device::Cpu);
+        (0..self.voices())
+            .map(|voice| {
+                let row = voices.get(voice as i64).to_kind(Kind::Float).contiguous();
+                let mut row = Vec::<f32>::try_from(row)?;
+                row.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
+                Ok(row)
+            })
+            .collect()
+    }
+
+    fn embedder(&self) -> Option<&SpeakerEmbedder> {
+        self.embedder.as_ref()
+    }
+}

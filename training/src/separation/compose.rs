@@ -1,0 +1,163 @@
+//! One training example: voices, or speech and noise, and by summing them a mixture.
+
+use rand::{Rng, RngExt};
+
+use super::data::SeparationData;
+use super::recipe::{Goal, SeparationRecipe};
+use crate::augment::{change_speed, colored_noise, power};
+
+/// The sources of a mixture, and what is in it besides.
+pub(super) struct Example {
+    /// As many as the network has outputs, of equal length.
+    pub(super) sources: Vec<Vec<f32>>,
+    /// The mixture.
+    pub(super) mixture: Vec<f32>,
+}
+
+/// Draws and composes an example of `length` samples.
+pub(super) fn compose(
+    rng: &mut impl Rng,
+    data: &SeparationData,
+    recipe: &SeparationRecipe,
+    length: usize,
+) -> Example {
+    let mut sources = match recipe.goal {
+        Goal::Separate => voices(rng, data, recipe, length),
+        Goal::Enhance => speech_and_noise(rng, data, recipe, length),
+    };
+    let mut mixture = sum(&sources, length);
+    if recipe.goal == Goal::Separate && rng.random_bool(f64::from(recipe.noise_share)) {
+        let mut noise = noise(rng, data, length);
+        let snr = rng.random_range(recipe.snr[0]..=recipe.snr[1]);
+        let gain = (power(&mixture) / power(&noise).max(1e-20)).sqrt() * decibel(-snr);
+        scale(&mut noise, gain);
+        mixture.iter_mut().zip(&noise).for_each(|(x, n)| *x += n);
+    }
+    let wanted = decibel(rng.random_range(recipe.level[0]..=recipe.level[1]));
+    let gain = wanted / power(&mixture).sqrt().max(1e-6);
+    sources.iter_mut().for_each(|source| scale(source, gain));
+    scale(&mut mixture, gain);
+    sources.truncate(recipe.outputs());
+    Example { sources, mixture }
+}
+
+fn voices(
+    rng: &mut impl Rng,
+    data: &SeparationData,
+    recipe: &SeparationRecipe,
+    length: usize,
+) -> Vec<Vec<f32>> {
+    let mut speakers: Vec<usize> = Vec::new();
+    // With few speakers somebody may speak twice.
+    for _ in 0..8 * recipe.outputs() {
+        let speaker = data.draw_speaker(rng);
+        if speakers.len() < recipe.outputs() && !speakers.contains(&speaker) {
+            speakers.push(speaker);
+        }
+    }
+    while speakers.len() < recipe.outputs() {
+        speakers.push(data.draw_speaker(rng));
+    }
+    let mut voices: Vec<Vec<f32>> =
+        speakers.iter().map(|&speaker| voice(rng, data, recipe, speaker, length)).collect();
+    for voice in voices.iter_mut().skip(1) {
+        scale(
+            voice,
+            decibel(rng.random_range(recipe.relative_level[0]..=recipe.relative_level[1])),
+        );
+    }
+    if rng.random_bool(f64::from(recipe.pause_share)) {
+        let silent = rng.random_range(0..voices.len());
+        let pause = rng.random_range(length / 8..=length / 2);
+        let from = rng.random_range(0..=length - pause);
+        voices[silent][from..from + pause].fill(0.0);
+    }
+    voices
+}
+
+fn speech_and_noise(
+    rng: &mut impl Rng,
+    data: &SeparationData,
+    recipe: &SeparationRecipe,
+    length: usize,
+) -> Vec<Vec<f32>> {
+    let speaker = data.draw_speaker(rng);
+    let mut speech = voice(rng, data, recipe, speaker, length);
+    if rng.random_bool(f64::from(recipe.pause_share)) {
+        let pause = rng.random_range(length / 8..=length / 2);
+        let from = rng.random_range(0..=length - pause);
+        speech[from..from + pause].fill(0.0);
+    }
+    if !data.rooms.is_empty() && rng.random_bool(f64::from(recipe.room_share)) {
+        data.rooms[rng.random_range(0..data.rooms.len())].apply(&mut speech);
+    }
+    let mut noise = noise(rng, data, length);
+    let snr = rng.random_range(recipe.snr[0]..=recipe.snr[1]);
+    let gain = (power(&speech) / power(&noise).max(1e-20)).sqrt() * decibel(-snr);
+    scale(&mut noise, gain);
+    vec![speech, noise]
+}
+
+/// `length` samples of a speaker at a level of one, at some speed.
+fn voice(
+    rng: &mut impl Rng,
+    data: &SeparationData,
+    recipe: &SeparationRecipe,
+    speaker: usize,
+    length: usize,
+) -> Vec<f32> {
+    let factor = rng.random_range(recipe.speed[0]..=recipe.speed[1]);
+    let wanted = (length as f32 * factor) as usize + 2;
+    let clips = &data.speakers[speaker].clips;
+    let mut samples = Vec::with_capacity(wanted);
+    while samples.len() < wanted {
+        let clip = data.corpus.clip(clips[rng.random_range(0..clips.len())]);
+        let need = wanted - samples.len();
+        let from = if clip.len() > need { rng.random_range(0..=clip.len() - need) } else { 0 };
+        let part: Vec<f32> =
+            clip[from..clip.len().min(from + need)].iter().map(|&x| f32::from(x)).collect();
+        // Recordings of one speaker may differ in level.
+        let level = power(&part).sqrt().max(1.0);
+        samples.extend(part.iter().map(|x| x / level));
+    }
+    let mut samples = change_speed(&samples, factor);
+    samples.resize(length, 0.0);
+    samples
+}
+
+/// Noise of the data, of two kinds at once now and then, or made up.
+fn noise(rng: &mut impl Rng, data: &SeparationData, length: usize) -> Vec<f32> {
+    let mut noise = one_noise(rng, data, length);
+    if rng.random_bool(0.2) {
+        let other = one_noise(rng, data, length);
+        let gain = (power(&noise) / power(&other).max(1e-20)).sqrt();
+        noise.iter_mut().zip(&other).for_each(|(x, y)| *x += gain * y);
+    }
+    noise
+}
+
+fn one_noise(rng: &mut impl Rng, data: &SeparationData, length: usize) -> Vec<f32> {
+    if data.noise.is_empty() || rng.random_bool(0.2) {
+        let color = rng.random();
+        return colored_noise(rng, length, color);
+    }
+    let clip = data.corpus.clip(data.noise[rng.random_range(0..data.noise.len())]);
+    let from = rng.random_range(0..clip.len());
+    (0..length).map(|i| f32::from(clip[(from + i) % clip.len()]) / 32768.0).collect()
+}
+
+fn sum(sources: &[Vec<f32>], length: usize) -> Vec<f32> {
+    let mut mixture = vec![0.0; length];
+    for source in sources {
+        mixture.iter_mut().zip(source).for_each(|(x, s)| *x += s);
+    }
+    mixture
+}
+
+fn scale(samples: &mut [f32], gain: f32) {
+    samples.iter_mut().for_each(|x| *x *= gain);
+}
+
+fn decibel(level: f32) -> f32 {
+    10f32.powf(level / 20.0)
+}
