@@ -2,4 +2,5 @@
 
 pub mod ecapa;
 pub mod lmuformer;
+pub mod mel_roformer;
 pub mod squeezeformer;
