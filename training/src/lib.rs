@@ -13,5 +13,6 @@ pub mod resume;
 pub mod speaker;
 pub mod spot;
 mod start;
+pub mod stems;
 
 pub use error::{Error, Result};

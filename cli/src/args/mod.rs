@@ -9,6 +9,7 @@ mod models;
 mod plot;
 mod speaker;
 mod spot;
+mod stems;
 mod system;
 mod train;
 mod transcribe;
@@ -28,6 +29,7 @@ pub(crate) use speaker::{
     SpeakerCommand, SpeakerModelArgs, TrainSpeakerArgs, VectorFormat, VerifyArgs,
 };
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
+pub(crate) use stems::{EndsArg, EvalStemsArgs, SeparationArgs, StemsArgs, TrainStemsArgs};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{TrainArgs, TrainCommand, TrainSpotArgs};
 pub(crate) use transcribe::{
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Transcribe(Box<TranscribeArgs>),
     /// Find spoken words.
     Spot(SpotArgs),
+    /// Part music into vocals and what accompanies them.
+    Stems(Box<StemsArgs>),
     /// Compare and recognise voices.
     Speaker(SpeakerArgs),
     /// Train a model on your own recordings.

@@ -18,6 +18,8 @@ pub(crate) enum BenchJob {
     Spot,
     /// Speaker embedding.
     Speaker,
+    /// Stems of music, in stereo where the network has it.
+    Stems,
 }
 
 /// What `formant bench` takes.

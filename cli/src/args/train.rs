@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::TrainSpeakerArgs;
+use super::{TrainSpeakerArgs, TrainStemsArgs};
 
 /// What `formant train` takes.
 #[derive(Debug, Args)]
@@ -21,6 +21,8 @@ pub(crate) enum TrainCommand {
     Spot(TrainSpotArgs),
     /// Teach a speaker embedder to tell voices apart.
     Speaker(TrainSpeakerArgs),
+    /// Teach a network to tell voices from what accompanies them.
+    Stems(TrainStemsArgs),
 }
 
 /// What `formant train spot` takes.

@@ -7,7 +7,7 @@ use formant_audio_core::resample::Quality;
 
 use super::{Settings, Sources, check_stdout};
 use crate::args::{
-    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, QualityArg,
+    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, OutputArgs, QualityArg,
     ResampleArgs, SampleArg, WriteArgs,
 };
 use crate::failure::Failure;
@@ -97,7 +97,8 @@ struct Request<'a> {
 impl Request<'_> {
     fn resolve(self, settings: &Settings) -> Result<TranscodePlan, Failure> {
         let sources = Sources::of(self.input, self.audio)?;
-        let container = self.container(sources.list.single)?;
+        let output = &self.write.output;
+        let container = container(self.write.format, output, sources.list.single)?;
         let naming = Naming {
             suffix: self.suffix(),
             suffix_when: if self.rate.is_some() {
@@ -112,11 +113,7 @@ impl Request<'_> {
         let write = WriteOptions {
             format: self.write.bits.map(sample_format),
             container: Some(container),
-            clip: match self.write.clip_policy {
-                ClipPolicyArg::Clip => ClipPolicy::Clip,
-                ClipPolicyArg::Scale => ClipPolicy::Scale,
-                ClipPolicyArg::Limit => ClipPolicy::Limit,
-            },
+            clip: clip_policy(self.write.clip_policy),
             dither: self.write.dither.then(|| settings.seed.unwrap_or(0)),
             ..WriteOptions::default()
         };
@@ -133,24 +130,6 @@ impl Request<'_> {
         })
     }
 
-    /// By `--format`, else by the extension of a single output file, else WAV.
-    fn container(&self, single: bool) -> Result<Container, Failure> {
-        if let Some(format) = self.write.format {
-            return Ok(match format {
-                FormatArg::Wav => Container::Wav,
-                FormatArg::Rf64 => Container::Rf64,
-                FormatArg::Flac => Container::Flac,
-                FormatArg::Raw => Container::Raw,
-            });
-        }
-        match &self.write.output.output {
-            Some(path) if single && !path.is_dir() && path.extension().is_some() => {
-                Ok(Container::from_path(path)?)
-            }
-            _ => Ok(Container::Wav),
-        }
-    }
-
     /// Tells the output from an input of the same kind beside it.
     fn suffix(&self) -> String {
         match self.rate {
@@ -161,7 +140,37 @@ impl Request<'_> {
     }
 }
 
-fn extension(container: Container) -> &'static str {
+/// By `--format`, else by the extension of a single output file, else WAV.
+pub(super) fn container(
+    format: Option<FormatArg>,
+    output: &OutputArgs,
+    single: bool,
+) -> Result<Container, Failure> {
+    if let Some(format) = format {
+        return Ok(match format {
+            FormatArg::Wav => Container::Wav,
+            FormatArg::Rf64 => Container::Rf64,
+            FormatArg::Flac => Container::Flac,
+            FormatArg::Raw => Container::Raw,
+        });
+    }
+    match &output.output {
+        Some(path) if single && !path.is_dir() && path.extension().is_some() => {
+            Ok(Container::from_path(path)?)
+        }
+        _ => Ok(Container::Wav),
+    }
+}
+
+pub(super) fn clip_policy(typed: ClipPolicyArg) -> ClipPolicy {
+    match typed {
+        ClipPolicyArg::Clip => ClipPolicy::Clip,
+        ClipPolicyArg::Scale => ClipPolicy::Scale,
+        ClipPolicyArg::Limit => ClipPolicy::Limit,
+    }
+}
+
+pub(super) fn extension(container: Container) -> &'static str {
     match container {
         Container::Wav | Container::Rf64 => "wav",
         Container::Flac => "flac",
@@ -169,7 +178,7 @@ fn extension(container: Container) -> &'static str {
     }
 }
 
-fn sample_format(typed: SampleArg) -> SampleFormat {
+pub(super) fn sample_format(typed: SampleArg) -> SampleFormat {
     match typed {
         SampleArg::S16 => SampleFormat::S16,
         SampleArg::S24 => SampleFormat::S24,
@@ -178,7 +187,10 @@ fn sample_format(typed: SampleArg) -> SampleFormat {
     }
 }
 
-fn check_sample_format(container: Container, format: Option<SampleFormat>) -> Result<(), Failure> {
+pub(super) fn check_sample_format(
+    container: Container,
+    format: Option<SampleFormat>,
+) -> Result<(), Failure> {
     match (container, format) {
         (Container::Flac, Some(SampleFormat::S32 | SampleFormat::F32)) => {
             Err(Failure::usage("--bits", "FLAC holds 16 or 24 bits").help("use s16 or s24"))

@@ -7,6 +7,7 @@ mod models;
 mod plot;
 mod speaker;
 mod spot;
+mod stems;
 mod train;
 mod train_speaker;
 mod transcribe;
@@ -32,6 +33,7 @@ pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
+pub(crate) use stems::{EvalStemsPlan, SeparationPlan, StemsPlan, TrainStemsPlan};
 pub(crate) use train::TrainSpotPlan;
 pub(crate) use train_speaker::TrainSpeakerPlan;
 pub(crate) use transcribe::{
@@ -91,6 +93,9 @@ pub(crate) enum Action {
     Plot(PlotPlan),
     Transcribe(Box<TranscribePlan>),
     Spot(SpotTask),
+    Stems(Box<StemsPlan>),
+    EvalStems(Box<EvalStemsPlan>),
+    TrainStems(Box<TrainStemsPlan>),
     Speaker(Box<SpeakerPlan>),
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
@@ -143,6 +148,7 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
             Action::Transcribe(Box::new(transcribe::transcribe(&typed, &settings)?))
         }
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+        Command::Stems(typed) => Action::Stems(Box::new(stems::stems(&typed, &settings)?)),
         Command::Speaker(typed) => {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
         }
@@ -150,12 +156,18 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
             TrainCommand::Spot(typed) => {
                 Action::TrainSpot(Box::new(train::resolve(&typed, &settings)?))
             }
+            TrainCommand::Stems(typed) => {
+                Action::TrainStems(Box::new(stems::train(&typed, &settings)?))
+            }
             TrainCommand::Speaker(typed) => {
                 Action::TrainSpeaker(Box::new(train_speaker::resolve(&typed, &settings)?))
             }
         },
         Command::Eval(typed) => match typed.command {
             EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, &settings)?),
+            EvalCommand::Stems(typed) => {
+                Action::EvalStems(Box::new(stems::eval(&typed, &settings)?))
+            }
             EvalCommand::Speaker(typed) => {
                 Action::EvalSpeaker(Box::new(speaker::eval(&typed, &settings)?))
             }

@@ -6,14 +6,16 @@ use formant_audio_core::decode::{BlockReader, DecodeOptions, decode_file};
 use formant_audio_core::encode::{SampleFormat, WriteOptions, write_wav};
 use formant_audio_core::features::{FeaturePlan, presets};
 use formant_audio_core::resample::{Quality, resample};
-use formant_audio_core::{AudioBuf, AudioView};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView, ChannelLayout};
 use formant_models::arch::ecapa::EcapaConfig;
 use formant_models::arch::lmuformer::LmuFormerConfig;
+use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
+use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
 use serde_json::json;
 
-use super::{speaker, spot, use_few_threads, write_failure};
+use super::{speaker, spot, stems, use_few_threads, use_threads, write_failure};
 use crate::args::BenchJob;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -54,6 +56,7 @@ pub(super) fn run(
             BenchJob::Features => features(plan, &audio)?,
             BenchJob::Spot => words(plan, settings, &audio)?,
             BenchJob::Speaker => voices(plan, settings, &audio)?,
+            BenchJob::Stems => stems_of_music(plan, settings, &audio)?,
         };
         report(&measured, messages)?;
     }
@@ -198,6 +201,53 @@ fn voices(plan: &BenchPlan, settings: &Settings, audio: &AudioBuf) -> Result<Mea
     let audio = resample(&audio.view(), embedder.sample_rate(), Quality::High)?;
     let wall = time(plan, || {
         std::hint::black_box(embedder.embed(&audio.view(), &embed)?).ok();
+        Ok(())
+    })?;
+    Ok(Measured {
+        name,
+        audio_seconds: audio.duration(),
+        wall,
+        threads: tch::get_num_threads(),
+        device: name_of(device),
+    })
+}
+
+/// Stems of all of the audio: in one piece where it is no longer than a chunk, else in chunks.
+fn stems_of_music(
+    plan: &BenchPlan,
+    settings: &Settings,
+    audio: &AudioBuf,
+) -> Result<Measured, Failure> {
+    // Unlike the small networks this one gains from all cores.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
+    let load = formant_models::LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    let (separator, name) = match &plan.config {
+        Some(path) => {
+            let config: MelRoformerConfig = read_json(path)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let model = StemsModel::random(StemsCard::of_config(config), device)?;
+            (StemSeparator::new(vec![model])?, format!("stems {name} (random weights)"))
+        }
+        None => (stems::load_only(plan.model.as_ref(), load)?, "stems".to_owned()),
+    };
+    let model = &separator.models()[0];
+    let audio = resample(&audio.view(), model.card().sample_rate(), Quality::High)?;
+    let channels = if model.card().config.stereo { 2 } else { 1 };
+    let layout = ChannelLayout::from_count(channels);
+    let spec = AudioSpec { rate: audio.rate(), layout };
+    let planes = std::iter::repeat_n(audio.channel(0), channels.into()).flatten().copied();
+    let audio = AudioBuf::from_planar(spec, planes.collect())?;
+    let in_one_piece = audio.frames() <= model.card().demix.chunk_size;
+    let chunk = tch::Tensor::from_slice(audio.as_planar()).view([1, i64::from(channels), -1]);
+    let wall = time(plan, || {
+        if in_one_piece {
+            let _ = std::hint::black_box(model.separate(&chunk, Augment::No)?);
+        } else {
+            let _ =
+                std::hint::black_box(separator.separate(&audio.view(), &StemsOptions::default())?);
+        }
         Ok(())
     })?;
     Ok(Measured {

@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod eval_asr;
 mod eval_speaker;
+mod eval_stems;
 mod features;
 mod formats;
 mod info;
@@ -14,8 +15,10 @@ mod plot;
 mod rows;
 mod speaker;
 mod spot;
+mod stems;
 mod train;
 mod train_speaker;
+mod train_stems;
 mod transcode;
 mod transcribe;
 
@@ -39,6 +42,9 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Features(task) => features::run(task, &settings, messages),
         Action::Plot(plan) => plot::run(&plan, &settings, messages),
         Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
+        Action::Stems(plan) => stems::run(*plan, &settings, messages),
+        Action::EvalStems(plan) => eval_stems::run(&plan, &settings, messages),
+        Action::TrainStems(plan) => train_stems::run(&plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),

@@ -3,6 +3,7 @@
 mod mono_stream;
 pub mod speaker;
 pub mod spot;
+pub mod stems;
 pub mod transcribe;
 
 use crate::checkpoint::Architecture;
@@ -11,6 +12,7 @@ use crate::checkpoint::Architecture;
 pub const TASKS: &[(&str, &[Architecture])] = &[
     ("speaker", speaker::ARCHITECTURES),
     ("spot", spot::ARCHITECTURES),
+    ("stems", stems::ARCHITECTURES),
     ("transcribe", transcribe::ARCHITECTURES),
 ];
 
