@@ -16,6 +16,7 @@ pub mod separation;
 pub mod speaker;
 pub mod spot;
 mod start;
+pub mod stems;
 
 pub use error::{Error, Result};
 pub use paths::TrainPaths;

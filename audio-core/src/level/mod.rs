@@ -10,7 +10,7 @@ mod silence;
 
 pub use loudness::Loudness;
 pub use meter::{ChannelLevel, LevelMeter, LevelReport, measure};
-pub use null_test::{NullTest, null_test};
+pub use null_test::{NullMeter, NullTest, null_test};
 pub use silence::{FrameRange, SilenceDetector, SilenceOptions, silent_ranges};
 
 /// Decibels of a linear amplitude; `None` for zero, negative and non-finite values.

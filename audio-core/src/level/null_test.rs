@@ -21,46 +21,76 @@ pub struct NullTest {
     pub frames: u64,
 }
 
+/// The null test on a stream: blocks in, one figure out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NullMeter {
+    peak: f64,
+    residual_energy: f64,
+    mix_energy: f64,
+    samples: u64,
+    frames: u64,
+}
+
+impl NullMeter {
+    /// Compare the sum of a block of `parts` with that of the `mix`. Non-finite samples count as
+    /// zero.
+    ///
+    /// # Errors
+    /// As [`null_test`].
+    pub fn push(&mut self, parts: &[AudioView<'_>], mix: &AudioView<'_>) -> Result<()> {
+        if parts.is_empty() {
+            return Err(Error::Empty);
+        }
+        for part in parts {
+            if part.spec() != mix.spec() || part.frames() != mix.frames() {
+                let describe = |audio: &AudioView<'_>| {
+                    let spec = audio.spec();
+                    format!("{} frames at {} Hz {}", audio.frames(), spec.rate, spec.layout)
+                };
+                return Err(Error::Shape {
+                    what: "part of the mix",
+                    expected: describe(mix),
+                    found: describe(part),
+                });
+            }
+        }
+        let finite = |sample: f32| if sample.is_finite() { f64::from(sample) } else { 0.0 };
+        for channel in 0..mix.channels() {
+            let lanes: Vec<&[f32]> = parts.iter().map(|part| part.channel(channel)).collect();
+            for (frame, &sample) in mix.channel(channel).iter().enumerate() {
+                let mixed = finite(sample);
+                let residual = lanes.iter().map(|lane| finite(lane[frame])).sum::<f64>() - mixed;
+                self.peak = self.peak.max(residual.abs());
+                self.residual_energy += residual * residual;
+                self.mix_energy += mixed * mixed;
+            }
+        }
+        self.samples += (mix.frames() * mix.channels()) as u64;
+        self.frames += mix.frames() as u64;
+        Ok(())
+    }
+
+    /// The figure of everything pushed so far.
+    #[must_use]
+    pub fn result(&self) -> NullTest {
+        NullTest {
+            residual_dbfs: power_db(self.residual_energy / self.samples.max(1) as f64),
+            residual_peak_dbfs: amplitude_db(self.peak),
+            relative_db: power_db(self.residual_energy / self.mix_energy),
+            frames: self.frames,
+        }
+    }
+}
+
 /// Compare the sum of `parts` with `mix`. Non-finite samples count as zero.
 ///
 /// # Errors
 /// [`Error::Empty`] without parts, [`Error::Shape`] when a part differs from the mix in rate,
 /// layout or length.
 pub fn null_test(parts: &[AudioView<'_>], mix: &AudioView<'_>) -> Result<NullTest> {
-    if parts.is_empty() {
-        return Err(Error::Empty);
-    }
-    for part in parts {
-        if part.spec() != mix.spec() || part.frames() != mix.frames() {
-            let describe = |audio: &AudioView<'_>| {
-                format!("{} frames at {} Hz {}", audio.frames(), audio.rate(), audio.spec().layout)
-            };
-            return Err(Error::Shape {
-                what: "part of the mix",
-                expected: describe(mix),
-                found: describe(part),
-            });
-        }
-    }
-    let finite = |sample: f32| if sample.is_finite() { f64::from(sample) } else { 0.0 };
-    let (mut peak, mut residual_energy, mut mix_energy) = (0.0f64, 0.0f64, 0.0f64);
-    for channel in 0..mix.channels() {
-        let lanes: Vec<&[f32]> = parts.iter().map(|part| part.channel(channel)).collect();
-        for (frame, &sample) in mix.channel(channel).iter().enumerate() {
-            let mixed = finite(sample);
-            let residual = lanes.iter().map(|lane| finite(lane[frame])).sum::<f64>() - mixed;
-            peak = peak.max(residual.abs());
-            residual_energy += residual * residual;
-            mix_energy += mixed * mixed;
-        }
-    }
-    let count = (mix.frames() * mix.channels()).max(1) as f64;
-    Ok(NullTest {
-        residual_dbfs: power_db(residual_energy / count),
-        residual_peak_dbfs: amplitude_db(peak),
-        relative_db: power_db(residual_energy / mix_energy),
-        frames: mix.frames() as u64,
-    })
+    let mut meter = NullMeter::default();
+    meter.push(parts, mix)?;
+    Ok(meter.result())
 }
 
 #[cfg(test)]

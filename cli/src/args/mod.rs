@@ -10,6 +10,7 @@ mod plot;
 mod separation;
 mod speaker;
 mod spot;
+mod stems;
 mod system;
 mod train;
 mod transcribe;
@@ -30,10 +31,11 @@ pub(crate) use speaker::{
     SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
 pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
+pub(crate) use stems::{EndsArg, EvalStemsArgs, SeparationArgs, StemsArgs};
 pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
 pub(crate) use train::{
     TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs,
-    TrainSpotArgs, TrainingArgs,
+    TrainSpotArgs, TrainStemsArgs, TrainingArgs,
 };
 pub(crate) use transcribe::{
     CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     Transcribe(Box<TranscribeArgs>),
     /// Find spoken words.
     Spot(SpotArgs),
+    /// Part music into vocals and what accompanies them.
+    Stems(Box<StemsArgs>),
     /// Compare and recognise voices.
     Speaker(SpeakerArgs),
     /// Part the voices of people who speak at the same time.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AudioArgs, EvalAsrArgs, EvalSeparationArgs, EvalSpeakerArgs, InputArgs, OutputArgs};
+use super::{
+    AudioArgs, EvalAsrArgs, EvalSeparationArgs, EvalSpeakerArgs, EvalStemsArgs, InputArgs,
+    OutputArgs,
+};
 
 /// Kinds of text for detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,6 +80,8 @@ pub(crate) enum EvalCommand {
     Spot(EvalSpotArgs),
     /// Equal error rate and detection cost on pairs of recordings.
     Speaker(EvalSpeakerArgs),
+    /// Signal-to-distortion ratio of stems on songs whose stems are known.
+    Stems(Box<EvalStemsArgs>),
     /// Word and character error rates of a recogniser.
     Asr(Box<EvalAsrArgs>),
     /// Gain in SI-SDR of a separator, voices in the order that fits best.

@@ -24,6 +24,8 @@ pub(crate) enum BenchJob {
     Separate,
     /// Speech from noise, in one window.
     Enhance,
+    /// Stems of music, in stereo where the network has it.
+    Stems,
 }
 
 /// What `formant bench` takes.

@@ -25,6 +25,8 @@ pub(crate) enum TrainCommand {
     Lm(TrainLmArgs),
     /// Teach a separator to part voices, or speech from noise.
     Separate(TrainSeparateArgs),
+    /// Teach a network to tell voices from what accompanies them.
+    Stems(TrainStemsArgs),
 }
 
 /// What the trainings of all networks take.
@@ -37,9 +39,6 @@ pub(crate) struct TrainingArgs {
     /// Noise: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub(crate) noise: Vec<PathBuf>,
-    /// Room responses: table or folder; may be repeated.
-    #[arg(long, value_name = "FILE|FOLDER")]
-    pub(crate) rooms: Vec<PathBuf>,
     /// Begin with the weights of this model, a bundled one's name or a file.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) start: Option<String>,
@@ -81,6 +80,9 @@ pub(crate) struct TrainSpotArgs {
     /// Speech without the words: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub(crate) speech: Vec<PathBuf>,
+    /// Room responses: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) rooms: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
@@ -100,6 +102,9 @@ pub(crate) struct TrainSpeakerArgs {
     /// (1 or 0), path1 and path2 [default: some speakers are kept aside].
     #[arg(long, value_name = "FILE")]
     pub(crate) trials: Option<PathBuf>,
+    /// Room responses: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) rooms: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
@@ -119,6 +124,9 @@ pub(crate) struct TrainAsrArgs {
     /// or a folder that holds one folder a word; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub(crate) words: Vec<PathBuf>,
+    /// Room responses: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) rooms: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }
@@ -161,6 +169,28 @@ pub(crate) struct TrainSeparateArgs {
     /// are kept aside].
     #[arg(long, value_name = "FILE")]
     pub(crate) dev: Vec<PathBuf>,
+    /// Room responses: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) rooms: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+}
+
+/// What `formant train stems` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: formant train stems --data songs.tsv --out vocals.safetensors\n\n\
+    A training that was stopped goes on where it was when the same command is run again."
+)]
+pub(crate) struct TrainStemsArgs {
+    /// Recordings of voices and of what accompanies them: a table with the columns path and label
+    /// (vocals or accompaniment; also split, speaker), or a folder with a folder of each; may be
+    /// repeated. Songs whose files are called NAME_vocals and NAME_accompaniment are validated on.
+    #[arg(long, value_name = "FILE|FOLDER", required = true)]
+    pub(crate) data: Vec<PathBuf>,
+    /// Speech, for want of singers: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) speech: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) training: TrainingArgs,
 }

@@ -7,7 +7,7 @@ use formant_audio_core::resample::Quality;
 
 use super::{Settings, Sources, check_stdout};
 use crate::args::{
-    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, QualityArg,
+    AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, OutputArgs, QualityArg,
     ResampleArgs, SampleArg, WriteArgs,
 };
 use crate::failure::Failure;
@@ -137,15 +137,11 @@ pub(super) fn writing(
     single: bool,
     settings: &Settings,
 ) -> Result<(Container, WriteOptions), Failure> {
-    let container = container(typed, single)?;
+    let container = container(typed.format, &typed.output, single)?;
     let write = WriteOptions {
         format: typed.bits.map(sample_format),
         container: Some(container),
-        clip: match typed.clip_policy {
-            ClipPolicyArg::Clip => ClipPolicy::Clip,
-            ClipPolicyArg::Scale => ClipPolicy::Scale,
-            ClipPolicyArg::Limit => ClipPolicy::Limit,
-        },
+        clip: clip_policy(typed.clip_policy),
         dither: typed.dither.then(|| settings.seed.unwrap_or(0)),
         ..WriteOptions::default()
     };
@@ -154,8 +150,12 @@ pub(super) fn writing(
 }
 
 /// By `--format`, else by the extension of a single output file, else WAV.
-fn container(typed: &WriteArgs, single: bool) -> Result<Container, Failure> {
-    if let Some(format) = typed.format {
+pub(super) fn container(
+    format: Option<FormatArg>,
+    output: &OutputArgs,
+    single: bool,
+) -> Result<Container, Failure> {
+    if let Some(format) = format {
         return Ok(match format {
             FormatArg::Wav => Container::Wav,
             FormatArg::Rf64 => Container::Rf64,
@@ -163,11 +163,19 @@ fn container(typed: &WriteArgs, single: bool) -> Result<Container, Failure> {
             FormatArg::Raw => Container::Raw,
         });
     }
-    match &typed.output.output {
+    match &output.output {
         Some(path) if single && !path.is_dir() && path.extension().is_some() => {
             Ok(Container::from_path(path)?)
         }
         _ => Ok(Container::Wav),
+    }
+}
+
+pub(super) fn clip_policy(typed: ClipPolicyArg) -> ClipPolicy {
+    match typed {
+        ClipPolicyArg::Clip => ClipPolicy::Clip,
+        ClipPolicyArg::Scale => ClipPolicy::Scale,
+        ClipPolicyArg::Limit => ClipPolicy::Limit,
     }
 }
 
@@ -179,7 +187,7 @@ pub(super) fn extension(container: Container) -> &'static str {
     }
 }
 
-fn sample_format(typed: SampleArg) -> SampleFormat {
+pub(super) fn sample_format(typed: SampleArg) -> SampleFormat {
     match typed {
         SampleArg::S16 => SampleFormat::S16,
         SampleArg::S24 => SampleFormat::S24,
@@ -188,7 +196,10 @@ fn sample_format(typed: SampleArg) -> SampleFormat {
     }
 }
 
-fn check_sample_format(container: Container, format: Option<SampleFormat>) -> Result<(), Failure> {
+pub(super) fn check_sample_format(
+    container: Container,
+    format: Option<SampleFormat>,
+) -> Result<(), Failure> {
     match (container, format) {
         (Container::Flac, Some(SampleFormat::S32 | SampleFormat::F32)) => {
             Err(Failure::usage("--bits", "FLAC holds 16 or 24 bits").help("use s16 or s24"))

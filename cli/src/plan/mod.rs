@@ -8,6 +8,7 @@ mod plot;
 mod separation;
 mod speaker;
 mod spot;
+mod stems;
 mod train;
 mod transcribe;
 
@@ -33,8 +34,9 @@ pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };
 pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
+pub(crate) use stems::{EvalStemsPlan, SeparationPlan, StemsPlan};
 pub(crate) use train::{
-    TrainAsrPlan, TrainLmPlan, TrainSeparatePlan, TrainSpeakerPlan, TrainSpotPlan,
+    TrainAsrPlan, TrainLmPlan, TrainSeparatePlan, TrainSpeakerPlan, TrainSpotPlan, TrainStemsPlan,
 };
 pub(crate) use transcribe::{
     EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
@@ -96,6 +98,9 @@ pub(crate) enum Action {
     Enhance(Box<EnhancePlan>),
     EvalSeparation(Box<EvalSeparationPlan>),
     Spot(SpotTask),
+    Stems(Box<StemsPlan>),
+    EvalStems(Box<EvalStemsPlan>),
+    TrainStems(Box<TrainStemsPlan>),
     Speaker(Box<SpeakerPlan>),
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
@@ -157,6 +162,7 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
             Action::Enhance(Box::new(separation::enhance(&typed, &settings)?))
         }
         Command::Spot(typed) => Action::Spot(spot::spot(&typed, &settings)?),
+        Command::Stems(typed) => Action::Stems(Box::new(stems::stems(&typed, &settings)?)),
         Command::Speaker(typed) => {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
         }
@@ -179,6 +185,7 @@ fn training(typed: TrainCommand, settings: &Settings) -> Result<Action, Failure>
         }
         TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, settings)?)),
         TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
+        TrainCommand::Stems(typed) => Action::TrainStems(Box::new(train::stems(&typed, settings)?)),
         TrainCommand::Separate(typed) => {
             Action::TrainSeparate(Box::new(train::separate(&typed, settings)?))
         }
@@ -196,6 +203,7 @@ fn evaluation(typed: EvalCommand, settings: &Settings) -> Result<Action, Failure
         }
         EvalCommand::Separation(typed) => separation(&typed, Measured::Separation)?,
         EvalCommand::Enhance(typed) => separation(&typed, Measured::Enhancement)?,
+        EvalCommand::Stems(typed) => Action::EvalStems(Box::new(stems::eval(&typed, settings)?)),
         EvalCommand::Asr(typed) => Action::EvalAsr(Box::new(transcribe::eval(&typed, settings)?)),
     })
 }

@@ -8,12 +8,14 @@ use formant_training::asr::{AsrRecipe, AsrSources};
 use formant_training::separation::{SeparationRecipe, SeparationSources};
 use formant_training::speaker::{SpeakerRecipe, SpeakerSources};
 use formant_training::spot::{SpotRecipe, SpotSources};
+use formant_training::stems::{StemsRecipe, StemsSources};
 use serde::de::DeserializeOwned;
 
 use super::spot::model_source;
 use super::{Settings, read_json};
 use crate::args::{
-    TrainAsrArgs, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs, TrainSpotArgs, TrainingArgs,
+    TrainAsrArgs, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs, TrainSpotArgs, TrainStemsArgs,
+    TrainingArgs,
 };
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
@@ -39,6 +41,9 @@ pub(crate) type TrainAsrPlan = TrainPlan<AsrSources, AsrRecipe>;
 /// A training of voices apart, or of speech from noise.
 pub(crate) type TrainSeparatePlan = TrainPlan<SeparationSources, SeparationRecipe>;
 
+/// A training of voices in music.
+pub(crate) type TrainStemsPlan = TrainPlan<StemsSources, StemsRecipe>;
+
 /// A language model to be counted.
 #[derive(Debug)]
 pub(crate) struct TrainLmPlan {
@@ -61,7 +66,7 @@ pub(super) fn spot(typed: &TrainSpotArgs, settings: &Settings) -> Result<TrainSp
         words: typed.data.clone(),
         speech: typed.speech.clone(),
         noise: training.noise.clone(),
-        rooms: training.rooms.clone(),
+        rooms: typed.rooms.clone(),
     };
     Ok(plan(training, sources, recipe))
 }
@@ -78,7 +83,7 @@ pub(super) fn speaker(
     let sources = SpeakerSources {
         voices: typed.data.clone(),
         noise: training.noise.clone(),
-        rooms: training.rooms.clone(),
+        rooms: typed.rooms.clone(),
         trials: typed.trials.clone(),
     };
     Ok(plan(training, sources, recipe))
@@ -94,7 +99,7 @@ pub(super) fn asr(typed: &TrainAsrArgs, settings: &Settings) -> Result<TrainAsrP
         speech: typed.data.clone(),
         words: typed.words.clone(),
         noise: training.noise.clone(),
-        rooms: training.rooms.clone(),
+        rooms: typed.rooms.clone(),
     };
     Ok(plan(training, sources, recipe))
 }
@@ -111,8 +116,25 @@ pub(super) fn separate(
     let sources = SeparationSources {
         voices: typed.data.clone(),
         noise: training.noise.clone(),
-        rooms: training.rooms.clone(),
+        rooms: typed.rooms.clone(),
         dev: typed.dev.clone(),
+    };
+    Ok(plan(training, sources, recipe))
+}
+
+pub(super) fn stems(
+    typed: &TrainStemsArgs,
+    settings: &Settings,
+) -> Result<TrainStemsPlan, Failure> {
+    let training = &typed.training;
+    let mut recipe: StemsRecipe = recipe(training)?;
+    change(training, settings, &mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed);
+    recipe.batch = training.batch.unwrap_or(recipe.batch);
+    recipe.validate()?;
+    let sources = StemsSources {
+        songs: typed.data.clone(),
+        speech: typed.speech.clone(),
+        noise: training.noise.clone(),
     };
     Ok(plan(training, sources, recipe))
 }

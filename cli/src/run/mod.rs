@@ -8,6 +8,7 @@ mod eval;
 mod eval_asr;
 mod eval_separation;
 mod eval_speaker;
+mod eval_stems;
 mod features;
 mod formats;
 mod info;
@@ -17,6 +18,7 @@ mod rows;
 mod separate;
 mod speaker;
 mod spot;
+mod stems;
 mod train;
 mod transcode;
 mod transcribe;
@@ -44,6 +46,9 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Separate(plan) => separate::run(&plan, &settings, messages),
         Action::Enhance(plan) => enhance::run(&plan, &settings, messages),
         Action::EvalSeparation(plan) => eval_separation::run(&plan, &settings, messages),
+        Action::Stems(plan) => stems::run(*plan, &settings, messages),
+        Action::EvalStems(plan) => eval_stems::run(&plan, &settings, messages),
+        Action::TrainStems(plan) => train::stems::run(*plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),

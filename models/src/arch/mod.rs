@@ -2,5 +2,6 @@
 
 pub mod ecapa;
 pub mod lmuformer;
+pub mod mel_roformer;
 pub mod mossformer;
 pub mod squeezeformer;

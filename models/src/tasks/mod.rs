@@ -6,6 +6,7 @@ mod mono_stream;
 pub mod separate;
 pub mod speaker;
 pub mod spot;
+pub mod stems;
 pub mod transcribe;
 
 use crate::checkpoint::Architecture;
@@ -16,6 +17,7 @@ pub const TASKS: &[(&str, &[Architecture])] = &[
     ("separate", separate::ARCHITECTURES),
     ("speaker", speaker::ARCHITECTURES),
     ("spot", spot::ARCHITECTURES),
+    ("stems", stems::ARCHITECTURES),
     ("transcribe", transcribe::ARCHITECTURES),
 ];
 

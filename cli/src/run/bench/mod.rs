@@ -56,6 +56,7 @@ pub(super) fn run(
             BenchJob::Spot => speech::words(plan, settings, &audio)?,
             BenchJob::Speaker => speech::voices(plan, settings, &audio)?,
             BenchJob::Transcribe => speech::recognition(plan, settings, &audio)?,
+            BenchJob::Stems => separation::stems_of_music(plan, settings, &audio)?,
             BenchJob::Separate => separation::apart(plan, settings, &audio)?,
             BenchJob::Enhance => separation::cleaned(plan, settings, &audio)?,
         };

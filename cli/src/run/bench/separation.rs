@@ -1,17 +1,21 @@
-//! Networks that part a recording: voices, and speech from noise.
+//! Networks that part a recording: voices, speech from noise, and the stems of music.
 
 use std::path::Path;
 
-use formant_audio_core::AudioBuf;
 use formant_audio_core::resample::{Quality, resample};
+use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::LoadOptions;
+use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::Separator;
+use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
+use tch::Tensor;
 
 use super::{Measured, of_network, random_name, time};
 use crate::failure::Failure;
 use crate::plan::{BenchPlan, Settings, read_json};
+use crate::run::{stems, use_threads};
 
 /// The voices of all of the audio at once.
 pub(super) fn apart(
@@ -69,6 +73,48 @@ fn moss_card(sizes: &Path) -> Result<MossformerCard, Failure> {
     let config: MossformerConfig = read_json(sizes)?;
     let rate = if config.separates() { 16_000 } else { 48_000 };
     Ok(MossformerCard::published(config, rate)?)
+}
+
+/// Stems of all of the audio: in one piece where it is no longer than a chunk, else in chunks.
+pub(super) fn stems_of_music(
+    plan: &BenchPlan,
+    settings: &Settings,
+    audio: &AudioBuf,
+) -> Result<Measured, Failure> {
+    // Unlike the small networks this one gains from all cores.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
+    let load = LoadOptions { device: settings.device };
+    let device = load.device.resolve()?;
+    let (separator, name) = match &plan.config {
+        Some(path) => {
+            let config: MelRoformerConfig = read_json(path)?;
+            let model = StemsModel::random(StemsCard::of_config(config), device)?;
+            (StemSeparator::new(vec![model])?, random_name("stems", path))
+        }
+        None => (stems::load_only(plan.model.as_ref(), load)?, "stems".to_owned()),
+    };
+    let model = &separator.models()[0];
+    let audio = resample(&audio.view(), model.card().sample_rate(), Quality::High)?;
+    let channels = if model.card().config.stereo { 2 } else { 1 };
+    let layout = ChannelLayout::from_count(channels);
+    let spec = AudioSpec { rate: audio.rate(), layout };
+    let planes = std::iter::repeat_n(audio.channel(0), channels.into()).flatten().copied();
+    let audio = AudioBuf::from_planar(spec, planes.collect())?;
+    let in_one_piece = audio.frames() <= model.card().demix.chunk_size;
+    let chunk = Tensor::from_slice(audio.as_planar()).view([1, i64::from(channels), -1]);
+    let mut output = Vec::new();
+    let wall = time(plan, || {
+        output = if in_one_piece {
+            let stems = model.separate(&chunk, Augment::No)?;
+            Vec::<f32>::try_from(stems.view([-1])).map_err(formant_models::Error::from)?
+        } else {
+            let stems = separator.separate(&audio.view(), &StemsOptions::default())?;
+            stems.iter().flat_map(|(_, audio)| audio.as_planar()).copied().collect()
+        };
+        Ok(())
+    })?;
+    Ok(of_network(name, &audio, wall, device, &output))
 }
 
 fn no_model(job: &str) -> Failure {

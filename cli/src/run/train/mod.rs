@@ -5,6 +5,7 @@ pub(super) mod lm;
 pub(super) mod separate;
 pub(super) mod speaker;
 pub(super) mod spot;
+pub(super) mod stems;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

@@ -1,0 +1,47 @@
+//! The mask head of a stem: a perceptron for each band.
+
+use tch::Tensor;
+use tch::nn::{self, Module};
+
+use super::config::MelRoformerConfig;
+use crate::nn::linear::linear;
+
+/// A perceptron a band, its output gated by a second half of it.
+#[derive(Debug)]
+pub(super) struct MaskHead {
+    bands: Vec<Vec<nn::Linear>>,
+}
+
+impl MaskHead {
+    pub(super) fn new(
+        path: &nn::Path<'_>,
+        config: &MelRoformerConfig,
+        widths: impl Iterator<Item = i64>,
+    ) -> Self {
+        let (dim, depth) = (config.dim, config.mask_estimator_depth);
+        let hidden = dim * config.mlp_expansion_factor;
+        let band = |(k, width): (usize, i64)| {
+            let path = path / "to_freqs" / k as i64 / 0;
+            let layer = |i: i64| {
+                let inputs = if i == 0 { dim } else { hidden };
+                let outputs = if i == depth { 2 * width } else { hidden };
+                // Every second place holds a Tanh.
+                linear(&path / (2 * i), inputs, outputs)
+            };
+            (0..=depth).map(layer).collect()
+        };
+        Self { bands: widths.enumerate().map(band).collect() }
+    }
+
+    /// `x [batch, bands, frames, dim]` to masks `[batch, frames, width]`, one a band.
+    pub(super) fn forward(&self, x: &Tensor) -> Vec<Tensor> {
+        let mask = |(k, layers): (usize, &Vec<nn::Linear>)| {
+            let mut y = x.select(1, k as i64);
+            for (i, layer) in layers.iter().enumerate() {
+                y = layer.forward(&if i == 0 { y } else { y.tanh() });
+            }
+            y.glu(-1)
+        };
+        self.bands.iter().enumerate().map(mask).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! What comes before the heads: the split into bands and the layers over time and bands.
+
+use tch::nn::{self, Module};
+use tch::{Device, Tensor};
+
+use super::attention::Attending;
+use super::bands::Bands;
+use super::config::MelRoformerConfig;
+use super::transformer::{Passing, Transformer};
+use crate::error::Result;
+use crate::network::Trace;
+use crate::nn::l2_norm::L2Norm;
+use crate::nn::linear::linear;
+
+/// One layer; each part takes the sequences of its axis.
+#[derive(Debug)]
+struct Layer {
+    linear: Option<Transformer>,
+    time: Transformer,
+    freq: Transformer,
+}
+
+/// Band split and layers.
+#[derive(Debug)]
+pub(super) struct Trunk {
+    pub(super) bands: Bands,
+    to_features: Vec<(L2Norm, nn::Linear)>,
+    layers: Vec<Layer>,
+    skip_connection: bool,
+    value_residual: bool,
+}
+
+/// The axis that a part of a layer looks along.
+#[derive(Debug, Clone, Copy)]
+enum Axis {
+    Both,
+    Time,
+    Bands,
+}
+
+impl Axis {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Both => "linear",
+            Self::Time => "time",
+            Self::Bands => "freq",
+        }
+    }
+
+    /// `[batch, bands, frames, dim]` as sequences along this axis.
+    fn sequences(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Both => x.transpose(1, 2).flatten(1, 2),
+            Self::Time => x.flatten(0, 1),
+            // A view for a single mix: the stack takes its groups in any order in memory.
+            Self::Bands => x.transpose(1, 2).flatten(0, 1),
+        }
+    }
+
+    /// Back from [`Axis::sequences`].
+    fn bands(self, y: &Tensor, like: &[i64]) -> Tensor {
+        match self {
+            Self::Time => y.view(like),
+            Self::Both | Self::Bands => {
+                y.view([like[0], like[2], like[1], like[3]]).transpose(1, 2)
+            }
+        }
+    }
+}
+
+impl Trunk {
+    pub(super) fn new(
+        path: &nn::Path<'_>,
+        config: &MelRoformerConfig,
+        device: Device,
+    ) -> Result<Self> {
+        let bands = Bands::new(config, device)?;
+        let split = path / "band_split" / "to_features";
+        let feature = |(k, width): (usize, i64)| {
+            let path = &split / k as i64;
+            (L2Norm::new(&(&path / "0"), width), linear(&path / "1", width, config.dim))
+        };
+        let time = config.time_position();
+        let layer = |i: i64| {
+            let path = path / "layers" / i;
+            let part = |position: i64, depth: i64, kind: Attending| {
+                Transformer::new(&(&path / position), config, depth, kind, i)
+            };
+            Layer {
+                linear: (config.linear_transformer_depth > 0)
+                    .then(|| part(0, config.linear_transformer_depth, Attending::Linear)),
+                time: part(time, config.time_transformer_depth, Attending::Full),
+                freq: part(time + 1, config.freq_transformer_depth, Attending::Full),
+            }
+        };
+        Ok(Self {
+            to_features: bands.widths().enumerate().map(feature).collect(),
+            layers: (0..config.depth).map(layer).collect(),
+            bands,
+            skip_connection: config.skip_connection,
+            value_residual: config.add_value_residual,
+        })
+    }
+
+    /// `spectrum [batch, frames, inputs]` to `[batch, bands, frames, dim]`.
+    pub(super) fn forward(
+        &self,
+        spectrum: &Tensor,
+        passing: Passing,
+        trace: &mut dyn Trace,
+    ) -> Tensor {
+        // The values of the first layer are needed whole.
+        let passing = if self.value_residual { Passing::Whole } else { passing };
+        let features: Vec<Tensor> = self
+            .bands
+            .split(spectrum)
+            .iter()
+            .zip(&self.to_features)
+            .map(|(band, (norm, layer))| layer.forward(&norm.forward(band)))
+            .collect();
+        let mut x = Tensor::stack(&features, 1); // [batch, bands, frames, dim]
+        trace.record("band_split.out", &x.transpose(1, 2));
+        let mut first: [Option<Tensor>; 3] = [None, None, None];
+        let mut outputs: Option<Tensor> = None; // sum over the layers so far
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mut part = |x: Tensor, part: &Transformer, axis: Axis| {
+                let name = format!("layer{i}.{}", axis.name());
+                let first = &mut first[axis as usize];
+                let input = axis.sequences(&x);
+                let (y, values) = part.forward(&input, first.as_ref(), passing, (trace, &name));
+                trace.record(&format!("{name}.out"), &y);
+                if self.value_residual && first.is_none() {
+                    *first = values;
+                }
+                axis.bands(&y, &x.size())
+            };
+            if let Some(linear) = &layer.linear {
+                x = part(x, linear, Axis::Both);
+            }
+            if let Some(sum) = &outputs {
+                x = x + sum;
+            }
+            x = part(x, &layer.time, Axis::Time);
+            x = part(x, &layer.freq, Axis::Bands);
+            if self.skip_connection {
+                outputs = Some(match outputs {
+                    Some(sum) => sum + &x,
+                    None => x.shallow_clone(),
+                });
+            }
+        }
+        x
+    }
+}
