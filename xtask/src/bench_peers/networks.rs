@@ -24,7 +24,7 @@ struct Network {
     budget: f64,
 }
 
-const NETWORKS: [Network; 3] = [
+const NETWORKS: [Network; 6] = [
     Network {
         name: "ecapa-tdnn",
         title: "ECAPA-TDNN, 1024 channels",
@@ -47,6 +47,30 @@ const NETWORKS: [Network; 3] = [
         reference: "NeMo",
         job: "transcribe",
         seconds: 16,
+        budget: 1.5,
+    },
+    Network {
+        name: "mossformer2-ss",
+        title: "MossFormer2_SS_16K",
+        reference: "ClearerVoice-Studio",
+        job: "separate",
+        seconds: 4,
+        budget: 3.0,
+    },
+    Network {
+        name: "mossformer2-se",
+        title: "MossFormer2_SE_48K",
+        reference: "ClearerVoice-Studio",
+        job: "enhance",
+        seconds: 4,
+        budget: 3.0,
+    },
+    Network {
+        name: "mel-roformer",
+        title: "Mel-RoFormer, Kim's vocal model, stereo",
+        reference: "BS-RoFormer",
+        job: "stems",
+        seconds: 8,
         budget: 1.5,
     },
 ];

@@ -57,8 +57,9 @@ pub(super) fn cleaned(
         (None, None) => return Err(no_model("enhance")),
     };
     let audio = resample(&audio.view(), enhancer.sample_rate(), Quality::High)?;
-    let options =
-        EnhanceOptions { window_seconds: audio.duration() + 1.0, ..EnhanceOptions::default() };
+    let usual = EnhanceOptions::default();
+    let window_seconds = usual.window_seconds.max(audio.duration() + 1.0);
+    let options = EnhanceOptions { window_seconds, ..usual };
     let mut output = Vec::new();
     let wall = time(plan, || {
         output = enhancer.enhance(&audio.view(), &options)?.channel(0).to_vec();
