@@ -24,7 +24,6 @@ impl PairRotary {
     }
 
     /// The turns of positions 0 to `count - 1` as complex numbers, `[count, width / 2]`.
-    #[must_use]
     pub fn turns(&self, count: i64) -> Tensor {
         let positions = Tensor::arange(count, (Kind::Float, self.freqs.device()));
         let angles = positions.unsqueeze(1) * self.freqs.to_kind(Kind::Float).unsqueeze(0);

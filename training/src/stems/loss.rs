@@ -26,7 +26,7 @@ impl StemLoss {
             let n = window.size()[0];
             let padded = difference.reflection_pad1d([n / 2, n / 2]);
             let spectra = padded.stft(n, n / 4, n, Some(window), true, true, true, false);
-            sum = sum + spectra.view_as_real().abs().mean(Kind::Float);
+            sum += spectra.view_as_real().abs().mean(Kind::Float);
         }
         sum
     }

@@ -138,7 +138,8 @@ impl Trunk {
                 x = part(x, linear, Axis::Both);
             }
             if let Some(sum) = &outputs {
-                x = x + sum;
+                // Not in place: the sum may be the same tensor.
+                x = x.g_add(sum);
             }
             x = part(x, &layer.time, Axis::Time);
             x = part(x, &layer.freq, Axis::Bands);

@@ -82,6 +82,9 @@ pub struct Demixer {
     /// The mix from sample `base` on, borders included, `[channels, samples]`.
     buffer: Tensor,
     base: usize,
+    /// Pieces that wait until there are enough of them for a batch, and their samples.
+    waiting: Vec<Tensor>,
+    waiting_samples: usize,
     /// Whether borders are added; not known before enough has arrived.
     bordered: Option<bool>,
     /// Where the next chunk begins.
@@ -107,6 +110,8 @@ impl Demixer {
             window: window(&config),
             buffer: Tensor::zeros([channels as i64, 0], tch::kind::FLOAT_CPU),
             base: 0,
+            waiting: Vec::new(),
+            waiting_samples: 0,
             bordered: None,
             next: 0,
             sums: None,
@@ -127,22 +132,25 @@ impl Demixer {
         piece: &Tensor,
         network: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
     ) -> Result<Option<Tensor>> {
-        self.received += piece.size()[1] as usize;
-        self.buffer = Tensor::cat(&[&self.buffer, piece], 1);
+        let samples = piece.size()[1] as usize;
+        self.received += samples;
+        self.waiting_samples += samples;
+        self.waiting.push(piece.copy());
         let border = self.config.border();
-        if self.bordered.is_none() && self.received > 2 * border {
-            self.begin(border > 0);
-        }
-        if self.bordered.is_none() {
+        let enough = match self.bordered {
+            None => self.received > 2 * border,
+            Some(_) => self.end() + self.waiting_samples > self.next_batch_end(),
+        };
+        if !enough {
             return Ok(None);
         }
+        self.absorb();
+        if self.bordered.is_none() {
+            self.begin(border > 0);
+        }
         let mut parts = Vec::new();
-        loop {
-            let last = self.next + (self.batch() - 1) * self.config.step();
-            // One sample more than the batch needs: it does not hold the end.
-            if self.end() <= last + self.config.chunk_size {
-                break;
-            }
+        // One sample more than the batch needs: it does not hold the end.
+        while self.end() > self.next_batch_end() {
             let starts = self.starts(usize::MAX);
             parts.extend(self.compute(&starts, None, network)?);
         }
@@ -167,6 +175,7 @@ impl Demixer {
         if self.received == 0 {
             return Ok(None);
         }
+        self.absorb();
         let border = self.config.border() as i64;
         if self.bordered.is_none() {
             self.begin(false);
@@ -196,6 +205,18 @@ impl Demixer {
             self.buffer = Tensor::cat(&[&mirrored, &self.buffer], 1);
             self.skip = border;
         }
+    }
+
+    /// Takes over what waits.
+    fn absorb(&mut self) {
+        let pieces = std::iter::once(self.buffer.shallow_clone()).chain(self.waiting.drain(..));
+        self.buffer = Tensor::cat(&pieces.collect::<Vec<_>>(), 1);
+        self.waiting_samples = 0;
+    }
+
+    /// Where the last chunk of the next batch ends.
+    fn next_batch_end(&self) -> usize {
+        self.next + (self.batch() - 1) * self.config.step() + self.config.chunk_size
     }
 
     fn end(&self) -> usize {
@@ -330,8 +351,8 @@ fn window(config: &DemixConfig) -> Tensor {
     let (chunk, fade) = (config.chunk_size as i64, (config.chunk_size / 10) as i64);
     let window = Tensor::ones([chunk], tch::kind::FLOAT_CPU);
     let rise = Tensor::linspace(0, 1, fade, (Kind::Float, tch::Device::Cpu));
-    let _ = window.narrow(0, 0, fade).copy_(&rise);
-    let _ = window.narrow(0, chunk - fade, fade).copy_(&rise.flip([0]));
+    window.narrow(0, 0, fade).copy_(&rise);
+    window.narrow(0, chunk - fade, fade).copy_(&rise.flip([0]));
     window
 }
 
