@@ -44,7 +44,10 @@ fn rate_channels_and_length_stay() {
         place.run(&["enhance", "in.wav", "--model", "m.safetensors", "--overwrite"]).code(0);
         let clip = decode_file(&place.path("in_enhanced.wav"), &DecodeOptions::default());
         let audio = clip.expect("written").audio;
-        assert_eq!((audio.rate(), audio.channels(), audio.frames()), (rate, usize::from(channels), frames));
+        assert_eq!(
+            (audio.rate(), audio.channels(), audio.frames()),
+            (rate, usize::from(channels), frames)
+        );
     }
 }
 
@@ -81,7 +84,15 @@ fn long_recordings_and_json() {
     model(&place);
     place.file("in.wav", &wav_f32(16_000, 1, &noise(80_000)));
     let ran = place.run(&[
-        "enhance", "in.wav", "--model", "m.safetensors", "--window", "1", "--overlap", "0.4", "--json",
+        "enhance",
+        "in.wav",
+        "--model",
+        "m.safetensors",
+        "--window",
+        "1",
+        "--overlap",
+        "0.4",
+        "--json",
     ]);
     let lines = ran.code(0).json();
     assert_eq!(lines[0]["output"], json!("in_enhanced.wav"));
@@ -108,8 +119,15 @@ fn scores_of_mixtures() {
     place.file("a_mix.wav", &wav_f32(48_000, 1, &mix));
     place.file("a_s1.wav", &wav_f32(48_000, 1, &speech));
     place.file("t.tsv", b"path\tlabel\na_mix.wav\tmix\na_s1.wav\ts1\n");
-    let ran =
-        place.run(&["eval", "enhance", "--manifest", "t.tsv", "--model", "m.safetensors", "--json"]);
+    let ran = place.run(&[
+        "eval",
+        "enhance",
+        "--manifest",
+        "t.tsv",
+        "--model",
+        "m.safetensors",
+        "--json",
+    ]);
     let lines = ran.code(0).json();
     let summary = lines.last().expect("a summary");
     assert!(summary["si_sdri"].is_number() && summary["items"] == json!(1));

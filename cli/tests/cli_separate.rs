@@ -112,7 +112,10 @@ fn s9_odd_signals_give_finite_voices() {
     let signals: [(&str, Vec<f32>); 5] = [
         ("zeros", vec![0.0; 5 * second]),
         ("dc", vec![0.2; 5 * second]),
-        ("noise", (0..5 * second).map(|n| 1e-4 * ((n * 7919 % 997) as f32 / 498.0 - 1.0)).collect()),
+        (
+            "noise",
+            (0..5 * second).map(|n| 1e-4 * ((n * 7919 % 997) as f32 / 498.0 - 1.0)).collect(),
+        ),
         ("hum", (0..5 * second).map(hum).collect()),
         ("odd", {
             let mut tone: Vec<f32> = (0..5 * second).map(hum).collect();
@@ -214,8 +217,16 @@ fn a_small_training_makes_a_model_that_separates() {
         "crop_seconds": 0.5, "epochs": 2, "steps_per_epoch": 3, "dev_mixtures": 2,
     });
     place.file("recipe.json", recipe.to_string().as_bytes());
-    let arguments =
-        ["train", "separate", "--data", "voices.tsv", "--recipe", "recipe.json", "-o", "m.safetensors"];
+    let arguments = [
+        "train",
+        "separate",
+        "--data",
+        "voices.tsv",
+        "--recipe",
+        "recipe.json",
+        "-o",
+        "m.safetensors",
+    ];
     place.run(&arguments).code(0).says("2 mixtures to validate on");
     place.file("talk.wav", &wav_f32(8_000, 1, &mixture(8_000, 4_000)));
     place.run(&["separate", "talk.wav", "--model", "m.safetensors"]).code(0);

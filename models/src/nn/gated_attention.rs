@@ -230,9 +230,8 @@ fn attend_block(heads: &Tensor, values: &Tensor, summary: &Tensor, group: i64) -
             if count == 0 {
                 continue;
             }
-            let cut = |x: &Tensor| {
-                x.get(row).narrow(0, from, count).unflatten(0, [count / size, size])
-            };
+            let cut =
+                |x: &Tensor| x.get(row).narrow(0, from, count).unflatten(0, [count / size, size]);
             let mut scores = cut(&quad_q).bmm(&cut(&quad_k).transpose(1, 2)).relu_();
             let scores = scores.square_();
             let _ = cut(&attended).baddbmm_(&scores, &cut(values));
