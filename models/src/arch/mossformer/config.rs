@@ -42,8 +42,10 @@ pub struct MossformerConfig {
     /// Filters of the encoder, or features per frame.
     pub in_channels: i64,
     /// Width.
-    #[serde(alias = "d_model")]
     pub out_channels: i64,
+    /// Width once more, where a config states both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_model: Option<i64>,
     /// Channels of the result where they are not `in_channels`.
     pub out_channels_final: Option<i64>,
     /// Samples that a filter of the encoder sees; the stride is half of it.
@@ -91,6 +93,7 @@ impl Default for MossformerConfig {
             family: Family::Mossformer2Ss,
             in_channels: 512,
             out_channels: 512,
+            d_model: None,
             out_channels_final: None,
             kernel_size: 16,
             stride: None,
@@ -148,6 +151,12 @@ impl MossformerConfig {
         self.family != Family::Mossformer2Se
     }
 
+    /// Channels of the blocks.
+    #[must_use]
+    pub fn width(&self) -> i64 {
+        self.d_model.unwrap_or(self.out_channels)
+    }
+
     /// Channels of the result.
     #[must_use]
     pub fn final_channels(&self) -> i64 {
@@ -180,7 +189,7 @@ impl MossformerConfig {
         let width = 1 << 14;
         let sizes = [
             ("in_channels", self.in_channels, width),
-            ("out_channels", self.out_channels, width),
+            ("out_channels", self.width(), width),
             ("out_channels_final", self.final_channels(), width),
             ("kernel_size", self.kernel_size, width),
             ("num_blocks", self.num_blocks, 256),
@@ -198,7 +207,7 @@ impl MossformerConfig {
                 return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
             }
         }
-        let even = [("out_channels", self.out_channels), ("rotary_dim", self.rotated())];
+        let even = [("out_channels", self.width()), ("rotary_dim", self.rotated())];
         if let Some((field, size)) = even.into_iter().find(|(_, size)| size % 2 != 0) {
             return Err(Error::config(field, format!("{size} is odd; pairs are needed")));
         }
@@ -224,7 +233,7 @@ impl MossformerConfig {
                     format!("the stride has to be half the kernel of {}", self.kernel_size);
                 return Err(Error::config("stride", reason));
             }
-            if self.in_channels != self.final_channels() || self.in_channels != self.out_channels {
+            if self.in_channels != self.final_channels() || self.in_channels != self.width() {
                 let reason = "encoder, blocks and decoder need one width";
                 return Err(Error::config("in_channels", reason));
             }
@@ -249,14 +258,8 @@ impl MossformerConfig {
                 let Value::Object(known) = serde_json::to_value(&found).map_err(unreadable)? else {
                     return Ok(found);
                 };
-                if fields.contains_key("d_model") {
-                    fields.remove("out_channels");
-                }
-                for (field, value) in known {
-                    let twin = field == "out_channels" && fields.contains_key("d_model");
-                    if !twin && !value.is_null() {
-                        fields.entry(field).or_insert(value);
-                    }
+                for (field, value) in known.into_iter().filter(|(_, value)| !value.is_null()) {
+                    fields.entry(field).or_insert(value);
                 }
             }
             return serde_json::from_value(section).map_err(unreadable);

@@ -77,7 +77,7 @@ impl MaskNet {
     pub(super) fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Self {
         let names = Names::of(config.family);
         let path = path / names.net;
-        let (mdl, width) = (&path / "mdl", config.out_channels);
+        let (mdl, width) = (&path / "mdl", config.width());
         let inside = &mdl / names.blocks;
         let blocks = &inside / "mossformerM";
         let attention = AttentionSizes {
@@ -173,7 +173,7 @@ fn first(x: &Tensor) -> Tensor {
 
 impl Ends {
     fn new(path: &nn::Path<'_>, config: &MossformerConfig, names: Names) -> Self {
-        let (width, inputs) = (config.out_channels, config.in_channels);
+        let (width, inputs) = (config.width(), config.in_channels);
         let mdl = path / "mdl";
         let pos = path / "pos_enc";
         let exponents = Tensor::arange_start_step(0, width, 2, (Kind::Float, Device::Cpu));

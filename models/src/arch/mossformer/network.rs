@@ -193,7 +193,7 @@ fn info(config: &MossformerConfig, parameters: u64, minimum: i64) -> NetworkInfo
 
 /// Trainable parameters.
 fn parameters(config: &MossformerConfig) -> u64 {
-    let (d, q, k) = (config.out_channels, config.query_key_dim, config.conv_kernel);
+    let (d, q, k) = (config.width(), config.query_key_dim, config.conv_kernel);
     let hidden = d * config.expansion();
     // Linear layer with bias, and the kernels behind it.
     let ff = |inputs: i64, outputs: i64, norm: i64| norm + (inputs + 1 + k) * outputs;
@@ -255,10 +255,17 @@ mod tests {
 
     #[test]
     fn counts_of_published_sizes() {
-        assert_eq!(parameters(&MossformerConfig::first_generation()), 42_101_850 - 24 * 16 - 256);
+        // The references count the 16 frequencies of the rotary embedding, which are not learnt.
+        let learnt = |counted: u64| counted - 16;
         let three = MossformerConfig { num_spks: 3, ..MossformerConfig::default() };
-        let difference = parameters(&three) - parameters(&MossformerConfig::default());
-        assert_eq!(difference, 55_998_066 - 55_735_410);
+        for (config, counted) in [
+            (MossformerConfig::first_generation(), 42_101_850),
+            (MossformerConfig::default(), 55_735_410),
+            (three, 55_998_066),
+            (MossformerConfig::enhancement(), 55_262_170),
+        ] {
+            assert_eq!(parameters(&config), learnt(counted), "{config:?}");
+        }
     }
 
     #[test]
