@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Audio after which a device's capture times are taken for true, in seconds: sound servers guess
+/// their delay at first.
+const GUESSED: f64 = 5.0;
 /// Audio after which the drift is first worth telling, in seconds.
 const SETTLED: f64 = 10.0;
 
@@ -27,7 +30,10 @@ impl Clock {
     pub(crate) fn audio(&mut self, frames: usize, rate: u32, captured: Instant) {
         self.missing(frames as u64, rate);
         match self.anchor {
-            None => self.anchor = Some((self.frames, captured)),
+            None if self.frames as f64 >= GUESSED * f64::from(rate) => {
+                self.anchor = Some((self.frames, captured));
+            }
+            None => {}
             Some((first, since)) => {
                 let heard = (self.frames - first) as f64 / f64::from(rate.max(1));
                 let passed = captured.saturating_duration_since(since).as_secs_f64();

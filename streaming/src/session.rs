@@ -29,6 +29,9 @@ use crate::worker;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Longer gaps end the stretches of the tasks instead of being heard as silence.
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);
+/// Blocks are joined up to this length, in seconds, before tasks hear them: networks take as long
+/// for one frame as for several.
+const JOINED: f64 = 0.04;
 /// Silence is handed on in blocks of this length, in seconds.
 const SILENCE_BLOCK: f64 = 0.1;
 
@@ -198,6 +201,7 @@ struct Feed {
     /// Seconds of the session at the start of the stretch, and samples since then.
     base: f64,
     samples: u64,
+    held: Vec<f32>,
     tasks: Vec<(&'static str, Arc<Queue>)>,
 }
 
@@ -266,7 +270,8 @@ impl Reader {
             Some(feed) => feed.tasks.push(task),
             None => {
                 let intake = Intake::new(rate);
-                self.feeds.push(Feed { intake, base: 0.0, samples: 0, tasks: vec![task] });
+                let held = Vec::new();
+                self.feeds.push(Feed { intake, base: 0.0, samples: 0, held, tasks: vec![task] });
             }
         }
     }
@@ -346,17 +351,22 @@ impl Reader {
             let started = Instant::now();
             let samples = self.feeds[at].intake.push(&block.view())?;
             self.shared.meters.work("resample", started.elapsed(), block.duration());
-            self.put(at, samples, captured);
+            let feed = &mut self.feeds[at];
+            feed.held.extend(samples);
+            if feed.held.len() as f64 >= JOINED * f64::from(feed.intake.rate()) {
+                self.put(at, captured);
+            }
         }
         Ok(())
     }
 
-    fn put(&mut self, at: usize, samples: Vec<f32>, captured: Instant) {
+    fn put(&mut self, at: usize, captured: Instant) {
+        let heard = (self.clock.now(), captured);
+        let feed = &mut self.feeds[at];
+        let samples = std::mem::take(&mut feed.held);
         if samples.is_empty() {
             return;
         }
-        let heard = (self.clock.now(), captured);
-        let feed = &mut self.feeds[at];
         let rate = f64::from(feed.intake.rate());
         let start = feed.base + feed.samples as f64 / rate;
         feed.samples += samples.len() as u64;
@@ -441,7 +451,8 @@ impl Reader {
     fn flush(&mut self) -> Result<()> {
         for at in 0..self.feeds.len() {
             let samples = self.feeds[at].intake.finish()?;
-            self.put(at, samples, Instant::now());
+            self.feeds[at].held.extend(samples);
+            self.put(at, Instant::now());
         }
         Ok(())
     }

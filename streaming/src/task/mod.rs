@@ -51,26 +51,27 @@ pub struct Finding {
     pub known: Option<f64>,
 }
 
-/// Moves an event's times to those of the session.
+/// Moves an event's times to those of the session, exact to a tenth of a millisecond.
 pub(crate) fn shift(event: &mut Event, by: f64) {
+    let moved = |time: &mut f64| *time = ((*time + by) * 1e4).round() / 1e4;
     match event {
-        Event::Partial { start, .. } => *start += by,
+        Event::Partial { start, .. } => moved(start),
         Event::Final(segment) => {
-            segment.start += by;
-            segment.end += by;
+            moved(&mut segment.start);
+            moved(&mut segment.end);
             for word in &mut segment.words {
-                word.start += by;
-                word.end += by;
+                moved(&mut word.start);
+                moved(&mut word.end);
             }
         }
         Event::Keyword { start, end, decided, .. } => {
-            *start += by;
-            *end += by;
-            *decided += by;
+            moved(start);
+            moved(end);
+            moved(decided);
         }
         Event::Speaker { start, end, .. } => {
-            *start += by;
-            *end += by;
+            moved(start);
+            moved(end);
         }
         _ => {}
     }
