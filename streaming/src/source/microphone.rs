@@ -279,17 +279,16 @@ fn config(device: &cpal::Device, name: &str, wanted: &Wanted) -> Result<Config> 
     Ok((chosen.config(), chosen.sample_format(), *chosen.buffer_size()))
 }
 
-/// Sizes of callbacks to try, the first that works is taken.
+/// Sizes of callbacks to try, the first that works is taken: any size will do for us, so that the
+/// device's limits win over what is wanted.
 fn buffers(sizes: &SupportedBufferSize, wanted: Option<u32>, rate: u32) -> Vec<BufferSize> {
-    if let Some(frames) = wanted {
-        return vec![BufferSize::Fixed(frames)];
-    }
-    let own = rate / CALLBACKS_PER_SECOND;
+    let size = wanted.unwrap_or(rate / CALLBACKS_PER_SECOND);
     let fitting = match sizes {
-        SupportedBufferSize::Range { min, max } => own.clamp(*min, (*max).max(*min)),
-        SupportedBufferSize::Unknown => own,
+        SupportedBufferSize::Range { min, max } => size.clamp(*min, (*max).max(*min)),
+        SupportedBufferSize::Unknown => size,
     };
-    vec![BufferSize::Fixed(fitting), BufferSize::Default]
+    let fixed = [fitting, fitting.saturating_mul(2), fitting.saturating_mul(4)];
+    fixed.map(BufferSize::Fixed).into_iter().chain([BufferSize::Default]).collect()
 }
 
 fn advice(error: &cpal::Error) -> String {
