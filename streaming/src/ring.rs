@@ -227,7 +227,7 @@ impl Tap {
     }
 
     /// The next piece of the stream, or nothing when the ring is empty.
-    pub fn next(&mut self) -> Option<Piece> {
+    pub fn pop(&mut self) -> Option<Piece> {
         let first = *self.marks.peek().ok()?;
         if first.position > self.expected {
             let frames = first.position - self.expected;
@@ -283,7 +283,7 @@ mod tests {
 
     fn drain(tap: &mut Tap) -> (Vec<f32>, Vec<(usize, u64)>) {
         let (mut left, mut losses) = (Vec::new(), Vec::new());
-        while let Some(piece) = tap.next() {
+        while let Some(piece) = tap.pop() {
             match piece {
                 Piece::Audio { block, .. } => {
                     left.extend_from_slice(block.channel(0));
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!((heard.len(), losses), (90, vec![(60, 50)]));
         assert_eq!(heard[60], 110.0);
         assert!(!capture.push(&frames(0, 101), now));
-        assert!(tap.next().is_none());
+        assert!(tap.pop().is_none());
         assert_eq!((tap.lost(), tap.lost_at_end(), tap.lost_at_end()), (151, 101, 0));
     }
 
@@ -341,7 +341,7 @@ mod tests {
         capture.push(&frames(0, 10), now);
         alarm.interrupted();
         capture.push(&frames(10, 20), now);
-        let flags: Vec<bool> = std::iter::from_fn(|| tap.next())
+        let flags: Vec<bool> = std::iter::from_fn(|| tap.pop())
             .map(|piece| matches!(piece, Piece::Audio { interrupted: true, .. }))
             .collect();
         assert_eq!(flags, [false, true]);
@@ -358,7 +358,7 @@ mod tests {
         let time = Instant::now() + Duration::from_millis(5);
         capture.push(&[0.0; 16], time - Duration::from_millis(1));
         capture.push(&[0.0; 16], time);
-        let Some(Piece::Audio { block, captured, .. }) = tap.next() else { panic!("audio") };
+        let Some(Piece::Audio { block, captured, .. }) = tap.pop() else { panic!("audio") };
         assert_eq!(block.frames(), 32);
         assert!(captured.max(time) - captured.min(time) < Duration::from_micros(1));
     }

@@ -27,13 +27,13 @@ fn callbacks_do_not_allocate() {
         (taken, refused) = (taken + u64::from(fits), refused + u64::from(!fits));
         // The worker may allocate; now and then it is too slow.
         if size % 3 != 0 {
-            while tap.next().is_some() {}
+            while tap.pop().is_some() {}
         }
     }
     assert!(taken > 100 && refused > 100, "{taken} {refused}");
     assert_no_alloc(|| alarm.failed(Failure::Gone));
     assert_eq!(tap.failure(), Some(Failure::Gone));
-    while let Some(piece) = tap.next() {
+    while let Some(piece) = tap.pop() {
         assert!(matches!(piece, Piece::Audio { .. } | Piece::Lost { .. }));
     }
     let (mut pusher, source) = push_source(spec, Pace::Live);

@@ -132,7 +132,7 @@ impl LiveSource {
         // Asked before the ring is looked at, so that what came before the failure is heard.
         let failure = opened.tap.failure();
         let rate = opened.spec.rate;
-        match opened.tap.next() {
+        match opened.tap.pop() {
             Some(Piece::Lost { frames }) => {
                 return Some(Reading::Missing { frames, cause: GapCause::Overrun });
             }

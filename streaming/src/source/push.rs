@@ -57,7 +57,7 @@ impl Source for PushSource {
         loop {
             // Asked before the ring is looked at: nothing can follow once it is so.
             let over = self.tap.is_abandoned();
-            match self.tap.next() {
+            match self.tap.pop() {
                 Some(Piece::Audio { block, captured, .. }) => {
                     return Ok(Reading::Audio { block, captured });
                 }

@@ -72,7 +72,7 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     }
     if let Some(recognizer) = &plan.transcribe {
         let ready = super::transcribe::load(recognizer)?;
-        super::transcribe::tell_default(recognizer, messages);
+        super::transcribe::tell_default(recognizer, &ready, messages)?;
         tasks.transcribe = Some(TranscribeTask::new(ready.transcriber, ready.options)?);
     }
     if let Some((model, voices)) = &plan.speaker {
