@@ -2,4 +2,5 @@
 
 pub use formant_audio_core as audio;
 pub use formant_models as models;
+pub use formant_streaming as streaming;
 pub use formant_training as training;

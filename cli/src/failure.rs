@@ -158,6 +158,24 @@ impl From<formant_models::registry::HubError> for Failure {
     }
 }
 
+impl From<formant_streaming::Error> for Failure {
+    fn from(error: formant_streaming::Error) -> Self {
+        use formant_streaming::Error;
+        match error {
+            Error::Audio(inner) => inner.into(),
+            Error::Model(inner) => inner.into(),
+            Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Write { path, source } => Self::output(&path, &source),
+            Error::Fault(_) => Self::new(Kind::Internal, "", error.to_string()),
+            Error::UnknownDevice { .. } => Self::new(Kind::Device, "", error.to_string())
+                .help("take one of these names, or a part of it that no other has"),
+            Error::NoAudioSystem { .. } => Self::new(Kind::Device, "", error.to_string())
+                .help("or listen to a file with --file, or to standard input with `-`"),
+            other => Self::new(Kind::Device, "", other.to_string()),
+        }
+    }
+}
+
 impl From<formant_training::Error> for Failure {
     fn from(error: formant_training::Error) -> Self {
         use formant_training::Error;

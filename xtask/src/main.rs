@@ -8,6 +8,7 @@
 mod bench_peers;
 mod check;
 mod demo;
+mod live;
 mod problem;
 mod quality;
 mod setup;
@@ -44,6 +45,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[FILTER] [ARGS..]",
         help: "setup, then all tests, or those that FILTER names (such as parity)",
         run: test::run,
+    },
+    Command {
+        name: "live",
+        arguments: "[ARGS..]",
+        help: "the microphone, with a sound server of its own (needs PulseAudio)",
+        run: live::run,
     },
     Command {
         name: "check",

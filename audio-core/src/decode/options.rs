@@ -116,6 +116,11 @@ impl RawSample {
         matches!(self, Self::F32Le | Self::F32Be | Self::F64Le | Self::F64Be)
     }
 
+    /// Append the whole samples in `bytes` to `out`, in the order in which they are stored.
+    pub fn convert(self, bytes: &[u8], out: &mut Vec<f32>) {
+        super::pcm::convert(self, bytes, out);
+    }
+
     /// The name that `--raw` takes, such as `s16le`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -1,4 +1,5 @@
-//! Where bytes go: a temporary file that takes its name when it is complete, or a stream.
+//! Where bytes go: a temporary file that takes its name when it is complete, a file that is whole
+//! while it grows, or a stream.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -17,6 +18,7 @@ pub(super) struct Output {
 
 enum Kind {
     File(BufWriter<NamedTempFile>),
+    InPlace(BufWriter<File>),
     Stream(Box<dyn Write + Send>),
 }
 
@@ -47,6 +49,12 @@ impl Output {
         Ok(Self { kind: Kind::File(BufWriter::new(file)), path: path.to_owned(), written: 0 })
     }
 
+    /// Begin a file under its own name, in place of one that is there.
+    pub(super) fn in_place(path: &Path) -> Result<Self> {
+        let file = File::create(path).map_err(|e| Error::io(path, e))?;
+        Ok(Self { kind: Kind::InPlace(BufWriter::new(file)), path: path.to_owned(), written: 0 })
+    }
+
     /// Write to a stream that can't go back.
     pub(super) fn stream(stream: Box<dyn Write + Send>) -> Self {
         Self { kind: Kind::Stream(stream), path: PathBuf::from("-"), written: 0 }
@@ -58,7 +66,12 @@ impl Output {
 
     /// Whether the start can be written again.
     pub(super) fn is_seekable(&self) -> bool {
-        matches!(self.kind, Kind::File(_))
+        !matches!(self.kind, Kind::Stream(_))
+    }
+
+    /// Whether the file has its name while it grows.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(self.kind, Kind::InPlace(_))
     }
 
     /// Bytes written so far.
@@ -69,6 +82,7 @@ impl Output {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let result = match &mut self.kind {
             Kind::File(file) => file.write_all(bytes),
+            Kind::InPlace(file) => file.write_all(bytes),
             Kind::Stream(stream) => stream.write_all(bytes),
         };
         self.written += bytes.len() as u64;
@@ -77,14 +91,12 @@ impl Output {
 
     /// Write the first bytes again; a stream keeps what it has.
     pub(super) fn rewrite_start(&mut self, bytes: &[u8]) -> Result<()> {
-        let Kind::File(file) = &mut self.kind else { return Ok(()) };
-        let mut rewrite = || -> io::Result<()> {
-            file.seek(SeekFrom::Start(0))?;
-            file.write_all(bytes)?;
-            file.seek(SeekFrom::End(0))?;
-            file.flush()
+        let result = match &mut self.kind {
+            Kind::File(file) => rewrite(file, bytes),
+            Kind::InPlace(file) => rewrite(file, bytes),
+            Kind::Stream(_) => Ok(()),
         };
-        rewrite().map_err(|e| Error::io(&self.path, e))
+        result.map_err(|e| Error::io(&self.path, e))
     }
 
     /// Give the complete file its name.
@@ -92,6 +104,7 @@ impl Output {
         let path = self.path;
         match self.kind {
             Kind::Stream(mut stream) => stream.flush().map_err(|e| Error::io(&path, e)),
+            Kind::InPlace(mut file) => file.flush().map_err(|e| Error::io(&path, e)),
             Kind::File(file) => {
                 let file = file.into_inner().map_err(|e| Error::io(&path, e.into_error()))?;
                 let written: std::result::Result<File, _> = file.persist(&path);
@@ -99,4 +112,11 @@ impl Output {
             }
         }
     }
+}
+
+fn rewrite(file: &mut (impl Write + Seek), bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(bytes)?;
+    file.seek(SeekFrom::End(0))?;
+    file.flush()
 }

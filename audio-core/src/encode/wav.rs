@@ -89,7 +89,7 @@ impl WavSink {
         }
         self.output.write(&self.bytes)?;
         self.frames += (samples.len() / self.header.spec.channels()) as u64;
-        if self.frames - self.updated >= UPDATE_FRAMES {
+        if self.output.is_in_place() || self.frames - self.updated >= UPDATE_FRAMES {
             self.updated = self.frames;
             self.output.rewrite_start(&self.header.bytes(self.frames))?;
         }

@@ -57,6 +57,22 @@ impl AudioWriter {
         Self::new(Output::create(path)?, container, spec, options)
     }
 
+    /// Begin a WAV file under its own name, in place of one that is there. After each
+    /// [`AudioWriter::write`] the file is whole, whatever happens to the program.
+    ///
+    /// # Errors
+    /// When the options ask for another kind of file or for a gain that is known at the end only,
+    /// or the file can't be written.
+    pub fn create_in_place(path: &Path, spec: AudioSpec, options: &WriteOptions) -> Result<Self> {
+        let container = options.container.map_or_else(|| Container::from_path(path), Ok)?;
+        if container != Container::Wav || options.clip != ClipPolicy::Clip {
+            let reason = format!("{}: only WAV files are whole while they grow", path.display());
+            return Err(Error::config("output format", reason));
+        }
+        check(spec, container)?;
+        Self::new(Output::in_place(path)?, container, spec, options)
+    }
+
     /// Write to a stream, such as standard output; WAV then has the sizes of a stream of unknown
     /// length.
     ///

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use formant_models::DeviceChoice;
 
 use crate::inputs::Shard;
 
@@ -19,7 +18,7 @@ pub(crate) struct GlobalArgs {
         value_name = "DEVICE",
         hide_default_value = true
     )]
-    pub(crate) device: DeviceChoice,
+    pub(crate) device: String,
     /// Numbers that networks compute with; auto is f32 on a CPU.
     #[arg(
         long,

@@ -5,6 +5,7 @@
 mod audio;
 mod common;
 mod features;
+mod listen;
 mod models;
 mod plot;
 mod separation;
@@ -23,6 +24,7 @@ pub(crate) use audio::{
 };
 pub(crate) use common::{GlobalArgs, InputArgs, OutputArgs, Precision};
 pub(crate) use features::{FeatureFormat, FeaturesArgs};
+pub(crate) use listen::{ListenArgs, OnLossArg};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
 pub(crate) use separation::{EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs};
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Separate(Box<SeparateArgs>),
     /// Take noise away from speech.
     Enhance(Box<EnhanceArgs>),
+    /// Listen to the microphone, live: words, captions, voices, a recording.
+    Listen(Box<ListenArgs>),
     /// Train a model on your own recordings.
     Train(TrainArgs),
     /// Measure a model on labelled recordings.

@@ -3,6 +3,7 @@
 
 mod audio;
 mod features;
+mod listen;
 mod models;
 mod plot;
 mod separation;
@@ -27,6 +28,7 @@ use crate::inputs::{self, Input, InputList};
 
 pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
+pub(crate) use listen::{ListenPlan, ListenSource, ListenTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
 pub(crate) use separation::{EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE};
@@ -63,7 +65,7 @@ pub(crate) struct Settings {
 impl Settings {
     fn of(typed: &GlobalArgs) -> Self {
         Self {
-            device: typed.device,
+            device: DeviceChoice::Auto,
             precision: typed.precision,
             threads: typed.threads.map(usize::from),
             jobs: typed.jobs.map(usize::from),
@@ -102,6 +104,7 @@ pub(crate) enum Action {
     EvalStems(Box<EvalStemsPlan>),
     TrainStems(Box<TrainStemsPlan>),
     Speaker(Box<SpeakerPlan>),
+    Listen(ListenTask),
     EvalSpeaker(Box<EvalSpeakerPlan>),
     TrainSpot(Box<TrainSpotPlan>),
     TrainSpeaker(Box<TrainSpeakerPlan>),
@@ -145,7 +148,11 @@ fn decode_options(typed: &AudioArgs) -> DecodeOptions {
 
 /// Finds out what was meant.
 pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
-    let settings = Settings::of(&typed.global);
+    let mut settings = Settings::of(&typed.global);
+    // There it is the microphone, and the networks' place has an option of its own.
+    if !matches!(typed.command, Command::Listen(_)) {
+        settings.device = typed.global.device.parse()?;
+    }
     let action = match typed.command {
         Command::Info(typed) => Action::Info(audio::info(&typed)?),
         Command::Convert(typed) => Action::Transcode(audio::convert(&typed, &settings)?),
@@ -166,6 +173,7 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
         Command::Speaker(typed) => {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
         }
+        Command::Listen(typed) => Action::Listen(listen::resolve(*typed, &settings)?),
         Command::Train(typed) => training(typed.command, &settings)?,
         Command::Eval(typed) => evaluation(typed.command, &settings)?,
         Command::Bench(typed) => Action::Bench(models::bench(&typed)?),

@@ -189,7 +189,10 @@ pub(super) fn eval(
     })
 }
 
-fn model(typed: &SpeakerModelArgs, settings: &Settings) -> Result<SpeakerModel, Failure> {
+pub(super) fn model(
+    typed: &SpeakerModelArgs,
+    settings: &Settings,
+) -> Result<SpeakerModel, Failure> {
     if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
         return Err(Failure::usage("--precision", "speaker models run in f32 only"));
     }

@@ -80,7 +80,7 @@ pub(super) fn eval(typed: &EvalSpotArgs, settings: &Settings) -> Result<EvalSpot
     })
 }
 
-fn model(
+pub(super) fn model(
     name: Option<&str>,
     labels: Option<&str>,
     settings: &Settings,
@@ -117,7 +117,7 @@ fn read_labels(text: &str) -> Result<Vec<String>, Failure> {
     Ok(labels)
 }
 
-fn tuning(typed: &SpotTuning) -> Result<SpotOptions, Failure> {
+pub(super) fn tuning(typed: &SpotTuning) -> Result<SpotOptions, Failure> {
     let mut options = SpotOptions {
         refractory: typed.refractory,
         smoothing: typed.smoothing,

@@ -180,7 +180,10 @@ fn format(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscriptForma
     }
 }
 
-fn recognizer(typed: &RecognizerArgs, settings: &Settings) -> Result<RecognizerPlan, Failure> {
+pub(super) fn recognizer(
+    typed: &RecognizerArgs,
+    settings: &Settings,
+) -> Result<RecognizerPlan, Failure> {
     if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
         return Err(Failure::usage("--precision", "recognisers run in f32 only"));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use formant_kernels::cuda::{CudaLibraries, libtorch_folder};
 use formant_models::registry::{BUNDLED, Cache, published_models};
 use formant_models::source::cuda_libraries;
+use formant_streaming::source::Microphones;
 use serde::Serialize;
 
 use crate::exit::Outcome;
@@ -23,7 +24,7 @@ struct Findings {
     cache_folder: Option<PathBuf>,
     bundled_models: Vec<&'static str>,
     cached_models: Vec<&'static str>,
-    microphones: &'static str,
+    microphones: Vec<String>,
     advice: Vec<String>,
 }
 
@@ -80,9 +81,23 @@ fn look() -> Findings {
         onednn: tch::utils::has_mkldnn(),
     };
     let cache = Cache::from_env().ok();
+    let mut advice = advice(&cuda, &cpu);
+    let microphones = match Microphones::new() {
+        Ok(found) => found.list().into_iter().map(|device| device.name).collect(),
+        Err(error) => {
+            advice.push(error.to_string());
+            Vec::new()
+        }
+    };
+    if microphones.is_empty() && advice.iter().all(|text| !text.starts_with("microphones")) {
+        advice.push(
+            "microphones: none was found; plug one in and see that the sound server runs, or              listen to a file or to standard input"
+                .to_owned(),
+        );
+    }
     Findings {
         version: env!("CARGO_PKG_VERSION"),
-        advice: advice(&cuda, &cpu),
+        advice,
         libtorch,
         cuda,
         cpu,
@@ -90,7 +105,7 @@ fn look() -> Findings {
         cached_models: cache.iter().flat_map(cached).collect(),
         cache_folder: cache.map(|cache| cache.root().to_owned()),
         bundled_models: BUNDLED.iter().map(|model| model.name).collect(),
-        microphones: "not built in yet",
+        microphones,
     }
 }
 
@@ -218,7 +233,10 @@ fn text(findings: &Findings) -> String {
         ("models", names(&findings.bundled_models)),
         ("", format!("fetched: {}", names(&findings.cached_models))),
         ("cache folder", shown(&findings.cache_folder)),
-        ("microphones", findings.microphones.to_owned()),
+        (
+            "microphones",
+            names(&findings.microphones.iter().map(String::as_str).collect::<Vec<_>>()),
+        ),
     ];
     match findings.advice.is_empty() {
         true => rows.push(("advice", "none; all is well".to_owned())),

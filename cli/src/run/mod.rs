@@ -12,6 +12,7 @@ mod eval_stems;
 mod features;
 mod formats;
 mod info;
+mod listen;
 mod models;
 mod plot;
 mod rows;
@@ -51,6 +52,7 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::TrainStems(plan) => train::stems::run(*plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
+        Action::Listen(task) => listen::run(task, &settings, messages),
         Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
         Action::TrainSpot(plan) => train::spot::run(*plan, &settings, messages),
         Action::TrainSpeaker(plan) => train::speaker::run(*plan, &settings, messages),

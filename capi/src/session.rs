@@ -1,0 +1,300 @@
+//! A session and its functions.
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::sync::{Mutex, TryLockError};
+use std::time::Duration;
+
+use formant_audio_core::{AudioSpec, ChannelLayout};
+use formant_models::registry::BUNDLED;
+use formant_models::tasks::speaker::{SpeakerEmbedder, Voices};
+use formant_models::tasks::spot::{SpotOptions, Spotter};
+use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
+use formant_models::{LoadOptions, ModelSource};
+use formant_streaming::source::{Pace, Pusher, push_source};
+use formant_streaming::task::{SpeakerTask, SpotTask, TranscribeTask};
+use formant_streaming::{Event, Listening, Session, SessionOptions};
+
+use crate::event::{FormantEvent, Texts};
+use crate::failure::{Failure, FormantStatus, guarded, text};
+use crate::options::FormantOptions;
+
+/// A live session. One thread may push while another takes events.
+pub struct FormantSession {
+    channels: usize,
+    /// `None` when no more samples will come.
+    pusher: Mutex<Option<Pusher>>,
+    events: Mutex<Events>,
+}
+
+struct Events {
+    listening: Listening,
+    texts: Texts,
+    over: bool,
+}
+
+/// The version of formant, such as `0.1.0`.
+#[unsafe(no_mangle)]
+pub extern "C" fn formant_version() -> *const c_char {
+    const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+    VERSION.as_ptr().cast()
+}
+
+/// Fills options with their defaults: 16000 Hz, one channel, live, and no task.
+///
+/// # Safety
+/// `options` is null or points to a `FormantOptions` that may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_options_init(options: *mut FormantOptions) -> FormantStatus {
+    guarded(
+        |status| status,
+        || {
+            if options.is_null() {
+                return Err(Failure::argument("options", "is null"));
+            }
+            let none = std::ptr::null();
+            let defaults = FormantOptions {
+                rate: 16_000,
+                channels: 1,
+                live: 1,
+                spot_model: none,
+                spot_threshold: 0.0,
+                transcribe_model: none,
+                speaker_model: none,
+                voices: none,
+                level_ms: 0,
+                threads: 0,
+            };
+            // SAFETY: it is not null, and the caller vouches for the rest.
+            unsafe { options.write(defaults) };
+            Ok(FormantStatus::Ok)
+        },
+    )
+}
+
+/// Loads the models and begins a session; null when that fails, see `formant_last_error`.
+///
+/// # Safety
+/// `options` is null or points to options that `formant_options_init` has filled, whose texts are
+/// null or end with a null byte.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_new(
+    options: *const FormantOptions,
+) -> *mut FormantSession {
+    guarded(
+        |_| std::ptr::null_mut(),
+        || {
+            // SAFETY: the caller vouches for what is not null.
+            let options = unsafe { options.as_ref() };
+            let options = options.ok_or_else(|| Failure::argument("options", "is null"))?;
+            // SAFETY: as above, for its texts.
+            let session = unsafe { start(options) }?;
+            Ok(Box::into_raw(Box::new(session)))
+        },
+    )
+}
+
+/// # Safety
+/// The texts in `options` are null or end with a null byte.
+unsafe fn start(options: &FormantOptions) -> Result<FormantSession, Failure> {
+    if !(8000..=192_000).contains(&options.rate) {
+        return Err(Failure::argument("rate", "is not between 8000 and 192000 Hz"));
+    }
+    if !(1..=256).contains(&options.channels) {
+        return Err(Failure::argument("channels", "is not between 1 and 256"));
+    }
+    // SAFETY: the caller vouches for the texts.
+    let texts = unsafe {
+        [
+            text("spot_model", options.spot_model)?,
+            text("transcribe_model", options.transcribe_model)?,
+            text("speaker_model", options.speaker_model)?,
+            text("voices", options.voices)?,
+        ]
+    };
+    let [spot, transcribe, speaker, voices] = texts;
+    if options.threads > 0 {
+        tch::set_num_threads(i32::try_from(options.threads).unwrap_or(i32::MAX));
+    }
+    let layout = ChannelLayout::from_count(options.channels);
+    let spec = AudioSpec { rate: options.rate, layout };
+    let pace = if options.live == 0 { Pace::Elastic } else { Pace::Live };
+    let (pusher, source) = push_source(spec, pace);
+    let mut session = Session::new(source);
+    let load = LoadOptions::default();
+    if let Some(name) = spot {
+        let threshold = options.spot_threshold;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(Failure::argument("spot_threshold", "is not between 0 and 1"));
+        }
+        let threshold = (threshold > 0.0).then_some(threshold);
+        let spotter = Spotter::load(&model("spot", name)?, &load)?;
+        let tuning = SpotOptions { threshold, ..SpotOptions::default() };
+        session = session.task(SpotTask::new(spotter, tuning)?);
+    }
+    if let Some(name) = transcribe {
+        let transcriber = Transcriber::load(&model("transcribe", name)?, &load)?;
+        session = session.task(TranscribeTask::new(transcriber, TranscribeOptions::default())?);
+    }
+    if let Some(name) = speaker {
+        let voices = voices.ok_or_else(|| Failure::argument("voices", "is null"))?;
+        let embedder = SpeakerEmbedder::load(&model("speaker", name)?, &load)?;
+        let (voices, scorer) = (Voices::read(Path::new(voices))?, embedder.scorer());
+        session = session.task(SpeakerTask::new(embedder, voices, scorer)?);
+    }
+    let level = (options.level_ms > 0).then(|| Duration::from_millis(options.level_ms.into()));
+    let listening =
+        session.options(SessionOptions { level, ..SessionOptions::default() }).start()?;
+    Ok(FormantSession {
+        channels: usize::from(options.channels),
+        pusher: Mutex::new(Some(pusher)),
+        events: Mutex::new(Events { listening, texts: Texts::default(), over: false }),
+    })
+}
+
+/// A named model, or the default one of a task.
+fn model(task: &str, name: &str) -> Result<ModelSource, Failure> {
+    if !name.is_empty() {
+        return Ok(ModelSource::named(name));
+    }
+    let bundled = BUNDLED.iter().find(|bundled| bundled.task == task);
+    let bundled = bundled.ok_or_else(|| {
+        Failure::new(FormantStatus::Model, format!("this build has no default model for {task}"))
+    })?;
+    Ok(ModelSource::Bundled(bundled.name.to_owned()))
+}
+
+/// Runs `work` on what `session` points to.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed.
+unsafe fn with<T>(
+    session: *const FormantSession,
+    work: impl FnOnce(&FormantSession) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // SAFETY: the caller vouches for what is not null.
+    let session = unsafe { session.as_ref() };
+    work(session.ok_or_else(|| Failure::argument("session", "is null"))?)
+}
+
+fn alone<T>(lock: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>, Failure> {
+    match lock.try_lock() {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::new(FormantStatus::Busy, "another thread is in this function"))
+        }
+    }
+}
+
+/// Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Never waits, and where it
+/// succeeds never allocates, so that an audio callback may call it.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed; `samples` is null or
+/// points to `frames` times the session's channels samples.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_push(
+    session: *mut FormantSession,
+    samples: *const f32,
+    frames: usize,
+) -> FormantStatus {
+    let work = |session: &FormantSession| {
+        let mut pusher = alone(&session.pusher)?;
+        let pusher = pusher.as_mut();
+        let pusher = pusher.ok_or_else(|| Failure::argument("session", "was ended"))?;
+        if frames == 0 {
+            return Ok(FormantStatus::Ok);
+        }
+        if samples.is_null() {
+            return Err(Failure::argument("samples", "is null"));
+        }
+        let count = frames.checked_mul(session.channels);
+        let count = count.filter(|count| *count <= isize::MAX as usize / 4);
+        let count = count.ok_or_else(|| Failure::argument("frames", "is too many"))?;
+        // SAFETY: it is not null, the length fits, and the caller vouches for the rest.
+        let samples = unsafe { std::slice::from_raw_parts(samples, count) };
+        Ok(if pusher.push(samples) { FormantStatus::Ok } else { FormantStatus::Overrun })
+    };
+    // SAFETY: the caller vouches for the session.
+    guarded(|status| status, || unsafe { with(session, work) })
+}
+
+/// Frames that a push would take now; 0 for a session that takes none.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_room(session: *const FormantSession) -> usize {
+    let work =
+        |session: &FormantSession| Ok(alone(&session.pusher)?.as_ref().map_or(0, Pusher::room));
+    // SAFETY: the caller vouches for the session.
+    guarded(|_| 0, || unsafe { with(session, work) })
+}
+
+/// Says that no more samples will come. What was pushed is still heard; events follow, the last one
+/// of the kind finished.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_end(session: *mut FormantSession) -> FormantStatus {
+    let work = |session: &FormantSession| {
+        drop(alone(&session.pusher)?.take());
+        Ok(FormantStatus::Ok)
+    };
+    // SAFETY: the caller vouches for the session.
+    guarded(|status| status, || unsafe { with(session, work) })
+}
+
+/// Takes the next event, waiting for it up to `patience_ms` milliseconds: ok with an event, nothing,
+/// or over after the last one.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed; `event` is null or
+/// points to a `FormantEvent` that may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_next(
+    session: *mut FormantSession,
+    event: *mut FormantEvent,
+    patience_ms: u32,
+) -> FormantStatus {
+    let work = |session: &FormantSession| {
+        if event.is_null() {
+            return Err(Failure::argument("event", "is null"));
+        }
+        let mut events = alone(&session.events)?;
+        if events.over {
+            return Ok(FormantStatus::Over);
+        }
+        let patience = Duration::from_millis(patience_ms.into());
+        let Some(found) = events.listening.next_within(patience) else {
+            return Ok(FormantStatus::Nothing);
+        };
+        events.over = matches!(found, Event::Finished { .. });
+        let described = events.texts.hold(&found);
+        // SAFETY: it is not null, and the caller vouches for the rest.
+        unsafe { event.write(described) };
+        Ok(FormantStatus::Ok)
+    };
+    // SAFETY: the caller vouches for the session.
+    guarded(|status| status, || unsafe { with(session, work) })
+}
+
+/// Ends a session at once and frees it; null is allowed.
+///
+/// # Safety
+/// `session` is null or comes from `formant_session_new` and was not freed; no other thread uses it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_session_free(session: *mut FormantSession) {
+    guarded(
+        |_| (),
+        || {
+            if !session.is_null() {
+                // SAFETY: it is a box of ours that was not freed, as the caller vouches.
+                drop(unsafe { Box::from_raw(session) });
+            }
+            Ok(())
+        },
+    );
+}

@@ -1,0 +1,29 @@
+//! Live audio: microphones and other sources, tasks that listen to them, and what they tell.
+//!
+//! A [`Session`] joins a [`source::Source`] with any number of [`task::Task`]s; while it runs, a
+//! [`Listening`] gives its [`Event`]s. Between a device's callback and the session lies a
+//! lock-free [`ring`]; what could not be heard is always told, as a gap, and time stays true.
+//! Delays are measured from capture to event ([`Stats`]).
+
+mod clock;
+pub mod error;
+pub mod event;
+mod intake;
+mod latency;
+mod level;
+mod queue;
+mod record;
+pub mod ring;
+mod session;
+pub mod source;
+mod state;
+mod stats;
+pub mod task;
+mod worker;
+
+pub use error::{Error, Result};
+pub use event::Event;
+pub use latency::{Latency, Percentiles};
+pub use session::{Listening, Session, SessionOptions};
+pub use state::State;
+pub use stats::{StageStats, Stats};

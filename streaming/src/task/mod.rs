@@ -1,0 +1,78 @@
+//! What listens: one trait, and a file for each task of the models.
+
+mod speaker;
+mod spot;
+mod transcribe;
+
+use crate::error::Result;
+use crate::event::Event;
+
+pub use speaker::SpeakerTask;
+pub use spot::SpotTask;
+pub use transcribe::TranscribeTask;
+
+/// Something that listens to a session. It has a thread of its own, so that a slow task does not
+/// hold up the others.
+pub trait Task: Send {
+    /// Its name in events and figures.
+    fn name(&self) -> &'static str;
+
+    /// The rate at which it hears, in Hz.
+    fn rate(&self) -> u32;
+
+    /// Begins a stretch of audio without gaps.
+    ///
+    /// # Errors
+    /// When its settings are wrong.
+    fn start(&self) -> Result<Box<dyn TaskStream + '_>>;
+}
+
+/// A task at work. Times are seconds from the start of its stretch.
+pub trait TaskStream {
+    /// Hears mono samples, and tells what is new.
+    ///
+    /// # Errors
+    /// What the model says.
+    fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>>;
+
+    /// Ends the stretch, and tells what was open.
+    ///
+    /// # Errors
+    /// What the model says.
+    fn finish(self: Box<Self>) -> Result<Vec<Finding>>;
+}
+
+/// Something that a task found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What it tells, with times of its stretch.
+    pub event: Event,
+    /// What had to be heard to know it, in seconds; `None` where that has no meaning.
+    pub known: Option<f64>,
+}
+
+/// Moves an event's times to those of the session, exact to a tenth of a millisecond.
+pub(crate) fn shift(event: &mut Event, by: f64) {
+    let moved = |time: &mut f64| *time = ((*time + by) * 1e4).round() / 1e4;
+    match event {
+        Event::Partial { start, .. } => moved(start),
+        Event::Final(segment) => {
+            moved(&mut segment.start);
+            moved(&mut segment.end);
+            for word in &mut segment.words {
+                moved(&mut word.start);
+                moved(&mut word.end);
+            }
+        }
+        Event::Keyword { start, end, decided, .. } => {
+            moved(start);
+            moved(end);
+            moved(decided);
+        }
+        Event::Speaker { start, end, .. } => {
+            moved(start);
+            moved(end);
+        }
+        _ => {}
+    }
+}
