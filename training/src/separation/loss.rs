@@ -59,7 +59,7 @@ pub fn separation_loss(
         Goal::Enhance => {
             let mut sum = ratios.select(1, 0).select(1, 0);
             for source in 1..sources {
-                sum = sum + ratios.select(1, source).select(1, source) * 0.25;
+                sum += ratios.select(1, source).select(1, source) * 0.25;
             }
             sum.mean(Kind::Float)
         }
