@@ -53,7 +53,7 @@ typedef enum FormantEventKind {
   FORMANT_EVENT_KIND_KEYWORD = 6,
   // The voice of `text` is heard; empty for an unknown one.
   FORMANT_EVENT_KIND_SPEAKER = 7,
-  // The session is over: `text` says why.
+  // The session is over: `text` says why; after `failed`, `formant_last_error` says more.
   FORMANT_EVENT_KIND_FINISHED = 8,
   // A kind that this version of the header does not know.
   FORMANT_EVENT_KIND_OTHER = 100,

@@ -24,7 +24,7 @@ pub enum FormantEventKind {
     Keyword = 6,
     /// The voice of `text` is heard; empty for an unknown one.
     Speaker = 7,
-    /// The session is over: `text` says why.
+    /// The session is over: `text` says why; after `failed`, `formant_last_error` says more.
     Finished = 8,
     /// A kind that this version of the header does not know.
     Other = 100,

@@ -268,10 +268,19 @@ pub unsafe extern "C" fn formant_session_next(
             return Ok(FormantStatus::Over);
         }
         let patience = Duration::from_millis(patience_ms.into());
+        let ended = events.listening.is_over();
         let Some(found) = events.listening.next_within(patience) else {
-            return Ok(FormantStatus::Nothing);
+            if ended {
+                events.over = true;
+                events.listening.wait()?;
+            }
+            return Ok(if ended { FormantStatus::Over } else { FormantStatus::Nothing });
         };
         events.over = matches!(found, Event::Finished { .. });
+        if events.over {
+            // What went wrong is for `formant_last_error`.
+            guarded(|_| (), || events.listening.wait().map_err(Failure::from));
+        }
         let described = events.texts.hold(&found);
         // SAFETY: it is not null, and the caller vouches for the rest.
         unsafe { event.write(described) };

@@ -141,10 +141,19 @@ impl Listening {
         self.shared.state.get()
     }
 
-    /// Whether the session is over; events may still wait to be taken.
+    /// Whether the session is over; events may still wait to be taken. Ask before you ask for an
+    /// event: when there is none then, there will be none.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.state() == State::Finished
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end of a session that ends by itself.
+    ///
+    /// # Errors
+    /// What ended the session, if it did not end by itself; told once.
+    pub fn wait(&mut self) -> Result<()> {
+        self.join()
     }
 
     /// Asks the session to stop. What was heard is still finished and told.
@@ -257,8 +266,8 @@ impl Reader {
         self.count();
         let counts = self.shared.meters.counts();
         let (seconds, lost_frames) = (counts.seconds, counts.lost_frames);
-        self.tell(Event::Finished { seconds, reason, lost_frames });
         self.shared.state.enter(State::Finished);
+        self.tell(Event::Finished { seconds, reason, lost_frames });
         outcome
     }
 

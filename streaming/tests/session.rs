@@ -377,5 +377,5 @@ fn sessions_end_after_their_time() {
         if (*seconds - 1.234).abs() < 1e-6)
     );
     assert!(events.iter().any(|event| matches!(event, Event::Level { .. })));
-    assert!(session.is_over());
+    assert_eq!(session.state(), State::Finished);
 }

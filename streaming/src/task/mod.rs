@@ -51,9 +51,9 @@ pub struct Finding {
     pub known: Option<f64>,
 }
 
-/// Moves an event's times to those of the session, exact to a tenth of a millisecond.
+/// Moves an event's times to those of the session.
 pub(crate) fn shift(event: &mut Event, by: f64) {
-    let moved = |time: &mut f64| *time = ((*time + by) * 1e4).round() / 1e4;
+    let moved = |time: &mut f64| *time += by;
     match event {
         Event::Partial { start, .. } => moved(start),
         Event::Final(segment) => {

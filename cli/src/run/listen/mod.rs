@@ -111,8 +111,9 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
             session.stop();
             stopped = true;
         }
+        let over = session.is_over();
         let Some(event) = session.next_within(PATIENCE) else {
-            if session.is_over() && !stopped {
+            if over {
                 break EndReason::Failed;
             }
             continue;
