@@ -232,7 +232,7 @@ impl Fsmn {
     #[must_use]
     pub fn freeze(&self) -> FrozenFsmn {
         let form = match &self.memory.form {
-            Form::Plain(conv) => FrozenForm::Plain(conv.freeze()),
+            Form::Plain(conv) => FrozenForm::Plain(Box::new(conv.freeze())),
             Form::Dense(steps) => FrozenForm::Dense(steps.iter().map(FrozenStep::new).collect()),
         };
         FrozenFsmn {
@@ -268,7 +268,7 @@ pub struct FrozenFsmn {
 
 #[derive(Debug)]
 enum FrozenForm {
-    Plain(FrozenConv),
+    Plain(Box<FrozenConv>),
     Dense(Vec<FrozenStep>),
 }
 

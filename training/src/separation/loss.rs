@@ -57,11 +57,9 @@ pub fn separation_loss(
             Tensor::stack(&orders, 1).min_dim(1, false).0.mean(Kind::Float)
         }
         Goal::Enhance => {
-            let mut sum = ratios.select(1, 0).select(1, 0);
-            for source in 1..sources {
-                sum = sum + ratios.select(1, source).select(1, source) * 0.25;
-            }
-            sum.mean(Kind::Float)
+            let of = |source: i64| ratios.select(1, source).select(1, source);
+            let others = (1..sources).map(|source| of(source) * 0.25);
+            others.fold(of(0), |sum, other| sum + other).mean(Kind::Float)
         }
     }
 }

@@ -195,10 +195,10 @@ fn s11_the_same_voice_stays_in_the_same_output() {
         if crosstalk > 0.0 {
             // What the stub mixes in is no fault of the order: taken out again.
             let c = crosstalk;
-            for n in 0..samples {
-                let (x, y) = (outputs[0][n], outputs[1][n]);
-                outputs[0][n] = (x - c * y) / (1.0 - c * c);
-                outputs[1][n] = (y - c * x) / (1.0 - c * c);
+            let [first, second] = outputs.as_mut_slice() else { panic!("two outputs") };
+            for (a, b) in first.iter_mut().zip(second) {
+                let (x, y) = (*a, *b);
+                (*a, *b) = ((x - c * y) / (1.0 - c * c), (y - c * x) / (1.0 - c * c));
             }
         }
         let (first, share) = purity(&outputs[0], &voices);

@@ -90,9 +90,9 @@ pub struct Enhancer {
 #[derive(Debug)]
 enum Kind {
     /// Masks of a spectrum.
-    Masking(Masking),
+    Masking(Box<Masking>),
     /// A separator whose first output is speech.
-    Waveform(Separator),
+    Waveform(Box<Separator>),
 }
 
 impl Enhancer {
@@ -133,9 +133,9 @@ impl Enhancer {
         let card = model.card.clone();
         let kind = match &model.network {
             Network::MaskEstimator(network) => {
-                Kind::Masking(Masking::new(&card, network.freeze(), device)?)
+                Kind::Masking(Box::new(Masking::new(&card, network.freeze(), device)?))
             }
-            Network::Separator(_) => Kind::Waveform(Separator::of(model, device)?),
+            Network::Separator(_) => Kind::Waveform(Box::new(Separator::of(model, device)?)),
         };
         Ok(Self { card, kind })
     }

@@ -34,7 +34,7 @@ impl ReferenceWindows {
             window
         } else if samples < window + hop {
             window + hop
-        } else if (samples - window) % hop != 0 {
+        } else if !(samples - window).is_multiple_of(hop) {
             samples + samples - (samples - window) / hop * hop
         } else {
             samples
