@@ -234,7 +234,7 @@ fn enhanced_waveforms_equal_the_reference() {
         let wanted = set.get("features");
         let found = Tensor::from_slice(&values).view_as(&wanted);
         let worst = (found - &wanted).abs().max().double_value(&[]);
-        assert!(worst <= 1e-3, "{label}: features differ by {worst}");
+        assert!(worst <= 1e-4, "{label}: features differ by {worst}");
         loaded.card.sample_rate = frontend.sample_rate;
         loaded.card.frontend = Some(frontend);
         let enhancer = Enhancer::of(&loaded, Device::Cpu).expect("they fit");

@@ -35,6 +35,13 @@ const ROWS: &[Row] = &[
         list: "speakers/trials_test.tsv",
         split: None,
     },
+    Row {
+        model: "stems-vocals",
+        task: "stems",
+        option: "--manifest",
+        list: "music/manifest.tsv",
+        split: Some("test"),
+    },
 ];
 
 /// Keys of the summary that `formant eval --json` ends with: how the table calls them, the factor

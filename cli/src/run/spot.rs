@@ -128,7 +128,8 @@ fn spot(
 }
 
 fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> String {
-    let Detection { label, start, end, score, .. } = found;
+    let Detection { label, score, .. } = found;
+    let (start, end) = (round(found.start), round(found.end));
     match format {
         SpotFormat::Text => {
             let prefix = if several { format!("{name}: ") } else { String::new() };
@@ -146,8 +147,8 @@ fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> Str
             &json!({
                 "input": name,
                 "word": label,
-                "start": round(*start),
-                "end": round(*end),
+                "start": start,
+                "end": end,
                 "score": (f64::from(*score) * 1e4).round() / 1e4,
                 "decided": round(found.decided),
             }),

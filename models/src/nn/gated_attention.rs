@@ -248,6 +248,7 @@ mod tests {
 
     #[test]
     fn the_frozen_block_equals_the_block() {
+        tch::manual_seed(9);
         let vs = VarStore::new(Device::Cpu);
         let sizes =
             AttentionSizes { dim: 8, expansion: 4, query_key_dim: 6, group_size: 16, kernel: 5 };
@@ -262,8 +263,9 @@ mod tests {
                 let x = Tensor::randn([2, frames, 8], (Kind::Float, Device::Cpu));
                 let table = rotary.table(frames);
                 let wanted = block.forward(&x, &table, &mut |_, _| {});
-                let worst = (frozen.forward(&x, &table) - wanted).abs().max().double_value(&[]);
-                assert!(worst < 1e-5, "{frames}: {worst}");
+                let largest = |x: &Tensor| x.abs().max().double_value(&[]);
+                let worst = largest(&(frozen.forward(&x, &table) - &wanted)) / largest(&wanted);
+                assert!(worst < 2e-5, "{frames}: {worst}");
             }
         });
     }

@@ -70,6 +70,13 @@ pub const BUNDLED: &[Bundled] = &[
         licence: "MIT OR Apache-2.0",
         bytes: weights!("asr-an4.safetensors"),
     },
+    Bundled {
+        name: "stems-vocals",
+        task: "stems",
+        summary: "vocals of simple songs (mono, clean mixes), Mel-RoFormer, 1.4 M parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("stems-vocals.safetensors"),
+    },
 ];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How

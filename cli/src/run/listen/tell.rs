@@ -107,6 +107,8 @@ fn text(event: &Event, several: bool) -> Option<String> {
     let kind = |name: &str| if several { format!("{name:<8}") } else { String::new() };
     match event {
         Event::Keyword { word, start, end, score, .. } => {
+            // As `spot` rounds them, so that both say the same hundredths.
+            let (start, end) = (round(*start), round(*end));
             Some(format!("{}{start:8.2} {end:8.2}  {score:.3}  {word}\n", kind("word")))
         }
         Event::Final(Segment { start, end, text, .. }) => Some(match several {
