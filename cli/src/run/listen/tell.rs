@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::plan::{ListenPlan, Settings};
 use crate::run::clock;
+use crate::run::spot::round;
 use crate::{json as lines, stdout};
 
 pub(super) struct Teller<'a> {
