@@ -41,6 +41,53 @@ const JOBS: &[Job] = &[
         writes: &[],
     },
     Job {
+        title: "The same words live, as from a microphone",
+        arguments: &["listen", "--spot", "--file", "samples/keyword_stream_16k.wav"],
+        prints: &["yes", "down", "stop", "no", "go", "up"],
+        writes: &[],
+    },
+    Job {
+        title: "What is said, written down",
+        arguments: &["transcribe", "samples/keyword_stream_16k.wav"],
+        prints: &["yes", "down", "stop", "no", "go"],
+        writes: &[],
+    },
+    Job {
+        title: "Two recordings of one person",
+        arguments: &[
+            "speaker",
+            "verify",
+            "samples/speech_en_female_a1_24k.wav",
+            "samples/speech_en_female_a2_24k.wav",
+        ],
+        prints: &["same", "speaker"],
+        writes: &[],
+    },
+    Job {
+        title: "Two people",
+        arguments: &[
+            "speaker",
+            "verify",
+            "samples/speech_en_female_a1_24k.wav",
+            "samples/speech_en_male_b1_24k.wav",
+        ],
+        prints: &["different", "speakers"],
+        writes: &[],
+    },
+    Job {
+        title: "A song's voice, and what accompanies it",
+        arguments: &[
+            "stems",
+            "samples/song_mix_44k.flac",
+            "-o",
+            "demo-output/",
+            "--report",
+            "--overwrite",
+        ],
+        prints: &[],
+        writes: &["song_mix_44k_vocals.wav", "song_mix_44k_instrumental.wav"],
+    },
+    Job {
         title: "A spectrogram of the stream",
         arguments: &[
             "plot",

@@ -128,8 +128,7 @@ fn spot(
 }
 
 fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> String {
-    let Detection { label, score, .. } = found;
-    let (start, end) = (round(found.start), round(found.end));
+    let Detection { label, start, end, score, .. } = found;
     match format {
         SpotFormat::Text => {
             let prefix = if several { format!("{name}: ") } else { String::new() };
@@ -147,8 +146,8 @@ fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> Str
             &json!({
                 "input": name,
                 "word": label,
-                "start": start,
-                "end": end,
+                "start": round(*start),
+                "end": round(*end),
                 "score": (f64::from(*score) * 1e4).round() / 1e4,
                 "decided": round(found.decided),
             }),

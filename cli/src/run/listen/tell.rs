@@ -9,7 +9,6 @@ use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::plan::{ListenPlan, Settings};
 use crate::run::clock;
-use crate::run::spot::round;
 use crate::{json as lines, stdout};
 
 pub(super) struct Teller<'a> {
@@ -108,8 +107,6 @@ fn text(event: &Event, several: bool) -> Option<String> {
     let kind = |name: &str| if several { format!("{name:<8}") } else { String::new() };
     match event {
         Event::Keyword { word, start, end, score, .. } => {
-            // As `spot` rounds them, so that both say the same hundredths.
-            let (start, end) = (round(*start), round(*end));
             Some(format!("{}{start:8.2} {end:8.2}  {score:.3}  {word}\n", kind("word")))
         }
         Event::Final(Segment { start, end, text, .. }) => Some(match several {
