@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use formant_models::decoding::{Fusion, FusionOptions, NgramModel};
 use formant_models::registry::{BUNDLED, Bundled, bundled_lm};
-use formant_models::tasks::transcribe::{Decoding, Quality, TranscribeOptions, Transcriber};
+use formant_models::tasks::transcribe::{
+    Decoding, ErrorRates, Quality, TranscribeOptions, Transcriber,
+};
 use formant_models::{DeviceChoice, ModelSource};
 
 use crate::failure::{Failure, Kind};
@@ -125,8 +127,14 @@ pub(in crate::run) fn tell_default(
 
 fn default_note(bundled: &Bundled, quality: Option<&Quality>, own_lm: bool) -> String {
     let lm = if own_lm { ", with its language model (--lm none leaves it out)" } else { "" };
+    // What the decoding in use comes to; `models info` has the rest.
+    let rate = |rates: &ErrorRates| if own_lm { rates.wer_lm.or(rates.wer) } else { rates.wer };
     let quality = quality.map_or_else(String::new, |quality| {
-        format!("; measured on speakers who were not in training: {quality}")
+        let sets = quality.0.iter();
+        let sets = sets.filter_map(|(set, rates)| Some((set, 100.0 * rate(rates)?)));
+        let sets: Vec<String> = sets.map(|(set, rate)| format!("{rate:.1} % in {set}")).collect();
+        let sets = sets.join(", ");
+        format!("; words wrong, measured on speakers who were not in training: {sets}")
     });
     format!(
         "model: {} ({}){lm}{quality}; for other speech, `formant models list --task transcribe` shows \
@@ -150,10 +158,8 @@ mod tests {
         let provenance = json!({"quality": {"an4_test": {"wer": 0.066, "wer_lm": 0.04}}});
         let quality = Quality::of(&provenance).expect("sound");
         let whole = default_note(bundled, quality.as_ref(), true);
-        assert!(
-            whole
-                .contains("an4_test: word errors 6.6 %, with its language model word errors 4.0 %")
-        );
-        assert!(whole.contains("--lm none"), "{whole}");
+        assert!(whole.contains(": 4.0 % in an4_test;") && whole.contains("--lm none"), "{whole}");
+        let greedy = default_note(bundled, quality.as_ref(), false);
+        assert!(greedy.contains(": 6.6 % in an4_test;"), "{greedy}");
     }
 }
