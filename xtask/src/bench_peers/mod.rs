@@ -45,6 +45,8 @@ struct Options {
     quick: bool,
     /// Networks beside their reference implementations, instead of the front end.
     networks: bool,
+    /// Of the networks those whose name begins like one of these; all without any.
+    only: Vec<String>,
 }
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -91,11 +93,12 @@ fn parse(args: &[String]) -> Result<Options> {
         match (arg.as_str(), args.len()) {
             ("--quick", _) => options.quick = true,
             ("--networks", _) => options.networks = true,
+            ("--only", 1..) => options.only.extend(args.next().cloned()),
             ("--python", 1..) => options.python = args.next().map(PathBuf::from),
             _ => {
                 return Err(Problem::new(
                     format!("`cargo xtask bench-peers` does not take `{arg}` like this"),
-                    "give --quick, --networks, --python and an interpreter that has the packages \
+                    "give --quick, --networks, --only and a network, --python and an interpreter that has the packages \
                      of bench/requirements.txt, or nothing",
                 ));
             }

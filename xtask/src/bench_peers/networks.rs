@@ -97,7 +97,10 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     ];
     let mut versions = Vec::new();
     let rounds = if options.quick { 1 } else { ROUNDS };
-    for network in &NETWORKS {
+    let wanted = |network: &&Network| {
+        options.only.is_empty() || options.only.iter().any(|name| network.name.starts_with(name))
+    };
+    for network in NETWORKS.iter().filter(wanted) {
         for threads in [1, 2].into_iter().filter(|&threads| threads <= cores) {
             eprintln!("bench-peers: {}, {threads} threads", network.title);
             let mut peer = Peer::start(network, &python, &folder.join("networks"), threads)?;
