@@ -34,7 +34,7 @@ pub fn unit(x: &Tensor) -> Tensor {
     x / length(x)
 }
 
-/// What [`unit`] divides by, `[.., 1]`.
+/// What [`unit()`] divides by, `[.., 1]`.
 pub fn length(x: &Tensor) -> Tensor {
     let channels = x.size().last().copied().unwrap_or(1).max(1) as f64;
     let norm = x.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true);
