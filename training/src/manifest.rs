@@ -259,6 +259,16 @@ impl Fnv1a {
     }
 }
 
+/// The recordings of a manifest or folder that are to be learned from: those of the split `train`,
+/// and those without a split.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn train_rows(path: &Path) -> Result<impl Iterator<Item = PathBuf>> {
+    let rows = read(path)?;
+    Ok(rows.into_iter().filter(|r| r.split.is_empty() || r.split == "train").map(|r| r.path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

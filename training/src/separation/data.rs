@@ -12,7 +12,7 @@ use super::recipe::{Goal, SeparationRecipe};
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::manifest;
+use crate::manifest::{self, train_rows};
 use crate::progress::Progress;
 
 /// Of this many speakers one is kept for validation when no mixtures are given.
@@ -106,13 +106,11 @@ impl SeparationData {
                 files.push((row.path, Use::Voice(name)));
             }
         }
-        for (paths, usage) in [(&sources.noise, true), (&sources.rooms, false)] {
-            for path in paths {
-                let rows = manifest::read(path)?.into_iter();
-                let rows = rows.filter(|row| row.split.is_empty() || row.split == "train");
-                files
-                    .extend(rows.map(|row| (row.path, if usage { Use::Noise } else { Use::Room })));
-            }
+        for path in &sources.noise {
+            files.extend(train_rows(path)?.map(|path| (path, Use::Noise)));
+        }
+        for path in &sources.rooms {
+            files.extend(train_rows(path)?.map(|path| (path, Use::Room)));
         }
         let mut recipes: Vec<Recipe> = Vec::new();
         for path in &sources.dev {

@@ -8,7 +8,7 @@ use super::trials::read_trials;
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::manifest;
+use crate::manifest::{self, train_rows};
 use crate::progress::Progress;
 
 /// Of this many speakers one is kept for validation when no trials are given, and how many at most.
@@ -188,9 +188,4 @@ impl SpeakerData {
         }
         Ok(())
     }
-}
-
-fn train_rows(path: &Path) -> Result<impl Iterator<Item = PathBuf>> {
-    let rows = manifest::read(path)?;
-    Ok(rows.into_iter().filter(|r| r.split.is_empty() || r.split == "train").map(|r| r.path))
 }
