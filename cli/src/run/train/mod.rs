@@ -13,7 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use formant_training::TrainPaths;
 use formant_training::progress::{Event, Progress};
 use indicatif::ProgressBar;
+use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::{interrupt, json as lines, stdout};
 
@@ -21,10 +23,23 @@ fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
     paths.iter().map(|path| path.as_ref().display().to_string()).collect()
 }
 
-/// The last line of a training, with the epoch that was kept and how many there were.
-fn finished(paths: &TrainPaths, parameters: u64, epochs: [usize; 2], seconds: f64) -> String {
-    let ([best, all], output) = (epochs, paths.output.display());
-    format!("{output}: {parameters} parameters, epoch {best} of {all}, {seconds:.0} s\n")
+/// Says what came of a training: `result` and the file as a JSON line, or `figures` and the file, with
+/// its parameters, the epoch that was kept and how many there were.
+fn tell(
+    json: bool,
+    paths: &TrainPaths,
+    mut result: Value,
+    figures: &str,
+    (parameters, [best, all], seconds): (u64, [usize; 2], f64),
+) -> Result<(), Failure> {
+    let output = paths.output.display().to_string();
+    if json {
+        result["output"] = output.into();
+        return stdout::print(&lines::line("trained", &result));
+    }
+    stdout::print(&format!(
+        "{figures}\n{output}: {parameters} parameters, epoch {best} of {all}, {seconds:.0} s\n"
+    ))
 }
 
 /// Events as bars and notes, and as JSON lines when they were asked for.

@@ -5,14 +5,14 @@ use formant_models::tasks::spot::Spotter;
 use formant_training::spot::{SpotData, SpotReport, train};
 use serde_json::json;
 
-use super::{Shown, finished, names};
+use super::{Shown, names, tell};
 use crate::exit::Outcome;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::messages::Messages;
 use crate::outputs::{Target, begin};
 use crate::plan::{Settings, TrainSpotPlan};
 use crate::run::use_threads;
-use crate::{interrupt, json as lines, stdout};
 
 pub(in crate::run) fn run(
     plan: TrainSpotPlan,
@@ -53,15 +53,9 @@ pub(in crate::run) fn run(
     });
     let outcome = train(&data, recipe, &plan.paths, start.as_ref(), provenance, &progress)?;
     progress.clear();
-    if settings.json {
-        let output = plan.paths.output.display().to_string();
-        let result = json!({ "output": output, "words": data.words, "outcome": outcome });
-        stdout::print(&lines::line("trained", &result))?;
-    } else {
-        let epochs = [outcome.best_epoch, recipe.epochs];
-        let last = finished(&plan.paths, outcome.parameters, epochs, outcome.seconds);
-        stdout::print(&format!("{}\n{last}", table(&outcome.dev)))?;
-    }
+    let result = json!({ "words": data.words, "outcome": outcome });
+    let facts = (outcome.parameters, [outcome.best_epoch, recipe.epochs], outcome.seconds);
+    tell(settings.json, &plan.paths, result, &table(&outcome.dev), facts)?;
     Ok(Outcome::done())
 }
 

@@ -5,14 +5,14 @@ use formant_models::tasks::stems::StemsModel;
 use formant_training::stems::{StemsData, train};
 use serde_json::json;
 
-use super::{Shown, finished, names};
+use super::{Shown, names, tell};
 use crate::exit::Outcome;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::messages::Messages;
 use crate::outputs::{Target, begin};
 use crate::plan::{Settings, TrainStemsPlan};
 use crate::run::use_threads;
-use crate::{interrupt, json as lines, stdout};
 
 pub(in crate::run) fn run(
     plan: TrainStemsPlan,
@@ -47,15 +47,15 @@ pub(in crate::run) fn run(
     });
     let outcome = train(&data, recipe, &plan.paths, start.as_ref(), provenance, &progress)?;
     progress.clear();
-    if settings.json {
-        let output = plan.paths.output.display().to_string();
-        let result = json!({ "output": output, "outcome": outcome });
-        stdout::print(&lines::line("trained", &result))?;
-    } else {
-        let epochs = [outcome.best_epoch, recipe.epochs];
-        let last = finished(&plan.paths, outcome.parameters, epochs, outcome.seconds);
-        let (sdr, of_mix) = (outcome.dev_sdr, outcome.dev_sdr_of_mix);
-        stdout::print(&format!("SDR of the voice {sdr:.2} dB, of the mix {of_mix:.2} dB\n{last}"))?;
-    }
+    let (sdr, of_mix) = (outcome.dev_sdr, outcome.dev_sdr_of_mix);
+    let result = json!({ "outcome": outcome });
+    let facts = (outcome.parameters, [outcome.best_epoch, recipe.epochs], outcome.seconds);
+    tell(
+        settings.json,
+        &plan.paths,
+        result,
+        &format!("SDR of the voice {sdr:.2} dB, of the mix {of_mix:.2} dB"),
+        facts,
+    )?;
     Ok(Outcome::done())
 }
