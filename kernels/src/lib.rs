@@ -4,12 +4,14 @@
 //!   CPU libraries alone, so that one binary serves both.
 //! - [`allocator`] spares networks the zeroing of the same pages over and over.
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
-//!   [`lif`] a recurrence for which it has nothing; [`statistics`] does in one go what takes it
-//!   ten. Like every kernel here they have a plain
-//!   definition in Rust and vectorised versions, chosen at run time, that are tested against it.
+//!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
+//!   [`channel_norm`] do in one or two goes what takes it eight to ten. Like every kernel here
+//!   they have a plain definition in Rust and vectorised versions, chosen at run time, that are
+//!   tested against it.
 
 pub mod activation;
 pub mod allocator;
+pub mod channel_norm;
 pub mod cuda;
 pub mod depthwise;
 mod error;

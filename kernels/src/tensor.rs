@@ -5,6 +5,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::channel_norm::Residual;
 use crate::depthwise::DepthwiseConv1d;
 use crate::error::Result;
 use crate::lif::Lif;
@@ -127,6 +128,58 @@ pub fn statistics(
     Ok(Some((tensor(&found.means), tensor(&found.variances))))
 }
 
+/// What is learnt of a normalisation over frames, for [`channel_norm`].
+pub use crate::channel_norm::ChannelNorm;
+
+/// `x [batch, frames, channels]` normalised over the frames of each signal, plus `residual` of that
+/// shape, whose frames may have gaps between them, behind the PReLU; see [`ChannelNorm::run`]. `None` when the kernel cannot take one of the
+/// tensors.
+///
+/// # Errors
+/// [`crate::Error::Length`] when the shapes do not fit.
+pub fn channel_norm(
+    norm: &ChannelNorm<'_>,
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    threads: usize,
+) -> Result<Option<Tensor>> {
+    let rows = |tensor: &Tensor| {
+        let (shape, strides) = geometry(tensor, Axes::ChannelsLast)?;
+        let adjacent = strides.channel == 1 && strides.frame >= shape.channels;
+        (adjacent && !shape.to_array().contains(&0)).then_some((shape, strides))
+    };
+    let Some((shape, strides)) = rows(x).filter(|(shape, strides)| strides.frame == shape.channels)
+    else {
+        return Ok(None);
+    };
+    let added = match residual.map(|residual| (residual, rows(residual))) {
+        None => None,
+        Some((residual, Some((other, strides)))) if other.to_array() == shape.to_array() => {
+            Some((residual, strides))
+        }
+        Some(_) => return Ok(None),
+    };
+    let out = empty(shape, true, Axes::ChannelsLast);
+    let signal = shape.channels * shape.frames;
+    // SAFETY: `rows` made sure that these are plain tensors of `f32` on the CPU whose shape and
+    // strides describe memory that they keep alive, with neighbouring channels, and as in
+    // `depthwise_conv1d` nobody writes to them meanwhile.
+    let values = |tensor: &Tensor, from: usize, len: usize| unsafe {
+        std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const().add(from), len)
+    };
+    // SAFETY: `out` is new, so that nobody else has its memory, and has no gaps.
+    let out_values =
+        unsafe { std::slice::from_raw_parts_mut(out.data_ptr().cast::<f32>(), out.numel()) };
+    for (at, out) in out_values.chunks_mut(signal).enumerate() {
+        let residual = added.map(|(tensor, strides)| {
+            let len = (shape.frames - 1) * strides.frame + shape.channels;
+            Residual { values: values(tensor, at * strides.batch, len), stride: strides.frame }
+        });
+        norm.run(values(x, at * strides.batch, signal), residual, out, threads)?;
+    }
+    Ok(Some(out))
+}
+
 /// Shape and strides of a tensor that kernels can read.
 fn geometry(tensor: &Tensor, axes: Axes) -> Option<(Shape, Strides)> {
     let readable = tensor.defined()
@@ -234,6 +287,29 @@ mod tests {
         }
         assert!(statistics(&x.transpose(1, 2), None, None, 1).expect("fits").is_none());
         assert!(statistics(&x, Some(&scores.slice(2, 0, 70, 1)), None, 1).expect("fits").is_none());
+    }
+
+    #[test]
+    fn normalised_channels_equal_those_of_libtorch() {
+        tch::manual_seed(7);
+        let kind = tch::kind::FLOAT_CPU;
+        let wide = Tensor::randn([2, 70, 40], kind);
+        let (x, added) = (Tensor::randn([2, 70, 24], kind), wide.narrow(2, 9, 24));
+        let learnt: Vec<Tensor> = (0..3).map(|_| Tensor::randn([24], kind)).collect();
+        let values: Vec<Vec<f32>> =
+            learnt.iter().map(|t| Vec::<f32>::try_from(t).expect("floats")).collect();
+        let [weight, bias, slopes] = &values[..] else { panic!("three") };
+        let norm = ChannelNorm { weight, bias, slopes, eps: 1e-5 };
+        let found = channel_norm(&norm, &x, Some(&added), 1).expect("fits").expect("plain");
+        let wanted = x
+            .transpose(1, 2)
+            .group_norm(24, Some(&learnt[0]), Some(&learnt[1]), 1e-5, false)
+            .prelu(&learnt[2])
+            .transpose(1, 2)
+            + &added;
+        assert!((found - wanted).abs().max().double_value(&[]) < 1e-5);
+        let turned = x.transpose(0, 1);
+        assert!(channel_norm(&norm, &turned, None, 1).expect("fits").is_none());
     }
 
     #[test]

@@ -12,4 +12,4 @@ pub mod tasks;
 pub mod text;
 
 pub use error::{Error, Result};
-pub use source::{DeviceChoice, LoadOptions, ModelSource};
+pub use source::{DeviceChoice, LoadOptions, ModelSource, Precision};

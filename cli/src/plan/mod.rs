@@ -31,7 +31,9 @@ pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use listen::{ListenPlan, ListenSource, ListenTask};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
-pub(crate) use separation::{EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE};
+pub(crate) use separation::{
+    EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE, load_options,
+};
 pub(crate) use speaker::{
     DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
 };

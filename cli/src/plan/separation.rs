@@ -158,11 +158,16 @@ fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
     })
 }
 
-fn load_options(settings: &Settings) -> Result<LoadOptions, Failure> {
-    if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
-        return Err(Failure::usage("--precision", "these networks run in f32 only"));
-    }
-    Ok(LoadOptions { device: settings.device })
+pub(crate) fn load_options(settings: &Settings) -> Result<LoadOptions, Failure> {
+    let precision = match settings.precision {
+        Precision::Auto | Precision::F32 => formant_models::Precision::F32,
+        Precision::Bf16 => formant_models::Precision::Bf16,
+        Precision::F16 => {
+            let failure = Failure::usage("--precision", "these networks have no f16");
+            return Err(failure.help("use bf16, or f32"));
+        }
+    };
+    Ok(LoadOptions { device: settings.device, precision })
 }
 
 fn one_channel(select: Option<ChannelSelect>) -> Result<Option<ChannelSelect>, Failure> {

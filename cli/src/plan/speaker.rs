@@ -198,7 +198,7 @@ pub(super) fn model(
     }
     Ok(SpeakerModel {
         source: typed.model.as_deref().map(model_source),
-        load: LoadOptions { device: settings.device },
+        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
         embed: EmbedOptions {
             speech_only: if typed.no_vad { SpeechOnly::No } else { SpeechOnly::Yes },
         },

@@ -91,7 +91,7 @@ pub(super) fn model(
     Ok(SpotModel {
         source: name.map(model_source),
         labels: labels.map(read_labels).transpose()?,
-        load: LoadOptions { device: settings.device },
+        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
     })
 }
 

@@ -92,7 +92,7 @@ fn separation(typed: &SeparationArgs, settings: &Settings) -> Result<SeparationP
     Ok(SeparationPlan {
         model: typed.model.as_deref().map(model_source),
         ensemble: typed.ensemble.iter().map(|name| model_source(name)).collect(),
-        load: LoadOptions { device: settings.device },
+        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
         stems: typed.stems.clone(),
         chunk_seconds: typed.chunk,
         overlap: typed.overlap.map(usize::from),

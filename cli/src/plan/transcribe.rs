@@ -202,7 +202,7 @@ pub(super) fn recognizer(
             NemoArg::V1 => NemoRelease::V1,
             NemoArg::V2 => NemoRelease::V2,
         },
-        load: LoadOptions { device: settings.device },
+        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
         lm,
         alpha: typed.alpha,
         beta: typed.beta,

@@ -133,6 +133,12 @@ pub struct FrozenFfConvM {
 }
 
 impl FrozenFfConvM {
+    /// Makes the matrix product in numbers of `kind`; all else stays as it is.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.weight = self.weight.to_kind(kind);
+        self.bias = self.bias.to_kind(kind);
+    }
+
     /// `[batch, frames, inputs]` to `[batch, frames, outputs]`, plus `residual` of that shape.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
         self.convolve(&self.activated(&self.normed(x)), residual)
@@ -148,7 +154,8 @@ impl FrozenFfConvM {
 
     /// Linear layer and activation of frames that are normalised.
     pub fn activated(&self, normed: &Tensor) -> Tensor {
-        normed.linear(&self.weight, Some(&self.bias)).silu_()
+        let normed = normed.to_kind(self.weight.kind());
+        normed.linear(&self.weight, Some(&self.bias)).to_kind(Kind::Float).silu_()
     }
 
     /// Only the convolution, plus `residual`.

@@ -5,15 +5,15 @@
 //! (arXiv 1803.05030), in both forms that are released: one convolution, or two that are densely
 //! connected and dilated.
 
-use tch::Tensor;
 use tch::nn::{self, Init, Module};
+use tch::{Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::frame_norm::FrameNorm;
 use super::keys::at;
 use super::linear::{linear, uniform};
 use super::residual_conv::{FrozenConv, FrozenGroups, GroupedConv, ResidualConv};
-use super::sequence_norm::ChannelNorm;
+use super::sequence_norm::{ChannelNorm, FrozenChannelNorm};
 
 /// How far a memory sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +75,16 @@ impl Pointwise {
         Self { weight, bias: None }
     }
 
-    /// `[batch, frames, in]` to `[batch, frames, out]`.
+    /// `[batch, frames, in]` to `[batch, frames, out]`, numbers of the input's kind.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight.squeeze_dim(2), self.bias.as_ref())
+        let y = x.to_kind(self.weight.kind());
+        y.linear(&self.weight.squeeze_dim(2), self.bias.as_ref()).to_kind(x.kind())
+    }
+
+    /// Makes the product in numbers of `kind`.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.weight = self.weight.to_kind(kind);
+        self.bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
     }
 
     /// Its first `outputs` channels alone.
@@ -275,38 +282,48 @@ enum FrozenForm {
 #[derive(Debug)]
 struct FrozenStep {
     conv: FrozenGroups,
-    norm: ChannelNorm,
-    slopes: Tensor,
+    norm: FrozenChannelNorm,
 }
 
 impl FrozenStep {
     fn new(step: &Step) -> Self {
-        let (norm, slopes) = (step.norm.detached(), step.slopes.detach());
-        Self { conv: step.conv.freeze(), norm, slopes }
+        Self { conv: step.conv.freeze(), norm: step.norm.freeze(&step.slopes) }
     }
 }
 
 impl FrozenFsmn {
+    /// Makes the matrix products in numbers of `kind`; all else stays as it is.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.conv1.set_kind(kind);
+        self.to_uv.set_kind(kind);
+        let (weight, bias) = &self.linear;
+        self.linear = (weight.to_kind(kind), bias.as_ref().map(|bias| bias.to_kind(kind)));
+        self.project = self.project.to_kind(kind);
+        self.conv2.set_kind(kind);
+    }
+
     /// As [`Fsmn::forward`].
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let y = self.norm1.forward(&self.conv1.forward(x).prelu(&self.slope));
         let inner = y.size()[2];
         let uv = self.to_uv.forward(&y, None);
         let (u, v) = (uv.narrow(2, 0, inner), uv.narrow(2, inner, inner));
-        let mut hidden = u.linear(&self.linear.0, self.linear.1.as_ref());
-        let p = hidden.relu_().linear::<Tensor>(&self.project, None);
+        let mut hidden =
+            u.to_kind(self.project.kind()).linear(&self.linear.0, self.linear.1.as_ref());
+        let p = hidden.relu_().linear::<Tensor>(&self.project, None).to_kind(x.kind());
         let f = match &self.form {
             FrozenForm::Plain(conv) => conv.forward(&p, Some(&u)),
             FrozenForm::Dense(steps) => {
                 let (mut skip, mut last) = (p.shallow_clone(), p);
                 for (step, k) in steps.iter().zip(1..) {
-                    let y = step.norm.forward(&step.conv.forward(&skip));
-                    last = prelu(&y, &step.slopes);
-                    if k < steps.len() {
+                    let y = step.conv.forward(&skip);
+                    let is_last = k == steps.len();
+                    last = step.norm.forward(&y, is_last.then_some(&u));
+                    if !is_last {
                         skip = Tensor::cat(&[&last, &skip], 2);
                     }
                 }
-                last + u
+                last
             }
         };
         let z = self.norm2.forward(&y.addcmul(&v, &f));

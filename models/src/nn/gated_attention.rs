@@ -4,7 +4,7 @@
 //! MossFormer (arXiv 2302.11824, section 2.2) gives it: FFConvM for its layers, and a triple gate.
 
 use tch::nn;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::offset_scale::OffsetScale;
@@ -110,6 +110,7 @@ impl GatedAttention {
                 beta: beta.detach() * &scale,
                 to_out: FfConvM::freeze_all(&[&self.to_out]),
                 sizes: self.sizes,
+                kind: gamma.kind(),
             }
         })
     }
@@ -123,9 +124,18 @@ pub struct FrozenAttention {
     beta: Tensor,
     to_out: FrozenFfConvM,
     sizes: AttentionSizes,
+    kind: Kind,
 }
 
 impl FrozenAttention {
+    /// Makes the matrix products in numbers of `kind`, and what lies between those of the attention;
+    /// norms, convolutions and the sum over all frames stay as they are.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+        self.projection.set_kind(kind);
+        self.to_out.set_kind(kind);
+    }
+
     /// As [`GatedAttention::forward`].
     ///
     /// A few groups at a time go through everything but the convolution at the end, so that the
@@ -140,19 +150,20 @@ impl FrozenAttention {
         for from in (0..frames).step_by(usize::try_from(step).unwrap_or(1)) {
             let to = frames.min(from + step);
             let projected = self.projection.rows(&normed, from, to);
-            let values = projected.narrow(2, 0, hidden);
+            let values = projected.narrow(2, 0, hidden).to_kind(self.kind);
             let qk = projected.narrow(2, hidden, query_key_dim);
             let heads = self.beta.addcmul(&qk.unsqueeze(2), &self.gamma);
-            let heads = table.rows(from, to - from).rotate(&heads);
+            let heads = table.rows(from, to - from).rotate(&heads).to_kind(self.kind);
             let keys = heads.select(2, 3).transpose(1, 2);
             summary = Some(match summary {
-                Some(mut sum) => sum.baddbmm_(&keys, &values),
-                None => keys.bmm(&values),
+                Some(mut sum) if sum.kind() == self.kind => sum.baddbmm_(&keys, &values),
+                Some(mut sum) => sum.g_add_(&keys.bmm(&values)),
+                None => keys.bmm(&values).to_kind(x.kind()),
             });
             blocks.push((heads, values));
         }
         let Some(mut summary) = summary else { return x.shallow_clone() };
-        let summary = summary.g_div_scalar_(frames as f64);
+        let summary = summary.g_div_scalar_(frames as f64).to_kind(self.kind);
         let parts: Vec<Tensor> = blocks
             .into_iter()
             .map(|(heads, values)| self.leave(&heads, &values, &summary))
@@ -244,7 +255,7 @@ fn attend_block(heads: &Tensor, values: &Tensor, summary: &Tensor, group: i64) -
 mod tests {
     use super::*;
     use crate::nn::rotary::Rotary;
-    use tch::{Kind, nn::VarStore};
+    use tch::nn::VarStore;
 
     #[test]
     fn the_frozen_block_equals_the_block() {

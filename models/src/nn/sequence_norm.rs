@@ -1,8 +1,9 @@
 //! Normalisation over time of `[batch, frames, channels]`: of a whole sequence, and of every
 //! channel by itself. Both need all frames before they give the first.
 
-use tch::Tensor;
+use formant_kernels::tensor as kernels;
 use tch::nn;
+use tch::{Device, Tensor};
 
 /// One mean and one deviation over all frames and channels, with a scale and an offset a channel:
 /// a group normalisation with one group.
@@ -63,10 +64,18 @@ impl GlobalNorm {
 }
 
 impl ChannelNorm {
-    /// The same without a gradient.
+    /// The same without a gradient, followed by a PReLU with `slopes [channels]`.
     #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { affine: self.affine.detached() }
+    pub fn freeze(&self, slopes: &Tensor) -> FrozenChannelNorm {
+        let values = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach()).ok();
+        let learnt = match self.affine.weight.device() {
+            Device::Cpu => values(&self.affine.weight)
+                .zip(values(&self.affine.bias))
+                .zip(values(slopes))
+                .map(|((weight, bias), slopes)| [weight, bias, slopes]),
+            _ => None,
+        };
+        FrozenChannelNorm { affine: self.affine.detached(), slopes: slopes.detach(), learnt }
     }
 
     /// Registers `weight` and `bias` under `path`.
@@ -81,10 +90,36 @@ impl ChannelNorm {
     }
 }
 
+/// A [`ChannelNorm`] and a PReLU without a gradient.
+#[derive(Debug)]
+pub struct FrozenChannelNorm {
+    affine: Affine,
+    slopes: Tensor, // [channels]
+    /// Scales, offsets and slopes where the kernel can take them.
+    learnt: Option<[Vec<f32>; 3]>,
+}
+
+impl FrozenChannelNorm {
+    /// `[batch, frames, channels]` to the same shape, plus `residual` of that shape.
+    pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
+        if let Some([weight, bias, slopes]) = &self.learnt {
+            let norm = kernels::ChannelNorm { weight, bias, slopes, eps: self.affine.eps as f32 };
+            let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+            if let Ok(Some(y)) = kernels::channel_norm(&norm, x, residual, threads) {
+                return y;
+            }
+        }
+        let y = self.affine.forward(x, &[1]).transpose(1, 2).prelu(&self.slopes).transpose(1, 2);
+        match residual {
+            Some(residual) => y + residual,
+            None => y,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     #[test]
     fn equal_to_the_librarys_own() {

@@ -13,5 +13,5 @@ mod train;
 
 pub use data::{DevMixture, SeparationData, SeparationSources};
 pub use loss::separation_loss;
-pub use recipe::{Goal, Measure, SeparationRecipe};
+pub use recipe::{Filters, Goal, Measure, SeparationRecipe};
 pub use train::{SeparationOutcome, train};

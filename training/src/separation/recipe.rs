@@ -28,6 +28,17 @@ pub enum Measure {
     SiSdr,
 }
 
+/// How encoder and decoder begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filters {
+    /// At random.
+    #[default]
+    Random,
+    /// As a lapped Fourier or cosine transform.
+    Fourier,
+}
+
 /// A separation training. All levels are in dB, all shares between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -36,6 +47,8 @@ pub struct SeparationRecipe {
     pub goal: Goal,
     /// Sizes of the network.
     pub network: MossformerConfig,
+    /// How its encoder and decoder begin.
+    pub filters: Filters,
     /// Rate of the waveforms, Hz.
     pub sample_rate: u32,
     /// Seconds of one example.
@@ -89,6 +102,7 @@ impl Default for SeparationRecipe {
                 fsmn_inner_channels: 128,
                 ..MossformerConfig::default()
             },
+            filters: Filters::Random,
             sample_rate: 8_000,
             crop_seconds: 3.0,
             relative_level: [-5.0, 5.0],

@@ -11,9 +11,9 @@ use tch::{Device, Kind, Tensor};
 use super::batches::Batches;
 use super::data::SeparationData;
 use super::loss::separation_loss;
-use super::recipe::{Goal, SeparationRecipe};
+use super::recipe::{Filters, Goal, SeparationRecipe};
 use crate::epochs::{Epochs, Verdict};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
@@ -68,6 +68,10 @@ pub fn train(
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
     let network = Separator::new(&vs.root(), &recipe.network)?;
+    if recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
+        let reason = "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
+        return Err(Error::Config { setting: "filters", reason });
+    }
     let epochs = Epochs {
         epochs: recipe.epochs,
         steps_per_epoch: recipe.steps_per_epoch,

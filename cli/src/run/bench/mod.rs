@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
+use formant_models::Precision;
 use serde_json::json;
 use tch::Device;
 
@@ -29,6 +30,7 @@ struct Measured {
     wall: Vec<f64>,
     threads: i32,
     device: String,
+    precision: Precision,
     /// Root mean square of what a network answered, for comparisons with other implementations.
     output_rms: Option<f64>,
 }
@@ -110,6 +112,7 @@ fn of_network(
         wall,
         threads: tch::get_num_threads(),
         device: name_of(device),
+        precision: Precision::F32,
         output_rms: rms(output),
     }
 }
@@ -149,7 +152,7 @@ fn report(measured: &Measured, messages: &Messages) -> Result<(), Failure> {
             "rtf": rtf,
             "peak_memory_bytes": peak_memory(),
             "threads": measured.threads,
-            "precision": "f32",
+            "precision": measured.precision,
             "device": measured.device,
             "output_rms": measured.output_rms,
         }),

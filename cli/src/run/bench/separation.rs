@@ -4,7 +4,6 @@ use std::path::Path;
 
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
-use formant_models::LoadOptions;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
@@ -14,7 +13,7 @@ use tch::Tensor;
 
 use super::{Measured, of_network, random_name, time};
 use crate::failure::Failure;
-use crate::plan::{BenchPlan, Settings, read_json};
+use crate::plan::{BenchPlan, Settings, load_options, read_json};
 use crate::run::{stems, use_threads};
 
 /// The voices of all of the audio at once.
@@ -23,22 +22,24 @@ pub(super) fn apart(
     settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Measured, Failure> {
-    let load = LoadOptions { device: settings.device };
+    let load = load_options(settings)?;
     let device = load.device.resolve()?;
-    let (separator, name) = match (&plan.config, &plan.model) {
+    let (mut separator, name) = match (&plan.config, &plan.model) {
         (Some(path), _) => {
             (Separator::random(moss_card(path)?, device)?, random_name("separate", path))
         }
         (None, Some(source)) => (Separator::load(source, &load)?, "separate".to_owned()),
         (None, None) => return Err(no_model("separate")),
     };
+    separator.set_precision(load.precision);
     let audio = resample(&audio.view(), separator.sample_rate(), Quality::High)?;
     let mut output = Vec::new();
     let wall = time(plan, || {
         output = separator.run(audio.channel(0))?.concat();
         Ok(())
     })?;
-    Ok(of_network(name, &audio, wall, device, &output))
+    let measured = of_network(name, &audio, wall, device, &output);
+    Ok(Measured { precision: load.precision, ..measured })
 }
 
 /// All of the audio without noise, at once.
@@ -47,15 +48,16 @@ pub(super) fn cleaned(
     settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Measured, Failure> {
-    let load = LoadOptions { device: settings.device };
+    let load = load_options(settings)?;
     let device = load.device.resolve()?;
-    let (enhancer, name) = match (&plan.config, &plan.model) {
+    let (mut enhancer, name) = match (&plan.config, &plan.model) {
         (Some(path), _) => {
             (Enhancer::random(moss_card(path)?, device)?, random_name("enhance", path))
         }
         (None, Some(source)) => (Enhancer::load(source, &load)?, "enhance".to_owned()),
         (None, None) => return Err(no_model("enhance")),
     };
+    enhancer.set_precision(load.precision);
     let audio = resample(&audio.view(), enhancer.sample_rate(), Quality::High)?;
     let usual = EnhanceOptions::default();
     let window_seconds = usual.window_seconds.max(audio.duration() + 1.0);
@@ -65,7 +67,8 @@ pub(super) fn cleaned(
         output = enhancer.enhance(&audio.view(), &options)?.channel(0).to_vec();
         Ok(())
     })?;
-    Ok(of_network(name, &audio, wall, device, &output))
+    let measured = of_network(name, &audio, wall, device, &output);
+    Ok(Measured { precision: load.precision, ..measured })
 }
 
 /// The card of a network of the MossFormer family whose sizes are in a file, at the rate of the
@@ -85,7 +88,7 @@ pub(super) fn stems_of_music(
     // Unlike the small networks this one gains from all cores.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
-    let load = LoadOptions { device: settings.device };
+    let load = load_options(settings)?;
     let device = load.device.resolve()?;
     let (separator, name) = match &plan.config {
         Some(path) => {

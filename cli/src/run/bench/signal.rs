@@ -18,6 +18,7 @@ fn on_one_core(name: String, audio: &AudioBuf, wall: Vec<f64>) -> Measured {
         wall,
         threads: 1,
         device: "cpu".to_owned(),
+        precision: formant_models::Precision::F32,
         output_rms: None,
     }
 }

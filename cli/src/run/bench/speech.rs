@@ -21,7 +21,7 @@ pub(super) fn words(
     settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Measured, Failure> {
-    let load = LoadOptions { device: settings.device };
+    let load = LoadOptions { device: settings.device, ..LoadOptions::default() };
     let device = load.device.resolve()?;
     let (spotter, name) = match &plan.config {
         Some(path) => {
@@ -71,7 +71,7 @@ pub(super) fn voices(
     settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Measured, Failure> {
-    let load = LoadOptions { device: settings.device };
+    let load = LoadOptions { device: settings.device, ..LoadOptions::default() };
     let device = load.device.resolve()?;
     // Noise is no speech, so that pauses are not looked for.
     let embed = EmbedOptions { speech_only: SpeechOnly::No };
@@ -102,7 +102,7 @@ pub(super) fn recognition(
     settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Measured, Failure> {
-    let load = LoadOptions { device: settings.device };
+    let load = LoadOptions { device: settings.device, ..LoadOptions::default() };
     let device = load.device.resolve()?;
     let (transcriber, name) = match &plan.config {
         Some(path) => {

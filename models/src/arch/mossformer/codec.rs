@@ -4,6 +4,7 @@ use tch::Tensor;
 use tch::nn;
 
 use super::config::{Family, MossformerConfig};
+use super::fourier::fourier_filters;
 use crate::nn::keys::at;
 use crate::nn::linear::uniform;
 
@@ -30,6 +31,20 @@ impl Codec {
             bias: config.bias.then(|| decoder.zeros("bias", &[1])),
             hop: config.hop(),
         }
+    }
+
+    /// Makes both a lapped Fourier or cosine transform, where the sizes allow.
+    pub(super) fn begin_with_fourier(&self) -> bool {
+        let [channels, _, kernel] = self.encoder.size()[..] else { return false };
+        let Some(filters) = fourier_filters(channels as usize, kernel as usize) else {
+            return false;
+        };
+        let filters = Tensor::from_slice(&filters).view([channels, 1, kernel]);
+        tch::no_grad(|| {
+            self.encoder.shallow_clone().copy_(&filters);
+            self.decoder.shallow_clone().copy_(&filters);
+        });
+        true
     }
 
     pub(super) fn detached(&self) -> Self {

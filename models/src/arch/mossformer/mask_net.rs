@@ -289,6 +289,23 @@ pub struct FrozenMaskNet {
 }
 
 impl FrozenMaskNet {
+    /// Makes the matrix products in numbers of `kind`; norms, convolutions and sums stay as they
+    /// are.
+    pub fn set_kind(&mut self, kind: Kind) {
+        let ends = &mut self.ends;
+        for product in [
+            &mut ends.encoder,
+            &mut ends.out,
+            &mut ends.output,
+            &mut ends.gate,
+            &mut ends.decoder,
+        ] {
+            product.set_kind(kind);
+        }
+        self.layers.iter_mut().for_each(|layer| layer.set_kind(kind));
+        self.recurrent.iter_mut().for_each(|layer| layer.set_kind(kind));
+    }
+
     /// As [`MaskNet::forward`].
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();

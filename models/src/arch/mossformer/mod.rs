@@ -5,6 +5,7 @@
 
 mod codec;
 mod config;
+mod fourier;
 mod load;
 mod mask_net;
 mod network;

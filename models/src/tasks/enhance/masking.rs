@@ -11,6 +11,7 @@ use tch::{Device, Tensor};
 
 use crate::arch::mossformer::{FrozenMaskEstimator, MossformerCard};
 use crate::error::{Error, Result};
+use crate::source::Precision;
 
 /// What happens to samples behind the last whole frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,11 @@ impl Masking {
             return Err(Error::config("frontend", reason));
         }
         Ok(Self { frontend, plan, stft, network, device })
+    }
+
+    /// Makes the network's matrix products in numbers of this kind from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.network.set_kind(precision.kind());
     }
 
     /// The transform whose bins are masked.

@@ -16,7 +16,7 @@ use super::separate::Separator;
 use crate::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel, Network};
 use crate::checkpoint::Architecture;
 use crate::error::{Error, Result};
-use crate::source::{LoadOptions, ModelSource};
+use crate::source::{LoadOptions, ModelSource, Precision};
 
 /// Networks that this task runs.
 pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer2Se];
@@ -114,7 +114,17 @@ impl Enhancer {
         options: &LoadOptions,
     ) -> Result<Self> {
         let device = options.device.resolve()?;
-        Self::of(&MossformerModel::load(source, config, device)?, device)
+        let mut enhancer = Self::of(&MossformerModel::load(source, config, device)?, device)?;
+        enhancer.set_precision(options.precision);
+        Ok(enhancer)
+    }
+
+    /// Makes the network's matrix products in numbers of this kind from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        match &mut self.kind {
+            Kind::Masking(masking) => masking.set_precision(precision),
+            Kind::Waveform(separator) => separator.set_precision(precision),
+        }
     }
 
     /// An enhancer with random weights, for timing sizes that have no weights.

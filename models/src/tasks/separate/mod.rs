@@ -21,7 +21,7 @@ use crate::arch::mossformer::{
 use crate::checkpoint::Architecture;
 use crate::error::{Error, Result};
 use crate::registry;
-use crate::source::{LoadOptions, ModelSource};
+use crate::source::{LoadOptions, ModelSource, Precision};
 
 /// Networks that this task runs.
 pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer, Architecture::Mossformer2Ss];
@@ -94,7 +94,14 @@ impl Separator {
         options: &LoadOptions,
     ) -> Result<Self> {
         let device = options.device.resolve()?;
-        Self::of(&MossformerModel::load(source, config, device)?, device)
+        let mut separator = Self::of(&MossformerModel::load(source, config, device)?, device)?;
+        separator.set_precision(options.precision);
+        Ok(separator)
+    }
+
+    /// Makes the network's matrix products in numbers of this kind from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.network.set_kind(precision.kind());
     }
 
     /// A separator with random weights, for timing sizes that have no weights.
