@@ -206,27 +206,6 @@ fn the_number_of_jobs_changes_nothing() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_nothing_and_says_130() {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-    let place = Place::new();
-    let mut command = place.command(&["convert", "-", "-o", "out.wav"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(&wav(16_000, 1, &tone(16_000, 16_000.0, 440.0))[..20_000]).expect("fed");
-    // The input stays open, so that the command waits for the rest when the signal comes; by then
-    // its output is under construction.
-    let began = std::time::Instant::now();
-    while place.files().is_empty() && began.elapsed().as_secs() < 120 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    assert_eq!(place.files().len(), 1, "a temporary file");
-    let pid = child.id().to_string();
-    let sent = Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status().expect("kill");
-    assert!(sent.success());
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(130));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
-    assert!(place.files().is_empty(), "{:?}", place.files());
-    drop(stdin);
+    let recording = wav(16_000, 1, &tone(16_000, 16_000.0, 440.0));
+    Place::new().interrupt(&["convert", "-", "-o", "out.wav"], &recording[..20_000], 1);
 }

@@ -45,6 +45,36 @@ fn decoded(place: &Place, name: &str) -> (u32, Vec<f32>) {
     (clip.audio.rate(), clip.audio.channel(0).to_vec())
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_no_voice() {
+    let place = Place::new();
+    let recording = wav_f32(16_000, 1, &mixture(16_000, 64_000));
+    let model = model();
+    let arguments = ["separate", "-", "-o", "out.wav", "--model", &model];
+    place.interrupt(&arguments, &recording[..recording.len() / 2], 2);
+}
+
+#[test]
+fn bf16_is_close_to_f32() {
+    let place = Place::new();
+    place.file("talk.wav", &wav_f32(8_000, 1, &mixture(8_000, 24_000)));
+    separate(&place, &["talk.wav", "-o", "wide.wav"]).code(0);
+    separate(&place, &["talk.wav", "-o", "narrow.wav", "--precision", "bf16"]).code(0);
+    for voice in 1..=2 {
+        let [wide, narrow] = ["wide", "narrow"]
+            .map(|name| decoded(&place, &format!("{name}_voice{voice}.wav")).1);
+        assert_ne!(wide, narrow);
+        let energy = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x * x)).sum::<f64>();
+        let error = energy(&mut wide.iter().zip(&narrow).map(|(a, b)| a - b));
+        let ratio = 10.0 * (energy(&mut wide.iter().copied()) / error).log10();
+        assert!(ratio > 40.0, "voice {voice}: {ratio} dB");
+    }
+    let ran = separate(&place, &["talk.wav", "-o", "no.wav", "--precision", "f16"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("bf16"), "{}", ran.stderr);
+}
+
 #[test]
 fn voices_have_the_recordings_rate_and_length_and_add_up_to_it() {
     let place = Place::new();

@@ -110,6 +110,17 @@ fn s14_one_gain_for_all_stems() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_no_stem() {
+    let place = Place::new();
+    let samples = tone(2 * 44_100, 44_100.0, 220.0);
+    let recording = wav(44_100, 2, &samples);
+    let model = model();
+    let arguments = ["stems", "-", "-o", "out.wav", "--model", &model];
+    place.interrupt(&arguments, &recording[..recording.len() / 2], 2);
+}
+
 #[test]
 fn a_small_training_and_its_measurement() {
     let place = Place::new();

@@ -101,6 +101,34 @@ impl Place {
         feeder.join().expect("fed");
         Ran::new(arguments, output)
     }
+
+    /// Sends an interrupt to a command that writes `outputs` files while it waits for the rest of
+    /// its input: status 130, and nothing is left in the folder but what was there.
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self, arguments: &[&str], input: &[u8], outputs: usize) {
+        let before = self.files();
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        stdin.write_all(input).expect("fed");
+        // The input stays open, so that the command waits for the rest when the signal comes; by
+        // then its outputs are under construction.
+        let began = std::time::Instant::now();
+        while self.files().len() < before.len() + outputs && began.elapsed().as_secs() < 120 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(self.files().len(), before.len() + outputs, "temporary files");
+        let pid = child.id().to_string();
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status();
+        assert!(kill.expect("a shell").success());
+        let output = child.wait_with_output().expect("it ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{stderr}");
+        assert!(stderr.contains("interrupted"), "{stderr}");
+        assert_eq!(self.files(), before);
+        drop(stdin);
+    }
 }
 
 /// What a command came to.
