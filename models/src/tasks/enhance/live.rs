@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn separators_serve_too_and_odd_samples_are_none() {
-        let config = MossformerConfig { num_spks: 1, ..MossformerConfig::default() };
+        let config = MossformerConfig { num_spks: 1, in_channels: 8, ..MossformerConfig::default() };
         let enhancer = small(config, 16_000);
         let mut audio = noise(AudioSpec::mono(48_000), 48_000);
         audio.channel_mut(0)[100] = f32::NAN;
