@@ -210,7 +210,11 @@ pub(crate) const FORMATS: &[SampleFormat] = &[
 
 /// Sizes of callbacks to try, the first that works is taken: any size will do for us, so that the
 /// device's limits win over what is wanted.
-pub(crate) fn buffers(sizes: &SupportedBufferSize, wanted: Option<u32>, rate: u32) -> Vec<BufferSize> {
+pub(crate) fn buffers(
+    sizes: &SupportedBufferSize,
+    wanted: Option<u32>,
+    rate: u32,
+) -> Vec<BufferSize> {
     let size = wanted.unwrap_or(rate / CALLBACKS_PER_SECOND);
     let fitting = match sizes {
         SupportedBufferSize::Range { min, max } => size.clamp(*min, (*max).max(*min)),

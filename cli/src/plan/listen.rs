@@ -112,8 +112,9 @@ pub(super) fn resolve(typed: ListenArgs, settings: &Settings) -> Result<ListenTa
         || plan.record.is_some()
         || plan.level;
     if !does_something {
-        return Err(Failure::usage("listen", "nothing is to listen")
-            .help("give one or more of --spot, --transcribe, --speaker, --enhance, --record and --level"));
+        return Err(Failure::usage("listen", "nothing is to listen").help(
+            "give one or more of --spot, --transcribe, --speaker, --enhance, --record and --level",
+        ));
     }
     Ok(ListenTask::Listen(Box::new(plan)))
 }

@@ -60,8 +60,12 @@ pub struct Underruns {
 pub fn feed(frames: usize, channels: usize) -> (Feed, OutputAlarm, Speaker) {
     let (into, out) = RingBuffer::new(frames);
     let shared = Arc::new(Shared::default());
-    let speaker =
-        Speaker { samples: out, channels: channels.max(1), dry: false, shared: Arc::clone(&shared) };
+    let speaker = Speaker {
+        samples: out,
+        channels: channels.max(1),
+        dry: false,
+        shared: Arc::clone(&shared),
+    };
     let alarm = OutputAlarm(Arc::clone(&shared));
     (Feed { samples: into, frames, shared }, alarm, speaker)
 }

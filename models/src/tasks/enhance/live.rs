@@ -281,7 +281,8 @@ fn sizes(enhancer: &Enhancer, live: &LiveOptions, resampling: f64) -> Result<Siz
     let fade = (FADE * rate) as usize;
     // Samples whose frames are not complete yet are not settled.
     let least = (fade + frame).next_multiple_of(grid);
-    let wanted = if look_ahead_seconds.is_finite() { look_ahead_seconds.clamp(0.0, 10.0) } else { 0.0 };
+    let wanted =
+        if look_ahead_seconds.is_finite() { look_ahead_seconds.clamp(0.0, 10.0) } else { 0.0 };
     let look_ahead = on_grid(wanted).max(least);
     let before = look_ahead as f64 / rate + resampling;
     let hop = ((latency - before) * rate / grid as f64 + 1e-6).floor().max(0.0) as usize * grid;
@@ -417,7 +418,8 @@ mod tests {
 
     #[test]
     fn separators_serve_too_and_odd_samples_are_none() {
-        let config = MossformerConfig { num_spks: 1, in_channels: 8, ..MossformerConfig::default() };
+        let config =
+            MossformerConfig { num_spks: 1, in_channels: 8, ..MossformerConfig::default() };
         let enhancer = small(config, 16_000);
         let mut audio = noise(AudioSpec::mono(48_000), 48_000);
         audio.channel_mut(0)[100] = f32::NAN;
@@ -447,7 +449,8 @@ mod tests {
             assert!(start(wrong).is_some());
         }
         assert_eq!(start(LiveOptions::default()), None);
-        let mut live = enhancer.live(&EnhanceOptions::default(), &options(), 48_000).expect("sound");
+        let mut live =
+            enhancer.live(&EnhanceOptions::default(), &options(), 48_000).expect("sound");
         assert!(live.push(&AudioView::from_mono(16_000, &[0.0; 10])).is_err());
     }
 }
