@@ -122,14 +122,16 @@ pub enum Event {
         /// Milliseconds from the capture of its first sample until that is written, or heard.
         latency_ms: f64,
     },
-    /// The output device had nothing to play, and played silence.
+    /// The output device had nothing to play, and played silence, or was too slow for what came.
     Underrun {
         /// Up to where audio had been given when that was seen.
         at: f64,
         /// How often since the last such event.
         count: u64,
-        /// Frames of the device since then.
+        /// Frames of silence since then, at the device's rate.
         frames: u64,
+        /// Frames that were skipped since then, so that the device does not fall behind.
+        skipped: u64,
     },
     /// The device went away.
     DeviceLost {

@@ -11,6 +11,9 @@ use crate::error::Result;
 use crate::ring::Failure;
 use crate::system::{DeviceInfo, Direction, FORMATS, System, advice, buffers};
 
+/// Callbacks a second where the device lets us choose: few, since what is played waits for its
+/// network far longer, and short buffers run dry on a busy machine.
+const CALLBACKS_PER_SECOND: u32 = 25;
 /// Seconds that a ring holds; how much of it is used is the player's to say.
 const DEPTH_SECONDS: usize = 30;
 
@@ -44,7 +47,8 @@ impl Outputs {
         let failed = |error: cpal::Error| self.system.failed(&name, advice(&error));
         let (config, format, sizes) = config(&device, rate).map_err(failed)?;
         let mut last = None;
-        for buffer in buffers(&sizes, None, config.sample_rate) {
+        let size = Some(config.sample_rate / CALLBACKS_PER_SECOND);
+        for buffer in buffers(&sizes, size, config.sample_rate) {
             let rate = config.sample_rate;
             let frames = DEPTH_SECONDS * rate.max(8000) as usize;
             let (feed, alarm, speaker) = feed(frames, config.channels.into());
@@ -89,12 +93,13 @@ fn start(
         give(&mut speaker, data, info);
     };
     let on_error = move |error: cpal::Error| match error.kind() {
-        ErrorKind::Xrun => alarm.interrupted(),
+        ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable => alarm.failed(Failure::Gone),
         ErrorKind::StreamInvalidated => alarm.failed(Failure::Changed),
         ErrorKind::PermissionDenied => alarm.failed(Failure::Refused),
-        // These leave the stream running.
         ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
-        _ => alarm.failed(Failure::Gone),
+        // Sound servers say several things when they were not served in time, and go on. One that
+        // does not takes no more audio, which the player sees.
+        _ => alarm.interrupted(),
     };
     let stream = device.build_output_stream_raw(config, format, on_data, on_error, None)?;
     stream.play()?;

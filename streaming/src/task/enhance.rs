@@ -39,7 +39,8 @@ struct Outlets {
     player: Option<Player>,
     /// Frames so far, silence included.
     frames: u64,
-    underruns: Underruns,
+    /// What the device lacked and skipped, as far as it was told.
+    underruns: (Underruns, u64),
     told: bool,
 }
 
@@ -181,11 +182,16 @@ fn give(task: &EnhanceTask, base: u64, given: &mut u64, clean: &[f32]) -> Result
         // The oldest sample is the one that is latest.
         found.push(Finding { event, known: Some(start) });
     }
-    let now = outlets.player.as_ref().map(Player::underruns).unwrap_or_default();
+    let counts = |player: &Player| (player.underruns(), player.skipped());
+    let now = outlets.player.as_ref().map(counts).unwrap_or_default();
+    let (before, skipped) = outlets.underruns;
     if now != outlets.underruns {
-        let frames = now.frames - outlets.underruns.frames;
-        let count = now.count - outlets.underruns.count;
-        let event = Event::Underrun { at: end, count, frames };
+        let event = Event::Underrun {
+            at: end,
+            count: now.0.count - before.count,
+            frames: now.0.frames - before.frames,
+            skipped: now.1 - skipped,
+        };
         found.push(Finding { event, known: None });
         outlets.underruns = now;
     }

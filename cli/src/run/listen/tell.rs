@@ -86,8 +86,15 @@ impl<'a> Teller<'a> {
                 }
                 self.messages.note(&text);
             }
-            Event::Underrun { at, .. } => {
-                self.messages.warning("output", format!("{}: nothing to play yet", clock(*at)));
+            Event::Underrun { at, count, skipped, .. } => {
+                let at = clock(*at);
+                if *count > 0 {
+                    self.messages.warning("output", format!("{at}: nothing to play yet"));
+                }
+                if *skipped > 0 {
+                    let text = format!("{at}: {skipped} frames skipped, the device is too slow");
+                    self.messages.warning("output", text);
+                }
             }
             Event::DeviceLost { at, source, reason } => {
                 self.messages.warning(source, format!("lost at {}: {reason}", clock(*at)));
