@@ -167,8 +167,10 @@ impl From<formant_streaming::Error> for Failure {
             Error::Config { setting, reason } => Self::usage(setting, reason),
             Error::Write { path, source } => Self::output(&path, &source),
             Error::Fault(_) => Self::new(Kind::Internal, "", error.to_string()),
-            Error::UnknownDevice { .. } => Self::new(Kind::Device, "", error.to_string())
-                .help("take one of these names, or a part of it that no other has"),
+            Error::UnknownDevice { .. } | Error::UnknownOutput { .. } => {
+                Self::new(Kind::Device, "", error.to_string())
+                    .help("take one of these names, or a part of it that no other has")
+            }
             Error::NoAudioSystem { .. } => Self::new(Kind::Device, "", error.to_string())
                 .help("or listen to a file with --file, or to standard input with `-`"),
             other => Self::new(Kind::Device, "", other.to_string()),

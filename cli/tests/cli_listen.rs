@@ -1,5 +1,5 @@
-//! `formant listen` without a microphone: files, standard input, takes, and what it says when there
-//! is no device.
+//! `formant listen` without a microphone: files, standard input, takes, cleaned speech, and what it
+//! says when there is no device.
 
 mod support;
 
@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
 use serde_json::Value;
 use support::{Parsed, Place, wav};
 
@@ -142,6 +143,102 @@ fn known_voices_are_named() {
     }
 }
 
+/// A small enhancer with the published front end.
+fn enhancer(place: &Place) {
+    let config = MossformerConfig {
+        out_channels: 8,
+        num_blocks: 1,
+        group_size: 16,
+        query_key_dim: 6,
+        conv_kernel: 5,
+        fsmn_inner_channels: 6,
+        fsmn_lorder: 3,
+        ..MossformerConfig::enhancement()
+    };
+    let card = MossformerCard::published(config, 48_000).expect("a card");
+    let model = MossformerModel::random(card, tch::Device::Cpu).expect("sound sizes");
+    model.save(&place.path("m.safetensors"), tch::Kind::Float).expect("written");
+}
+
+#[test]
+fn enhanced_speech_has_the_length_of_what_was_heard() {
+    let (place, input) = (Place::new(), sample("speech_noisy_5db_16k.wav"));
+    enhancer(&place);
+    let original = Parsed::of(&std::fs::read(&input).expect("a sample")).s16();
+    let arguments = |more: &[&'static str]| {
+        let mut all = vec!["listen", "--enhance", "--enhance-model", "m.safetensors", "--file"];
+        all.push(&input);
+        all.extend(["--enhanced", "out.wav"]);
+        all.extend(more);
+        place.run(&all)
+    };
+    arguments(&[]).code(0).says("at most 0.5").says("out.wav");
+    let clean = place.read("out.wav");
+    assert_eq!(Parsed::of(&clean).s16().len(), original.len());
+    arguments(&[]).code(2).says("exists already");
+    arguments(&["--overwrite", "--threads", "1"]).code(0);
+    assert_eq!(place.read("out.wav").len(), clean.len());
+    // Nothing of the cleaned signal is the recording itself, in its place.
+    arguments(&["--overwrite", "--mix", "0"]).code(0);
+    let dry = Parsed::of(&place.read("out.wav")).s16();
+    assert!(dry.iter().zip(&original).all(|(a, b)| (i32::from(*a) - i32::from(*b)).abs() <= 1));
+
+    let more = ["--overwrite", "--realtime", "--for", "2", "--json", "--stats", "--latency", "0.3"];
+    let lines = arguments(&more).code(0).json();
+    let kinds = kinds(&lines);
+    assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("started", "stats"));
+    let begun = lines.iter().find(|line| line["type"] == "enhancing").expect("what to expect");
+    let latency = begun["latency"].as_f64().expect("seconds");
+    assert!((0.2..=0.341).contains(&latency) && begun["rate"] == 16_000, "{begun}");
+    let pieces: Vec<&Value> = lines.iter().filter(|line| line["type"] == "enhanced").collect();
+    assert!(pieces.len() > 3);
+    let stats = lines.last().expect("figures");
+    assert_eq!(stats["underruns"], 0);
+    let stages: Vec<&str> = stats["stages"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|stage| stage["stage"].as_str())
+        .collect();
+    for stage in ["enhance: wait", "enhance: work", "enhance: capture to output"] {
+        assert!(stages.contains(&stage), "{stages:?}");
+    }
+    assert_eq!(Parsed::of(&place.read("out.wav")).s16().len(), 32_000);
+}
+
+#[test]
+fn enhancement_needs_a_place_and_a_model() {
+    let place = Place::new();
+    place.file("a.wav", &wav(16_000, 1, &[0; 1600]));
+    place.file("m.safetensors", b"none");
+    let listen = |more: &[&str]| {
+        let mut all = vec!["listen", "--file", "a.wav"];
+        all.extend(more);
+        place.run(&all)
+    };
+    listen(&["--enhance"]).code(2).says("--enhanced FILE");
+    listen(&["--enhanced", "b.wav"]).code(2).says("--enhance");
+    listen(&["--play"]).code(2).says("--enhance");
+    let both = ["--enhance", "--enhanced", "b.wav", "--record", "b.wav"];
+    listen(&both).code(2).says("--record");
+    if !formant_models::registry::BUNDLED.iter().any(|model| model.task == "enhance") {
+        listen(&["--enhance", "--enhanced", "b.wav"]).code(2).says("--enhance-model mossformer2");
+    }
+    let named = ["--enhance", "--enhanced", "b.wav", "--enhance-model", "m.safetensors"];
+    listen(&named).code(4);
+    assert!(!place.exists("b.wav"));
+    enhancer(&place);
+    let with = |more: &[&'static str]| listen(&[&named[..], more].concat());
+    with(&["--latency", "0.01"]).code(2).says("or more");
+    with(&["--context", "-1"]).code(2);
+    with(&["--mix", "2"]).code(2).says("mix");
+    assert!(!place.exists("b.wav"));
+    let device = with(&["--play=surely-no-such-device"]).code(5);
+    let names =
+        device.stderr.contains("there are:") || device.stderr.contains("install the package");
+    assert!(names && device.stderr.contains("to do:"), "{}", device.stderr);
+}
+
 #[test]
 fn takes_survive_a_crash() {
     let (place, stream) = (Place::new(), sample("keyword_stream_16k.wav"));
@@ -174,6 +271,8 @@ fn what_cannot_be_done_is_said() {
     let place = Place::new();
     place.file("a.wav", &wav(16_000, 1, &[0; 1600]));
     place.run(&["listen"]).code(2).says("--spot");
+    let nowhere = ["listen", "--enhance", "--enhanced", "no/folder/a.wav", "--file", "a.wav"];
+    place.run(&nowhere).code(2);
     place.run(&["listen", "--spot", "--realtime"]).code(2).says("--file");
     place.run(&["listen", "--spot", "--raw", "s16le:16000:1"]).code(2).says("--file");
     place.run(&["listen", "--spot", "--raw", "s17:16000:1", "-"]).code(2).says("s17");

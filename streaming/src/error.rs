@@ -40,6 +40,22 @@ pub enum Error {
         /// What was seen.
         reason: String,
     },
+    /// There is no output device of this name.
+    #[error("output device `{name}`: there is none of this name; there are: {}", list(.known))]
+    UnknownOutput {
+        /// The name that was asked for.
+        name: String,
+        /// The names that would have worked.
+        known: Vec<String>,
+    },
+    /// An output device is not there or can't be used.
+    #[error("output device `{name}`: {reason}")]
+    Output {
+        /// The device.
+        name: String,
+        /// What the system said and what to do.
+        reason: String,
+    },
     /// A setting is out of its range or contradicts another.
     #[error("{setting}: {reason}")]
     Config {
@@ -80,5 +96,10 @@ impl Error {
     /// An [`Error::Device`] for `name`.
     pub fn device(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Device { name: name.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Output`] for `name`.
+    pub fn output(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Output { name: name.into(), reason: reason.into() }
     }
 }

@@ -92,6 +92,47 @@ pub enum Event {
         /// Whether the speech goes on.
         progress: Progress,
     },
+    /// Enhancement has begun; once in a session.
+    Enhancing {
+        /// The rate of what comes out, in Hz.
+        rate: u32,
+        /// Seconds after which a sample is given out at the latest, work and devices apart: the
+        /// following three, and the length of the blocks that tasks hear.
+        latency: f64,
+        /// Seconds from one run of the network to the next.
+        hop: f64,
+        /// Seconds that are heard behind a sample before it is settled.
+        look_ahead: f64,
+        /// Seconds that resampling to the network's rate and back holds back.
+        resampling: f64,
+        /// Seconds of the past that the network hears again with every run.
+        context: f64,
+        /// The device that plays it, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<String>,
+    },
+    /// Cleaned audio was given to file and device.
+    Enhanced {
+        /// Where it begins.
+        start: f64,
+        /// Where it ends.
+        end: f64,
+        /// Milliseconds until it is heard, from now on; 0 without a device.
+        buffered_ms: f64,
+        /// Milliseconds from the capture of its first sample until that is written, or heard.
+        latency_ms: f64,
+    },
+    /// The output device had nothing to play, and played silence, or was too slow for what came.
+    Underrun {
+        /// Up to where audio had been given when that was seen.
+        at: f64,
+        /// How often since the last such event.
+        count: u64,
+        /// Frames of silence since then, at the device's rate.
+        frames: u64,
+        /// Frames that were skipped since then, so that the device does not fall behind.
+        skipped: u64,
+    },
     /// The device went away.
     DeviceLost {
         /// When.

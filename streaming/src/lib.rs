@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] joins a [`source::Source`] with any number of [`task::Task`]s; while it runs, a
 //! [`Listening`] gives its [`Event`]s. Between a device's callback and the session lies a
-//! lock-free [`ring`]; what could not be heard is always told, as a gap, and time stays true.
+//! lock-free [`ring`], between a task and a device that plays an [`output`]; what could not be heard is always told, as a gap, and time stays true.
 //! Delays are measured from capture to event ([`Stats`]).
 
 mod clock;
@@ -11,6 +11,7 @@ pub mod event;
 mod intake;
 mod latency;
 mod level;
+pub mod output;
 mod queue;
 mod record;
 pub mod ring;
@@ -18,6 +19,8 @@ mod session;
 pub mod source;
 mod state;
 mod stats;
+#[cfg(feature = "microphone")]
+mod system;
 pub mod task;
 mod worker;
 
@@ -27,3 +30,5 @@ pub use latency::{Latency, Percentiles};
 pub use session::{Listening, Session, SessionOptions};
 pub use state::State;
 pub use stats::{StageStats, Stats};
+#[cfg(feature = "microphone")]
+pub use system::{DeviceInfo, Direction};

@@ -42,6 +42,27 @@ pub enum Failure {
     Refused = 3,
 }
 
+impl Failure {
+    /// The failure of a number that was stored as one; 0 is none.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        match number {
+            0 => None,
+            2 => Some(Self::Changed),
+            3 => Some(Self::Refused),
+            _ => Some(Self::Gone),
+        }
+    }
+
+    /// What is said about the device.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Gone => "it is gone",
+            Self::Changed => "its rate or format changed",
+            Self::Refused => "it may no longer be used",
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     start: Instant,
@@ -212,12 +233,7 @@ impl Tap {
     /// Why there will be no more audio, when that is so.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
-        match self.shared.failure.load(Ordering::Acquire) {
-            0 => None,
-            2 => Some(Failure::Changed),
-            3 => Some(Failure::Refused),
-            _ => Some(Failure::Gone),
-        }
+        Failure::of(self.shared.failure.load(Ordering::Acquire))
     }
 
     /// Whether the callback's end is gone, so that nothing will follow what is in the ring.

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 /// Blocks are joined up to this length, in seconds, before tasks hear them: networks take as long
 /// for one frame as for several.
-const JOINED: f64 = 0.04;
+pub(crate) const JOINED: f64 = 0.04;
 /// Silence is handed on in blocks of this length, in seconds.
 const SILENCE_BLOCK: f64 = 0.1;
 

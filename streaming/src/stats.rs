@@ -16,7 +16,8 @@ const TICKS: f64 = 100.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageStats {
     /// `capture` (from the device to the session), `resample`, and for each task its `wait`, its
-    /// `work` on a block, and the delay of its events from the capture of what they rest on.
+    /// `work` on a block, and the delay of its events from the capture of what they rest on; for
+    /// enhancement, that of its oldest sample to the file or the loudspeaker.
     pub stage: String,
     /// Milliseconds.
     pub latency_ms: Percentiles,
@@ -44,6 +45,9 @@ pub struct Stats {
     pub shed_seconds: f64,
     /// Samples that were no finite numbers and were heard as zero.
     pub non_finite: u64,
+    /// How often an output device had nothing to play.
+    #[serde(default)]
+    pub underruns: u64,
     /// Each stage.
     pub stages: Vec<StageStats>,
 }
@@ -55,7 +59,7 @@ struct Meter {
     audio: f64,
 }
 
-/// Counts that only the reader changes.
+/// Counts of the reader, but for the last.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) seconds: f64,
@@ -64,6 +68,8 @@ pub(crate) struct Counts {
     pub(crate) lost_frames: u64,
     pub(crate) shed_seconds: f64,
     pub(crate) non_finite: u64,
+    /// Told by the worker that has the output device.
+    pub(crate) underruns: u64,
 }
 
 /// Collects the figures of all threads.
@@ -131,6 +137,7 @@ impl Meters {
             lost_frames: counts.lost_frames,
             shed_seconds: counts.shed_seconds,
             non_finite: counts.non_finite,
+            underruns: counts.underruns,
             stages: stages.iter().filter_map(stage).collect(),
         }
     }

@@ -21,7 +21,8 @@ pub(crate) fn start(
     let stages = Stages::of(name);
     let work = move || {
         let worker = Worker { queue: Closing(queue), events, shared, stages };
-        worker.run(&*task)
+        let outcome = worker.run(&*task);
+        outcome.and(task.close())
     };
     std::thread::Builder::new()
         .name(format!("formant-{name}"))
@@ -34,6 +35,7 @@ struct Stages {
     wait: String,
     work: String,
     events: String,
+    output: String,
 }
 
 impl Stages {
@@ -42,6 +44,7 @@ impl Stages {
             wait: format!("{task}: wait"),
             work: format!("{task}: work"),
             events: format!("{task}: capture to event"),
+            output: format!("{task}: capture to output"),
         }
     }
 }
@@ -91,7 +94,7 @@ impl Worker {
                     self.tell(found, base, heard);
                 }
                 Taken::Restart(at) => {
-                    let before = std::mem::replace(&mut stream, task.start()?);
+                    let before = std::mem::replace(&mut stream, task.start_at(at)?);
                     self.tell(before.finish()?, base, heard);
                     base = at;
                 }
@@ -112,11 +115,21 @@ impl Worker {
             if let Some(known) = known {
                 // Captured evenly: what was known earlier was captured earlier.
                 let before = Duration::from_secs_f64((until - known - base).max(0.0));
-                let delay = captured.elapsed() + before;
-                self.shared.meters.delay(&self.stages.events, delay);
-                if let Event::Keyword { latency_ms, .. } = &mut event {
+                let mut delay = captured.elapsed() + before;
+                let mut stage = &self.stages.events;
+                if let Event::Enhanced { buffered_ms, .. } = &event {
+                    delay += Duration::from_secs_f64(buffered_ms.max(0.0) / 1e3);
+                    stage = &self.stages.output;
+                }
+                self.shared.meters.delay(stage, delay);
+                if let Event::Keyword { latency_ms, .. } | Event::Enhanced { latency_ms, .. } =
+                    &mut event
+                {
                     *latency_ms = (delay.as_secs_f64() * 1e5).round() / 100.0;
                 }
+            }
+            if let Event::Underrun { count, .. } = &event {
+                self.shared.meters.count(|counts| counts.underruns += count);
             }
             // Nobody may be listening any more.
             let _ = self.events.send(event);

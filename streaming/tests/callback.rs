@@ -1,9 +1,10 @@
 //! Audio callbacks never allocate: a test with an allocator that does not allow it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use formant_audio_core::{AudioSpec, ChannelLayout};
+use formant_streaming::output::feed::feed;
 use formant_streaming::ring::{Failure, Piece, ring_of};
 use formant_streaming::source::{Pace, push_source};
 
@@ -41,4 +42,16 @@ fn callbacks_do_not_allocate() {
         assert_no_alloc(|| assert!(pusher.push(&floats[..2 * size]) && pusher.room() > 0));
     }
     drop(source);
+    let (mut feed, alarm, mut speaker) = feed(4096, 2);
+    feed.set_due(true);
+    let (mut floats, mut integers) = (vec![0.0f32; 2 * 8192], vec![0i16; 2 * 8192]);
+    for size in [1, 16, 480, 4096, 8192] {
+        feed.push(&vec![0.5; 3000]);
+        assert_no_alloc(|| {
+            speaker.fill(&mut floats[..2 * size], Duration::ZERO);
+            speaker.fill_with(&mut integers[..2 * size], Duration::ZERO, |x| (x * 1e4) as i16);
+            alarm.interrupted();
+        });
+    }
+    assert!(feed.underruns().count > 5);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use formant_models::DeviceChoice;
 
-use super::SpotTuning;
+use super::{CleaningArgs, SpotTuning};
 
 /// What happens when the microphone is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,10 +47,13 @@ pub(crate) struct ListenArgs {
     /// Say who of the known voices speaks.
     #[arg(long, help_heading = "What listens", requires = "voices")]
     pub(crate) speaker: bool,
+    /// Take the noise out of speech, into --enhanced, --play or both.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) enhance: bool,
     /// Keep the take in a WAV file, which is whole at every moment.
     #[arg(long, value_name = "FILE", help_heading = "What listens")]
     pub(crate) record: Option<PathBuf>,
-    /// Replace a take that exists.
+    /// Replace a take or an enhanced file that exists.
     #[arg(long, help_heading = "What listens")]
     pub(crate) overwrite: bool,
     /// Show how loud it is.
@@ -63,7 +66,30 @@ pub(crate) struct ListenArgs {
     #[arg(long = "for", value_name = "SECONDS", help_heading = "What listens")]
     pub(crate) seconds: Option<f64>,
 
-    /// List the microphones and stop.
+    /// Speech without its noise goes into this WAV file: mono, at the source's rate, whole at every
+    /// moment.
+    #[arg(long, value_name = "FILE", help_heading = "Enhancement", requires = "enhance")]
+    pub(crate) enhanced: Option<PathBuf>,
+    /// It is played: on the default output, or one of --devices by its name or a part of it.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = "Enhancement",
+        requires = "enhance"
+    )]
+    pub(crate) play: Option<Option<String>>,
+    /// Seconds by which it is late at most, work and devices apart: a shorter time is more work.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, help_heading = "Enhancement")]
+    pub(crate) latency: f64,
+    /// Seconds of the past that the network hears again with every step.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, help_heading = "Enhancement")]
+    pub(crate) context: f64,
+    #[command(flatten, next_help_heading = "Enhancement")]
+    pub(crate) cleaning: CleaningArgs,
+
+    /// List the microphones and output devices and stop.
     #[arg(long, help_heading = "Microphone")]
     pub(crate) devices: bool,
     /// The microphone: its name in --devices, or a part of it that no other has.
@@ -100,6 +126,9 @@ pub(crate) struct ListenArgs {
     /// Words and phrases to expect: a text file, one a line, or a list separated by commas.
     #[arg(long, value_name = "FILE|LIST", help_heading = "Models")]
     pub(crate) hotwords: Option<String>,
+    /// Enhancer.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
+    pub(crate) enhance_model: Option<String>,
     /// Speaker model.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
     pub(crate) speaker_model: Option<String>,

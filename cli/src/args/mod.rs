@@ -27,7 +27,9 @@ pub(crate) use features::{FeatureFormat, FeaturesArgs};
 pub(crate) use listen::{ListenArgs, OnLossArg};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
-pub(crate) use separation::{EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs};
+pub(crate) use separation::{
+    CleaningArgs, EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs,
+};
 pub(crate) use speaker::{
     CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
     SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,

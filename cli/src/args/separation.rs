@@ -42,6 +42,21 @@ pub(crate) struct SeparateArgs {
     pub(crate) peak_normalize: Option<f32>,
 }
 
+/// How noise is taken away, in recordings and live.
+#[derive(Debug, Args)]
+pub(crate) struct CleaningArgs {
+    /// Turn noise down by this many dB at most [default: as far as the model does].
+    #[arg(long, value_name = "DB")]
+    pub(crate) attenuation_limit: Option<f32>,
+    /// Share of the cleaned signal in the output, from 0 to 1.
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    pub(crate) mix: f32,
+    /// Noise that the front end hears besides the recording, at 16-bit scale, drawn from --seed; 0
+    /// for none.
+    #[arg(long, default_value_t = 1.0, value_name = "AMOUNT")]
+    pub(crate) front_end_dither: f32,
+}
+
 /// What `formant enhance` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant enhance noisy.wav --attenuation-limit 20 -o clean.wav")]
@@ -55,16 +70,8 @@ pub(crate) struct EnhanceArgs {
     /// A bundled or published model's name, or a file or folder.
     #[arg(long, value_name = "NAME|PATH")]
     pub(crate) model: Option<String>,
-    /// Turn noise down by this many dB at most [default: as far as the model does].
-    #[arg(long, value_name = "DB")]
-    pub(crate) attenuation_limit: Option<f32>,
-    /// Share of the cleaned signal in the output, from 0 to 1.
-    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
-    pub(crate) mix: f32,
-    /// Noise that the front end hears besides the recording, at 16-bit scale, drawn from --seed; 0
-    /// for none.
-    #[arg(long, default_value_t = 1.0, value_name = "AMOUNT")]
-    pub(crate) front_end_dither: f32,
+    #[command(flatten)]
+    pub(crate) cleaning: CleaningArgs,
     /// Seconds of a window; shorter recordings are one.
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub(crate) window: f64,

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use formant_audio_core::decode::{DecodeOptions, RawFormat};
+use formant_models::tasks::enhance::{EnhanceOptions, LiveOptions};
 use formant_models::tasks::spot::SpotOptions;
+use formant_models::{LoadOptions, ModelSource};
 use formant_streaming::source::{FilePace, OnLoss, Wanted};
 
-use super::{RecognizerPlan, Settings, SpeakerModel, SpotModel, speaker, spot, transcribe};
+use super::{
+    RecognizerPlan, Settings, SpeakerModel, SpotModel, separation, speaker, spot, transcribe,
+};
 use crate::args::{CutArg, ListenArgs, NemoArg, OnLossArg, RecognizerArgs, SpeakerModelArgs};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
@@ -27,6 +31,24 @@ pub(crate) enum ListenSource {
     File { path: PathBuf, decode: DecodeOptions, pace: FilePace },
 }
 
+/// Speech without its noise, and where it goes.
+#[derive(Debug)]
+pub(crate) struct ListenEnhancement {
+    pub(crate) model: ModelSource,
+    pub(crate) load: LoadOptions,
+    pub(crate) options: EnhanceOptions,
+    pub(crate) live: LiveOptions,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) play: Option<Play>,
+}
+
+/// An output device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Play {
+    Default,
+    Named(String),
+}
+
 /// A session.
 #[derive(Debug)]
 pub(crate) struct ListenPlan {
@@ -35,6 +57,7 @@ pub(crate) struct ListenPlan {
     pub(crate) transcribe: Option<RecognizerPlan>,
     /// With the file of known voices.
     pub(crate) speaker: Option<(SpeakerModel, PathBuf)>,
+    pub(crate) enhance: Option<ListenEnhancement>,
     pub(crate) record: Option<PathBuf>,
     pub(crate) level: bool,
     pub(crate) stats: bool,
@@ -61,15 +84,21 @@ pub(super) fn resolve(typed: ListenArgs, settings: &Settings) -> Result<ListenTa
         }
         _ => None,
     };
-    if let Some(path) = &typed.record {
-        let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let enhance = typed.enhance.then(|| enhancement(&typed, &settings));
+    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    for path in typed.record.iter().chain(&typed.enhanced) {
         existing.admits(&Target::File(path.clone()))?;
+    }
+    if typed.record.is_some() && typed.record == typed.enhanced {
+        return Err(Failure::usage("--enhanced", "is the file of --record")
+            .help("name another file for one of them"));
     }
     let plan = ListenPlan {
         source,
         spot: spot.transpose()?,
         transcribe: transcribe.transpose()?,
         speaker,
+        enhance: enhance.transpose()?,
         record: typed.record,
         level: typed.level,
         stats: typed.stats,
@@ -79,13 +108,35 @@ pub(super) fn resolve(typed: ListenArgs, settings: &Settings) -> Result<ListenTa
     let does_something = plan.spot.is_some()
         || plan.transcribe.is_some()
         || plan.speaker.is_some()
+        || plan.enhance.is_some()
         || plan.record.is_some()
         || plan.level;
     if !does_something {
-        return Err(Failure::usage("listen", "nothing is to listen")
-            .help("give one or more of --spot, --transcribe, --speaker, --record and --level"));
+        return Err(Failure::usage("listen", "nothing is to listen").help(
+            "give one or more of --spot, --transcribe, --speaker, --enhance, --record and --level",
+        ));
     }
     Ok(ListenTask::Listen(Box::new(plan)))
+}
+
+fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancement, Failure> {
+    let play = typed.play.clone().map(|name| name.map_or(Play::Default, Play::Named));
+    if typed.enhanced.is_none() && play.is_none() {
+        return Err(Failure::usage("--enhance", "has nowhere to put its audio")
+            .help("give --enhanced FILE, or --play for an output device, or both"));
+    }
+    Ok(ListenEnhancement {
+        model: separation::model(typed.enhance_model.as_deref(), "enhance", "--enhance-model")?,
+        load: separation::load_options(settings)?,
+        options: separation::cleaning(&typed.cleaning, settings),
+        live: LiveOptions {
+            latency_seconds: typed.latency,
+            context_seconds: typed.context,
+            ..LiveOptions::default()
+        },
+        file: typed.enhanced.clone(),
+        play,
+    })
 }
 
 fn duration(name: &str, seconds: f64) -> Result<Duration, Failure> {

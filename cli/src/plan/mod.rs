@@ -28,7 +28,7 @@ use crate::inputs::{self, Input, InputList};
 
 pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
-pub(crate) use listen::{ListenPlan, ListenSource, ListenTask};
+pub(crate) use listen::{ListenEnhancement, ListenPlan, ListenSource, ListenTask, Play};
 pub(crate) use models::{BenchPlan, ModelsPlan};
 pub(crate) use plot::{PlotPlan, PlotTask};
 pub(crate) use separation::{

@@ -11,7 +11,9 @@ use formant_models::{LoadOptions, ModelSource};
 
 use super::audio::{extension, writing};
 use super::{Settings, Sources, check_stdout};
-use crate::args::{EnhanceArgs, EvalSeparationArgs, LevelsArg, Precision, SeparateArgs, WriteArgs};
+use crate::args::{
+    CleaningArgs, EnhanceArgs, EvalSeparationArgs, LevelsArg, Precision, SeparateArgs, WriteArgs,
+};
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
 
@@ -78,7 +80,7 @@ pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
         return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
     }
     Ok(SeparatePlan {
-        model: model(typed.model.as_deref(), "separate")?,
+        model: model(typed.model.as_deref(), "separate", "--model")?,
         load,
         sources: place.sources,
         targets: place.targets,
@@ -101,19 +103,16 @@ pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<Enhanc
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, "_enhanced", settings)?;
     Ok(EnhancePlan {
-        model: model(typed.model.as_deref(), "enhance")?,
+        model: model(typed.model.as_deref(), "enhance", "--model")?,
         load,
         sources: place.sources,
         targets: place.targets,
         existing: Existing::of(&typed.write.output),
         channels: one_channel(typed.write.channels)?,
         options: EnhanceOptions {
-            dither: typed.front_end_dither,
-            seed: settings.seed.unwrap_or(0),
-            attenuation_limit_db: typed.attenuation_limit,
-            mix: typed.mix,
             window_seconds: typed.window,
             overlap_seconds: typed.overlap,
+            ..cleaning(&typed.cleaning, settings)
         },
         write: place.write,
     })
@@ -132,7 +131,7 @@ pub(super) fn eval(
     check_stdout(std::slice::from_ref(&csv), settings)?;
     Ok(EvalSeparationPlan {
         measured,
-        model: model(typed.model.as_deref(), task)?,
+        model: model(typed.model.as_deref(), task, "--model")?,
         load: load_options(settings)?,
         manifest: typed.manifest.clone(),
         split: typed.split.clone(),
@@ -141,8 +140,19 @@ pub(super) fn eval(
     })
 }
 
-/// The named model, or the task's bundled one.
-fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
+/// How noise is taken away, windows apart.
+pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
+    EnhanceOptions {
+        dither: typed.front_end_dither,
+        seed: settings.seed.unwrap_or(0),
+        attenuation_limit_db: typed.attenuation_limit,
+        mix: typed.mix,
+        ..EnhanceOptions::default()
+    }
+}
+
+/// The model that `option` names, or the task's bundled one.
+pub(super) fn model(name: Option<&str>, task: &str, option: &str) -> Result<ModelSource, Failure> {
     if let Some(name) = name {
         return Ok(ModelSource::named(name));
     }
@@ -152,8 +162,8 @@ fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
             "separate" => "mossformer2-ss-16k",
             _ => "mossformer2-se-48k",
         };
-        Failure::usage("--model", format!("no model for `{task}` is part of the program")).help(
-            format!("fetch one with `formant models pull {published}`, then --model {published}"),
+        Failure::usage(option, format!("no model for `{task}` is part of the program")).help(
+            format!("fetch one with `formant models pull {published}`, then {option} {published}"),
         )
     })
 }

@@ -1,5 +1,5 @@
-//! The functions of the library that the microphone needs, under their own names: each hands its
-//! call on to the library that was opened, and fails where none is.
+//! The functions of the library that microphones and output devices need, under their own names:
+//! each hands its call on to the library that was opened, and fails where none is.
 //!
 //! The list is what `cpal` links to; the linker names what is missing after an update.
 
@@ -170,6 +170,7 @@ forward! {
     fn snd_pcm_sw_params_set_start_threshold(pcm: *mut snd_pcm_t, params: *mut snd_pcm_sw_params_t, val: snd_pcm_uframes_t) -> c_int;
     fn snd_pcm_sw_params_set_tstamp_mode(pcm: *mut snd_pcm_t, params: *mut snd_pcm_sw_params_t, val: snd_pcm_tstamp_t) -> c_int;
     fn snd_pcm_sw_params_set_tstamp_type(pcm: *mut snd_pcm_t, params: *mut snd_pcm_sw_params_t, val: snd_pcm_tstamp_type_t) -> c_int;
+    fn snd_pcm_writei(pcm: *mut snd_pcm_t, buffer: *const c_void, size: snd_pcm_uframes_t) -> snd_pcm_sframes_t;
 }
 
 type Complain = unsafe extern "C" fn(*const c_char, c_int, *const c_char, c_int, *const c_char);

@@ -1,4 +1,4 @@
-//! Linux' sound library (ALSA), opened when a microphone is asked for.
+//! Linux' sound library (ALSA), opened when a microphone or an output is asked for.
 //!
 //! Programs that link to it can neither be built without its headers nor be started without the
 //! library itself, although most of formant needs neither. What is here takes its place.

@@ -156,9 +156,7 @@ impl LiveSource {
             None => {}
         }
         let reason = match failure {
-            Some(Failure::Gone) => "it is gone",
-            Some(Failure::Changed) => "its rate or format changed",
-            Some(Failure::Refused) => "it may no longer be used",
+            Some(failure) => failure.reason(),
             None if heard.elapsed() > SILENT => "it has given no audio for 3 seconds",
             None => return None,
         };

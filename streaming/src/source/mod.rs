@@ -19,7 +19,7 @@ use crate::event::GapCause;
 pub use file::{FilePace, FileSource};
 pub use live::{Backend, LiveSource, OnLoss, Opened, Wanted};
 #[cfg(feature = "microphone")]
-pub use microphone::{DeviceInfo, Microphones};
+pub use microphone::Microphones;
 pub use push::{PushSource, Pusher, push_source};
 pub use stream::StreamSource;
 

@@ -1,5 +1,6 @@
 //! What listens: one trait, and a file for each task of the models.
 
+mod enhance;
 mod speaker;
 mod spot;
 mod transcribe;
@@ -7,6 +8,7 @@ mod transcribe;
 use crate::error::Result;
 use crate::event::Event;
 
+pub use enhance::EnhanceTask;
 pub use speaker::SpeakerTask;
 pub use spot::SpotTask;
 pub use transcribe::TranscribeTask;
@@ -25,6 +27,24 @@ pub trait Task: Send {
     /// # Errors
     /// When its settings are wrong.
     fn start(&self) -> Result<Box<dyn TaskStream + '_>>;
+
+    /// Begins a stretch that starts `at` seconds of the session; for tasks that keep its time
+    /// themselves.
+    ///
+    /// # Errors
+    /// As [`Task::start`].
+    fn start_at(&self, at: f64) -> Result<Box<dyn TaskStream + '_>> {
+        let _ = at;
+        self.start()
+    }
+
+    /// The session is over: what is open beyond its stretches is completed.
+    ///
+    /// # Errors
+    /// When that can't be done.
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A task at work. Times are seconds from the start of its stretch.
@@ -69,7 +89,8 @@ pub(crate) fn shift(event: &mut Event, by: f64) {
             moved(end);
             moved(decided);
         }
-        Event::Speaker { start, end, .. } => {
+        Event::Underrun { at, .. } => moved(at),
+        Event::Speaker { start, end, .. } | Event::Enhanced { start, end, .. } => {
             moved(start);
             moved(end);
         }

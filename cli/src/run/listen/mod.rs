@@ -1,23 +1,24 @@
-//! `formant listen`: words, captions and voices from a microphone or what stands in for one.
+//! `formant listen`: words, captions, voices and cleaned speech from a microphone or what stands in
+//! for one.
 
 mod screen;
 mod tell;
 
 use std::time::Duration;
 
+use formant_models::tasks::enhance::Enhancer;
 use formant_models::tasks::speaker::Voices;
 use formant_streaming::event::EndReason;
-use formant_streaming::source::{
-    DeviceInfo, FileSource, LiveSource, Microphones, Source, StreamSource,
-};
-use formant_streaming::task::{SpeakerTask, SpotTask, TranscribeTask};
-use formant_streaming::{Event, Session, SessionOptions};
+use formant_streaming::output::Outputs;
+use formant_streaming::source::{FileSource, LiveSource, Microphones, Source, StreamSource};
+use formant_streaming::task::{EnhanceTask, SpeakerTask, SpotTask, TranscribeTask};
+use formant_streaming::{DeviceInfo, Direction, Event, Session, SessionOptions};
 
 use super::use_few_threads;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::{ListenPlan, ListenSource, ListenTask, Settings};
+use crate::plan::{ListenEnhancement, ListenPlan, ListenSource, ListenTask, Play, Settings};
 use crate::{interrupt, json as lines, stdout};
 use tell::Teller;
 
@@ -43,7 +44,8 @@ pub(super) fn run(
 }
 
 fn devices(settings: &Settings) -> Result<Outcome, Failure> {
-    let list = Microphones::new()?.list();
+    let mut list = Microphones::new()?.list();
+    list.extend(Outputs::new()?.list());
     if list.is_empty() {
         return Err(Failure::new(Kind::Device, "microphones", "there are none")
             .help("plug one in, and see that the sound server runs; `formant doctor` says more"));
@@ -59,9 +61,10 @@ fn devices(settings: &Settings) -> Result<Outcome, Failure> {
 }
 
 pub(super) fn device_line(device: &DeviceInfo) -> String {
-    let DeviceInfo { name, description, rate, channels, default } = device;
+    let DeviceInfo { name, description, rate, channels, default, direction } = device;
     let mark = if *default { "*" } else { " " };
-    format!("{mark} {name:<24} {rate:>6} Hz {channels:>2} ch  {description}\n")
+    let way = if *direction == Direction::Input { "in " } else { "out" };
+    format!("{mark} {way} {name:<24} {rate:>6} Hz {channels:>2} ch  {description}\n")
 }
 
 fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
@@ -80,6 +83,9 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         let scorer = embedder.scorer();
         tasks.speaker = Some(SpeakerTask::new(embedder, Voices::read(voices)?, scorer)?);
     }
+    if let Some(wanted) = &plan.enhance {
+        tasks.enhance = Some((Enhancer::load(&wanted.model, &wanted.load)?, wanted));
+    }
     let mut teller = Teller::new(&plan, settings, messages);
     let level = if teller.has_screen() { METER } else { LEVEL_LINES };
     let options = SessionOptions {
@@ -91,17 +97,17 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     let session = match &plan.source {
         ListenSource::Microphone { wanted, on_loss } => {
             let microphones = Box::new(Microphones::new()?);
-            tasks.session(LiveSource::open(microphones, wanted.clone(), *on_loss)?)
+            tasks.session(LiveSource::open(microphones, wanted.clone(), *on_loss)?)?
         }
         ListenSource::Stdin(decode) => {
             let stdin = Box::new(std::io::stdin());
             tasks.session(match decode.raw {
                 Some(format) => StreamSource::raw(stdin, "-", format)?,
                 None => StreamSource::decoded(stdin, "-", decode)?,
-            })
+            })?
         }
         ListenSource::File { path, decode, pace } => {
-            tasks.session(FileSource::open(path, decode, *pace)?)
+            tasks.session(FileSource::open(path, decode, *pace)?)?
         }
     };
     let session = session.options(options).start()?;
@@ -131,19 +137,25 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     if let (Some(path), true) = (&plan.record, reason != EndReason::Failed) {
         messages.note(&format!("the take is in {}", path.display()));
     }
+    let enhanced = plan.enhance.as_ref().and_then(|wanted| wanted.file.as_ref());
+    if let (Some(path), true) = (enhanced, reason != EndReason::Failed) {
+        messages.note(&format!("the enhanced audio is in {}", path.display()));
+    }
     Ok(Outcome::Worked { done: 1, failed: Vec::new(), interrupted: stopped })
 }
 
 /// What listens.
 #[derive(Default)]
-struct Tasks {
+struct Tasks<'a> {
     spot: Option<SpotTask>,
     transcribe: Option<TranscribeTask>,
     speaker: Option<SpeakerTask>,
+    enhance: Option<(Enhancer, &'a ListenEnhancement)>,
 }
 
-impl Tasks {
-    fn session(self, source: impl Source + 'static) -> Session {
+impl Tasks<'_> {
+    fn session(self, source: impl Source + 'static) -> Result<Session, Failure> {
+        let enhance = self.enhance.map(|(enhancer, wanted)| enhance(enhancer, wanted, &source));
         let mut session = Session::new(source);
         if let Some(task) = self.spot {
             session = session.task(task);
@@ -154,6 +166,30 @@ impl Tasks {
         if let Some(task) = self.speaker {
             session = session.task(task);
         }
-        session
+        if let Some(task) = enhance {
+            session = session.task(task?);
+        }
+        Ok(session)
     }
+}
+
+/// Cleaned audio has the source's rate, and goes at its pace.
+fn enhance(
+    enhancer: Enhancer,
+    wanted: &ListenEnhancement,
+    source: &impl Source,
+) -> Result<EnhanceTask, Failure> {
+    let info = source.info();
+    let mut task = EnhanceTask::new(enhancer, wanted.options, wanted.live, &info)?;
+    if let Some(play) = &wanted.play {
+        let name = match play {
+            Play::Default => None,
+            Play::Named(name) => Some(name.as_str()),
+        };
+        task = task.to_device(Outputs::new()?.open(name, info.spec.rate)?)?;
+    }
+    if let Some(path) = &wanted.file {
+        task = task.to_file(path)?;
+    }
+    Ok(task)
 }

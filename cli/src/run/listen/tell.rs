@@ -72,6 +72,30 @@ impl<'a> Teller<'a> {
                 let cause = cause.as_str().unwrap_or_default().to_owned();
                 self.messages.warning("gap", format!("{from} to {to} not heard{who}: {cause}"));
             }
+            Event::Enhancing { rate, latency, hop, look_ahead, resampling, output, .. } => {
+                let rest = latency - hop - look_ahead - resampling;
+                let mut text = format!(
+                    "enhanced audio at {rate} Hz is at most {latency:.3} s late, work apart: hop \
+                     {hop:.3} s, look-ahead {look_ahead:.3} s, blocks {rest:.3} s"
+                );
+                if *resampling > 0.0 {
+                    text += &format!(", resampling {resampling:.3} s");
+                }
+                if let Some(output) = output {
+                    text += &format!("; played on {output}");
+                }
+                self.messages.note(&text);
+            }
+            Event::Underrun { at, count, skipped, .. } => {
+                let at = clock(*at);
+                if *count > 0 {
+                    self.messages.warning("output", format!("{at}: nothing to play yet"));
+                }
+                if *skipped > 0 {
+                    let text = format!("{at}: {skipped} frames skipped, the device is too slow");
+                    self.messages.warning("output", text);
+                }
+            }
             Event::DeviceLost { at, source, reason } => {
                 self.messages.warning(source, format!("lost at {}: {reason}", clock(*at)));
             }
@@ -152,6 +176,9 @@ fn table(stats: &Stats) -> String {
     text += &format!("{seconds:.2} s of audio in {wall:.2} s{load}{drift}\n");
     let (overruns, lost, shed) = (stats.overruns, stats.lost_frames, stats.shed_seconds);
     text += &format!("{overruns} overruns, {lost} frames lost, {shed:.1} s skipped by tasks\n");
+    if stats.stages.iter().any(|stage| stage.stage.starts_with("enhance")) {
+        text += &format!("{} underruns of the output\n", stats.underruns);
+    }
     text
 }
 

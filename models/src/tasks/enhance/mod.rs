@@ -1,6 +1,7 @@
 //! Speech from noise: recordings of any rate, channel count and length in, the same without the
-//! noise out.
+//! noise out; and streams as they are being spoken.
 
+mod live;
 mod masking;
 mod session;
 
@@ -9,6 +10,7 @@ use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+pub use live::{LiveEnhancement, LiveOptions, LiveTiming};
 pub use masking::{Masking, Tail};
 pub use session::{EnhanceSession, EnhancementReport};
 
@@ -179,6 +181,20 @@ impl Enhancer {
         EnhanceSession::new(self, options)
     }
 
+    /// Begins a stream of `rate` Hz that is cleaned while it is being spoken, with a delay that is
+    /// known before. Windows and overlap of `options` are for recordings; here `live` has those.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options out of range, with the shortest latency that would do.
+    pub fn live(
+        &self,
+        options: &EnhanceOptions,
+        live: &LiveOptions,
+        rate: u32,
+    ) -> Result<LiveEnhancement<'_>> {
+        LiveEnhancement::new(self, options, live, rate)
+    }
+
     /// A recording of any rate and channel count without its noise, every channel by itself.
     ///
     /// # Errors
@@ -189,6 +205,15 @@ impl Enhancer {
         let (rest, _) = session.finish()?;
         out.append(&rest.view())?;
         Ok(out)
+    }
+
+    /// Length and distance of the network's frames, in samples at its own rate.
+    fn frames(&self) -> (usize, usize) {
+        let (length, hop) = match &self.card.frontend {
+            Some(frontend) => (frontend.win_length, frontend.hop_length),
+            None => (self.card.config.kernel_size as usize, self.card.config.hop() as usize),
+        };
+        (length, hop.max(1))
     }
 
     /// The network's answer for samples of one channel at its own rate, as long as they are.

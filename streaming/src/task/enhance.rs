@@ -1,0 +1,337 @@
+//! Speech without its noise, in a session: into a file, to an output device, or both, with a delay
+//! that is known before.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use formant_models::tasks::enhance::{
+    EnhanceOptions, Enhancer, LiveEnhancement, LiveOptions, LiveTiming,
+};
+
+use super::{Finding, Task, TaskStream};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::output::feed::Underruns;
+use crate::output::{OpenedOutput, Player};
+use crate::record::Recorder;
+use crate::session::JOINED;
+use crate::source::{Pace, SourceInfo};
+
+/// Cleans what is heard.
+///
+/// What comes out is mono, at the rate that the source has when the session begins, and in its
+/// place: what was not heard, or was skipped because the network is too slow, is silence.
+pub struct EnhanceTask {
+    enhancer: Enhancer,
+    options: EnhanceOptions,
+    live: LiveOptions,
+    timing: LiveTiming,
+    rate: u32,
+    pace: Pace,
+    outlets: Mutex<Outlets>,
+}
+
+/// Where cleaned audio goes; the stretches of a session share it.
+#[derive(Default)]
+struct Outlets {
+    file: Option<Recorder>,
+    player: Option<Player>,
+    /// Frames so far, silence included.
+    frames: u64,
+    /// What the device lacked and skipped, as far as it was told.
+    underruns: (Underruns, u64),
+    told: bool,
+}
+
+impl EnhanceTask {
+    /// Cleans what `source` gives. The network runs once here, so that the first words don't wait
+    /// for what libraries do at their first use.
+    ///
+    /// # Errors
+    /// For a value out of range, and a latency that is too short for the model.
+    pub fn new(
+        enhancer: Enhancer,
+        options: EnhanceOptions,
+        live: LiveOptions,
+        source: &SourceInfo,
+    ) -> Result<Self> {
+        let rate = source.spec.rate;
+        let mut trial = enhancer.live(&options, &live, rate)?;
+        let timing = trial.timing();
+        let window = timing.latency() + timing.context + timing.resampling;
+        // Not silence, which has short cuts.
+        let hum: Vec<f32> =
+            (0..(window * f64::from(rate)) as usize).map(|n| 1e-3 * (n as f32).sin()).collect();
+        trial.push(&AudioView::from_mono(rate, &hum))?;
+        drop(trial);
+        let outlets = Mutex::default();
+        Ok(Self { enhancer, options, live, timing, rate, pace: source.pace, outlets })
+    }
+
+    /// Writes into a WAV file too, which is replaced if it is there and whole at every moment.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn to_file(self, path: &Path) -> Result<Self> {
+        let file = Recorder::create(path, AudioSpec::mono(self.rate))?;
+        self.outlets().file = Some(file);
+        Ok(self)
+    }
+
+    /// Plays on a device too.
+    ///
+    /// # Errors
+    /// When the device's rate can't be reached.
+    pub fn to_device(self, output: OpenedOutput) -> Result<Self> {
+        let player = Player::new(output, self.rate, self.timing.hop, self.pace)?;
+        self.outlets().player = Some(player);
+        Ok(self)
+    }
+
+    /// Where the time goes.
+    #[must_use]
+    pub fn timing(&self) -> LiveTiming {
+        self.timing
+    }
+
+    /// Seconds after which a sample is given out at the latest, work apart: hop, look-ahead and
+    /// resampling, and the blocks that a session hands on.
+    #[must_use]
+    pub fn latency(&self) -> f64 {
+        self.timing.latency() + JOINED
+    }
+
+    fn outlets(&self) -> MutexGuard<'_, Outlets> {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Task for EnhanceTask {
+    fn name(&self) -> &'static str {
+        "enhance"
+    }
+
+    fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+        self.start_at(0.0)
+    }
+
+    fn start_at(&self, at: f64) -> Result<Box<dyn TaskStream + '_>> {
+        Ok(Box::new(Stream {
+            task: self,
+            live: self.enhancer.live(&self.options, &self.live, self.rate)?,
+            base: (at * f64::from(self.rate)).round() as u64,
+            given: 0,
+        }))
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut outlets = self.outlets();
+        let written = outlets.file.take().map_or(Ok(()), Recorder::finish);
+        let played = outlets.player.take().map_or(Ok(()), |mut player| player.finish());
+        written.and(played)
+    }
+}
+
+struct Stream<'a> {
+    task: &'a EnhanceTask,
+    live: LiveEnhancement<'a>,
+    base: u64,  // frame of the session at which the stretch begins
+    given: u64, // frames since then
+}
+
+impl TaskStream for Stream<'_> {
+    fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
+        let clean = self.live.push(&AudioView::from_mono(self.task.rate, samples))?;
+        give(self.task, self.base, &mut self.given, &clean)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
+        let Self { task, live, base, mut given } = *self;
+        let rest = live.finish()?;
+        let found = give(task, base, &mut given, &rest)?;
+        if let Some(player) = &mut task.outlets().player {
+            player.rest()?;
+        }
+        Ok(found)
+    }
+}
+
+/// Puts cleaned audio in its place, and tells of it.
+fn give(task: &EnhanceTask, base: u64, given: &mut u64, clean: &[f32]) -> Result<Vec<Finding>> {
+    let mut outlets = task.outlets();
+    let gap = (base + *given).saturating_sub(outlets.frames);
+    outlets.silence(gap, task)?;
+    outlets.audio(clean, task)?;
+    let mut found = Vec::new();
+    if !std::mem::replace(&mut outlets.told, true) {
+        found.push(Finding { event: announcement(task, &outlets), known: None });
+    }
+    let rate = f64::from(task.rate);
+    let start = *given as f64 / rate;
+    *given += clean.len() as u64;
+    let end = *given as f64 / rate;
+    if !clean.is_empty() {
+        let buffered = outlets.player.as_ref().map_or(0.0, |player| player.delay().as_secs_f64());
+        let buffered_ms = (buffered * 1e5).round() / 100.0;
+        let event = Event::Enhanced { start, end, buffered_ms, latency_ms: 0.0 };
+        // The oldest sample is the one that is latest.
+        found.push(Finding { event, known: Some(start) });
+    }
+    let counts = |player: &Player| (player.underruns(), player.skipped());
+    let now = outlets.player.as_ref().map(counts).unwrap_or_default();
+    let (before, skipped) = outlets.underruns;
+    if now != outlets.underruns {
+        let event = Event::Underrun {
+            at: end,
+            count: now.0.count - before.count,
+            frames: now.0.frames - before.frames,
+            skipped: now.1 - skipped,
+        };
+        found.push(Finding { event, known: None });
+        outlets.underruns = now;
+    }
+    Ok(found)
+}
+
+fn announcement(task: &EnhanceTask, outlets: &Outlets) -> Event {
+    let LiveTiming { hop, look_ahead, resampling, context } = task.timing;
+    Event::Enhancing {
+        rate: task.rate,
+        latency: task.latency(),
+        hop,
+        look_ahead,
+        resampling,
+        context,
+        output: outlets.player.as_ref().map(|player| player.name().to_owned()),
+    }
+}
+
+impl Outlets {
+    fn audio(&mut self, clean: &[f32], task: &EnhanceTask) -> Result<()> {
+        if clean.is_empty() {
+            return Ok(());
+        }
+        self.frames += clean.len() as u64;
+        if let Some(file) = &mut self.file {
+            // The task's own thread can wait for the disk.
+            file.audio(&AudioBuf::from_mono(task.rate, clean.to_vec()), Pace::Elastic);
+        }
+        self.check_file()?;
+        self.player.as_mut().map_or(Ok(()), |player| player.play(clean))
+    }
+
+    /// What was not heard or was skipped.
+    fn silence(&mut self, frames: u64, task: &EnhanceTask) -> Result<()> {
+        self.frames += frames;
+        if frames > 0
+            && let Some(file) = &mut self.file
+        {
+            file.silence(frames, task.rate);
+        }
+        // A live gap has passed by itself; where the device sets the pace, it has to be played.
+        let Some(player) = self.player.as_mut().filter(|_| task.pace == Pace::Elastic) else {
+            return Ok(());
+        };
+        let second = vec![0.0; task.rate as usize];
+        let mut left = frames as usize;
+        while left > 0 {
+            let step = left.min(second.len());
+            player.play(&second[..step])?;
+            left -= step;
+        }
+        Ok(())
+    }
+
+    /// A file that can't be written any more says why.
+    fn check_file(&mut self) -> Result<()> {
+        match self.file.take_if(|file| file.has_failed()) {
+            Some(file) => file.finish().and(Err(Error::Fault("record"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+    use formant_models::{DeviceChoice, tasks::enhance::EnhanceOptions};
+
+    use super::*;
+    use crate::output::feed::feed;
+
+    fn enhancer() -> Enhancer {
+        let config = MossformerConfig {
+            out_channels: 8,
+            num_blocks: 1,
+            group_size: 16,
+            query_key_dim: 6,
+            conv_kernel: 5,
+            fsmn_inner_channels: 6,
+            fsmn_lorder: 3,
+            ..MossformerConfig::enhancement()
+        };
+        let card = MossformerCard::published(config, 48_000).expect("a card");
+        let device = DeviceChoice::Cpu.resolve().expect("a processor");
+        Enhancer::random(card, device).expect("sound sizes")
+    }
+
+    fn task(pace: Pace) -> EnhanceTask {
+        let spec = AudioSpec::mono(16_000);
+        let source = SourceInfo { name: "mock".to_owned(), spec, pace };
+        let live = LiveOptions { latency_seconds: 0.3, ..LiveOptions::default() };
+        EnhanceTask::new(enhancer(), EnhanceOptions::default(), live, &source).expect("sound")
+    }
+
+    #[test]
+    fn pauses_of_a_device_are_told() {
+        let (feed, _, mut speaker) = feed(64_000, 2);
+        let output = OpenedOutput { name: "mock".into(), rate: 16_000, feed, stream: Box::new(()) };
+        let task = task(Pace::Live).to_device(output).expect("rates");
+        let mut stream = task.start().expect("begins");
+        let mut found = stream.push(&[0.1; 8000]).expect("runs");
+        let Event::Enhancing { latency, ref output, .. } = found[0].event else { panic!("first") };
+        assert_eq!((latency, output.as_deref()), (task.latency(), Some("mock")));
+        assert!(latency <= 0.3 + JOINED);
+        let Event::Enhanced { start, end, buffered_ms, .. } = found[1].event else {
+            panic!("audio")
+        };
+        assert!(start == 0.0 && end > 0.2);
+        assert!((buffered_ms - 1e3 * (end + 0.1)).abs() < 0.02, "{buffered_ms} {end}");
+        // The device plays on while nothing comes.
+        speaker.fill(&mut vec![0.0; 2 * 16_000], std::time::Duration::ZERO);
+        found = stream.push(&[0.1; 8000]).expect("runs");
+        let missing = 16_000 - (1600 + (end * 16_000.0).round() as u64);
+        let told = found.iter().any(|finding| {
+            matches!(finding.event, Event::Underrun { count: 1, frames, .. } if frames == missing)
+        });
+        assert!(told, "{found:?}");
+    }
+
+    #[test]
+    fn files_keep_time_over_gaps() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("clean.wav");
+        let task = task(Pace::Live).to_file(&path).expect("a file");
+        let mut stream = task.start().expect("begins");
+        stream.push(&[0.1; 8000]).expect("runs");
+        let next = task.start_at(2.0).expect("begins");
+        stream.finish().expect("runs");
+        stream = next;
+        stream.push(&[0.1; 100]).expect("runs");
+        stream.finish().expect("runs");
+        // A gap at the very end.
+        task.start_at(3.0).expect("begins").finish().expect("nothing");
+        task.close().expect("written");
+        let options = formant_audio_core::decode::DecodeOptions::default();
+        let clip = formant_audio_core::decode::decode_file(&path, &options).expect("whole");
+        assert_eq!((clip.audio.rate(), clip.audio.frames()), (16_000, 48_000));
+        let samples = clip.audio.channel(0);
+        assert!(samples[8000..32_000].iter().all(|&x| x == 0.0));
+        assert!(samples[..8000].iter().any(|&x| x != 0.0));
+    }
+}
