@@ -57,6 +57,13 @@ fn cpu() -> String {
     name.unwrap_or_else(|| format!("a processor of kind {}", std::env::consts::ARCH))
 }
 
+/// Whether the processor has instructions for 16-bit numbers with the range of 32-bit ones.
+pub(super) fn has_bf16() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| flag == "avx512_bf16" || flag == "amx_bf16")
+}
+
 fn system() -> String {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let named = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));

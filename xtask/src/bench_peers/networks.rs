@@ -22,6 +22,14 @@ struct Network {
     seconds: u32,
     /// What the reference's time over formant's must be at least.
     budget: f64,
+    /// The same for bf16, where the network has it and the processor has instructions for it.
+    budget_bf16: Option<f64>,
+    /// Table of docs/performance.md that it stands in.
+    table: &'static str,
+    /// Turns that each side has.
+    turns: usize,
+    /// Runs of formant's in a turn, after one that does not count.
+    repeat: usize,
 }
 
 const NETWORKS: [Network; 6] = [
@@ -32,6 +40,10 @@ const NETWORKS: [Network; 6] = [
         job: "speaker",
         seconds: 8,
         budget: 1.5,
+        budget_bf16: None,
+        table: "networks",
+        turns: 5,
+        repeat: 3,
     },
     Network {
         name: "squeezeformer-medium",
@@ -40,6 +52,10 @@ const NETWORKS: [Network; 6] = [
         job: "transcribe",
         seconds: 16,
         budget: 1.5,
+        budget_bf16: None,
+        table: "networks",
+        turns: 5,
+        repeat: 3,
     },
     Network {
         name: "squeezeformer-large",
@@ -48,6 +64,10 @@ const NETWORKS: [Network; 6] = [
         job: "transcribe",
         seconds: 16,
         budget: 1.5,
+        budget_bf16: None,
+        table: "networks",
+        turns: 5,
+        repeat: 3,
     },
     Network {
         name: "mossformer2-ss",
@@ -56,6 +76,10 @@ const NETWORKS: [Network; 6] = [
         job: "separate",
         seconds: 4,
         budget: 3.0,
+        budget_bf16: Some(4.5),
+        table: "separation",
+        turns: 2,
+        repeat: 1,
     },
     Network {
         name: "mossformer2-se",
@@ -64,6 +88,10 @@ const NETWORKS: [Network; 6] = [
         job: "enhance",
         seconds: 4,
         budget: 3.0,
+        budget_bf16: Some(4.5),
+        table: "separation",
+        turns: 2,
+        repeat: 1,
     },
     Network {
         name: "mel-roformer",
@@ -72,14 +100,26 @@ const NETWORKS: [Network; 6] = [
         job: "stems",
         seconds: 8,
         budget: 1.5,
+        budget_bf16: None,
+        table: "separation",
+        turns: 2,
+        repeat: 1,
     },
 ];
 
 /// Outputs whose size differs by more come from different work.
 const TOLERANCE: f64 = 1e-3;
 
-/// Turns that each side has.
-const ROUNDS: usize = 5;
+/// The same for bf16, whose outputs differ by about a hundredth.
+const TOLERANCE_BF16: f64 = 2e-2;
+
+/// Tables of the page, in the page's order.
+const TABLES: [&str; 2] = ["networks", "separation"];
+
+const HEADER: &str = "\
+| network | audio | threads | formant, median (least) ms | reference, median (least) ms \
+| median / formant's | least / formant's | budget |
+|---|---|---|---|---|---|---|---|";
 
 pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     let formant = peers::build_command()?;
@@ -89,40 +129,53 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     };
     let load = machine::load();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut rows = vec![
-        "| network | audio | threads | formant, median (least) ms | reference, median (least) ms \
-         | median / formant's | least / formant's | budget |"
-            .to_owned(),
-        "|---|---|---|---|---|---|---|---|".to_owned(),
-    ];
-    let mut versions = Vec::new();
-    let rounds = if options.quick { 1 } else { ROUNDS };
+    let mut tables: Vec<(&str, Vec<String>, Vec<String>)> =
+        TABLES.iter().map(|&name| (name, Vec::new(), Vec::new())).collect();
     let wanted = |network: &&Network| {
         options.only.is_empty() || options.only.iter().any(|name| network.name.starts_with(name))
     };
     for network in NETWORKS.iter().filter(wanted) {
+        let turns = if options.quick { 1 } else { network.turns };
         for threads in [1, 2].into_iter().filter(|&threads| threads <= cores) {
             eprintln!("bench-peers: {}, {threads} threads", network.title);
             let mut peer = Peer::start(network, &python, &folder.join("networks"), threads)?;
-            let mut ours = Vec::new();
-            let mut theirs = Vec::new();
-            for _ in 0..rounds {
-                ours.extend(time_formant(&formant, network, &peer, threads)?);
+            let bf16 = network.budget_bf16.filter(|_| machine::has_bf16());
+            let (mut ours, mut half, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..turns {
+                ours.extend(time_formant(&formant, network, &peer, threads, "f32")?);
+                if bf16.is_some() {
+                    half.extend(time_formant(&formant, network, &peer, threads, "bf16")?);
+                }
                 theirs.extend(peer.tool.time("", 3.0)?.milliseconds);
             }
-            let summaries = Summary::of(ours).zip(Summary::of(theirs));
-            let (ours, theirs) =
-                summaries.ok_or_else(|| Problem::new("nothing was measured", "try again"))?;
-            rows.push(row(network, threads, ours, theirs));
-            eprintln!("  {}", rows.last().map_or("", String::as_str));
-            versions.push(std::mem::take(&mut peer.tool.versions));
+            let nothing = || Problem::new("nothing was measured", "try again");
+            let theirs = Summary::of(theirs).ok_or_else(nothing)?;
+            let ours = Summary::of(ours).ok_or_else(nothing)?;
+            let mut rows = vec![row(network, "", threads, (ours, theirs), network.budget)];
+            if let Some((budget, ours)) = bf16.zip(Summary::of(half)) {
+                rows.push(row(network, ", bf16", threads, (ours, theirs), budget));
+            }
+            for row in &rows {
+                eprintln!("  {row}");
+            }
+            let table = tables.iter_mut().find(|(name, ..)| *name == network.table);
+            if let Some((_, lines, versions)) = table {
+                lines.extend(rows);
+                versions.push(std::mem::take(&mut peer.tool.versions));
+            }
         }
     }
-    let machine =
-        machine::lines(versions.iter().map(String::as_str), load, "with the threads below");
-    let table = format!("{machine}\n\n{}", rows.join("\n"));
-    println!("\n{table}");
-    if options.quick { Ok(()) } else { page::write(&[("networks", &table)]) }
+    let mut parts = Vec::new();
+    for (name, rows, versions) in tables.iter().filter(|(_, rows, _)| !rows.is_empty()) {
+        let versions = versions.iter().map(String::as_str);
+        let machine = machine::lines(versions, load, "with the threads below");
+        parts.push((*name, format!("{machine}\n\n{HEADER}\n{}", rows.join("\n"))));
+    }
+    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    for (_, table) in &parts {
+        println!("\n{table}");
+    }
+    if options.quick { Ok(()) } else { page::write(&parts) }
 }
 
 /// A running reference implementation, with the files that it wrote.
@@ -153,12 +206,13 @@ fn time_formant(
     network: &Network,
     peer: &Peer,
     threads: usize,
+    precision: &str,
 ) -> Result<Vec<f64>> {
     let remedy = "the lines above say why";
     let mut command = Command::new(formant);
     with_threads(&mut command, threads);
-    command.args(["bench", network.job, "--quiet", "--repeat", "3"]);
-    command.args(["--threads", &threads.to_string()]);
+    command.args(["bench", network.job, "--quiet", "--precision", precision]);
+    command.args(["--repeat", &network.repeat.to_string(), "--threads", &threads.to_string()]);
     command.arg("--model").arg(&peer.checkpoint).arg("--input").arg(&peer.input);
     let failed =
         |why: String| Problem::new(format!("formant bench {}: {why}", network.job), remedy);
@@ -168,17 +222,24 @@ fn time_formant(
     let found = seconds.zip(reply::number(&line, "output_rms"));
     let (seconds, rms) =
         found.ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).into_owned()))?;
-    if (rms / peer.tool.rms.unwrap_or(rms) - 1.0).abs() > TOLERANCE {
+    let tolerance = if precision == "bf16" { TOLERANCE_BF16 } else { TOLERANCE };
+    if (rms / peer.tool.rms.unwrap_or(rms) - 1.0).abs() > tolerance {
         eprintln!("  its output has an RMS of {rms}, the reference's is another: other work?");
     }
     Ok(seconds.iter().map(|seconds| seconds * 1e3).collect())
 }
 
-fn row(network: &Network, threads: usize, ours: Summary, theirs: Summary) -> String {
+fn row(
+    network: &Network,
+    kind: &str,
+    threads: usize,
+    (ours, theirs): (Summary, Summary),
+    budget: f64,
+) -> String {
     let times = theirs.median / ours.median;
-    let verdict = if times >= network.budget { "met" } else { "**missed**" };
+    let verdict = if times >= budget { "met" } else { "**missed**" };
     format!(
-        "| {}; {} | {} s | {threads} | {:.0} ({:.0}) | {:.0} ({:.0}) | {times:.2} | {:.2} | {:.1}, {verdict} |",
+        "| {}{kind}; {} | {} s | {threads} | {:.0} ({:.0}) | {:.0} ({:.0}) | {times:.2} | {:.2} | {budget:.1}, {verdict} |",
         network.title,
         network.reference,
         network.seconds,
@@ -187,7 +248,6 @@ fn row(network: &Network, threads: usize, ours: Summary, theirs: Summary) -> Str
         theirs.median,
         theirs.least,
         theirs.least / ours.least,
-        network.budget,
     )
 }
 
@@ -198,11 +258,12 @@ mod tests {
     #[test]
     fn rows_say_whether_budgets_are_met() {
         let of = |ms: f64| Summary::of(vec![ms]).expect("one run");
-        let found = row(&NETWORKS[0], 2, of(100.0), of(149.0));
+        let found = row(&NETWORKS[0], "", 2, (of(100.0), of(149.0)), 1.5);
         assert!(
             found.ends_with("| 100 (100) | 149 (149) | 1.49 | 1.49 | 1.5, **missed** |"),
             "{found}"
         );
-        assert!(row(&NETWORKS[0], 2, of(100.0), of(151.0)).ends_with("1.5, met |"));
+        let found = row(&NETWORKS[0], ", bf16", 2, (of(100.0), of(151.0)), 1.5);
+        assert!(found.contains("channels, bf16; ") && found.ends_with("1.5, met |"), "{found}");
     }
 }
