@@ -96,10 +96,10 @@ fn start(
         ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable => alarm.failed(Failure::Gone),
         ErrorKind::StreamInvalidated => alarm.failed(Failure::Changed),
         ErrorKind::PermissionDenied => alarm.failed(Failure::Refused),
-        ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
+        ErrorKind::Xrun => alarm.interrupted(),
         // Sound servers say several things when they were not served in time, and go on. One that
         // does not takes no more audio, which the player sees.
-        _ => alarm.interrupted(),
+        _ => {}
     };
     let stream = device.build_output_stream_raw(config, format, on_data, on_error, None)?;
     stream.play()?;
