@@ -62,8 +62,8 @@ fn bf16_is_close_to_f32() {
     separate(&place, &["talk.wav", "-o", "wide.wav"]).code(0);
     separate(&place, &["talk.wav", "-o", "narrow.wav", "--precision", "bf16"]).code(0);
     for voice in 1..=2 {
-        let [wide, narrow] = ["wide", "narrow"]
-            .map(|name| decoded(&place, &format!("{name}_voice{voice}.wav")).1);
+        let [wide, narrow] =
+            ["wide", "narrow"].map(|name| decoded(&place, &format!("{name}_voice{voice}.wav")).1);
         assert_ne!(wide, narrow);
         let energy = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x * x)).sum::<f64>();
         let error = energy(&mut wide.iter().zip(&narrow).map(|(a, b)| a - b));
@@ -81,7 +81,13 @@ fn voices_have_the_recordings_rate_and_length_and_add_up_to_it() {
     for (rate, frames) in [(8_000, 8_001), (44_100, 30_011), (16_000, 1)] {
         let samples = mixture(rate, frames);
         place.file("talk.wav", &wav_f32(rate, 1, &samples));
-        separate(&place, &["talk.wav", "--overwrite"]).code(0);
+        let ran = separate(&place, &["talk.wav", "--overwrite", "--json"]).code(0);
+        let null = &ran.json()[0]["null_test"];
+        assert_eq!(null["frames"], json!(frames));
+        if rate == 8_000 {
+            let residual = null["residual_dbfs"].as_f64();
+            assert!(residual.is_none_or(|db| db < -90.0), "{residual:?}");
+        }
         let voices: Vec<Vec<f32>> = ["talk_voice1.wav", "talk_voice2.wav"]
             .iter()
             .map(|name| {

@@ -5,6 +5,7 @@ mod support;
 
 use std::path::Path;
 
+use formant_audio_core::decode::{DecodeOptions, decode_file};
 use serde_json::json;
 use support::{Place, Ran, tone, wav};
 
@@ -108,6 +109,25 @@ fn s14_one_gain_for_all_stems() {
     for stem in line["stems"].as_array().expect("a list") {
         assert_eq!(stem["clipped"], 0);
     }
+}
+
+#[test]
+fn bf16_is_close_to_f32() {
+    let place = Place::new();
+    song(&place, "a.wav", 44_100);
+    stems(&place, &["a.wav", "-o", "wide/", "--bits", "f32"]).code(0);
+    stems(&place, &["a.wav", "-o", "narrow/", "--bits", "f32", "--precision", "bf16"]).code(0);
+    let read = |folder: &str| -> Vec<f32> {
+        let path = place.path(&format!("{folder}/a_vocals.wav"));
+        let clip = decode_file(&path, &DecodeOptions::default()).expect("written");
+        clip.audio.into_planar()
+    };
+    let (wide, narrow) = (read("wide"), read("narrow"));
+    assert_ne!(wide, narrow);
+    let energy = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x * x)).sum::<f64>();
+    let error = energy(&mut wide.iter().zip(&narrow).map(|(a, b)| a - b));
+    let ratio = 10.0 * (energy(&mut wide.iter().copied()) / error).log10();
+    assert!(ratio > 40.0, "{ratio} dB");
 }
 
 #[cfg(unix)]

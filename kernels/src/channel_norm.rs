@@ -90,8 +90,9 @@ impl ChannelNorm<'_> {
             let mut parts = x.chunks(share).zip(out.chunks_mut(share)).enumerate();
             let own = parts.next();
             let behind = |part: usize| {
-                residual.map(|Residual { values, stride }| {
-                    Residual { values: &values[part * most * stride..], stride }
+                residual.map(|Residual { values, stride }| Residual {
+                    values: &values[part * most * stride..],
+                    stride,
                 })
             };
             for (part, (x, out)) in parts {
@@ -276,7 +277,8 @@ mod tests {
         let norm = ChannelNorm { weight: &ones, bias: &ones, slopes: &ones, eps: 1e-5 };
         let mut outs = [1, 3].map(|threads| {
             let mut out = vec![0.0; x.len()];
-            norm.run(&x, Some(Residual { values: &x, stride: channels }), &mut out, threads).expect("fits");
+            norm.run(&x, Some(Residual { values: &x, stride: channels }), &mut out, threads)
+                .expect("fits");
             out
         });
         let [one, three] = &mut outs;

@@ -88,6 +88,30 @@ const JOBS: &[Job] = &[
         writes: &["song_mix_44k_vocals.wav", "song_mix_44k_instrumental.wav"],
     },
     Job {
+        title: "Two people who speak at the same time, apart",
+        arguments: &[
+            "separate",
+            "samples/mix_two_speakers_8k.wav",
+            "-o",
+            "demo-output/",
+            "--overwrite",
+        ],
+        prints: &[],
+        writes: &["mix_two_speakers_8k_voice1.wav", "mix_two_speakers_8k_voice2.wav"],
+    },
+    Job {
+        title: "Speech without its noise",
+        arguments: &[
+            "enhance",
+            "samples/speech_noisy_5db_16k.wav",
+            "-o",
+            "demo-output/",
+            "--overwrite",
+        ],
+        prints: &[],
+        writes: &["speech_noisy_5db_16k_enhanced.wav"],
+    },
+    Job {
         title: "A spectrogram of the stream",
         arguments: &[
             "plot",

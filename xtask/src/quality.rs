@@ -42,6 +42,13 @@ const ROWS: &[Row] = &[
         list: "music/manifest.tsv",
         split: Some("test"),
     },
+    Row {
+        model: "separate-voices",
+        task: "separation",
+        option: "--manifest",
+        list: "separation/manifest.tsv",
+        split: Some("test"),
+    },
 ];
 
 /// Keys of the summary that `formant eval --json` ends with: how the table calls them, the factor

@@ -9,9 +9,10 @@ use formant_models::tasks::stems::EndRule;
 use formant_models::{LoadOptions, ModelSource};
 
 use super::audio::{check_sample_format, clip_policy, container, extension, sample_format};
+use super::separation::load_options;
 use super::spot::model_source;
 use super::{Settings, Sources};
-use crate::args::{EndsArg, EvalStemsArgs, Precision, SeparationArgs, StemsArgs};
+use crate::args::{EndsArg, EvalStemsArgs, SeparationArgs, StemsArgs};
 use crate::failure::{Failure, Kind};
 use crate::inputs::{Input, InputList};
 use crate::outputs::{Existing, Target};
@@ -83,16 +84,13 @@ pub(crate) struct EvalStemsPlan {
 }
 
 fn separation(typed: &SeparationArgs, settings: &Settings) -> Result<SeparationPlan, Failure> {
-    if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
-        return Err(Failure::usage("--precision", "stem models run in f32 only"));
-    }
     if typed.chunk.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 600.0)) {
         return Err(Failure::usage("--chunk", "give more than 0 and at most 600 seconds"));
     }
     Ok(SeparationPlan {
         model: typed.model.as_deref().map(model_source),
         ensemble: typed.ensemble.iter().map(|name| model_source(name)).collect(),
-        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
+        load: load_options(settings)?,
         stems: typed.stems.clone(),
         chunk_seconds: typed.chunk,
         overlap: typed.overlap.map(usize::from),

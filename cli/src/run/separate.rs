@@ -1,8 +1,10 @@
 //! `formant separate`: a file a voice, written as it comes.
 
+use std::collections::VecDeque;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 
 use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
+use formant_audio_core::level::{NullMeter, NullTest};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use formant_models::tasks::separate::{SeparateSession, SeparationReport, Separator};
 use serde_json::json;
@@ -72,6 +74,7 @@ fn separate(
         .map(|target| Voice::create(target, rate, plan.peak, &options))
         .collect::<Result<_, _>>()?;
     let mut session: SeparateSession<'_> = separator.start(&plan.options)?;
+    let mut sum = Sum::default();
     let bar = lane.messages.bar(total.unwrap_or(0), "frames");
     while let Some(block) = reader.next_block()? {
         // Blocks may be longer than what one wants to wait for.
@@ -82,11 +85,16 @@ fn separate(
         for from in (0..block.frames()).step_by(rate.max(1) as usize) {
             interrupt::check()?;
             let to = block.frames().min(from + rate as usize);
-            write(&mut voices, session.push(&block.view().slice(from..to))?)?;
+            let part = block.view().slice(from..to);
+            sum.heard(&part);
+            let parts = session.push(&part)?;
+            sum.given(rate, &parts)?;
+            write(&mut voices, parts)?;
             bar.inc((to - from) as u64);
         }
     }
     let (rest, report) = session.finish()?;
+    sum.given(rate, &rest)?;
     write(&mut voices, rest)?;
     bar.finish_and_clear();
     let writers: Vec<AudioWriter> =
@@ -97,7 +105,8 @@ fn separate(
     warnings.extend(report.warnings.iter().cloned());
     warnings.extend(written.iter().flat_map(|report| report.warnings()));
     warn(lane, &warnings);
-    tell(lane, &targets, &report);
+    let null = sum.null.result();
+    tell(lane, &targets, &report, &null);
     if settings.json {
         lane.print(&lines::line(
             "separate",
@@ -107,6 +116,7 @@ fn separate(
                 "rate": rate,
                 "frames": written.first().map(|report| report.frames),
                 "report": report,
+                "null_test": null,
                 "peaks": written.iter().map(|report| report.peak).collect::<Vec<_>>(),
                 "clipped": written.iter().map(|report| report.clipped).collect::<Vec<_>>(),
                 "warnings": lines::warnings(&warnings),
@@ -123,8 +133,33 @@ fn write(voices: &mut [Voice], parts: Vec<AudioBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(lane: &Lane<'_>, targets: &[Target], report: &SeparationReport) {
-    lane.messages.note(&format!("{} ({})", lane.name, clock(report.seconds)));
+/// The sum of the voices beside the recording, mixed to one channel.
+#[derive(Default)]
+struct Sum {
+    /// What was heard and whose voices have not come yet.
+    waiting: VecDeque<f32>,
+    null: NullMeter,
+}
+
+impl Sum {
+    fn heard(&mut self, part: &AudioView<'_>) {
+        self.waiting.extend(part.to_mono());
+    }
+
+    fn given(&mut self, rate: u32, voices: &[AudioBuf]) -> Result<(), Failure> {
+        let count = voices.first().map_or(0, AudioBuf::frames).min(self.waiting.len());
+        let mix = AudioBuf::from_mono(rate, self.waiting.drain(..count).collect());
+        let parts: Vec<AudioView<'_>> =
+            voices.iter().map(|voice| voice.view().slice(0..count)).collect();
+        Ok(self.null.push(&parts, &mix.view())?)
+    }
+}
+
+fn tell(lane: &Lane<'_>, targets: &[Target], report: &SeparationReport, null: &NullTest) {
+    let rest = null.residual_dbfs.map_or("nothing".to_owned(), |db| format!("{db:.1} dBFS"));
+    let length = clock(report.seconds);
+    lane.messages
+        .note(&format!("{} ({length}; sum of the voices minus recording: {rest})", lane.name));
     for (target, source) in targets.iter().zip(&report.sources.sources) {
         let level = source.level_db.map_or("silent".to_owned(), |db| format!("{db:.1} dB"));
         let state = if source.active { "" } else { ", nothing of its own" };

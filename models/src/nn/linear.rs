@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 
+use tch::Kind;
 use tch::nn::{self, Init, LinearConfig};
 
 /// How large the last layer of a residual branch begins, so that at first a residual is more of
@@ -33,4 +34,10 @@ pub fn linear_of<'a>(
     let init = uniform(inputs, gain);
     let config = LinearConfig { ws_init: init, bs_init: Some(init), bias: true };
     nn::linear(path.borrow(), inputs, outputs, config)
+}
+
+/// Makes a layer multiply numbers of `kind`, with copies of its weights that have no gradient.
+pub fn set_kind(layer: &mut nn::Linear, kind: Kind) {
+    layer.ws = layer.ws.detach().to_kind(kind);
+    layer.bs = layer.bs.as_ref().map(|bias| bias.detach().to_kind(kind));
 }

@@ -77,6 +77,20 @@ pub const BUNDLED: &[Bundled] = &[
         licence: "MIT OR Apache-2.0",
         bytes: weights!("stems-vocals.safetensors"),
     },
+    Bundled {
+        name: "enhance-speech",
+        task: "enhance",
+        summary: "speech without noise at 16 kHz, MossFormer2, 2.9 M parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("enhance-speech.safetensors"),
+    },
+    Bundled {
+        name: "separate-voices",
+        task: "separate",
+        summary: "two voices at 8 kHz, MossFormer2, 3.4 M parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("separate-voices.safetensors"),
+    },
 ];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How

@@ -168,10 +168,11 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     let mut parts = Vec::new();
     for (name, rows, versions) in tables.iter().filter(|(_, rows, _)| !rows.is_empty()) {
         let versions = versions.iter().map(String::as_str);
-        let machine = machine::lines(versions, load, "with the threads below");
+        let machine = machine::lines(versions, load.clone(), "with the threads below");
         parts.push((*name, format!("{machine}\n\n{HEADER}\n{}", rows.join("\n"))));
     }
-    let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let parts: Vec<(&str, &str)> =
+        parts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     for (_, table) in &parts {
         println!("\n{table}");
     }

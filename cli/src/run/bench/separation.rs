@@ -93,7 +93,8 @@ pub(super) fn stems_of_music(
     let (separator, name) = match &plan.config {
         Some(path) => {
             let config: MelRoformerConfig = read_json(path)?;
-            let model = StemsModel::random(StemsCard::of_config(config), device)?;
+            let mut model = StemsModel::random(StemsCard::of_config(config), device)?;
+            model.set_precision(load.precision);
             (StemSeparator::new(vec![model])?, random_name("stems", path))
         }
         None => (stems::load_only(plan.model.as_ref(), load)?, "stems".to_owned()),
@@ -118,7 +119,8 @@ pub(super) fn stems_of_music(
         };
         Ok(())
     })?;
-    Ok(of_network(name, &audio, wall, device, &output))
+    let measured = of_network(name, &audio, wall, device, &output);
+    Ok(Measured { precision: load.precision, ..measured })
 }
 
 fn no_model(job: &str) -> Failure {

@@ -76,6 +76,12 @@ impl Attention {
         }
     }
 
+    /// Makes the matrix products in numbers of `kind`; the gates stay as they are.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        self.to_qkv = self.to_qkv.detach().to_kind(kind);
+        self.to_out = self.to_out.detach().to_kind(kind);
+    }
+
     /// The turns of `count` positions, where the kind has positions.
     pub(super) fn turns(&self, count: i64) -> Option<Tensor> {
         match &self.kernel {
@@ -94,7 +100,8 @@ impl Attention {
     ) -> (Tensor, Tensor) {
         let (sequences, positions) = (x.size()[0], x.size()[1]);
         let u = self.norm.forward(x);
-        let qkv = u.linear::<&Tensor>(&self.to_qkv, None);
+        let (own, kind) = (x.kind(), self.to_qkv.kind());
+        let qkv = u.to_kind(kind).linear::<&Tensor>(&self.to_qkv, None);
         let qkv = qkv.view([sequences, positions, 3, self.heads, -1]);
         let mix = first.zip(self.value_mix.as_ref()).map(|(first, layer)| {
             (first, layer.forward(&u).sigmoid()) // [sequences, positions, heads]
@@ -103,7 +110,10 @@ impl Attention {
             Kernel::Full { to_gates, .. } => {
                 let turned = qkv.narrow(2, 0, 2);
                 let turned = match turns {
-                    Some(turns) => rotate(&turned, &turns.unsqueeze(1).unsqueeze(1)),
+                    Some(turns) => {
+                        let turns = turns.unsqueeze(1).unsqueeze(1);
+                        rotate(&turned.to_kind(own), &turns).to_kind(kind)
+                    }
                     None => turned,
                 }
                 .transpose(1, 3); // [sequences, heads, 2, positions, width]
@@ -111,7 +121,8 @@ impl Attention {
                 let v = match &mix {
                     // The arguments stand the other way round than in the linear kind, as there.
                     Some((first, mix)) => {
-                        &values + *first * (mix.transpose(1, 2).unsqueeze(3) - &values)
+                        let v = &values + *first * (mix.transpose(1, 2).unsqueeze(3) - &values);
+                        v.to_kind(kind)
                     }
                     None => values.shallow_clone(),
                 };
@@ -123,7 +134,7 @@ impl Attention {
                 ((y.transpose(1, 2) * gates).flatten(2, 3), values)
             }
             Kernel::Linear { temperature } => {
-                let part = |i: i64| qkv.select(2, i).permute([0, 2, 3, 1]); // [sequences, heads, width, positions]
+                let part = |i: i64| qkv.select(2, i).permute([0, 2, 3, 1]).to_kind(own); // [sequences, heads, width, positions]
                 let q = unit_length(&part(0), -1) * temperature.exp();
                 let k = unit_length(&part(1), -1);
                 let values = part(2);
@@ -138,7 +149,7 @@ impl Attention {
                 (y.permute([0, 3, 1, 2]).flatten(2, 3), values)
             }
         };
-        (mixed.linear::<&Tensor>(&self.to_out, None), values)
+        (mixed.to_kind(kind).linear::<&Tensor>(&self.to_out, None).to_kind(own), values)
     }
 }
 

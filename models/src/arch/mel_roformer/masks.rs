@@ -1,10 +1,10 @@
 //! The mask head of a stem: a perceptron for each band.
 
-use tch::Tensor;
 use tch::nn::{self, Module};
+use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;
-use crate::nn::linear::linear;
+use crate::nn::linear::{linear, set_kind};
 
 /// A perceptron a band, its output gated by a second half of it.
 #[derive(Debug)]
@@ -33,14 +33,20 @@ impl MaskHead {
         Self { bands: widths.enumerate().map(band).collect() }
     }
 
+    /// Makes the matrix products in numbers of `kind`.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        self.bands.iter_mut().flatten().for_each(|layer| set_kind(layer, kind));
+    }
+
     /// `x [batch, bands, frames, dim]` to masks `[batch, frames, width]`, one a band.
     pub(super) fn forward(&self, x: &Tensor) -> Vec<Tensor> {
         let mask = |(k, layers): (usize, &Vec<nn::Linear>)| {
-            let mut y = x.select(1, k as i64);
+            let kind = layers.first().map_or(x.kind(), |layer| layer.ws.kind());
+            let mut y = x.select(1, k as i64).to_kind(kind);
             for (i, layer) in layers.iter().enumerate() {
                 y = layer.forward(&if i == 0 { y } else { y.tanh() });
             }
-            y.glu(-1)
+            y.to_kind(x.kind()).glu(-1)
         };
         self.bands.iter().enumerate().map(mask).collect()
     }

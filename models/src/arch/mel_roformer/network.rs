@@ -1,7 +1,7 @@
 //! The whole Mel-RoFormer: a mix in, its stems out.
 
-use tch::Tensor;
 use tch::nn;
+use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;
 use super::masks::MaskHead;
@@ -56,6 +56,14 @@ impl MelRoformer {
     /// Keeps what lies at 0 Hz in the stems from now on.
     pub fn keep_dc(&mut self) {
         self.config.zero_dc = false;
+    }
+
+    /// Makes the matrix products of layers and mask heads in numbers of `kind` from now on, with
+    /// copies of the weights: bf16 is faster where the processor has it. The network can't be
+    /// trained any more.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.trunk.set_kind(kind);
+        self.heads.iter_mut().for_each(|head| head.set_kind(kind));
     }
 
     /// Fewest samples that the transform can reflect.
@@ -160,8 +168,8 @@ mod tests {
     use super::super::config::Layout;
     use super::*;
     use crate::checkpoint::StateDict;
+    use tch::Device;
     use tch::nn::VarStore;
-    use tch::{Device, Kind};
 
     fn small(layout: Layout) -> MelRoformerConfig {
         MelRoformerConfig {

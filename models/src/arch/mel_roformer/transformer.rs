@@ -1,14 +1,14 @@
 //! A stack of attention and feed-forward blocks over one axis, and the groups of sequences that it
 //! takes at a time.
 
-use tch::Tensor;
 use tch::nn::{self, Module};
+use tch::{Kind, Tensor};
 
 use super::attention::{Attending, Attention};
 use super::config::{Layout, MelRoformerConfig};
 use crate::network::Trace;
 use crate::nn::l2_norm::L2Norm;
-use crate::nn::linear::linear;
+use crate::nn::linear::{linear, set_kind};
 
 /// Widening of the feed-forward blocks, a constant in the reference.
 const WIDENING: i64 = 4;
@@ -44,9 +44,14 @@ impl FeedForward {
         }
     }
 
+    fn set_kind(&mut self, kind: Kind) {
+        set_kind(&mut self.widen, kind);
+        set_kind(&mut self.narrow, kind);
+    }
+
     fn forward(&self, x: &Tensor) -> Tensor {
-        let hidden = self.widen.forward(&self.norm.forward(x));
-        self.narrow.forward(&hidden.gelu("none"))
+        let u = self.norm.forward(x).to_kind(self.widen.ws.kind());
+        self.narrow.forward(&self.widen.forward(&u).gelu("none")).to_kind(x.kind())
     }
 }
 
@@ -83,6 +88,14 @@ impl Transformer {
         Self {
             blocks: (0..depth).map(block).collect(),
             norm: L2Norm::new(&(path / "norm"), config.dim),
+        }
+    }
+
+    /// Makes the matrix products in numbers of `kind`.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        for (attention, feed_forward) in &mut self.blocks {
+            attention.set_kind(kind);
+            feed_forward.set_kind(kind);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What comes before the heads: the split into bands and the layers over time and bands.
 
 use tch::nn::{self, Module};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::attention::Attending;
 use super::bands::Bands;
@@ -100,6 +100,15 @@ impl Trunk {
             skip_connection: config.skip_connection,
             value_residual: config.add_value_residual,
         })
+    }
+
+    /// Makes the matrix products of the layers in numbers of `kind`.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        for layer in &mut self.layers {
+            layer.time.set_kind(kind);
+            layer.freq.set_kind(kind);
+            layer.linear.iter_mut().for_each(|linear| linear.set_kind(kind));
+        }
     }
 
     /// `spectrum [batch, frames, inputs]` to `[batch, bands, frames, dim]`.

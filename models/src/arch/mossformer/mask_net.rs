@@ -293,13 +293,9 @@ impl FrozenMaskNet {
     /// are.
     pub fn set_kind(&mut self, kind: Kind) {
         let ends = &mut self.ends;
-        for product in [
-            &mut ends.encoder,
-            &mut ends.out,
-            &mut ends.output,
-            &mut ends.gate,
-            &mut ends.decoder,
-        ] {
+        for product in
+            [&mut ends.encoder, &mut ends.out, &mut ends.output, &mut ends.gate, &mut ends.decoder]
+        {
             product.set_kind(kind);
         }
         self.layers.iter_mut().for_each(|layer| layer.set_kind(kind));

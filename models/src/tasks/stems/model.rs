@@ -12,7 +12,7 @@ use crate::arch::mel_roformer::{MelRoformer, MelRoformerConfig};
 use crate::checkpoint::{self, Container, LoadOptions, RawTensor, StateDict};
 use crate::error::{Error, Result};
 use crate::registry::{self, Located};
-use crate::source::ModelSource;
+use crate::source::{ModelSource, Precision};
 
 /// Key of the card in the metadata of a weights file.
 const CARD_KEY: &str = "formant.stems";
@@ -136,6 +136,13 @@ impl StemsModel {
     pub fn keep_dc(&mut self) {
         self.card.config.zero_dc = false;
         self.network.keep_dc();
+    }
+
+    /// Makes the network's matrix products in numbers of this kind from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        if precision != Precision::F32 {
+            self.network.set_kind(precision.kind());
+        }
     }
 
     /// Its network.

@@ -76,7 +76,11 @@ impl StemSeparator {
     /// What loading says; [`Error::Config`] for models of different rates.
     pub fn load(sources: &[ModelSource], options: &LoadOptions) -> Result<Self> {
         let device = options.device.resolve()?;
-        let load = |source| StemsModel::load(source, device);
+        let load = |source| {
+            let mut model = StemsModel::load(source, device)?;
+            model.set_precision(options.precision);
+            Ok(model)
+        };
         Self::new(sources.iter().map(load).collect::<Result<_>>()?)
     }
 
