@@ -43,6 +43,7 @@ fn stems_have_the_input_s_rate_channels_and_length_and_add_up() {
         assert_eq!(line["stems"][0]["stem"], "vocals");
         assert_eq!(line["stems"][1]["stem"], "instrumental");
         assert_eq!(line["stems"][0]["frames"], rate);
+        assert_eq!(line["null_test"]["frames"], rate);
         let null = line["null_test"]["residual_dbfs"].as_f64();
         assert!(null.is_none_or(|db| db < -90.0), "{null:?}");
         assert_eq!(place.files(), ["song.wav", "song_instrumental.wav", "song_vocals.wav"]);

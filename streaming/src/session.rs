@@ -327,7 +327,9 @@ impl Reader {
     fn audio(&mut self, mut block: AudioBuf, captured: Instant) -> Result<()> {
         let rate = block.rate();
         if let Some(limit) = self.limit {
-            let left = ((limit - self.clock.now()) * f64::from(rate)).ceil().max(0.0);
+            // A thousandth of a frame is rounding, no frame.
+            let left = (limit - self.clock.now()) * f64::from(rate);
+            let left = (left - 1e-3).ceil().max(0.0);
             if (left as usize) < block.frames() {
                 block = block.view().slice(0..left as usize).to_owned();
             }

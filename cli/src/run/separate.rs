@@ -105,8 +105,8 @@ fn separate(
     warnings.extend(report.warnings.iter().cloned());
     warnings.extend(written.iter().flat_map(|report| report.warnings()));
     warn(lane, &warnings);
-    let null = sum.null.result();
-    tell(lane, &targets, &report, &null);
+    let difference = sum.null.result();
+    tell(lane, &targets, &report, &difference);
     if settings.json {
         lane.print(&lines::line(
             "separate",
@@ -116,7 +116,7 @@ fn separate(
                 "rate": rate,
                 "frames": written.first().map(|report| report.frames),
                 "report": report,
-                "null_test": null,
+                "null_test": difference,
                 "peaks": written.iter().map(|report| report.peak).collect::<Vec<_>>(),
                 "clipped": written.iter().map(|report| report.clipped).collect::<Vec<_>>(),
                 "warnings": lines::warnings(&warnings),

@@ -183,8 +183,8 @@ impl Job<'_> {
         let levels: Vec<LevelReport> = files.meters.iter().map(LevelMeter::report).collect();
         // The stems of a choice do not add up to the mix.
         let all = names.len() == self.separator.stems().len();
-        let null = all.then(|| files.null.result());
-        self.tell(names, &reports, &levels, null.as_ref(), &info.warnings)?;
+        let difference = all.then(|| files.null.result());
+        self.tell(names, &reports, &levels, difference.as_ref(), &info.warnings)?;
         Ok(Done::Worked)
     }
 
@@ -217,7 +217,7 @@ impl Job<'_> {
         names: &[String],
         reports: &[WriteReport],
         levels: &[LevelReport],
-        null: Option<&NullTest>,
+        difference: Option<&NullTest>,
         warnings: &[Warning],
     ) -> Result<(), Failure> {
         let stems = || names.iter().zip(reports).zip(levels);
@@ -247,12 +247,12 @@ impl Job<'_> {
             let result = json!({
                 "input": self.lane.name,
                 "stems": stems,
-                "null_test": null,
+                "null_test": difference,
                 "warnings": lines::warnings(warnings),
             });
             self.lane.print(&lines::line("stems", &result))?;
         } else if self.plan.report {
-            self.lane.print(&report_text(&self.lane.name, stems(), null))?;
+            self.lane.print(&report_text(&self.lane.name, stems(), difference))?;
         }
         for ((_, report), level) in stems() {
             let seconds = report.frames as f64 / f64::from(level.rate.max(1));
