@@ -5,26 +5,8 @@ mod support;
 
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::separation::si_sdr;
-use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
 use serde_json::json;
 use support::{Place, wav_f32};
-
-/// A small network with the published front end.
-fn model(place: &Place) {
-    let config = MossformerConfig {
-        out_channels: 8,
-        num_blocks: 1,
-        group_size: 16,
-        query_key_dim: 6,
-        conv_kernel: 5,
-        fsmn_inner_channels: 6,
-        fsmn_lorder: 3,
-        ..MossformerConfig::enhancement()
-    };
-    let card = MossformerCard::published(config, 48_000).expect("a card");
-    let model = MossformerModel::random(card, tch::Device::Cpu).expect("sound sizes");
-    model.save(&place.path("m.safetensors"), tch::Kind::Float).expect("written");
-}
 
 fn noise(frames: usize) -> Vec<f32> {
     (0..frames).map(|n| 0.3 * ((n * 7919 % 1009) as f32 / 504.0 - 1.0)).collect()
@@ -38,7 +20,7 @@ fn decoded(place: &Place, name: &str) -> Vec<f32> {
 #[test]
 fn rate_channels_and_length_stay() {
     let place = Place::new();
-    model(&place);
+    place.enhancer();
     for (rate, channels, frames) in [(48_000, 1, 50_000), (44_100, 2, 20_011), (8_000, 1, 7)] {
         let samples = noise(frames * usize::from(channels));
         place.file("in.wav", &wav_f32(rate, channels, &samples));
@@ -55,7 +37,7 @@ fn rate_channels_and_length_stay() {
 #[test]
 fn mixing_limits_and_seeds() {
     let place = Place::new();
-    model(&place);
+    place.enhancer();
     let samples = noise(60_000);
     place.file("in.wav", &wav_f32(48_000, 1, &samples));
     let run = |more: &[&str], name: &str| -> Vec<f32> {
@@ -82,7 +64,7 @@ fn mixing_limits_and_seeds() {
 #[test]
 fn long_recordings_and_json() {
     let place = Place::new();
-    model(&place);
+    place.enhancer();
     place.file("in.wav", &wav_f32(16_000, 1, &noise(80_000)));
     let ran = place.run(&[
         "enhance",
@@ -121,7 +103,7 @@ fn the_bundled_model_cleans_a_voice_that_it_never_heard() {
 #[test]
 fn scores_of_mixtures() {
     let place = Place::new();
-    model(&place);
+    place.enhancer();
     let speech: Vec<f32> = (0..24_000).map(|n| 0.3 * (n as f32 * 0.05).sin()).collect();
     let mix: Vec<f32> = speech.iter().zip(noise(24_000)).map(|(s, n)| s + 0.2 * n).collect();
     place.file("a_mix.wav", &wav_f32(48_000, 1, &mix));

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
 use serde_json::Value;
 use support::{Parsed, Place, wav};
 
@@ -143,27 +142,10 @@ fn known_voices_are_named() {
     }
 }
 
-/// A small enhancer with the published front end.
-fn enhancer(place: &Place) {
-    let config = MossformerConfig {
-        out_channels: 8,
-        num_blocks: 1,
-        group_size: 16,
-        query_key_dim: 6,
-        conv_kernel: 5,
-        fsmn_inner_channels: 6,
-        fsmn_lorder: 3,
-        ..MossformerConfig::enhancement()
-    };
-    let card = MossformerCard::published(config, 48_000).expect("a card");
-    let model = MossformerModel::random(card, tch::Device::Cpu).expect("sound sizes");
-    model.save(&place.path("m.safetensors"), tch::Kind::Float).expect("written");
-}
-
 #[test]
 fn enhanced_speech_has_the_length_of_what_was_heard() {
     let (place, input) = (Place::new(), sample("speech_noisy_5db_16k.wav"));
-    enhancer(&place);
+    place.enhancer();
     let original = Parsed::of(&std::fs::read(&input).expect("a sample")).s16();
     let arguments = |more: &[&'static str]| {
         let mut all = vec!["listen", "--enhance", "--enhance-model", "m.safetensors", "--file"];
@@ -227,7 +209,7 @@ fn enhancement_needs_a_place_and_a_model() {
     let named = ["--enhance", "--enhanced", "b.wav", "--enhance-model", "m.safetensors"];
     listen(&named).code(4);
     assert!(!place.exists("b.wav"));
-    enhancer(&place);
+    place.enhancer();
     let with = |more: &[&'static str]| listen(&[&named[..], more].concat());
     with(&["--latency", "0.01"]).code(2).says("or more");
     with(&["--context", "-1"]).code(2);

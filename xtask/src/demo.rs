@@ -109,7 +109,7 @@ const JOBS: &[Job] = &[
             "--overwrite",
         ],
         prints: &[],
-        writes: &["speech_noisy_5db_16k_enhanced.wav"],
+        writes: &["speech_noisy_5db_16k.wav"],
     },
     Job {
         title: "A spectrogram of the stream",

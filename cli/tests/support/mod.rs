@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
 use serde_json::Value;
 
 /// A temporary folder in which commands run.
@@ -67,6 +68,23 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_formant"));
         command.current_dir(self.folder.path()).args(arguments);
         command
+    }
+
+    /// Writes `m.safetensors`, a small enhancer with the published front end and random weights.
+    pub(crate) fn enhancer(&self) {
+        let config = MossformerConfig {
+            out_channels: 8,
+            num_blocks: 1,
+            group_size: 16,
+            query_key_dim: 6,
+            conv_kernel: 5,
+            fsmn_inner_channels: 6,
+            fsmn_lorder: 3,
+            ..MossformerConfig::enhancement()
+        };
+        let card = MossformerCard::published(config, 48_000).expect("a card");
+        let model = MossformerModel::random(card, tch::Device::Cpu).expect("sound sizes");
+        model.save(&self.path("m.safetensors"), tch::Kind::Float).expect("written");
     }
 
     /// Runs a command without input.
