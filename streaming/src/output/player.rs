@@ -263,7 +263,7 @@ mod tests {
     fn lost_devices_are_named() {
         let (mut player, alarm, _) = player(8000, 8000, Pace::Elastic);
         alarm.failed(Failure::Gone);
-        let said = player.play(&[0.0; 10]).err().expect("gone").to_string();
+        let said = player.play(&[0.0; 10]).expect_err("gone").to_string();
         assert!(said.contains("mock") && said.contains("gone"), "{said}");
     }
 }
