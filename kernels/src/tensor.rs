@@ -132,8 +132,8 @@ pub fn statistics(
 pub use crate::channel_norm::ChannelNorm;
 
 /// `x [batch, frames, channels]` normalised over the frames of each signal, plus `residual` of that
-/// shape, whose frames may have gaps between them, behind the PReLU; see [`ChannelNorm::run`]. `None` when the kernel cannot take one of the
-/// tensors.
+/// shape, whose frames may have gaps between them, behind the PReLU; see [`ChannelNorm::run`].
+/// `None` when the kernel cannot take one of the tensors.
 ///
 /// # Errors
 /// [`crate::Error::Length`] when the shapes do not fit.
