@@ -6,7 +6,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::channel_norm::Residual;
-use crate::depthwise::DepthwiseConv1d;
+use crate::depthwise::{DepthwiseConfig, DepthwiseConv1d, filter_gradient};
 use crate::error::Result;
 use crate::lif::Lif;
 use crate::statistics::{self, Signals};
@@ -71,6 +71,29 @@ pub fn depthwise_conv1d(
     };
     conv.run(x, residual, &mut out_view, threads)?;
     Ok(Some(out))
+}
+
+/// The gradient of a convolution's filters, `[channels, kernel]`, for `x` and the gradient of what
+/// comes out, both `[batch, frames, channels]`; see [`filter_gradient`]. `None` when the kernel
+/// cannot take one of the tensors.
+///
+/// # Errors
+/// [`crate::Error::Shape`] when the shapes do not fit.
+pub fn depthwise_filter_gradient(
+    config: DepthwiseConfig,
+    x: &Tensor,
+    gradient: &Tensor,
+) -> Result<Option<Tensor>> {
+    let rows = |tensor: &Tensor| {
+        let (shape, strides) = geometry(tensor, Axes::ChannelsLast)?;
+        // SAFETY: as in `depthwise_conv1d`.
+        (strides.channel == 1)
+            .then(|| unsafe { View::from_raw(tensor.data_ptr().cast(), shape, strides) })
+    };
+    let (Some(x), Some(gradient)) = (rows(x), rows(gradient)) else { return Ok(None) };
+    let channels = x.shape().channels as i64;
+    let found = filter_gradient(config, x, gradient)?;
+    Ok(Some(Tensor::from_slice(&found).view([channels, config.kernel as i64])))
 }
 
 /// Spikes of neurons for the currents `x [batch, channels, frames]`, a new dense tensor of the
@@ -225,7 +248,6 @@ fn empty(shape: Shape, adjacent_channels: bool, axes: Axes) -> Tensor {
 mod tests {
     use super::*;
     use crate::activation::Activation;
-    use crate::depthwise::DepthwiseConfig;
 
     fn conv(channels: i64, config: DepthwiseConfig) -> (Tensor, Tensor, DepthwiseConv1d) {
         let kind = tch::kind::FLOAT_CPU;

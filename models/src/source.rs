@@ -123,6 +123,21 @@ impl Precision {
             Self::Bf16 => tch::Kind::BFloat16,
         }
     }
+
+    /// Whether this machine's processor has instructions for matrix products of such numbers; without
+    /// them f32 is faster.
+    #[must_use]
+    pub fn is_native(self) -> bool {
+        match self {
+            Self::F32 => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Bf16 => is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "aarch64")]
+            Self::Bf16 => std::arch::is_aarch64_feature_detected!("bf16"),
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            Self::Bf16 => false,
+        }
+    }
 }
 
 /// How a model is run.

@@ -46,8 +46,15 @@ pub(crate) struct Best {
     pub(crate) weights: BTreeMap<String, Tensor>,
 }
 
-/// Takes a step: its number in the epoch, and its loss, which is computed when it is asked for.
-pub(crate) type Take<'a> = &'a mut dyn FnMut(usize, &dyn Fn() -> Tensor) -> Result<()>;
+/// Takes a step: its number in the epoch, and what adds its gradients to those of the variables and
+/// returns its loss.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(usize, &mut dyn FnMut() -> f64) -> Result<()>;
+
+/// The gradients of `loss`, and its value.
+pub(crate) fn backward(loss: &Tensor) -> f64 {
+    loss.backward();
+    loss.double_value(&[])
+}
 
 impl Epochs<'_> {
     /// The state of a run that was stopped, whosever it is.
@@ -67,7 +74,7 @@ impl Epochs<'_> {
         of: K,
         saved: Option<Saved<Record<K>>>,
         optimizer: &mut AdamW,
-        learn: impl Fn(usize, Take<'_>) -> Result<()>,
+        mut learn: impl FnMut(usize, Take<'_>) -> Result<()>,
         weights: impl Fn(&AdamW) -> BTreeMap<String, Tensor>,
         judge: impl Fn(&BTreeMap<String, Tensor>) -> Result<Verdict>,
     ) -> Result<Best> {
@@ -87,7 +94,7 @@ impl Epochs<'_> {
             self.progress.event(&Event::Note { text });
         }
         for epoch in record.epoch..self.epochs {
-            let loss = self.epoch(epoch, optimizer, &learn)?;
+            let loss = self.epoch(epoch, optimizer, &mut learn)?;
             let averaged = weights(optimizer);
             let Verdict { score, detail } = judge(&averaged)?;
             let is_best = score > record.best_score;
@@ -118,17 +125,15 @@ impl Epochs<'_> {
         &self,
         epoch: usize,
         optimizer: &mut AdamW,
-        learn: &impl Fn(usize, Take<'_>) -> Result<()>,
+        learn: &mut impl FnMut(usize, Take<'_>) -> Result<()>,
     ) -> Result<f64> {
         let total = (self.epochs * self.steps_per_epoch) as u64;
         let (mut losses, mut recent) = (0.0, f64::NAN);
-        learn(epoch, &mut |step, loss| {
+        learn(epoch, &mut |step, gradients| {
             if self.progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            let loss = loss();
-            let value = loss.double_value(&[]);
-            optimizer.backward_step(&loss, total);
+            let value = optimizer.step(total, gradients);
             losses += value;
             recent = if recent.is_nan() { value } else { 0.95 * recent + 0.05 * value };
             self.progress.event(&Event::Step {

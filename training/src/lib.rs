@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod optim;
 mod paths;
 pub mod progress;
+mod replicas;
 pub mod resume;
 pub mod separation;
 pub mod speaker;

@@ -103,17 +103,18 @@ impl AdamW {
         self.step
     }
 
-    /// Computes gradients of `loss`, takes one step out of `total` and returns the norm of the
-    /// gradient. A gradient that is not finite is dropped, and the norm returned as it is.
-    pub fn backward_step(&mut self, loss: &Tensor, total: u64) -> f64 {
+    /// Takes one step out of `total` with the gradients that `learn` adds to those of the variables,
+    /// and returns what it does. Gradients that are not finite are dropped.
+    pub fn step<T>(&mut self, total: u64, learn: impl FnOnce() -> T) -> T {
         for slot in &mut self.slots {
             slot.variable.zero_grad();
         }
-        loss.backward();
-        tch::no_grad(|| self.apply(total))
+        let learnt = learn();
+        tch::no_grad(|| self.apply(total));
+        learnt
     }
 
-    fn apply(&mut self, total: u64) -> f64 {
+    fn apply(&mut self, total: u64) {
         let c = self.config.clone();
         let rate = c.learning_rate_at(self.step, total);
         self.step += 1;
@@ -125,11 +126,11 @@ impl AdamW {
             .map(|grad| grad.square().sum(tch::Kind::Float))
             .collect();
         if squares.is_empty() {
-            return 0.0;
+            return;
         }
         let norm = Tensor::stack(&squares, 0).sum(tch::Kind::Float).sqrt().double_value(&[]);
         if !norm.is_finite() {
-            return norm;
+            return;
         }
         let scale = (c.clip_norm / norm.max(1e-12)).min(1.0);
         let (bias1, bias2) =
@@ -154,7 +155,6 @@ impl AdamW {
         for (live, average) in self.averages.values_mut() {
             let _ = average.lerp_(live, 1.0 - decay);
         }
-        norm
     }
 
     /// The averaged weights and buffers by name.
@@ -236,7 +236,7 @@ mod tests {
                 assert!(optimizer.restore(&state, done));
             }
             let loss = (&x - 1.0).square().sum(Kind::Float);
-            optimizer.backward_step(&loss, steps as u64);
+            optimizer.step(steps as u64, || loss.backward());
         }
         Vec::try_from(x.detach().view([-1])).expect("flat")
     }

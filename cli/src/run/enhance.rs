@@ -5,7 +5,7 @@ use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
 use formant_models::tasks::enhance::Enhancer;
 use serde_json::json;
 
-use super::{clock, target_of, use_threads, warn, write_failure};
+use super::{clock, target_of, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -22,6 +22,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_threads(settings);
+    tell_precision(&plan.load, messages);
     let work = |enhancer: &mut Enhancer, input: &Input, lane: &Lane<'_>| {
         enhance(plan, enhancer, input, target_of(&plan.targets, lane)?, settings, lane)
     };

@@ -13,7 +13,7 @@ use formant_training::manifest;
 use serde::Serialize;
 
 use super::eval::of_split;
-use super::use_threads;
+use super::{tell_precision, use_threads};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
@@ -73,6 +73,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_threads(settings);
+    tell_precision(&plan.load, messages);
     let items = items(plan)?;
     let model = match plan.measured {
         Measured::Separation => {

@@ -27,6 +27,7 @@ mod transcribe;
 use formant_audio_core::encode::AudioWriter;
 use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioView, ChannelLayout, Warning};
+use formant_models::LoadOptions;
 
 use crate::batch::Lane;
 use crate::exit::Outcome;
@@ -73,6 +74,15 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
 fn use_threads(settings: &Settings) {
     if let Some(threads) = settings.threads {
         set_threads(threads);
+    }
+}
+
+/// Warns where numbers of 16 bits make networks slower instead of faster.
+fn tell_precision(load: &LoadOptions, messages: &Messages) {
+    let on_cpu = load.device.resolve().is_ok_and(|device| device == tch::Device::Cpu);
+    if on_cpu && !load.precision.is_native() {
+        let text = "this processor has no instructions for it, and f32 is faster";
+        messages.warning("--precision bf16", text);
     }
 }
 

@@ -9,7 +9,7 @@ use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use formant_models::tasks::separate::{SeparateSession, SeparationReport, Separator};
 use serde_json::json;
 
-use super::{any_admitted, clock, target_of, use_threads, warn, write_failure};
+use super::{any_admitted, clock, target_of, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -26,6 +26,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_threads(settings);
+    tell_precision(&plan.load, messages);
     let work = |separator: &mut Separator, input: &Input, lane: &Lane<'_>| {
         separate(plan, separator, input, target_of(&plan.targets, lane)?, settings, lane)
     };

@@ -13,7 +13,7 @@ use formant_models::tasks::stems::{
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
 
-use super::{any_admitted, clock, internal, use_threads, warn, write_failure};
+use super::{any_admitted, clock, internal, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -29,6 +29,7 @@ pub(super) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     use_threads(settings);
+    tell_precision(&plan.separation.load, messages);
     let first = load(&plan.separation)?;
     tell_default(&plan.separation, messages);
     // A wrong name or number is one error, not one an input.

@@ -3,12 +3,16 @@
 //!
 //! Here is the plan, which a layer makes once from its weights; the definition is in `scalar`,
 //! the vectorised loops in `frames` (neighbouring times in a vector, for `[batch, channels,
-//! frames]`) and `channels` (neighbouring channels, for `[batch, frames, channels]`).
+//! frames]`) and `channels` (neighbouring channels, for `[batch, frames, channels]`); `gradient` is
+//! for training.
 
 mod channels;
 mod frames;
+mod gradient;
 mod scalar;
 mod split;
+
+pub use gradient::{filter_gradient, filter_gradient_with};
 
 use crate::activation::Activation;
 use crate::error::{Error, Result, check_length, check_shape};
@@ -48,6 +52,28 @@ impl DepthwiseConfig {
     #[must_use]
     pub fn activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
+    }
+
+    /// Refuses numbers that cannot work.
+    fn check(&self) -> Result<()> {
+        const LIMIT: usize = 1 << 31;
+        if self.kernel == 0 || self.dilation == 0 {
+            let setting = if self.kernel == 0 { "kernel" } else { "dilation" };
+            return Err(Error::Setting { setting, reason: "is 0; the least is 1" });
+        }
+        let reach = self.kernel.checked_mul(self.dilation);
+        let furthest = reach.map(|reach| reach.max(self.padding.0).max(self.padding.1));
+        if furthest.is_none_or(|furthest| furthest > LIMIT) {
+            let reason = "kernel times dilation, and padding, must stay below 2^31";
+            return Err(Error::Setting { setting: "padding", reason });
+        }
+        Ok(())
+    }
+
+    /// Frames that come out when `frames` go in.
+    fn output_frames(&self, frames: usize) -> usize {
+        let (before, behind) = self.padding;
+        frames.saturating_add(before + behind).saturating_sub(self.reach())
     }
 
     /// Frames between the first and the last tap.
@@ -101,17 +127,7 @@ impl DepthwiseConv1d {
     /// # Errors
     /// When a length does not fit, or a setting is out of its range.
     pub fn new(config: DepthwiseConfig, weight: &[f32], bias: &[f32]) -> Result<Self> {
-        const LIMIT: usize = 1 << 31;
-        if config.kernel == 0 || config.dilation == 0 {
-            let setting = if config.kernel == 0 { "kernel" } else { "dilation" };
-            return Err(Error::Setting { setting, reason: "is 0; the least is 1" });
-        }
-        let reach = config.kernel.checked_mul(config.dilation);
-        let furthest = reach.map(|reach| reach.max(config.padding.0).max(config.padding.1));
-        if furthest.is_none_or(|furthest| furthest > LIMIT) {
-            let reason = "kernel times dilation, and padding, must stay below 2^31";
-            return Err(Error::Setting { setting: "padding", reason });
-        }
+        config.check()?;
         let channels = weight.len() / config.kernel;
         check_length("weight", weight.len(), channels * config.kernel)?;
         if !bias.is_empty() {
@@ -188,8 +204,7 @@ impl DepthwiseConv1d {
     /// Frames that come out when `frames` go in.
     #[must_use]
     pub fn output_frames(&self, frames: usize) -> usize {
-        let (before, behind) = self.config.padding;
-        frames.saturating_add(before + behind).saturating_sub(self.config.reach())
+        self.config.output_frames(frames)
     }
 
     /// Convolves `x`, adds `residual` behind the activation, and writes to `out`.

@@ -14,6 +14,7 @@ use super::keys::at;
 use super::linear::{linear, uniform};
 use super::residual_conv::{FrozenConv, FrozenGroups, GroupedConv, ResidualConv};
 use super::sequence_norm::{ChannelNorm, FrozenChannelNorm};
+use super::tape::cut;
 
 /// How far a memory sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +156,7 @@ impl Memory {
     }
 
     fn forward(&self, u: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
-        let p = self.linear.forward(u).relu().linear::<Tensor>(&self.project, None);
+        let p = cut(&self.linear.forward(u).relu().linear::<Tensor>(&self.project, None));
         seen("fsmn.project", &p);
         let tap = |x: &Tensor| x.transpose(1, 2).unsqueeze(3); // [batch, inner, frames, 1]
         let m = match &self.form {
@@ -174,7 +175,7 @@ impl Memory {
                     last = prelu(&y, &step.slopes);
                     seen(&format!("fsmn.dense.prelu{k}"), &tap(&last));
                     if k < steps.len() {
-                        skip = Tensor::cat(&[&last, &skip], 2);
+                        skip = cut(&Tensor::cat(&[&last, &skip], 2));
                     }
                 }
                 last
@@ -215,9 +216,10 @@ impl Fsmn {
     /// The block; `seen` is told about what is computed on the way.
     pub fn forward(&self, x: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
         let first = |x: &Tensor| x.transpose(1, 2);
+        let x = &cut(x);
         let y = self.conv1.forward(x).prelu(&self.slope);
         seen("conv1", &first(&y));
-        let y = self.norm1.forward(&y); // [batch, frames, inner]
+        let y = cut(&self.norm1.forward(&y)); // [batch, frames, inner]
         seen("norm1", &first(&y));
         let (u, v) = (self.to_u.forward(&y), self.to_v.forward(&y));
         seen("to_u", &u);

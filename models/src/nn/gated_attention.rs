@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::offset_scale::OffsetScale;
 use super::rotary::RotaryTable;
+use super::tape::cut;
 
 /// Queries and keys that are made of one projection: quadratic query, linear query, quadratic key,
 /// linear key.
@@ -64,7 +65,8 @@ impl GatedAttention {
         table: &RotaryTable,
         seen: &mut dyn FnMut(&str, &Tensor),
     ) -> Tensor {
-        let shifted = token_shift(x);
+        let x = &cut(x);
+        let shifted = cut(&token_shift(x));
         let normed = self.to_hidden.normed(&shifted);
         seen("to_hidden.norm.in", &shifted);
         seen("to_hidden.norm", &normed);

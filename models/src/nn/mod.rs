@@ -19,3 +19,4 @@ pub mod rotary;
 pub mod scale_norm;
 pub mod sequence_norm;
 pub mod stream_conv;
+pub mod tape;

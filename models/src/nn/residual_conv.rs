@@ -1,14 +1,16 @@
 //! Convolutions over time of `[batch, frames, channels]` without bias, where every output channel
 //! sees a few input channels: the memories of the MossFormer family.
 //!
-//! Two forms that give the same numbers: one whose gradient is cheap, for training, and a frozen
-//! one, which is a kernel of [`formant_kernels`] on the tensors' own memory.
+//! Two forms that give the same numbers: one with a gradient, for training, and a frozen one. Both
+//! are kernels of [`formant_kernels`] on the tensors' own memory, the former while a
+//! [`tape`] records; else it is made of products whose gradient is cheap.
 
 use formant_kernels::depthwise::{DepthwiseConfig, DepthwiseConv1d};
-use formant_kernels::tensor::{Axes, depthwise_conv1d};
+use formant_kernels::tensor::{Axes, depthwise_conv1d, depthwise_filter_gradient};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::depthwise::{Padding, toeplitz};
+use super::tape;
 
 /// A convolution of every channel with a kernel of its own, added to its input.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl ResidualConv {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let weight = self.with_input();
         let padding = Padding::same(weight.size()[2]);
-        toeplitz(x, &weight, None, padding)
+        taped(x, &weight, 1).unwrap_or_else(|| toeplitz(x, &weight, None, padding))
     }
 
     /// The same without a gradient.
@@ -99,6 +101,9 @@ impl GroupedConv {
                 let kernels = self.kernels(input);
                 let channels = kernels.size()[0];
                 let one = x.slice(2, input, size[2], inputs); // [batch, frames, channels]
+                if let Some(y) = taped(&one, &kernels, phases) {
+                    return y;
+                }
                 let apart = one
                     .constant_pad_nd([0, 0, 0, rows * phases - frames])
                     .reshape([size[0], rows, phases, channels])
@@ -204,6 +209,34 @@ impl FrozenConv {
             None => y,
         }
     }
+}
+
+/// The convolution by a kernel, with a gradient by kernels, where a tape records and the tensors are
+/// such that they can take: `x [batch, frames, channels]`, `weight [channels, 1, kernel]`, as many
+/// frames out as in.
+fn taped(x: &Tensor, weight: &Tensor, dilation: i64) -> Option<Tensor> {
+    if !tape::is_recording() || x.device() != Device::Cpu || x.kind() != Kind::Float {
+        return None;
+    }
+    let around = dilation * (weight.size()[2] - 1) / 2;
+    let conv = plan(&weight.detach(), dilation, around)?;
+    let reversed = plan(&weight.detach().flip([2]), dilation, around)?;
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    let run = move |conv: &DepthwiseConv1d, x: &Tensor| {
+        depthwise_conv1d(conv, x, None, Axes::ChannelsLast, threads).ok().flatten()
+    };
+    let rows = x.detach().contiguous();
+    let y = run(&conv, &rows)?;
+    let size = weight.size();
+    let gradient = move |gradient: &Tensor| {
+        let gradient = gradient.contiguous();
+        let filters = depthwise_filter_gradient(conv.config(), &rows, &gradient).ok().flatten();
+        let both = run(&reversed, &gradient).zip(filters);
+        let (input, filters) = both.expect("a gradient is a tensor like the output");
+        vec![input, filters.view(size.as_slice())]
+    };
+    let inputs = vec![x.shallow_clone(), weight.shallow_clone()];
+    Some(tape::note(inputs, &y, Box::new(gradient)))
 }
 
 /// The kernel's plan, where a kernel can take the weights.

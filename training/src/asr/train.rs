@@ -15,7 +15,7 @@ use super::data::AsrData;
 use super::evaluate::{AsrReport, score_utterances};
 use super::pieces::{Pieces, learn_pieces};
 use super::recipe::AsrRecipe;
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
@@ -98,7 +98,9 @@ pub fn train(
         epochs.saved(),
         &mut optimizer,
         |epoch, take| {
-            batches.run(epoch, |step, batch| take(step, &|| loss(&model.network, &batch, blank)))
+            batches.run(epoch, |step, batch| {
+                take(step, &mut || backward(&loss(&model.network, &batch, blank)))
+            })
         },
         AdamW::averaged,
         |weights| {

@@ -19,6 +19,23 @@ pub(super) struct Batch {
     pub(super) sources: Tensor,
 }
 
+impl Batch {
+    /// Parts of it for at most `count` learners, with the share of the whole that each has.
+    pub(super) fn split(&self, count: usize) -> Vec<(f64, Batch)> {
+        let size = self.mixtures.size()[0];
+        let parts = |x: &Tensor| x.tensor_split(count as i64, 0);
+        parts(&self.mixtures)
+            .into_iter()
+            .zip(parts(&self.sources))
+            .filter(|(mixtures, _)| mixtures.size()[0] > 0)
+            .map(|(mixtures, sources)| {
+                let share = mixtures.size()[0] as f64 / size as f64;
+                (share, Batch { mixtures, sources })
+            })
+            .collect()
+    }
+}
+
 /// Makes batches; the same seed, epoch and step always give the same one.
 pub(super) struct Batches<'a> {
     pub(super) data: &'a SeparationData,

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
 use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, Separator};
+use formant_models::nn::tape;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::batches::Batches;
+use super::batches::{Batch, Batches};
 use super::data::SeparationData;
 use super::loss::separation_loss;
 use super::recipe::{Filters, Goal, SeparationRecipe};
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
+use crate::replicas::{Learner, Replicas, variables};
 use crate::resume;
 use crate::start::copy_weights;
 
@@ -86,26 +88,37 @@ pub fn train(
     }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
     let batches = Batches { data, recipe };
-    let best = epochs.run(
-        Key { recipe: recipe.clone(), speakers: data.speakers.len() },
-        saved,
-        &mut optimizer,
-        |epoch, take| {
-            batches.run(epoch, |step, batch| {
-                take(step, &|| {
-                    let estimates = network.forward(&batch.mixtures);
-                    let SeparationRecipe { goal, measure, clamp_db, .. } = *recipe;
-                    separation_loss(&estimates, &batch.sources, goal, measure, clamp_db)
-                })
-            })
-        },
-        AdamW::averaged,
-        |weights| {
-            let model = MossformerModel::from_tensors(card.clone(), weights, Device::Cpu)?;
-            let score = validate(&model, data, recipe)?;
-            Ok(Verdict { score, detail: format!("SI-SDRi {score:.2} dB") })
-        },
-    )?;
+    let variables = variables(&vs);
+    let threads = tch::get_num_threads();
+    let copies = usize::try_from(threads).unwrap_or(1).min(recipe.batch) - 1;
+    let best = std::thread::scope(|scope| {
+        let mut replicas = Replicas::start(scope, copies, || learner(recipe));
+        epochs.run(
+            Key { recipe: recipe.clone(), speakers: data.speakers.len() },
+            saved,
+            &mut optimizer,
+            |epoch, take| {
+                tch::set_num_threads((threads / replicas.parts() as i32).max(1));
+                let done = batches.run(epoch, |step, batch| {
+                    let mut parts = batch.split(replicas.parts()).into_iter();
+                    let Some(own) = parts.next() else { return Ok(()) };
+                    let mut others = Some(parts.collect());
+                    take(step, &mut || {
+                        let others = others.take().unwrap_or_default();
+                        replicas.learn(&variables, others, || learn(&network, recipe, &own))
+                    })
+                });
+                tch::set_num_threads(threads);
+                done
+            },
+            AdamW::averaged,
+            |weights| {
+                let model = MossformerModel::from_tensors(card.clone(), weights, Device::Cpu)?;
+                let score = validate(&model, data, recipe)?;
+                Ok(Verdict { score, detail: format!("SI-SDRi {score:.2} dB") })
+            },
+        )
+    })?;
     if let serde_json::Value::Object(provenance) = &mut card.provenance {
         let recipe = serde_json::to_value(recipe).expect("a recipe is plain data");
         provenance.insert("recipe".to_owned(), recipe);
@@ -122,6 +135,32 @@ pub fn train(
         speakers: data.speakers.len(),
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// A part of a batch and its share of the whole.
+type Part = (f64, Batch);
+
+/// Another copy of the network of `recipe`, whose weights it is given with every part.
+fn learner(recipe: &SeparationRecipe) -> Learner<Part> {
+    let vs = VarStore::new(Device::Cpu);
+    let network = Separator::new(&vs.root(), &recipe.network).expect("the recipe is validated");
+    let recipe = recipe.clone();
+    Learner {
+        variables: variables(&vs),
+        learn: Box::new(move |part| learn(&network, &recipe, part)),
+    }
+}
+
+/// Adds the gradients of a part of a batch to those of the network's variables, and returns its
+/// share of the loss.
+fn learn(network: &Separator, recipe: &SeparationRecipe, (share, batch): &Part) -> f64 {
+    let SeparationRecipe { goal, measure, clamp_db, .. } = *recipe;
+    let (loss, tape) = tape::record(|| {
+        let estimates = network.forward(&batch.mixtures);
+        separation_loss(&estimates, &batch.sources, goal, measure, clamp_db) * *share
+    });
+    tape.backward(&loss);
+    loss.double_value(&[])
 }
 
 /// Mean gain in SI-SDR: of all voices in the best order, or of the speech.

@@ -22,7 +22,7 @@ use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
 use crate::augment::change_speed;
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
@@ -118,7 +118,7 @@ pub fn train(
         |epoch, take| {
             batches.run(epoch, |step, batch| {
                 let margin = recipe.margin_at(epoch, step);
-                take(step, &|| loss(&network, &head, &recipe, &batch, margin))
+                take(step, &mut || backward(&loss(&network, &head, &recipe, &batch, margin)))
             })
         },
         network_weights,

@@ -18,7 +18,7 @@ use super::compose::Geometry;
 use super::data::SpotData;
 use super::evaluate::{SpotReport, score_clips};
 use super::recipe::SpotRecipe;
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
@@ -111,7 +111,7 @@ pub fn train(
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {
-                take(step, &|| loss(&network, &recipe, &batch, (epoch, step)))
+                take(step, &mut || backward(&loss(&network, &recipe, &batch, (epoch, step))))
             })
         },
         AdamW::averaged,

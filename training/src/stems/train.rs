@@ -15,7 +15,7 @@ use super::evaluate::ratio_db;
 use super::loss::StemLoss;
 use super::mixing::Batches;
 use super::recipe::StemsRecipe;
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
@@ -93,9 +93,9 @@ pub fn train(
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {
-                take(step, &|| {
+                take(step, &mut || {
                     let found = network.forward_t(&batch.mix.unsqueeze(1), &mut NoTrace);
-                    measure.of(&found.flatten(0, 2), &batch.voice)
+                    backward(&measure.of(&found.flatten(0, 2), &batch.voice))
                 })
             })
         },

@@ -14,7 +14,7 @@ use formant_streaming::source::{FileSource, LiveSource, Microphones, Source, Str
 use formant_streaming::task::{EnhanceTask, SpeakerTask, SpotTask, TranscribeTask};
 use formant_streaming::{DeviceInfo, Direction, Event, Session, SessionOptions};
 
-use super::use_few_threads;
+use super::{tell_precision, use_few_threads};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
@@ -84,6 +84,7 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         tasks.speaker = Some(SpeakerTask::new(embedder, Voices::read(voices)?, scorer)?);
     }
     if let Some(wanted) = &plan.enhance {
+        tell_precision(&wanted.load, messages);
         tasks.enhance = Some((Enhancer::load(&wanted.model, &wanted.load)?, wanted));
     }
     let mut teller = Teller::new(&plan, settings, messages);

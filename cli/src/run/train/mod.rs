@@ -7,7 +7,7 @@ pub(super) mod speaker;
 pub(super) mod spot;
 pub(super) mod stems;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use formant_training::TrainPaths;
@@ -20,7 +20,15 @@ use crate::messages::Messages;
 use crate::{interrupt, json as lines, stdout};
 
 fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
-    paths.iter().map(|path| path.as_ref().display().to_string()).collect()
+    paths.iter().map(|path| name(path.as_ref())).collect()
+}
+
+/// A file's name with that of its folder: what a model tells of its data is read by others, whom the
+/// rest of the path does not concern.
+fn name(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().collect();
+    let last: PathBuf = parts[parts.len().saturating_sub(2)..].iter().collect();
+    last.display().to_string()
 }
 
 /// Says what came of a training: `result` and the file as a JSON line, or `figures` and the file, with
@@ -105,5 +113,16 @@ impl Progress for Shown<'_> {
 
     fn cancelled(&self) -> bool {
         interrupt::requested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_data_lay_is_not_told() {
+        let paths = ["/home/jo/data/voices/list.tsv", "list.tsv", "voices/list.tsv"];
+        assert_eq!(names(&paths), ["voices/list.tsv", "list.tsv", "voices/list.tsv"]);
     }
 }

@@ -11,6 +11,7 @@ use crate::nn::gated_attention::{AttentionSizes, FrozenAttention, GatedAttention
 use crate::nn::keys::at;
 use crate::nn::rotary::{Rotary, RotaryTable};
 use crate::nn::sequence_norm::GlobalNorm;
+use crate::nn::tape::cut;
 
 /// Epsilon of the norms over the whole sequence.
 const SEQUENCE_EPS: f64 = 1e-8;
@@ -119,7 +120,7 @@ impl MaskNet {
     /// The masks; intermediate activations go to `trace`.
     pub fn forward(&self, x: &Tensor, trace: &mut dyn Trace) -> Tensor {
         let (net, ends) = (self.names.net, &self.ends);
-        let inside = ends.enter(x, |name, x| trace.record(&format!("{net}.{name}"), x));
+        let inside = cut(&ends.enter(x, |name, x| trace.record(&format!("{net}.{name}"), x)));
         let table = self.table(x.size()[1]);
         let mut y = inside.shallow_clone(); // [batch, frames, width]
         for (i, layer) in self.layers.iter().enumerate() {

@@ -77,8 +77,9 @@ impl Masking {
     /// What the front end and libtorch say.
     pub fn run(&self, samples: &[f32], dither: Option<Dither>, tail: Tail) -> Result<Vec<f32>> {
         let window = self.frontend.win_length;
-        if samples.is_empty() {
-            return Ok(Vec::new());
+        // Whatever the mask, nothing is left of nothing.
+        if samples.iter().all(|&x| x == 0.0) {
+            return Ok(vec![0.0; samples.len()]);
         }
         let mut padded = samples.to_vec();
         padded.resize(samples.len().max(window), 0.0);

@@ -152,10 +152,16 @@ impl StemsModel {
     }
 
     /// Stems of chunks: `[batch, channels, samples]` to `[batch, stems, channels, samples]`.
+    /// Chunks of nothing but zeros have such stems, and are not computed: a masked zero is a zero.
     ///
     /// # Errors
     /// [`Error::Torch`] when libtorch fails, such as for want of memory.
     pub fn separate(&self, chunks: &Tensor, augment: Augment) -> Result<Tensor> {
+        if chunks.f_count_nonzero(None)?.int64_value(&[]) == 0 {
+            let [batch, channels, samples] = chunks.size3()?.into();
+            let stems = [batch, self.card.config.num_stems, channels, samples];
+            return Ok(Tensor::f_zeros(stems, (Kind::Float, Device::Cpu))?);
+        }
         let chunks = chunks.f_to_device(self.store.device())?;
         let plain = self.network.forward(&chunks);
         if augment == Augment::No {
@@ -221,6 +227,20 @@ mod tests {
         let run = |m: &StemsModel| m.separate(&chunk, Augment::No).expect("computed");
         assert_eq!(run(&model).size(), [1, 1, 2, 1001]);
         assert!(run(&model).equal(&run(&again)));
+    }
+
+    #[test]
+    fn silence_is_not_computed() {
+        let model = StemsModel::random(tiny(), Device::Cpu).expect("valid");
+        let chunks = Tensor::zeros([2, 2, 1000], tch::kind::FLOAT_CPU);
+        let computed = tch::no_grad(|| model.network.forward(&chunks));
+        for variable in model.store.trainable_variables() {
+            let _ = tch::no_grad(|| variable.shallow_clone().fill_(f64::NAN));
+        }
+        for augment in [Augment::No, Augment::Yes] {
+            let stems = model.separate(&chunks, augment).expect("nothing to compute");
+            assert!(stems.equal(&computed), "what the network says of silence");
+        }
     }
 
     #[test]
