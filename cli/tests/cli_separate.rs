@@ -6,8 +6,9 @@ mod support;
 
 use std::path::Path;
 
+use formant_audio_core::AudioView;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
-use formant_audio_core::metrics::separation::si_sdr_sources;
+use formant_audio_core::metrics::separation::{sdr, si_sdr_sources};
 use serde_json::json;
 use support::{Place, Ran, wav, wav_f32};
 
@@ -66,9 +67,8 @@ fn bf16_is_close_to_f32() {
         let [wide, narrow] =
             ["wide", "narrow"].map(|name| decoded(&place, &format!("{name}_voice{voice}.wav")).1);
         assert_ne!(wide, narrow);
-        let energy = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x * x)).sum::<f64>();
-        let error = energy(&mut wide.iter().zip(&narrow).map(|(a, b)| a - b));
-        let ratio = 10.0 * (energy(&mut wide.iter().copied()) / error).log10();
+        let [reference, estimate] = [&wide, &narrow].map(|x| AudioView::from_mono(8_000, x));
+        let ratio = sdr(&reference, &estimate).expect("as long");
         assert!(ratio > 40.0, "voice {voice}: {ratio} dB");
     }
     let ran = separate(&place, &["talk.wav", "-o", "no.wav", "--precision", "f16"]);

@@ -208,6 +208,26 @@ pub(crate) const FORMATS: &[SampleFormat] = &[
     SampleFormat::I8,
 ];
 
+/// Does something with samples of the type that a format of [`FORMATS`] stands for, under a name for
+/// that type; nothing for other formats, which are never asked for.
+macro_rules! with_sample_type {
+    ($format:expr, $sample:ident => $work:expr) => {
+        $crate::system::with_sample_type!(@one $format, $sample, $work,
+            F32 => f32, I16 => i16, I32 => i32, I24 => cpal::I24, F64 => f64,
+            U16 => u16, U32 => u32, U8 => u8, I8 => i8)
+    };
+    (@one $format:expr, $sample:ident, $work:expr, $($kind:ident => $type:ty),*) => {
+        match $format {
+            $(cpal::SampleFormat::$kind => {
+                type $sample = $type;
+                $work
+            })*
+            _ => {}
+        }
+    };
+}
+pub(crate) use with_sample_type;
+
 /// Sizes of callbacks to try, the first that works is taken: any size will do for us, so that the
 /// device's limits win over what is wanted.
 pub(crate) fn buffers(

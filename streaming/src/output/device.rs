@@ -9,7 +9,9 @@ use super::OpenedOutput;
 use super::feed::{OutputAlarm, Speaker, feed};
 use crate::error::Result;
 use crate::ring::Failure;
-use crate::system::{DeviceInfo, Direction, FORMATS, System, advice, buffers};
+use crate::system::{
+    DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type,
+};
 
 /// Callbacks a second where the device lets us choose: few, since what is played waits for its
 /// network far longer, and short buffers run dry on a busy machine.
@@ -110,28 +112,9 @@ fn start(
 fn give(speaker: &mut Speaker, data: &mut Data, info: &cpal::OutputCallbackInfo) {
     let stamp = info.timestamp();
     let delay = stamp.playback.saturating_duration_since(stamp.callback);
-    macro_rules! kinds {
-        ($($kind:path => $sample:ty),*) => {
-            match data.sample_format() {
-                $($kind => {
-                    if let Some(samples) = data.as_slice_mut::<$sample>() {
-                        speaker.fill_with(samples, delay, |sample| <$sample>::from_sample_(sample));
-                    }
-                })*
-                // Not offered by `config`.
-                _ => {}
-            }
-        };
-    }
-    kinds!(
-        SampleFormat::F32 => f32,
-        SampleFormat::I16 => i16,
-        SampleFormat::I32 => i32,
-        SampleFormat::I24 => cpal::I24,
-        SampleFormat::F64 => f64,
-        SampleFormat::U8 => u8,
-        SampleFormat::I8 => i8,
-        SampleFormat::U16 => u16,
-        SampleFormat::U32 => u32
-    );
+    with_sample_type!(data.sample_format(), Kind => {
+        if let Some(samples) = data.as_slice_mut::<Kind>() {
+            speaker.fill_with(samples, delay, |sample| Kind::from_sample_(sample));
+        }
+    });
 }

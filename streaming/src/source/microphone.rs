@@ -10,7 +10,9 @@ use formant_audio_core::{AudioSpec, ChannelLayout};
 use super::live::{Backend, Opened, Wanted};
 use crate::error::{Error, Result};
 use crate::ring::{Alarm, Capture, Failure, ring};
-use crate::system::{DeviceInfo, Direction, FORMATS, System, advice, buffers};
+use crate::system::{
+    DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type,
+};
 
 /// The microphones of this machine.
 pub struct Microphones {
@@ -91,30 +93,11 @@ fn start(
 
 /// Puts a callback's samples, whatever their kind, into the ring.
 fn take(capture: &mut Capture, data: &Data, captured: Instant) {
-    macro_rules! kinds {
-        ($($kind:path => $sample:ty),*) => {
-            match data.sample_format() {
-                $($kind => {
-                    if let Some(samples) = data.as_slice::<$sample>() {
-                        capture.push_with(samples, captured, |sample| Sample::to_sample::<f32>(sample));
-                    }
-                })*
-                // Not offered by `config`.
-                _ => {}
-            }
-        };
-    }
-    kinds!(
-        SampleFormat::F32 => f32,
-        SampleFormat::I16 => i16,
-        SampleFormat::I32 => i32,
-        SampleFormat::I24 => cpal::I24,
-        SampleFormat::F64 => f64,
-        SampleFormat::U8 => u8,
-        SampleFormat::I8 => i8,
-        SampleFormat::U16 => u16,
-        SampleFormat::U32 => u32
-    );
+    with_sample_type!(data.sample_format(), Kind => {
+        if let Some(samples) = data.as_slice::<Kind>() {
+            capture.push_with(samples, captured, |sample| Sample::to_sample::<f32>(sample));
+        }
+    });
 }
 
 type Config = (cpal::StreamConfig, SampleFormat, SupportedBufferSize);
