@@ -61,7 +61,6 @@ pub fn is_recording() -> bool {
 }
 
 /// `x` as a new beginning for autograd; without a tape, or where `x` has no gradient, as it is.
-#[must_use]
 pub fn cut(x: &Tensor) -> Tensor {
     if !is_recording() || !x.requires_grad() {
         return x.shallow_clone();

@@ -9,9 +9,7 @@ use super::OpenedOutput;
 use super::feed::{OutputAlarm, Speaker, feed};
 use crate::error::Result;
 use crate::ring::Failure;
-use crate::system::{
-    DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type,
-};
+use crate::system::{DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type};
 
 /// Callbacks a second where the device lets us choose: few, since what is played waits for its
 /// network far longer, and short buffers run dry on a busy machine.
@@ -114,7 +112,7 @@ fn give(speaker: &mut Speaker, data: &mut Data, info: &cpal::OutputCallbackInfo)
     let delay = stamp.playback.saturating_duration_since(stamp.callback);
     with_sample_type!(data.sample_format(), Kind => {
         if let Some(samples) = data.as_slice_mut::<Kind>() {
-            speaker.fill_with(samples, delay, |sample| Kind::from_sample_(sample));
+            speaker.fill_with(samples, delay, Kind::from_sample_);
         }
     });
 }

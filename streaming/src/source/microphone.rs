@@ -10,9 +10,7 @@ use formant_audio_core::{AudioSpec, ChannelLayout};
 use super::live::{Backend, Opened, Wanted};
 use crate::error::{Error, Result};
 use crate::ring::{Alarm, Capture, Failure, ring};
-use crate::system::{
-    DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type,
-};
+use crate::system::{DeviceInfo, Direction, FORMATS, System, advice, buffers, with_sample_type};
 
 /// The microphones of this machine.
 pub struct Microphones {
@@ -95,7 +93,7 @@ fn start(
 fn take(capture: &mut Capture, data: &Data, captured: Instant) {
     with_sample_type!(data.sample_format(), Kind => {
         if let Some(samples) = data.as_slice::<Kind>() {
-            capture.push_with(samples, captured, |sample| Sample::to_sample::<f32>(sample));
+            capture.push_with(samples, captured, Sample::to_sample::<f32>);
         }
     });
 }
