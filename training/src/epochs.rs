@@ -48,7 +48,7 @@ pub(crate) struct Best {
 
 /// Takes a step: its number in the epoch, and what adds its gradients to those of the variables and
 /// returns its loss.
-pub(crate) type Take<'a> = &'a mut dyn FnMut(usize, &mut dyn FnMut() -> f64) -> Result<()>;
+pub(crate) type Take<'a> = &'a mut dyn FnMut(usize, Box<dyn FnOnce() -> f64 + '_>) -> Result<()>;
 
 /// The gradients of `loss`, and its value.
 pub(crate) fn backward(loss: &Tensor) -> f64 {

@@ -79,8 +79,10 @@ fn use_threads(settings: &Settings) {
 
 /// Warns where numbers of 16 bits make networks slower instead of faster.
 fn tell_precision(load: &LoadOptions, messages: &Messages) {
-    let on_cpu = load.device.resolve().is_ok_and(|device| device == tch::Device::Cpu);
-    if on_cpu && !load.precision.is_native() {
+    if load.precision.is_native() {
+        return;
+    }
+    if load.device.resolve().is_ok_and(|device| device == tch::Device::Cpu) {
         let text = "this processor has no instructions for it, and f32 is faster";
         messages.warning("--precision bf16", text);
     }

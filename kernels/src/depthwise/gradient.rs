@@ -1,13 +1,10 @@
 //! The gradient of a depth-wise convolution with respect to its filters, for `[batch, frames,
 //! channels]`. That with respect to its input is the convolution with the filters reversed.
 
-use super::DepthwiseConfig;
+use super::{BLOCK, DepthwiseConfig};
 use crate::error::{Error, Result, check_shape};
 use crate::simd::{Kernel, Lanes, Level, dispatch};
 use crate::view::{Shape, View};
-
-/// Channels that are taken together, a multiple of all vectors' lengths.
-const BLOCK: usize = 16;
 
 /// Taps whose sums stay in registers.
 const TAPS: usize = 8;

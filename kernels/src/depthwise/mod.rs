@@ -94,7 +94,7 @@ pub struct DepthwiseConv1d {
     packed: Packed,
 }
 
-/// Channels of a block of [`Packed`] parameters, a multiple of all vectors' lengths.
+/// Channels that are packed together, a multiple of all vectors' lengths.
 const BLOCK: usize = 16;
 
 /// The parameters once more, in blocks of neighbouring channels and filled up with zeros, so that

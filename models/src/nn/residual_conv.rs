@@ -192,12 +192,8 @@ impl FrozenConv {
         residual: Option<&Tensor>,
         padding: i64,
     ) -> Tensor {
-        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-        if let Some(kernel) = kernel {
-            let done = depthwise_conv1d(kernel, x, residual, Axes::ChannelsLast, threads);
-            if let Ok(Some(y)) = done {
-                return y;
-            }
+        if let Some(y) = kernel.and_then(|kernel| convolve(kernel, x, residual)) {
+            return y;
         }
         let channels = self.weight.size()[0];
         let y = x
@@ -211,6 +207,12 @@ impl FrozenConv {
     }
 }
 
+/// `x [batch, frames, channels]` through a kernel, plus `residual`; `None` where it cannot take them.
+fn convolve(conv: &DepthwiseConv1d, x: &Tensor, residual: Option<&Tensor>) -> Option<Tensor> {
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    depthwise_conv1d(conv, x, residual, Axes::ChannelsLast, threads).ok().flatten()
+}
+
 /// The convolution by a kernel, with a gradient by kernels, where a tape records and the tensors are
 /// such that they can take: `x [batch, frames, channels]`, `weight [channels, 1, kernel]`, as many
 /// frames out as in.
@@ -221,17 +223,13 @@ fn taped(x: &Tensor, weight: &Tensor, dilation: i64) -> Option<Tensor> {
     let around = dilation * (weight.size()[2] - 1) / 2;
     let conv = plan(&weight.detach(), dilation, around)?;
     let reversed = plan(&weight.detach().flip([2]), dilation, around)?;
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    let run = move |conv: &DepthwiseConv1d, x: &Tensor| {
-        depthwise_conv1d(conv, x, None, Axes::ChannelsLast, threads).ok().flatten()
-    };
     let rows = x.detach().contiguous();
-    let y = run(&conv, &rows)?;
+    let y = convolve(&conv, &rows, None)?;
     let size = weight.size();
     let gradient = move |gradient: &Tensor| {
         let gradient = gradient.contiguous();
         let filters = depthwise_filter_gradient(conv.config(), &rows, &gradient).ok().flatten();
-        let both = run(&reversed, &gradient).zip(filters);
+        let both = convolve(&reversed, &gradient, None).zip(filters);
         let (input, filters) = both.expect("a gradient is a tensor like the output");
         vec![input, filters.view(size.as_slice())]
     };

@@ -99,7 +99,7 @@ pub fn train(
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {
-                take(step, &mut || backward(&loss(&model.network, &batch, blank)))
+                take(step, Box::new(|| backward(&loss(&model.network, &batch, blank))))
             })
         },
         AdamW::averaged,

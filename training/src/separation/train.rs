@@ -102,11 +102,9 @@ pub fn train(
                 let done = batches.run(epoch, |step, batch| {
                     let mut parts = batch.split(replicas.parts()).into_iter();
                     let Some(own) = parts.next() else { return Ok(()) };
-                    let mut others = Some(parts.collect());
-                    take(step, &mut || {
-                        let others = others.take().unwrap_or_default();
-                        replicas.learn(&variables, others, || learn(&network, recipe, &own))
-                    })
+                    let others = parts.collect();
+                    let learn = || learn(&network, recipe, &own);
+                    take(step, Box::new(|| replicas.learn(&variables, others, learn)))
                 });
                 tch::set_num_threads(threads);
                 done

@@ -118,7 +118,8 @@ pub fn train(
         |epoch, take| {
             batches.run(epoch, |step, batch| {
                 let margin = recipe.margin_at(epoch, step);
-                take(step, &mut || backward(&loss(&network, &head, &recipe, &batch, margin)))
+                let loss = || loss(&network, &head, &recipe, &batch, margin);
+                take(step, Box::new(|| backward(&loss())))
             })
         },
         network_weights,

@@ -111,7 +111,8 @@ pub fn train(
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {
-                take(step, &mut || backward(&loss(&network, &recipe, &batch, (epoch, step))))
+                let loss = || loss(&network, &recipe, &batch, (epoch, step));
+                take(step, Box::new(|| backward(&loss())))
             })
         },
         AdamW::averaged,

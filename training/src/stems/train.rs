@@ -93,10 +93,11 @@ pub fn train(
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {
-                take(step, &mut || {
+                let loss = || {
                     let found = network.forward_t(&batch.mix.unsqueeze(1), &mut NoTrace);
-                    backward(&measure.of(&found.flatten(0, 2), &batch.voice))
-                })
+                    measure.of(&found.flatten(0, 2), &batch.voice)
+                };
+                take(step, Box::new(|| backward(&loss())))
             })
         },
         AdamW::averaged,
