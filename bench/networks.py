@@ -3,7 +3,7 @@
 networks.py NETWORK FOLDER THREADS makes the network with random weights (always the same), stores these in FOLDER
 as its authors publish theirs, with a recording beside them, and says on its first line of JSON where they are. Then
 each line on standard input, a number of seconds, is answered with the times of runs from samples to output, for
-about so long.
+about so long. A first run is not timed; of a long recording it takes a part alone.
 """
 
 import io
@@ -15,6 +15,10 @@ import time
 from importlib.metadata import version
 
 import numpy as np
+
+
+# Seconds of a long recording that the first run takes.
+WARM_UP = 8
 
 
 def recording(path, rate, seconds):
@@ -203,6 +207,7 @@ def mossformer2_ss(folder, seconds):
     samples = torch.from_numpy(recording(input_path, 16000, seconds))[None]
     return {
         "run": lambda: torch.cat(network(samples)),
+        "warm_up": lambda: network(samples[:, : 16000 * WARM_UP]),
         "checkpoint": checkpoint,
         "input": input_path,
         "packages": ["clearvoice", "torch"],
@@ -218,7 +223,7 @@ def mossformer2_se(folder, seconds):
     checkpoint = pointed_to(folder, "MossFormer2_SE_48K", network.state_dict())
     settings = SimpleNamespace(
         sampling_rate=48000,
-        one_time_decode_length=20,
+        one_time_decode_length=max(20, seconds),
         decode_window=4,
         win_type="hamming",
         win_len=1920,
@@ -229,8 +234,13 @@ def mossformer2_se(folder, seconds):
     decode = clearer_voice("utils.decode").decode_one_audio_mossformer2_se_48k
     input_path = os.path.join(folder, "mossformer2-se.wav")
     samples = recording(input_path, 48000, seconds)[None]
+
+    def run(samples=samples):
+        return torch.from_numpy(np.asarray(decode(network, torch.device("cpu"), samples, settings)))
+
     return {
-        "run": lambda: torch.from_numpy(np.asarray(decode(network, torch.device("cpu"), samples, settings))),
+        "run": run,
+        "warm_up": lambda: run(samples[:, : 48000 * WARM_UP]),
         "checkpoint": checkpoint,
         "input": input_path,
         "packages": ["clearvoice", "torch"],
@@ -291,13 +301,14 @@ NETWORKS = {
 }
 
 
-def timed(run, rms, seconds):
+def timed(run, seconds):
     times = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         start = time.perf_counter()
-        run()
+        output = run()
         times.append((time.perf_counter() - start) * 1e3)
+    rms = float(np.sqrt(np.mean(output.numpy().astype(np.float64) ** 2)))
     return {"milliseconds": times, "rms": rms}
 
 
@@ -313,13 +324,14 @@ def main():
     with torch.inference_mode():
         network = NETWORKS[name](folder, float(seconds))
         run = network.pop("run")
+        warm_up = network.pop("warm_up", run)
         network["versions"] = ", ".join(f"{package} {version(package)}" for package in network.pop("packages"))
+        # Before the first line, so that nothing is timed beside it.
+        warm_up()
         print(json.dumps(network), file=answers, flush=True)
-        # The first run, which is not timed.
-        rms = float(np.sqrt(np.mean(run().numpy().astype(np.float64) ** 2)))
         for line in sys.stdin:
             try:
-                reply = timed(run, rms, float(line))
+                reply = timed(run, float(line))
             except Exception as error:  # the caller says what it asked for
                 reply = {"error": f"{type(error).__name__}: {error}"}
             print(json.dumps(reply), file=answers, flush=True)

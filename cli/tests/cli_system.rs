@@ -71,6 +71,7 @@ fn bench_times_networks_of_any_size() {
         "1",
         "--repeat",
         "1",
+        "--cold",
         "--threads",
         "1",
     ];

@@ -57,19 +57,32 @@ pub(crate) fn backward(loss: &Tensor) -> f64 {
 }
 
 impl Epochs<'_> {
-    /// The state of a run that was stopped, whosever it is.
-    pub(crate) fn saved<K: DeserializeOwned>(&self) -> Option<Saved<Record<K>>> {
-        resume::load(self.state)
+    /// The state of the training `of` where it was stopped; another training's is left alone.
+    pub(crate) fn saved<K>(&self, of: &K) -> Option<Saved<Record<K>>>
+    where
+        K: DeserializeOwned + PartialEq,
+    {
+        let saved: Saved<Record<K>> = resume::load(self.state)?;
+        if saved.record.of == *of {
+            return Some(saved);
+        }
+        self.not_used();
+        None
     }
 
-    /// Runs all epochs, or those that `saved` has left where it belongs to the training `of`.
+    fn not_used(&self) {
+        let text = format!("{} belongs to another recipe and is not used", self.state.display());
+        self.progress.event(&Event::Note { text });
+    }
+
+    /// Runs all epochs of the training `of`, or those that its `saved` state has left.
     ///
     /// `learn` gives every step of an epoch to what it is handed; `weights` are those to judge.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the progress asks to stop, and what the closures and writing
     /// the state say.
-    pub(crate) fn run<K: Serialize + PartialEq>(
+    pub(crate) fn run<K: Serialize>(
         &self,
         of: K,
         saved: Option<Saved<Record<K>>>,
@@ -82,16 +95,14 @@ impl Epochs<'_> {
             Record { of, epoch: 0, steps: 0, best_epoch: 0, best_score: f64::NEG_INFINITY };
         let mut best = None;
         if let Some(saved) = saved {
-            let found = saved.record;
-            let own = found.of == record.of && optimizer.restore(&saved.optimizer, found.steps);
-            let text = if own {
+            if optimizer.restore(&saved.optimizer, saved.record.steps) {
                 best = (!saved.best.is_empty()).then_some(saved.best);
-                record = found;
-                format!("going on after epoch {}", record.epoch)
+                record = saved.record;
+                let text = format!("going on after epoch {}", record.epoch);
+                self.progress.event(&Event::Note { text });
             } else {
-                format!("{} belongs to another recipe and is not used", self.state.display())
-            };
-            self.progress.event(&Event::Note { text });
+                self.not_used();
+            }
         }
         for epoch in record.epoch..self.epochs {
             let loss = self.epoch(epoch, optimizer, &mut learn)?;
@@ -145,5 +156,77 @@ impl Epochs<'_> {
             Ok(())
         })?;
         Ok(losses / self.steps_per_epoch as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tch::nn::{self, VarStore};
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::optim::OptimizerConfig;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Key {
+        recipe: u32,
+    }
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Progress for Notes {
+        fn event(&self, event: &Event) {
+            if let Event::Note { text } = event {
+                self.0.lock().expect("not poisoned").push(text.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_is_for_its_own_training_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, notes) = (folder.path().join("x.state"), Notes::default());
+        let epochs = Epochs {
+            epochs: 3,
+            steps_per_epoch: 1,
+            state: &state,
+            began: Instant::now(),
+            progress: &notes,
+        };
+        let optimizer = |width| {
+            let vs = VarStore::new(Device::Cpu);
+            let x = vs.root().var("x", &[width], nn::Init::Const(3.0));
+            (AdamW::new(&vs, OptimizerConfig::default()), x)
+        };
+        let key = |recipe| Key { recipe };
+        let run = |recipe, width, stop_at: Option<usize>| {
+            let (mut optimizer, x) = optimizer(width);
+            let mut seen = Vec::new();
+            let best = epochs.run(
+                key(recipe),
+                epochs.saved(&key(recipe)),
+                &mut optimizer,
+                |epoch, take| {
+                    if stop_at == Some(epoch) {
+                        return Err(Error::Interrupted);
+                    }
+                    seen.push(epoch);
+                    take(0, Box::new(|| backward(&x.square().sum(Kind::Float))))
+                },
+                AdamW::averaged,
+                |_| Ok(Verdict { score: 0.0, detail: String::new() }),
+            );
+            (seen, best.is_ok())
+        };
+        assert_eq!(run(1, 2, Some(2)), (vec![0, 1], false));
+        // Whoever asks for it knows from the answer whether the training begins anew.
+        assert!(epochs.saved(&key(2)).is_none() && epochs.saved(&key(1)).is_some());
+        assert!(notes.0.lock().expect("not poisoned").concat().contains("another recipe"));
+        assert_eq!(run(1, 2, None), (vec![2], true));
+        assert_eq!(run(1, 3, None), (vec![0, 1, 2], true), "a state of another network");
+        assert_eq!(run(2, 2, None), (vec![0, 1, 2], true), "a state of another recipe");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn::VarStore};
 
@@ -78,6 +79,35 @@ struct Slot {
     average: Tensor,
 }
 
+/// What all variables have in common in a step.
+#[derive(Debug)]
+struct Rates {
+    rate: f64,
+    scale: f64,
+    bias1: f64,
+    bias2: f64,
+    decay: f64,
+}
+
+impl Slot {
+    fn update(&mut self, c: &OptimizerConfig, rates: &Rates) {
+        let grad = self.variable.grad();
+        if !grad.defined() {
+            return;
+        }
+        let grad = grad * rates.scale;
+        let _ = self.first.lerp_(&grad, 1.0 - c.beta1);
+        let _ = self.second.lerp_(&grad.square(), 1.0 - c.beta2);
+        if self.variable.dim() > 1 {
+            let _ = self.variable.g_mul_scalar_(1.0 - rates.rate * c.weight_decay);
+        }
+        let denominator = (&self.second / rates.bias2).sqrt() + 1e-8;
+        let change = &self.first * (rates.rate / rates.bias1) / denominator;
+        let _ = self.variable.g_sub_(&change);
+        let _ = self.average.lerp_(&self.variable, 1.0 - rates.decay);
+    }
+}
+
 impl AdamW {
     /// Prepares to train all trainable variables of `vs`.
     #[must_use]
@@ -137,21 +167,8 @@ impl AdamW {
             (1.0 - c.beta1.powf(self.step as f64), 1.0 - c.beta2.powf(self.step as f64));
         // The average follows quickly at first, so that it does not remember the random start.
         let decay = c.ema_decay.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
-        for slot in &mut self.slots {
-            let grad = slot.variable.grad();
-            if !grad.defined() {
-                continue;
-            }
-            let grad = grad * scale;
-            let _ = slot.first.lerp_(&grad, 1.0 - c.beta1);
-            let _ = slot.second.lerp_(&grad.square(), 1.0 - c.beta2);
-            if slot.variable.dim() > 1 {
-                let _ = slot.variable.g_mul_scalar_(1.0 - rate * c.weight_decay);
-            }
-            let denominator = (&slot.second / bias2).sqrt() + 1e-8;
-            let _ = slot.variable.g_sub_(&(&slot.first * (rate / bias1) / denominator));
-            let _ = slot.average.lerp_(&slot.variable, 1.0 - decay);
-        }
+        let rates = Rates { rate, scale, bias1, bias2, decay };
+        self.slots.par_iter_mut().for_each(|slot| tch::no_grad(|| slot.update(&c, &rates)));
         for (live, average) in self.averages.values_mut() {
             let _ = average.lerp_(live, 1.0 - decay);
         }
@@ -186,31 +203,37 @@ impl AdamW {
         state
     }
 
-    /// Goes on from a saved state; `false` when it belongs to another network.
+    /// Goes on from a saved state; `false`, and nothing is changed, when it belongs to another
+    /// network.
     #[must_use]
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> bool {
+        let live = self.averages.iter().flat_map(|(name, (live, average))| {
+            [(format!("live.{name}"), live), (format!("average.{name}"), average)]
+        });
+        let kept = self.slots.iter().flat_map(|slot| {
+            let named = |kind: &str| format!("{kind}.{}", slot.name);
+            [
+                (named("live"), &slot.variable),
+                (named("first"), &slot.first),
+                (named("second"), &slot.second),
+                (named("average"), &slot.average),
+            ]
+        });
+        let found: Option<Vec<(&Tensor, &Tensor)>> = live
+            .chain(kept)
+            .map(|(key, target)| {
+                let saved = state.get(&key).filter(|saved| saved.size() == target.size())?;
+                Some((target, saved))
+            })
+            .collect();
+        let Some(found) = found else { return false };
         tch::no_grad(|| {
-            let copy = |target: &mut Tensor, key: String| match state.get(&key) {
-                Some(saved) if saved.size() == target.size() => {
-                    target.copy_(saved);
-                    true
-                }
-                _ => false,
-            };
-            let mut complete = true;
-            for slot in &mut self.slots {
-                complete &= copy(&mut slot.variable, format!("live.{}", slot.name));
-                complete &= copy(&mut slot.first, format!("first.{}", slot.name));
-                complete &= copy(&mut slot.second, format!("second.{}", slot.name));
-                complete &= copy(&mut slot.average, format!("average.{}", slot.name));
+            for (target, saved) in found {
+                target.shallow_clone().copy_(saved);
             }
-            for (name, (live, average)) in &mut self.averages {
-                complete &= copy(live, format!("live.{name}"));
-                complete &= copy(average, format!("average.{name}"));
-            }
-            self.step = steps;
-            complete
-        })
+        });
+        self.step = steps;
+        true
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct BenchArgs {
     /// Runs, of which the median counts.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) repeat: u16,
+    /// Count the first run too, instead of one that warms up before it: for runs of minutes.
+    #[arg(long)]
+    pub(crate) cold: bool,
     /// A recording, instead of generated audio.
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,

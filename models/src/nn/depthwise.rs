@@ -6,6 +6,8 @@ use formant_kernels::depthwise::{DepthwiseConfig, DepthwiseConv1d};
 use formant_kernels::tensor::{Axes, depthwise_conv1d};
 use tch::{Device, Kind, Tensor, nn};
 
+use super::threads::threads;
+
 /// Zeros at both ends of the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Padding {
@@ -107,8 +109,7 @@ fn kernel(x: &Tensor, weight: &Tensor, bias: &Tensor, padding: Padding) -> Optio
     let mut config = DepthwiseConfig::same(usize::try_from(weight.size()[2]).ok()?);
     config.padding = (usize::try_from(padding.left).ok()?, usize::try_from(padding.right).ok()?);
     let conv = DepthwiseConv1d::new(config, &values(weight)?, &values(bias)?).ok()?;
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    depthwise_conv1d(&conv, x, None, Axes::ChannelsLast, threads).ok().flatten()
+    depthwise_conv1d(&conv, x, None, Axes::ChannelsLast, threads()).ok().flatten()
 }
 
 /// Whether what is computed from `tensor` here and now gets a gradient: inside of `no_grad` the

@@ -20,3 +20,4 @@ pub mod scale_norm;
 pub mod sequence_norm;
 pub mod stream_conv;
 pub mod tape;
+pub mod threads;

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use super::depthwise::{Padding, toeplitz};
 use super::tape;
+use super::threads::threads;
 
 /// A convolution of every channel with a kernel of its own, added to its input.
 #[derive(Debug)]
@@ -209,8 +210,7 @@ impl FrozenConv {
 
 /// `x [batch, frames, channels]` through a kernel, plus `residual`; `None` where it cannot take them.
 fn convolve(conv: &DepthwiseConv1d, x: &Tensor, residual: Option<&Tensor>) -> Option<Tensor> {
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    depthwise_conv1d(conv, x, residual, Axes::ChannelsLast, threads).ok().flatten()
+    depthwise_conv1d(conv, x, residual, Axes::ChannelsLast, threads()).ok().flatten()
 }
 
 /// The convolution by a kernel, with a gradient by kernels, where a tape records and the tensors are

@@ -5,6 +5,8 @@ use formant_kernels::tensor as kernels;
 use tch::nn;
 use tch::{Device, Tensor};
 
+use super::threads::threads;
+
 /// One mean and one deviation over all frames and channels, with a scale and an offset a channel:
 /// a group normalisation with one group.
 #[derive(Debug)]
@@ -104,8 +106,7 @@ impl FrozenChannelNorm {
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
         if let Some([weight, bias, slopes]) = &self.learnt {
             let norm = kernels::ChannelNorm { weight, bias, slopes, eps: self.affine.eps as f32 };
-            let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-            if let Ok(Some(y)) = kernels::channel_norm(&norm, x, residual, threads) {
+            if let Ok(Some(y)) = kernels::channel_norm(&norm, x, residual, threads()) {
                 return y;
             }
         }

@@ -93,9 +93,11 @@ pub fn train(
         began,
         progress,
     };
+    let key = Key { recipe: recipe.clone(), pieces: pieces.list().to_vec() };
+    let saved = epochs.saved(&key);
     let best = epochs.run(
-        Key { recipe: recipe.clone(), pieces: pieces.list().to_vec() },
-        epochs.saved(),
+        key,
+        saved,
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {

@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 
 use super::data::SeparationData;
 use super::recipe::{Goal, SeparationRecipe};
-use crate::augment::{change_speed, colored_noise, power};
+use crate::augment::{change_speed, change_tone, colored_noise, move_formants, power};
 
 /// The sources of a mixture, and what is in it besides.
 pub(super) struct Example {
@@ -122,7 +122,24 @@ fn voice(
     }
     let mut samples = change_speed(&samples, factor);
     samples.resize(length, 0.0);
+    disguise(rng, recipe, &mut samples);
     samples
+}
+
+/// Makes a voice another one, at a level of one.
+fn disguise(rng: &mut impl Rng, recipe: &SeparationRecipe, samples: &mut [f32]) {
+    if recipe.reversed_share > 0.0 && rng.random_bool(f64::from(recipe.reversed_share)) {
+        samples.reverse();
+    }
+    if recipe.formants != [1.0; 2] {
+        let factor = rng.random_range(recipe.formants[0]..=recipe.formants[1]);
+        move_formants(samples, recipe.sample_rate, factor);
+    }
+    if recipe.tone_db > 0.0 {
+        change_tone(rng, samples, recipe.sample_rate, recipe.tone_db);
+    }
+    let level = power(samples).sqrt();
+    scale(samples, 1.0 / level.max(1e-6));
 }
 
 /// Noise of the data, of two kinds at once now and then, or made up.

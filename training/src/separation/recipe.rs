@@ -63,6 +63,12 @@ pub struct SeparationRecipe {
     pub level: [f32; 2],
     /// Speed of every voice between these.
     pub speed: [f32; 2],
+    /// Formants of every voice are moved by a factor between these, its pitch is not.
+    pub formants: [f32; 2],
+    /// Gain of another microphone for every voice: most dB, up or down, at any frequency.
+    pub tone_db: f32,
+    /// Share of voices that are played backwards.
+    pub reversed_share: f32,
     /// Share of examples in which somebody is silent for a while.
     pub pause_share: f32,
     /// Share of enhancement examples in a room; the room belongs to the speech that is wanted.
@@ -110,6 +116,9 @@ impl Default for SeparationRecipe {
             noise_share: 0.0,
             level: [-33.0, -15.0],
             speed: [0.9, 1.1],
+            formants: [1.0; 2],
+            tone_db: 0.0,
+            reversed_share: 0.0,
             pause_share: 0.15,
             room_share: 0.2,
             speaker_balance: 0.5,
@@ -182,9 +191,13 @@ impl SeparationRecipe {
         if !(0.5..=60.0).contains(&self.crop_seconds) {
             return bad("crop_seconds", "use 0.5 to 60 seconds");
         }
-        if !(0.5..=2.0).contains(&self.speed[0]) || !(self.speed[0]..=2.0).contains(&self.speed[1])
-        {
-            return bad("speed", "use two factors between 0.5 and 2, the smaller first");
+        for (setting, [least, most]) in [("speed", self.speed), ("formants", self.formants)] {
+            if !(0.5..=2.0).contains(&least) || !(least..=2.0).contains(&most) {
+                return bad(setting, "use two factors between 0.5 and 2, the smaller first");
+            }
+        }
+        if !(0.0..=20.0).contains(&self.tone_db) {
+            return bad("tone_db", "use 0 to 20 dB");
         }
         let ranges =
             [("relative_level", self.relative_level), ("snr", self.snr), ("level", self.level)];
@@ -195,6 +208,7 @@ impl SeparationRecipe {
         }
         let shares = [
             ("noise_share", self.noise_share),
+            ("reversed_share", self.reversed_share),
             ("pause_share", self.pause_share),
             ("room_share", self.room_share),
         ];
@@ -219,6 +233,9 @@ mod tests {
             SeparationRecipe { batch: 0, ..recipe.clone() },
             SeparationRecipe { speed: [1.2, 0.9], ..recipe.clone() },
             SeparationRecipe { pause_share: 2.0, ..recipe.clone() },
+            SeparationRecipe { formants: [0.1, 1.0], ..recipe.clone() },
+            SeparationRecipe { tone_db: -1.0, ..recipe.clone() },
+            SeparationRecipe { reversed_share: 1.5, ..recipe.clone() },
             SeparationRecipe { network: MossformerConfig::enhancement(), ..recipe.clone() },
             SeparationRecipe {
                 network: MossformerConfig { num_spks: 1, ..recipe.network.clone() },

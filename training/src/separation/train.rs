@@ -81,7 +81,8 @@ pub fn train(
         began,
         progress,
     };
-    let saved = epochs.saved();
+    let key = Key { recipe: recipe.clone(), speakers: data.speakers.len() };
+    let saved = epochs.saved(&key);
     if let Some(start) = start.filter(|_| saved.is_none()) {
         let given = start.store.variables();
         copy_weights(&vs, |_| true, |name| given.get(name))?;
@@ -94,7 +95,7 @@ pub fn train(
     let best = std::thread::scope(|scope| {
         let mut replicas = Replicas::start(scope, copies, || learner(recipe));
         epochs.run(
-            Key { recipe: recipe.clone(), speakers: data.speakers.len() },
+            key,
             saved,
             &mut optimizer,
             |epoch, take| {

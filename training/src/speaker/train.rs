@@ -104,7 +104,8 @@ pub fn train(
         began,
         progress,
     };
-    let saved = epochs.saved();
+    let key = Key { recipe: recipe.clone(), speakers: data.speakers.len() };
+    let saved = epochs.saved(&key);
     if let Some(start) = start.filter(|_| saved.is_none()) {
         begin_with(start, &vs, &head, data, &recipe)?;
     }
@@ -112,7 +113,7 @@ pub fn train(
     let batches =
         Batches { data, recipe: &recipe, plan: &plan, drawing: Drawing::new(data, &recipe) };
     let best = epochs.run(
-        Key { recipe: recipe.clone(), speakers: data.speakers.len() },
+        key,
         saved,
         &mut optimizer,
         |epoch, take| {

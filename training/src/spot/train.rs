@@ -105,9 +105,11 @@ pub fn train(
         began,
         progress,
     };
+    let key = Key { recipe: recipe.clone(), words: data.words.clone() };
+    let saved = epochs.saved(&key);
     let best = epochs.run(
-        Key { recipe: recipe.clone(), words: data.words.clone() },
-        epochs.saved(),
+        key,
+        saved,
         &mut optimizer,
         |epoch, take| {
             batches.run(epoch, |step, batch| {

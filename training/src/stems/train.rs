@@ -77,7 +77,8 @@ pub fn train(
         began,
         progress,
     };
-    let saved = epochs.saved();
+    let key = Key { recipe: recipe.clone(), recordings: data.corpus.len() };
+    let saved = epochs.saved(&key);
     if let Some(start) = start.filter(|_| saved.is_none()) {
         let given = start.weights();
         copy_weights(&vs, |_| true, |name| given.get(name))?;
@@ -88,7 +89,7 @@ pub fn train(
         Ok(StemsModel::from_tensors(recipe.card(), weights, Device::Cpu)?)
     };
     let best = epochs.run(
-        Key { recipe: recipe.clone(), recordings: data.corpus.len() },
+        key,
         saved,
         &mut optimizer,
         |epoch, take| {

@@ -10,9 +10,13 @@ use super::{Options, machine, page, peers, reply};
 use crate::problem::{Problem, Result};
 use crate::shell;
 
-/// A network, as `bench/networks.py` calls it.
+/// A network on a recording of some length.
+#[derive(Clone, Copy)]
 struct Network {
+    /// As `--only` calls it.
     name: &'static str,
+    /// As `bench/networks.py` calls it.
+    reference_name: &'static str,
     title: &'static str,
     /// Whose implementation it is set beside.
     reference: &'static str,
@@ -30,11 +34,49 @@ struct Network {
     turns: usize,
     /// Runs of formant's in a turn, after one that does not count.
     repeat: usize,
+    /// Numbers of threads, where the machine has so many cores.
+    threads: &'static [usize],
 }
 
-const NETWORKS: [Network; 6] = [
+const SEPARATOR: Network = Network {
+    name: "mossformer2-ss",
+    reference_name: "mossformer2-ss",
+    title: "MossFormer2_SS_16K",
+    reference: "ClearerVoice-Studio",
+    job: "separate",
+    seconds: 4,
+    budget: 3.0,
+    budget_bf16: Some(4.5),
+    table: "separation",
+    turns: 2,
+    repeat: 1,
+    threads: &[1, 2],
+};
+
+const ENHANCER: Network = Network {
+    name: "mossformer2-se",
+    reference_name: "mossformer2-se",
+    title: "MossFormer2_SE_48K",
+    reference: "ClearerVoice-Studio",
+    job: "enhance",
+    seconds: 4,
+    budget: 3.0,
+    budget_bf16: Some(4.5),
+    table: "separation",
+    turns: 2,
+    repeat: 1,
+    threads: &[1, 2],
+};
+
+/// The network on a minute in one window.
+const fn a_minute(network: Network) -> Network {
+    Network { seconds: 60, table: "separation of a minute", ..network }
+}
+
+const NETWORKS: [Network; 8] = [
     Network {
         name: "ecapa-tdnn",
+        reference_name: "ecapa-tdnn",
         title: "ECAPA-TDNN, 1024 channels",
         reference: "SpeechBrain",
         job: "speaker",
@@ -44,9 +86,11 @@ const NETWORKS: [Network; 6] = [
         table: "networks",
         turns: 5,
         repeat: 3,
+        threads: &[1, 2],
     },
     Network {
         name: "squeezeformer-medium",
+        reference_name: "squeezeformer-medium",
         title: "Squeezeformer, medium",
         reference: "NeMo",
         job: "transcribe",
@@ -56,9 +100,11 @@ const NETWORKS: [Network; 6] = [
         table: "networks",
         turns: 5,
         repeat: 3,
+        threads: &[1, 2],
     },
     Network {
         name: "squeezeformer-large",
+        reference_name: "squeezeformer-large",
         title: "Squeezeformer, large",
         reference: "NeMo",
         job: "transcribe",
@@ -68,33 +114,13 @@ const NETWORKS: [Network; 6] = [
         table: "networks",
         turns: 5,
         repeat: 3,
+        threads: &[1, 2],
     },
-    Network {
-        name: "mossformer2-ss",
-        title: "MossFormer2_SS_16K",
-        reference: "ClearerVoice-Studio",
-        job: "separate",
-        seconds: 4,
-        budget: 3.0,
-        budget_bf16: Some(4.5),
-        table: "separation",
-        turns: 2,
-        repeat: 1,
-    },
-    Network {
-        name: "mossformer2-se",
-        title: "MossFormer2_SE_48K",
-        reference: "ClearerVoice-Studio",
-        job: "enhance",
-        seconds: 4,
-        budget: 3.0,
-        budget_bf16: Some(4.5),
-        table: "separation",
-        turns: 2,
-        repeat: 1,
-    },
+    SEPARATOR,
+    ENHANCER,
     Network {
         name: "mel-roformer",
+        reference_name: "mel-roformer",
         title: "Mel-RoFormer, Kim's vocal model, stereo",
         reference: "BS-RoFormer",
         job: "stems",
@@ -104,7 +130,10 @@ const NETWORKS: [Network; 6] = [
         table: "separation",
         turns: 2,
         repeat: 1,
+        threads: &[1, 2],
     },
+    Network { name: "mossformer2-ss-minute", threads: &[1], turns: 1, ..a_minute(SEPARATOR) },
+    Network { name: "mossformer2-se-minute", ..a_minute(ENHANCER) },
 ];
 
 /// Outputs whose size differs by more come from different work.
@@ -114,7 +143,10 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_BF16: f64 = 2e-2;
 
 /// Tables of the page, in the page's order.
-const TABLES: [&str; 2] = ["networks", "separation"];
+const TABLES: [&str; 3] = ["networks", "separation", "separation of a minute"];
+
+/// From so many seconds on formant, as its reference, is not run once in vain.
+const LONG: u32 = 20;
 
 const HEADER: &str = "\
 | network | audio | threads | formant, median (least) ms | reference, median (least) ms \
@@ -136,7 +168,7 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     };
     for network in NETWORKS.iter().filter(wanted) {
         let turns = if options.quick { 1 } else { network.turns };
-        for threads in [1, 2].into_iter().filter(|&threads| threads <= cores) {
+        for threads in network.threads.iter().copied().filter(|&threads| threads <= cores) {
             eprintln!("bench-peers: {}, {threads} threads", network.title);
             let mut peer = Peer::start(network, &python, &folder.join("networks"), threads)?;
             let bf16 = network.budget_bf16.filter(|_| machine::has_bf16());
@@ -190,7 +222,8 @@ impl Peer {
     fn start(network: &Network, python: &Path, folder: &Path, threads: usize) -> Result<Self> {
         let mut command = Command::new(python);
         with_threads(&mut command, threads);
-        command.arg(shell::root().join("bench").join("networks.py")).arg(network.name).arg(folder);
+        command.arg(shell::root().join("bench").join("networks.py"));
+        command.arg(network.reference_name).arg(folder);
         command.args([threads.to_string(), network.seconds.to_string()]);
         let (tool, line) = Tool::start(network.reference, command)?;
         let path = |key| {
@@ -214,6 +247,9 @@ fn time_formant(
     with_threads(&mut command, threads);
     command.args(["bench", network.job, "--quiet", "--precision", precision]);
     command.args(["--repeat", &network.repeat.to_string(), "--threads", &threads.to_string()]);
+    if network.seconds >= LONG {
+        command.arg("--cold");
+    }
     command.arg("--model").arg(&peer.checkpoint).arg("--input").arg(&peer.input);
     let failed =
         |why: String| Problem::new(format!("formant bench {}: {why}", network.job), remedy);

@@ -82,12 +82,14 @@ fn generate(rate: u32, seconds: f64, seed: u64) -> AudioBuf {
     AudioBuf::from_mono(rate, samples.collect())
 }
 
-/// Wall-clock seconds of every run, after one that warms up.
+/// Wall-clock seconds of every run, after one that warms up unless the first is to count.
 fn time(
     plan: &BenchPlan,
     mut work: impl FnMut() -> Result<(), Failure>,
 ) -> Result<Vec<f64>, Failure> {
-    work()?;
+    if !plan.cold {
+        work()?;
+    }
     (0..plan.repeat)
         .map(|_| {
             interrupt::check()?;

@@ -10,6 +10,7 @@ use super::config::{EcapaConfig, Layout};
 use super::layers::{Conv, FrameMask, Reach, at, batch_norm, mean_over_time};
 use super::names::{Names, Traced};
 use crate::network::Trace;
+use crate::nn::threads::threads;
 
 /// Least variance; the deviation stays away from the root's steep end.
 const FLOOR_SPEECHBRAIN: f64 = 1e-12;
@@ -154,9 +155,8 @@ fn statistics(
     mask: Option<&FrameMask>,
 ) -> Option<(Tensor, Tensor)> {
     let valid = mask.map(FrameMask::counts);
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
     // The lengths fit, or the tensors could not have been computed.
     let found =
-        formant_kernels::tensor::statistics(x, scores, valid.as_deref(), threads).ok()??;
+        formant_kernels::tensor::statistics(x, scores, valid.as_deref(), threads()).ok()??;
     Some((found.0.unsqueeze(2), found.1.unsqueeze(2)))
 }
