@@ -3,6 +3,7 @@
 
 mod formants;
 mod noise;
+mod response;
 mod room;
 mod spec;
 mod spectrum;

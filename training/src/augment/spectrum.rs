@@ -1,27 +1,13 @@
 //! Band limits, as of telephones and low sample rates.
 
-use realfft::RealFftPlanner;
+use super::response;
 
 /// Removes everything above `cutoff` Hz, as if the clip had been recorded at twice that rate.
 pub fn low_pass(samples: &mut [f32], rate: u32, cutoff: f32) {
-    if samples.is_empty() || cutoff * 2.0 >= rate as f32 {
-        return;
-    }
-    let length = samples.len().next_power_of_two();
-    let mut planner = RealFftPlanner::<f32>::new();
-    let (forward, inverse) = (planner.plan_fft_forward(length), planner.plan_fft_inverse(length));
-    let mut time = forward.make_input_vec();
-    time[..samples.len()].copy_from_slice(samples);
-    let mut spectrum = forward.make_output_vec();
-    forward.process(&mut time, &mut spectrum).expect("buffers were made by the plan");
-    let hz_per_bin = rate as f32 / length as f32;
-    for (k, bin) in spectrum.iter_mut().enumerate() {
+    if cutoff * 2.0 < rate as f32 {
         // A roll-off of 200 Hz keeps the ringing short.
-        let gain = ((cutoff - k as f32 * hz_per_bin) / 200.0 + 0.5).clamp(0.0, 1.0);
-        *bin *= gain / length as f32;
+        response::apply(samples, rate, |hz| ((cutoff - hz) / 200.0 + 0.5).clamp(0.0, 1.0));
     }
-    inverse.process(&mut spectrum, &mut time).expect("buffers were made by the plan");
-    samples.copy_from_slice(&time[..samples.len()]);
 }
 
 #[cfg(test)]

@@ -57,15 +57,8 @@ const ENHANCER: Network = Network {
     name: "mossformer2-se",
     reference_name: "mossformer2-se",
     title: "MossFormer2_SE_48K",
-    reference: "ClearerVoice-Studio",
     job: "enhance",
-    seconds: 4,
-    budget: 3.0,
-    budget_bf16: Some(4.5),
-    table: "separation",
-    turns: 2,
-    repeat: 1,
-    threads: &[1, 2],
+    ..SEPARATOR
 };
 
 /// The network on a minute in one window.
