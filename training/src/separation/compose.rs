@@ -126,20 +126,23 @@ fn voice(
     samples
 }
 
-/// Makes a voice another one, at a level of one.
+/// Makes a voice another one, at a level of one where its spectrum is changed.
 fn disguise(rng: &mut impl Rng, recipe: &SeparationRecipe, samples: &mut [f32]) {
     if recipe.reversed_share > 0.0 && rng.random_bool(f64::from(recipe.reversed_share)) {
         samples.reverse();
     }
-    if recipe.formants != [1.0; 2] {
+    let (moved, toned) = (recipe.formants != [1.0; 2], recipe.tone_db > 0.0);
+    if moved {
         let factor = rng.random_range(recipe.formants[0]..=recipe.formants[1]);
         move_formants(samples, recipe.sample_rate, factor);
     }
-    if recipe.tone_db > 0.0 {
+    if toned {
         change_tone(rng, samples, recipe.sample_rate, recipe.tone_db);
     }
-    let level = power(samples).sqrt();
-    scale(samples, 1.0 / level.max(1e-6));
+    if moved || toned {
+        let level = power(samples).sqrt();
+        scale(samples, 1.0 / level.max(1e-6));
+    }
 }
 
 /// Noise of the data, of two kinds at once now and then, or made up.
@@ -177,4 +180,36 @@ fn scale(samples: &mut [f32], gain: f32) {
 
 fn decibel(level: f32) -> f32 {
     10f32.powf(level / 20.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn a_voice_is_disguised_where_the_recipe_says_so() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let voice: Vec<f32> = (0..4_000).map(|n| (n as f32 * 0.3).sin() + 0.1).collect();
+        let mut disguised = |recipe: SeparationRecipe| {
+            let mut samples = voice.clone();
+            disguise(&mut rng, &recipe, &mut samples);
+            samples
+        };
+        let plain = SeparationRecipe::default();
+        assert_eq!(disguised(plain.clone()), voice);
+        let backwards = disguised(SeparationRecipe { reversed_share: 1.0, ..plain.clone() });
+        assert!(backwards.iter().eq(voice.iter().rev()));
+        for recipe in [
+            SeparationRecipe { formants: [1.1, 1.2], ..plain.clone() },
+            SeparationRecipe { tone_db: 6.0, ..plain },
+        ] {
+            let other = disguised(recipe);
+            assert_eq!(other.len(), voice.len());
+            assert!((power(&other) - 1.0).abs() < 1e-3);
+            assert!(other.iter().zip(&voice).any(|(a, b)| (a - 1.4 * b).abs() > 0.05));
+        }
+    }
 }
