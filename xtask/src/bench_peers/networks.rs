@@ -157,7 +157,7 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     let mut tables: Vec<(&str, Vec<String>, Vec<String>)> =
         TABLES.iter().map(|&name| (name, Vec::new(), Vec::new())).collect();
     let wanted = |network: &&Network| {
-        options.only.is_empty() || options.only.iter().any(|name| network.name.starts_with(name))
+        options.only.is_empty() || options.only.iter().any(|only| selects(only, network.name))
     };
     for network in NETWORKS.iter().filter(wanted) {
         let turns = if options.quick { 1 } else { network.turns };
@@ -202,6 +202,14 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
         println!("\n{table}");
     }
     if options.quick { Ok(()) } else { page::write(&parts) }
+}
+
+/// Whether `--only` takes a network: by its name, or by the beginning that several names share.
+fn selects(only: &str, name: &str) -> bool {
+    match NETWORKS.iter().any(|network| network.name == only) {
+        true => only == name,
+        false => name.starts_with(only),
+    }
 }
 
 /// A running reference implementation, with the files that it wrote.
@@ -284,6 +292,14 @@ fn row(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_and_beginnings_select() {
+        assert!(selects("mossformer2-ss", "mossformer2-ss"));
+        assert!(!selects("mossformer2-ss", "mossformer2-ss-minute"));
+        assert!(selects("mossformer2", "mossformer2-ss-minute") && selects("mel", "mel-roformer"));
+        assert!(!selects("mel", "mossformer2-se"));
+    }
 
     #[test]
     fn rows_say_whether_budgets_are_met() {
