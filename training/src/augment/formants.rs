@@ -65,15 +65,18 @@ impl Envelope {
         self.time.fill(0.0);
         self.time[..filter.len()].copy_from_slice(&filter);
         self.to_spectrum.process(&mut self.time, &mut self.bins).expect(made);
-        // The envelope is the inverse of the filter's response.
-        let log = |bin: &Complex32| -0.5 * bin.norm_sqr().max(1e-20).ln();
-        let last = self.bins.len() - 1;
+        // The envelope, here as its logarithm, is the inverse of the filter's response.
+        let envelope = &mut self.time[..self.bins.len()];
+        for (log, bin) in envelope.iter_mut().zip(&self.bins) {
+            *log = -0.5 * bin.norm_sqr().max(1e-20).ln();
+        }
+        let last = envelope.len() - 1;
         for (k, bin) in bins.iter_mut().enumerate() {
             let position = (k as f32 / factor).min(last as f32);
             let (below, part) = (position as usize, position.fract());
             let above = (below + 1).min(last);
-            let wanted = log(&self.bins[below]) * (1.0 - part) + log(&self.bins[above]) * part;
-            *bin *= (wanted - log(&self.bins[k])).clamp(-MOST, MOST).exp();
+            let wanted = envelope[below] * (1.0 - part) + envelope[above] * part;
+            *bin *= (wanted - envelope[k]).clamp(-MOST, MOST).exp();
         }
     }
 }
