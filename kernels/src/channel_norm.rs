@@ -3,6 +3,7 @@
 
 use crate::error::{Error, Result, check_length};
 use crate::simd::{Kernel, Lanes, Level, dispatch};
+use crate::threads::in_threads;
 
 /// Values that are worth a thread: some ten times what starting one costs.
 const WORTH_A_THREAD: usize = 1 << 19;
@@ -86,22 +87,14 @@ impl ChannelNorm<'_> {
             let slopes = self.slopes;
             dispatch(level, Apply { gains: &gains, offsets: &offsets, slopes, x, residual, out });
         };
-        std::thread::scope(|scope| {
-            let mut parts = x.chunks(share).zip(out.chunks_mut(share)).enumerate();
-            let own = parts.next();
-            let behind = |part: usize| {
-                residual.map(|Residual { values, stride }| Residual {
-                    values: &values[part * most * stride..],
-                    stride,
-                })
-            };
-            for (part, (x, out)) in parts {
-                scope.spawn(move || work(x, behind(part), out));
-            }
-            if let Some((part, (x, out))) = own {
-                work(x, behind(part), out);
-            }
-        });
+        let behind = |part: usize| {
+            residual.map(|Residual { values, stride }| Residual {
+                values: &values[part * most * stride..],
+                stride,
+            })
+        };
+        let parts = x.chunks(share).zip(out.chunks_mut(share)).enumerate();
+        in_threads(threads, parts, |(part, (x, out))| work(x, behind(part), out));
         Ok(())
     }
 
@@ -129,21 +122,16 @@ struct Sums {
 
 fn sums(level: Level, x: &[f32], channels: usize, share: usize) -> Sums {
     let origin = &x[..channels];
-    let work = |x: &[f32]| {
-        let mut sums = Sums { first: vec![0.0; channels], second: vec![0.0; channels] };
-        dispatch(level, Gather { x, origin, sums: &mut sums });
-        sums
-    };
-    std::thread::scope(|scope| {
-        let mut parts = x.chunks(share);
-        let own = parts.next();
-        let others: Vec<_> = parts.map(|x| scope.spawn(move || work(x))).collect();
-        let mut total = work(own.unwrap_or_default());
-        for other in others {
-            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            total.first.iter_mut().zip(other.first).for_each(|(a, b)| *a += b);
-            total.second.iter_mut().zip(other.second).for_each(|(a, b)| *a += b);
-        }
+    let parts = x.chunks(share).len();
+    let none = || Sums { first: vec![0.0; channels], second: vec![0.0; channels] };
+    let mut sums: Vec<Sums> = (0..parts).map(|_| none()).collect();
+    in_threads(parts, x.chunks(share).zip(&mut sums), |(x, sums)| {
+        dispatch(level, Gather { x, origin, sums });
+    });
+    // In order, so that the result is the same whichever thread is done first.
+    sums.into_iter().fold(none(), |mut total, part| {
+        total.first.iter_mut().zip(part.first).for_each(|(a, b)| *a += b);
+        total.second.iter_mut().zip(part.second).for_each(|(a, b)| *a += b);
         total
     })
 }

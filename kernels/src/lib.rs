@@ -15,11 +15,15 @@ pub mod channel_norm;
 pub mod cuda;
 pub mod depthwise;
 mod error;
+pub mod gated_attention;
+pub mod gemm;
 pub mod lif;
+pub mod linear;
 pub mod simd;
 pub mod statistics;
 #[cfg(feature = "tch")]
 pub mod tensor;
+mod threads;
 pub mod view;
 
 pub use error::{Error, Result};

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result, check_length};
 use crate::simd::{Kernel, Lanes, Level, dispatch, math};
+use crate::threads::in_threads;
 
 /// Values that are worth a thread: some ten times what starting one costs.
 const WORTH_A_THREAD: usize = 1 << 20;
@@ -68,17 +69,9 @@ pub fn statistics_with(
     let work = |first: usize, means: &mut [f32], variances: &mut [f32]| {
         dispatch(level, Rows { signals, scores, first, means, variances });
     };
-    std::thread::scope(|scope| {
-        let means = found.means.chunks_mut(share);
-        let mut parts = means.zip(found.variances.chunks_mut(share)).enumerate();
-        let own = parts.next();
-        for (part, (means, variances)) in parts {
-            scope.spawn(move || work(part * share, means, variances));
-        }
-        if let Some((_, (means, variances))) = own {
-            work(0, means, variances);
-        }
-    });
+    let means = found.means.chunks_mut(share);
+    let parts = means.zip(found.variances.chunks_mut(share)).enumerate();
+    in_threads(threads, parts, |(part, (means, variances))| work(part * share, means, variances));
     Ok(found)
 }
 

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::threads::in_threads;
+
 /// Multiplications that are worth a thread: some ten times what starting one costs.
 const WORTH_A_THREAD: usize = 4 << 20;
 
@@ -11,18 +13,7 @@ pub(super) fn split(rows: usize, work: usize, threads: usize, part: impl Fn(Rang
     let useful = rows.saturating_mul(work) / WORTH_A_THREAD;
     let threads = threads.min(useful).min(rows).max(1);
     let bound = |i: usize| (rows as u128 * i as u128 / threads as u128) as usize;
-    std::thread::scope(|scope| {
-        for i in 1..threads {
-            let part = &part;
-            let range = bound(i)..bound(i + 1);
-            let builder = std::thread::Builder::new().name("depthwise".to_owned());
-            // A system that gives no more threads only makes this slower.
-            if builder.spawn_scoped(scope, move || part(range)).is_err() {
-                part(bound(i)..bound(i + 1));
-            }
-        }
-        part(0..bound(1));
-    });
+    in_threads(threads, (0..threads).map(|i| bound(i)..bound(i + 1)), part);
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512;
+
 /// A set of vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,6 +66,8 @@ impl Level {
 pub(crate) trait Lanes: Copy {
     /// Elements in a vector.
     const N: usize;
+    /// Rows of two vectors each for whose sums there are registers, beside three for operands.
+    const TILE_ROWS: usize;
     /// Whether a vector is a register, rather than whatever the compiler makes of it.
     const NATIVE: bool = true;
 
@@ -85,6 +90,24 @@ pub(crate) trait Lanes: Copy {
     unsafe fn round(self) -> Self;
     /// Two to the power of whole numbers from -126 to 127.
     unsafe fn exp2_whole(self) -> Self;
+    /// Writes the transpose of `rows` rows, at most [`Lanes::N`] and `stride` apart, of
+    /// [`Lanes::N`] elements each: that many rows, `to_stride` apart and in this order, each
+    /// of a whole vector, whose elements behind `rows` are of any value.
+    #[inline(always)]
+    unsafe fn transpose(
+        from: *const f32,
+        stride: usize,
+        rows: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        for column in 0..Self::N {
+            for row in 0..rows {
+                // SAFETY: the caller promises elements in all rows and columns.
+                unsafe { *to.add(column * to_stride + row) = *from.add(row * stride + column) };
+            }
+        }
+    }
     /// `yes` where an element is at least as large as that of `bound`, else `no`.
     unsafe fn where_at_least(self, bound: Self, yes: Self, no: Self) -> Self;
 }

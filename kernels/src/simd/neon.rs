@@ -32,6 +32,7 @@ macro_rules! plain {
 
 impl Lanes for Neon {
     const N: usize = 4;
+    const TILE_ROWS: usize = 14;
 
     plain! {
         add(other) = vaddq_f32;

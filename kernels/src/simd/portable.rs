@@ -21,6 +21,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const N: usize = N;
+    const TILE_ROWS: usize = 4;
     const NATIVE: bool = false;
 
     #[inline(always)]

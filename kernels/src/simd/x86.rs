@@ -30,7 +30,7 @@ pub(super) struct Avx2(__m256);
 
 /// Sixteen numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(__m512);
+pub(crate) struct Avx512(pub(crate) __m512);
 
 /// Functions that are one instruction without pointers.
 macro_rules! plain {
@@ -60,6 +60,7 @@ unsafe fn first_of_8(n: usize) -> __m256i {
 
 impl Lanes for Avx2 {
     const N: usize = 8;
+    const TILE_ROWS: usize = 6;
 
     plain! {
         add(other) = _mm256_add_ps;
@@ -118,8 +119,53 @@ impl Lanes for Avx2 {
     }
 }
 
+/// The transpose of sixteen rows, by exchange of elements, pairs, quarters and halves.
+///
+/// # Safety
+/// The processor must have AVX-512F.
+#[inline(always)]
+unsafe fn transposed(x: [__m512; 16]) -> [__m512; 16] {
+    let mut y = x;
+    // SAFETY: the caller promises AVX-512F; both types are 512 bits of which every pattern is valid.
+    unsafe {
+        for i in (0..16).step_by(2) {
+            y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+            y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+        }
+        // Of four rows: the columns 0, 1, 2 and 3 of every quarter.
+        let mut z = y;
+        for i in (0..16).step_by(4) {
+            let [a, b, c, d] = [y[i], y[i + 1], y[i + 2], y[i + 3]].map(|y| _mm512_castps_pd(y));
+            let pairs = [
+                _mm512_unpacklo_pd(a, c),
+                _mm512_unpackhi_pd(a, c),
+                _mm512_unpacklo_pd(b, d),
+                _mm512_unpackhi_pd(b, d),
+            ];
+            z[i..i + 4].copy_from_slice(&pairs.map(|pair| _mm512_castpd_ps(pair)));
+        }
+        for column in 0..4 {
+            let [a, b, c, d] = [0, 4, 8, 12].map(|row| z[row + column]);
+            let even = [
+                _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
+                _mm512_shuffle_f32x4::<0b10_00_10_00>(c, d),
+            ];
+            let odd = [
+                _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
+                _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d),
+            ];
+            y[column] = _mm512_shuffle_f32x4::<0b10_00_10_00>(even[0], even[1]);
+            y[column + 4] = _mm512_shuffle_f32x4::<0b10_00_10_00>(odd[0], odd[1]);
+            y[column + 8] = _mm512_shuffle_f32x4::<0b11_01_11_01>(even[0], even[1]);
+            y[column + 12] = _mm512_shuffle_f32x4::<0b11_01_11_01>(odd[0], odd[1]);
+        }
+    }
+    y
+}
+
 impl Lanes for Avx512 {
     const N: usize = 16;
+    const TILE_ROWS: usize = 14;
 
     plain! {
         add(other) = _mm512_add_ps;
@@ -166,6 +212,26 @@ impl Lanes for Avx512 {
     unsafe fn exp2_whole(self) -> Self {
         // SAFETY: the caller promises AVX-512F.
         Self(unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), self.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(
+        from: *const f32,
+        stride: usize,
+        rows: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        // SAFETY: the caller promises AVX-512F, the rows, and vectors to write.
+        unsafe {
+            let mut x = [_mm512_setzero_ps(); 16];
+            for (row, x) in x.iter_mut().enumerate().take(rows) {
+                *x = _mm512_loadu_ps(from.add(row * stride));
+            }
+            for (column, x) in transposed(x).into_iter().enumerate() {
+                _mm512_storeu_ps(to.add(column * to_stride), x);
+            }
+        }
     }
 
     #[inline(always)]

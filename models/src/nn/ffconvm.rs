@@ -3,10 +3,12 @@
 //!
 //! Source: `FFConvM` of MossFormer (Zhao, Ma, arXiv 2302.11824, figure 3), whose keys it has.
 
+use formant_kernels::activation::Activation;
 use tch::nn::{self, Module};
 use tch::{Kind, Tensor};
 
 use super::frame_norm::FrameNorm;
+use super::frozen_linear::FrozenLinear;
 use super::keys::at;
 use super::linear::linear;
 use super::residual_conv::{FrozenConv, ResidualConv};
@@ -114,8 +116,11 @@ impl FfConvM {
             FrozenFfConvM {
                 inputs: modules.first().map_or(0, |module| module.inputs),
                 layer_norm: modules.iter().any(|m| matches!(m.norm, Norm::Layer(_))),
-                weight: Tensor::cat(&weights, 0).to_kind(kind),
-                bias: Tensor::cat(&biases, 0).to_kind(kind),
+                product: FrozenLinear::new(
+                    &Tensor::cat(&weights, 0).to_kind(kind),
+                    Some(&Tensor::cat(&biases, 0).to_kind(kind)),
+                    Activation::Silu,
+                ),
                 conv: ResidualConv::freeze_all(&convs),
             }
         })
@@ -127,16 +132,26 @@ impl FfConvM {
 pub struct FrozenFfConvM {
     inputs: i64,
     layer_norm: bool,
-    weight: Tensor, // [outputs, inputs]
-    bias: Tensor,   // [outputs]
+    product: FrozenLinear,
     conv: FrozenConv,
 }
 
 impl FrozenFfConvM {
     /// Makes the matrix product in numbers of `kind`; all else stays as it is.
     pub fn set_kind(&mut self, kind: Kind) {
-        self.weight = self.weight.to_kind(kind);
-        self.bias = self.bias.to_kind(kind);
+        self.product.set_kind(kind);
+    }
+
+    /// The linear layer with its activation.
+    #[must_use]
+    pub fn product(&self) -> &FrozenLinear {
+        &self.product
+    }
+
+    /// The convolution.
+    #[must_use]
+    pub fn conv(&self) -> &FrozenConv {
+        &self.conv
     }
 
     /// `[batch, frames, inputs]` to `[batch, frames, outputs]`, plus `residual` of that shape.
@@ -154,8 +169,7 @@ impl FrozenFfConvM {
 
     /// Linear layer and activation of frames that are normalised.
     pub fn activated(&self, normed: &Tensor) -> Tensor {
-        let normed = normed.to_kind(self.weight.kind());
-        normed.linear(&self.weight, Some(&self.bias)).to_kind(Kind::Float).silu_()
+        self.product.forward(normed)
     }
 
     /// Only the convolution, plus `residual`.

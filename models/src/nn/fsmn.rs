@@ -5,11 +5,13 @@
 //! (arXiv 1803.05030), in both forms that are released: one convolution, or two that are densely
 //! connected and dilated.
 
+use formant_kernels::activation::Activation;
 use tch::nn::{self, Init, Module};
 use tch::{Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::frame_norm::FrameNorm;
+use super::frozen_linear::FrozenLinear;
 use super::keys::at;
 use super::linear::{linear, uniform};
 use super::residual_conv::{FrozenConv, FrozenGroups, GroupedConv, ResidualConv};
@@ -93,6 +95,12 @@ impl Pointwise {
     pub fn narrowed(&self, outputs: i64) -> Self {
         let first = |tensor: &Tensor| tensor.narrow(0, 0, outputs);
         Self { weight: first(&self.weight), bias: self.bias.as_ref().map(first) }
+    }
+
+    /// The same without a gradient, which computes the same faster.
+    #[must_use]
+    pub fn freeze(&self) -> FrozenLinear {
+        FrozenLinear::new(&self.weight.squeeze_dim(2), self.bias.as_ref(), Activation::Identity)
     }
 
     /// The same without a gradient.
@@ -245,18 +253,19 @@ impl Fsmn {
             Form::Dense(steps) => FrozenForm::Dense(steps.iter().map(FrozenStep::new).collect()),
         };
         FrozenFsmn {
-            conv1: self.conv1.detached(),
+            conv1: self.conv1.freeze(),
             slope: self.slope.detach(),
             norm1: self.norm1.detached(),
             to_uv: FfConvM::freeze_all(&[&self.to_u, &self.to_v]),
-            linear: (
-                self.memory.linear.ws.detach(),
-                self.memory.linear.bs.as_ref().map(Tensor::detach),
+            linear: FrozenLinear::new(
+                &self.memory.linear.ws,
+                self.memory.linear.bs.as_ref(),
+                Activation::Relu,
             ),
-            project: self.memory.project.detach(),
+            project: FrozenLinear::new(&self.memory.project, None, Activation::Identity),
             form,
             norm2: self.norm2.detached(),
-            conv2: self.conv2.detached(),
+            conv2: self.conv2.freeze(),
         }
     }
 }
@@ -264,15 +273,15 @@ impl Fsmn {
 /// An [`Fsmn`] without a gradient.
 #[derive(Debug)]
 pub struct FrozenFsmn {
-    conv1: Pointwise,
+    conv1: FrozenLinear,
     slope: Tensor,
     norm1: FrameNorm,
     to_uv: FrozenFfConvM,
-    linear: (Tensor, Option<Tensor>),
-    project: Tensor,
+    linear: FrozenLinear,
+    project: FrozenLinear,
     form: FrozenForm,
     norm2: FrameNorm,
-    conv2: Pointwise,
+    conv2: FrozenLinear,
 }
 
 #[derive(Debug)]
@@ -298,9 +307,8 @@ impl FrozenFsmn {
     pub fn set_kind(&mut self, kind: Kind) {
         self.conv1.set_kind(kind);
         self.to_uv.set_kind(kind);
-        let (weight, bias) = &self.linear;
-        self.linear = (weight.to_kind(kind), bias.as_ref().map(|bias| bias.to_kind(kind)));
-        self.project = self.project.to_kind(kind);
+        self.linear.set_kind(kind);
+        self.project.set_kind(kind);
         self.conv2.set_kind(kind);
     }
 
@@ -310,9 +318,7 @@ impl FrozenFsmn {
         let inner = y.size()[2];
         let uv = self.to_uv.forward(&y, None);
         let (u, v) = (uv.narrow(2, 0, inner), uv.narrow(2, inner, inner));
-        let mut hidden =
-            u.to_kind(self.project.kind()).linear(&self.linear.0, self.linear.1.as_ref());
-        let p = hidden.relu_().linear::<Tensor>(&self.project, None).to_kind(x.kind());
+        let p = self.project.forward(&self.linear.forward(&u));
         let f = match &self.form {
             FrozenForm::Plain(conv) => conv.forward(&p, Some(&u)),
             FrozenForm::Dense(steps) => {

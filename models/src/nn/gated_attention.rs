@@ -3,6 +3,9 @@
 //! Source: Hua et al., "Transformer Quality in Linear Time" (ICML 2022), section 3, in the form that
 //! MossFormer (arXiv 2302.11824, section 2.2) gives it: FFConvM for its layers, and a triple gate.
 
+use formant_kernels::gated_attention as fused;
+use formant_kernels::gated_attention::Scratch;
+use formant_kernels::tensor;
 use tch::nn;
 use tch::{Device, Kind, Tensor};
 
@@ -10,6 +13,7 @@ use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::offset_scale::OffsetScale;
 use super::rotary::RotaryTable;
 use super::tape::cut;
+use super::threads::threads;
 
 /// Queries and keys that are made of one projection: quadratic query, linear query, quadratic key,
 /// linear key.
@@ -106,13 +110,16 @@ impl GatedAttention {
             // The quadratic query carries the division by the group's size.
             let scale = [1.0 / group, 1.0, 1.0, 1.0].map(|x| x as f32);
             let scale = Tensor::from_slice(&scale).unsqueeze(1).to_device(gamma.device());
+            let (gamma, beta) = (gamma.detach() * &scale, beta.detach() * &scale);
+            let values = |x: &Tensor| Vec::<f32>::try_from(x.reshape([-1])).unwrap_or_default();
             FrozenAttention {
                 projection: FfConvM::freeze_all(&[&self.to_hidden, &self.to_qk]),
-                gamma: gamma.detach() * &scale,
-                beta: beta.detach() * &scale,
+                values: [values(&gamma), values(&beta)],
+                gamma,
+                beta,
                 to_out: FfConvM::freeze_all(&[&self.to_out]),
                 sizes: self.sizes,
-                kind: gamma.kind(),
+                kind: self.offset_scale.gamma.kind(),
             }
         })
     }
@@ -124,6 +131,7 @@ pub struct FrozenAttention {
     projection: FrozenFfConvM, // hidden channels, then those of queries and keys
     gamma: Tensor,
     beta: Tensor,
+    values: [Vec<f32>; 2], // of gamma and beta
     to_out: FrozenFfConvM,
     sizes: AttentionSizes,
     kind: Kind,
@@ -139,10 +147,32 @@ impl FrozenAttention {
     }
 
     /// As [`GatedAttention::forward`].
+    pub fn forward(&self, x: &Tensor, table: &RotaryTable, scratch: &mut Scratch) -> Tensor {
+        self.fused(x, table, scratch).unwrap_or_else(|| self.in_parts(x, table))
+    }
+
+    /// The block by one kernel, where there is one for such weights on this processor.
+    fn fused(&self, x: &Tensor, table: &RotaryTable, scratch: &mut Scratch) -> Option<Tensor> {
+        let [gamma, beta] = &self.values;
+        let block = fused::GatedAttention::new(fused::Layers {
+            projection: self.projection.product().kernel()?,
+            conv: self.projection.conv().inside_kernel()?,
+            gamma,
+            beta,
+            to_out: self.to_out.product().kernel()?,
+            out_conv: self.to_out.conv().kernel()?,
+            group: usize::try_from(self.sizes.group_size).ok()?,
+        })
+        .ok()?;
+        let x = x.contiguous();
+        tensor::gated_attention(&block, &x, table.cos_sin(), scratch, threads()).ok().flatten()
+    }
+
+    /// The block by operations of libtorch.
     ///
     /// A few groups at a time go through everything but the convolution at the end, so that the
     /// wide hidden channels are written to memory once and read once.
-    pub fn forward(&self, x: &Tensor, table: &RotaryTable) -> Tensor {
+    fn in_parts(&self, x: &Tensor, table: &RotaryTable) -> Tensor {
         let AttentionSizes { dim, expansion, query_key_dim, group_size, .. } = self.sizes;
         let (hidden, frames) = (dim * expansion, x.size()[1]);
         let normed = self.projection.normed(&token_shift(x));
@@ -277,8 +307,13 @@ mod tests {
                 let table = rotary.table(frames);
                 let wanted = block.forward(&x, &table, &mut |_, _| {});
                 let largest = |x: &Tensor| x.abs().max().double_value(&[]);
-                let worst = largest(&(frozen.forward(&x, &table) - &wanted)) / largest(&wanted);
-                assert!(worst < 2e-5, "{frames}: {worst}");
+                for found in [
+                    frozen.forward(&x, &table, &mut Scratch::default()),
+                    frozen.in_parts(&x, &table),
+                ] {
+                    let worst = largest(&(found - &wanted)) / largest(&wanted);
+                    assert!(worst < 2e-5, "{frames}: {worst}");
+                }
             }
         });
     }

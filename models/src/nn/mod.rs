@@ -4,6 +4,7 @@ pub mod depthwise;
 pub mod ffconvm;
 pub mod frame_norm;
 pub mod frames;
+pub mod frozen_linear;
 pub mod fsmn;
 pub mod gated_attention;
 pub mod keys;

@@ -170,6 +170,18 @@ impl FrozenConv {
         Self { kernel, inside: plan(&weight, dilation, 0), weight, dilation }
     }
 
+    /// The kernel's plan, where a kernel convolves.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&DepthwiseConv1d> {
+        self.kernel.as_ref()
+    }
+
+    /// As [`FrozenConv::kernel`] without zeros at the ends.
+    #[must_use]
+    pub fn inside_kernel(&self) -> Option<&DepthwiseConv1d> {
+        self.inside.as_ref()
+    }
+
     /// Frames that an output sees to either side.
     #[must_use]
     pub fn reach(&self) -> i64 {

@@ -41,6 +41,11 @@ pub struct RotaryTable {
 }
 
 impl RotaryTable {
+    /// Cosines and sines, `[frames, dim]` each.
+    pub fn cos_sin(&self) -> [&Tensor; 2] {
+        [&self.cos, &self.sin]
+    }
+
     /// Channels that are rotated.
     #[must_use]
     pub fn dim(&self) -> i64 {

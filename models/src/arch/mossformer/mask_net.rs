@@ -1,5 +1,6 @@
 //! The mask network: norm, positions, blocks, and gated outputs for every voice.
 
+use formant_kernels::gated_attention::Scratch;
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
@@ -308,9 +309,10 @@ impl FrozenMaskNet {
         let _guard = tch::no_grad_guard();
         let inside = self.ends.enter(x, |_, _| {});
         let table = self.rotary.table(x.size()[1]);
+        let mut scratch = Scratch::default();
         let mut y = inside.shallow_clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            y = layer.forward(&y, &table);
+            y = layer.forward(&y, &table, &mut scratch);
             if let Some(recurrent) = self.recurrent.get(i) {
                 y = recurrent.forward(&y);
             }

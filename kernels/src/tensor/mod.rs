@@ -3,6 +3,10 @@
 //! A tensor that a kernel cannot take (another device or type, a gradient, strides without
 //! neighbours) is not converted here: the functions say so, and the caller uses libtorch.
 
+mod products;
+
+pub use products::{gated_attention, linear};
+
 use tch::{Device, Kind, Tensor};
 
 use crate::channel_norm::Residual;
