@@ -6,7 +6,7 @@ use crate::simd::{Kernel, Lanes, Level, dispatch};
 use crate::threads::in_threads;
 
 /// Values that are worth a thread: some ten times what starting one costs.
-const WORTH_A_THREAD: usize = 1 << 19;
+const WORTH_A_THREAD: usize = 1 << 17;
 
 /// Frames whose sums are made in 32 bits before they are added to those of all frames in 64.
 const BLOCK: usize = 64;

@@ -5,9 +5,12 @@
 //! - [`allocator`] spares networks the zeroing of the same pages over and over.
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
 //!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
-//!   [`channel_norm`] do in one or two goes what takes it eight to ten. Like every kernel here
-//!   they have a plain definition in Rust and vectorised versions, chosen at run time, that are
-//!   tested against it.
+//!   [`channel_norm`] do in one or two goes what takes it eight to ten.
+//! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and
+//!   [`gated_attention`] the whole block of that name, which stays in the caches.
+//!
+//! Every kernel has a plain definition in Rust, some of them in their tests, and vectorised versions,
+//! chosen at run time, that are tested against it.
 
 pub mod activation;
 pub mod allocator;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::threads::in_threads;
 
 /// Multiplications that are worth a thread: some ten times what starting one costs.
-const WORTH_A_THREAD: usize = 4 << 20;
+const WORTH_A_THREAD: usize = 1 << 20;
 
 /// Calls `part` with ranges that make up `0..rows`, on at most `threads` threads, of which the
 /// caller's is one; `work` is the cost of a row in multiplications.

@@ -129,9 +129,13 @@ impl<'a> GatedAttention<'a> {
             let reason = "filters see as far to either side, one without padding and one with it";
             return Err(Error::Setting { setting: "convolution", reason });
         }
-        if group == 0 || projection.gemm() != to_out.gemm() {
-            let reason = "is at least 1 frame, and both products have one precision";
-            return Err(Error::Setting { setting: "group", reason });
+        if [group, query_key, half, projection.inputs()].contains(&0) {
+            let reason = "a group has frames, and frames have channels, values and queries";
+            return Err(Error::Setting { setting: "sizes", reason });
+        }
+        if projection.gemm() != to_out.gemm() {
+            let reason = "is the same for both products";
+            return Err(Error::Setting { setting: "precision", reason });
         }
         Ok(Self { gemm: projection.gemm(), reach, half, query_key, layers })
     }
