@@ -75,6 +75,19 @@ fn cards_are_completed() {
     assert!(provenance.get("recipe").is_none() && provenance.get("data").is_some());
     place.run(&["spot", "--model", "out.st", "--list-words"]).code(0);
 
+    // The mean of a model and itself is the model; of another network there is none.
+    let with = |file: &str, output: &str| {
+        place.run(&["models", "convert", &weights, output, "--average", file])
+    };
+    with(&format!("{weights}=0.25"), "mean.st").code(0);
+    place.run(&["spot", "--model", "mean.st", "--list-words"]).code(0);
+    with("out.st", "d.st").code(2).says("FILE=SHARE");
+    with("out.st=1.5", "d.st").code(2).says("between 0 and 1");
+    with("nope.st=0.5", "d.st").code(4).says("nope.st");
+    let plain = checkpoint("s13_plain.safetensors");
+    with(&format!("{plain}=0.5"), "d.st").code(4).says("one network");
+    assert!(!place.exists("d.st"));
+
     place.run(&["models", "convert", &weights, "b.st", "--provenance", "no.json"]).code(3);
     let plain = checkpoint("s13_plain.safetensors");
     place

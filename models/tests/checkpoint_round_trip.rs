@@ -9,8 +9,8 @@ use std::path::Path;
 use checkpoint_support::{Pickle, archive, file};
 use formant_models::Error;
 use formant_models::checkpoint::{
-    CONFIGS_KEY, ConvertOptions, DType, RawTensor, StateDict, WeightNorm, convert, read_bytes,
-    read_state_dict, write_safetensors,
+    CONFIGS_KEY, ConvertOptions, DType, RawTensor, Share, StateDict, WeightNorm, convert,
+    read_bytes, read_state_dict, write_safetensors,
 };
 use proptest::prelude::*;
 
@@ -180,4 +180,43 @@ fn a_value_beyond_half_precision_is_an_error() {
         "{error}"
     );
     assert!(!output.exists());
+}
+
+#[test]
+fn weights_are_averaged_by_their_shares() {
+    let folder = tempfile::tempdir().expect("folder");
+    let write = |name: &str, tensors: &[(&str, &[f32])], steps: i64| {
+        let mut state = StateDict::default();
+        for (name, values) in tensors {
+            let tensor = RawTensor::from_f32(vec![values.len()], values).expect("fits");
+            state.insert(*name, tensor);
+        }
+        let steps = RawTensor::from_bytes(DType::I64, vec![1], steps.to_le_bytes().to_vec());
+        state.insert("steps", steps.expect("fits"));
+        let path = folder.path().join(name);
+        write_safetensors(&path, &state, &BTreeMap::new()).expect("writes");
+        path
+    };
+    let input = write("in", &[("a", &[1.0, 2.0]), ("b", &[8.0])], 5);
+    let second = write("second", &[("b", &[0.0]), ("a", &[3.0, -2.0])], 6);
+    let third = write("third", &[("a", &[0.0, 0.0]), ("b", &[-4.0])], 7);
+    let other = write("other", &[("a", &[0.0, 0.0, 0.0]), ("b", &[-4.0])], 7);
+    let output = folder.path().join("out");
+    let run = |shares: &[(&Path, f64)]| {
+        let average =
+            shares.iter().map(|&(path, share)| Share { path: path.to_path_buf(), share }).collect();
+        convert(&input, &output, &ConvertOptions { average, ..Default::default() })
+    };
+    for shares in [&[(&*second, 1.0)][..], &[(&second, 0.0)], &[(&second, 0.5), (&third, 0.5)]] {
+        let error = run(shares).expect_err("shares");
+        assert!(matches!(error, Error::Config { .. }), "{error}");
+    }
+    let error = run(&[(&other, 0.5)]).expect_err("another network").to_string();
+    assert!(error.contains("other") && error.contains("`a`"), "{error}");
+    assert!(!output.exists());
+    run(&[(&second, 0.5), (&third, 0.25)]).expect("averages");
+    let written = read_state_dict(&output).expect("reads");
+    let values = |name: &str| written.get(name).expect("there").to_f32_vec().expect("reads");
+    assert_eq!((values("a"), values("b")), (vec![1.75, -0.5], vec![1.0]));
+    assert_eq!(written.get("steps").expect("there").bytes().expect("reads")[0], 5);
 }

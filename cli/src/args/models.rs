@@ -83,6 +83,11 @@ pub(crate) enum ModelsCommand {
         /// What happens to weight normalisation.
         #[arg(long, value_enum, default_value = "fold", value_name = "HOW")]
         weight_norm: WeightNormArg,
+        /// Average the weights with those of another checkpoint of the same network, such as a later
+        /// stage of training: SHARE, between 0 and 1, is how much of the mean is the other's, and
+        /// the rest is IN's. May be given more than once.
+        #[arg(long, value_name = "FILE=SHARE")]
+        average: Vec<String>,
         /// JSON object whose entries go into the provenance that a model of `formant train` carries:
         /// name, licence, data, quality, decoding; null removes one.
         #[arg(long, value_name = "FILE")]

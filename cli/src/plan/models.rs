@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use formant_models::ModelSource;
-use formant_models::checkpoint::{ConvertOptions, DType, WeightNorm};
+use formant_models::checkpoint::{ConvertOptions, DType, Share, WeightNorm};
 use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 
 use super::spot::model_source;
@@ -69,7 +69,7 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
         ModelsCommand::Remove { names, cache } => {
             ModelsPlan::Remove { names, cache: cache_of(cache)? }
         }
-        ModelsCommand::Convert { input, output, weight_norm, provenance, overwrite } => {
+        ModelsCommand::Convert { input, output, weight_norm, average, provenance, overwrite } => {
             let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
             existing.admits(&Target::File(output.clone()))?;
             let options = ConvertOptions {
@@ -83,6 +83,7 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
                     WeightNormArg::Fold => WeightNorm::Fold,
                     WeightNormArg::Keep => WeightNorm::Keep,
                 },
+                average: average.iter().map(|typed| share(typed)).collect::<Result<_, _>>()?,
                 provenance: match provenance {
                     Some(path) => read_json(&path)?,
                     None => serde_json::Map::new(),
@@ -91,6 +92,18 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
             ModelsPlan::Convert { input, output, options }
         }
     })
+}
+
+/// `FILE=SHARE`.
+fn share(typed: &str) -> Result<Share, Failure> {
+    let parts = typed.rsplit_once('=').and_then(|(path, share)| Some((path, share.parse().ok()?)));
+    match parts {
+        Some((path, share)) if !path.is_empty() && share > 0.0 && share < 1.0 => {
+            Ok(Share { path: path.into(), share })
+        }
+        _ => Err(Failure::usage("--average", format!("`{typed}` is no checkpoint with its share"))
+            .help("give FILE=SHARE, with a share between 0 and 1, such as later.safetensors=0.4")),
+    }
 }
 
 fn cache_of(typed: CacheArgs) -> Result<Cache, Failure> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::average::{Share, average};
 use super::clean::{WeightNorm, clean};
 use super::container::Container;
 use super::detect::{Detection, detect};
@@ -22,12 +23,14 @@ pub const VALUES_KEY: &str = "formant.values";
 pub const ARCHITECTURE_KEY: &str = "formant.architecture";
 
 /// How to convert.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConvertOptions {
     /// Type of all float tensors: `F16`, `BF16` or `F32`; `None` keeps each as it is.
     pub precision: Option<DType>,
     /// What to do with weight normalisation.
     pub weight_norm: WeightNorm,
+    /// Checkpoints of the same network that the weights are averaged with.
+    pub average: Vec<Share>,
     /// Entries for the provenance of a model of formant's own, such as its licence and its measured
     /// quality: each takes the place of one of its name, and null removes it.
     pub provenance: serde_json::Map<String, serde_json::Value>,
@@ -88,6 +91,9 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
     let container = Container::open(input)?;
     let mut state = container.state_dict()?.clone();
     clean(&mut state, options.weight_norm)?;
+    if !options.average.is_empty() {
+        average(&mut state, input, &options.average, options.weight_norm)?;
+    }
     let detection = detect(&state);
     let mut complex = Vec::new();
     let mut rounded = 0;

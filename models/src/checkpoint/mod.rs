@@ -16,6 +16,7 @@
 //! ```
 
 mod atomic;
+mod average;
 mod clean;
 mod config;
 mod container;
@@ -44,6 +45,7 @@ mod value;
 mod weight_norm;
 
 pub(crate) use atomic::write_atomically;
+pub use average::Share;
 pub use clean::{WeightNorm, clean};
 pub use container::{Container, ContainerKind, Member, Part};
 pub use convert::{
