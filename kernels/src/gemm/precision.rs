@@ -179,7 +179,7 @@ mod x86 {
         unsafe { transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(from))) }
     }
 
-    /// As [`rounded`] for one number that is no NaN.
+    /// As [`rounded`] for one number.
     #[inline(always)]
     fn rounded_one(x: f32) -> u32 {
         let bits = x.to_bits();

@@ -90,7 +90,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn round(self) -> Self;
     /// Two to the power of whole numbers from -126 to 127.
     unsafe fn exp2_whole(self) -> Self;
-    /// Writes the transpose of `rows` rows, at most [`Lanes::N`] and `stride` apart, of
+    /// Writes the transpose of `rows` rows, at most [`Lanes::TILE_ROWS`] and `stride` apart, of
     /// [`Lanes::N`] elements each: that many rows, `to_stride` apart and in this order, each
     /// of a whole vector, whose elements behind `rows` are of any value.
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! The mask network: norm, positions, blocks, and gated outputs for every voice.
 
+use std::sync::{Mutex, PoisonError};
+
 use formant_kernels::gated_attention::Scratch;
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
@@ -164,6 +166,7 @@ impl MaskNet {
             layers: self.layers.iter().map(GatedAttention::freeze).collect(),
             recurrent: self.recurrent.iter().map(Fsmn::freeze).collect(),
             rotary: Rotary { freqs: self.rotary[0].freqs.shallow_clone() },
+            idle: Mutex::default(),
         }
     }
 }
@@ -288,6 +291,9 @@ pub struct FrozenMaskNet {
     layers: Vec<FrozenAttention>,
     recurrent: Vec<FrozenFsmn>,
     rotary: Rotary,
+    /// Memory of passes that are over, for the next: in large blocks that come and go with every
+    /// window, others would settle between them, and the process would grow.
+    idle: Mutex<Vec<Scratch>>,
 }
 
 impl FrozenMaskNet {
@@ -309,7 +315,8 @@ impl FrozenMaskNet {
         let _guard = tch::no_grad_guard();
         let inside = self.ends.enter(x, |_, _| {});
         let table = self.rotary.table(x.size()[1]);
-        let mut scratch = Scratch::default();
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = idle().pop().unwrap_or_default();
         let mut y = inside.shallow_clone();
         for (i, layer) in self.layers.iter().enumerate() {
             y = layer.forward(&y, &table, &mut scratch);
@@ -317,6 +324,7 @@ impl FrozenMaskNet {
                 y = recurrent.forward(&y);
             }
         }
+        idle().push(scratch);
         let y = self.ends.sequence_norm.forward(&self.ends.blocks_norm.forward(&y));
         self.ends.leave(&y, &inside, |_, _| {})
     }
