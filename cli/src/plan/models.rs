@@ -98,9 +98,7 @@ pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<Models
 fn share(typed: &str) -> Result<Share, Failure> {
     let parts = typed.rsplit_once('=').and_then(|(path, share)| Some((path, share.parse().ok()?)));
     match parts {
-        Some((path, share)) if !path.is_empty() && share > 0.0 && share < 1.0 => {
-            Ok(Share { path: path.into(), share })
-        }
+        Some((path, share)) if !path.is_empty() => Ok(Share { path: path.into(), share }),
         _ => Err(Failure::usage("--average", format!("`{typed}` is no checkpoint with its share"))
             .help("give FILE=SHARE, with a share between 0 and 1, such as later.safetensors=0.4")),
     }

@@ -204,6 +204,20 @@ impl<'a> GatedAttention<'a> {
         self.layers.out_conv.run(view(left)?, Some(view(x)?), &mut out, threads)
     }
 
+    /// Head `head` of `heads [frames, 4, query_key]`, `[frames, query_key]`.
+    fn head<'b>(&self, heads: &'b [f32], head: usize) -> Result<Matrix<'b>> {
+        let width = HEADS * self.query_key;
+        let size = [heads.len() / width, self.query_key];
+        Matrix::new(&heads[head * self.query_key..], size, [width, 1])
+    }
+
+    /// Values and gates of `projected` frames, `[frames, 2 half]`.
+    fn values<'b>(&self, projected: &'b [f32]) -> Result<Right<'b>> {
+        let width = self.layers.projection.outputs();
+        let size = [projected.len() / width, 2 * self.half];
+        Ok(Right::Plain(Matrix::new(projected, size, [width, 1])?))
+    }
+
     /// What linear queries meet: the mean over all frames of the products of keys and values.
     fn summary(&self, threads: &mut [ThreadScratch], frames: usize) -> Result<PackedMatrix> {
         let (first, others) = threads.split_at_mut(threads.len().min(1));
@@ -263,9 +277,8 @@ impl Pass<'_> {
             let mut out = ViewMut::new(projected, shape, shape.channels_last())?;
             layers.conv.run(View::new(seen, sees, sees.channels_last())?, None, &mut out, 1)?;
             self.turn(from, projected, heads);
-            let keys = &heads[LINEAR_KEY * query_key..];
-            let keys = Matrix::new(keys, [count, query_key], [HEADS * query_key, 1])?;
-            let values = Right::Plain(Matrix::new(projected, [count, 2 * half], [width, 1])?);
+            let keys = self.block.head(heads, LINEAR_KEY)?;
+            let values = self.block.values(projected)?;
             let out = &mut MatrixMut::dense(sum, [query_key, 2 * half])?;
             let (start, identity) = (Start::Output, Activation::Identity);
             gemm.multiply(keys.transposed(), values, start, identity, out, workspace)?;
@@ -354,8 +367,7 @@ impl Pass<'_> {
         for ((projected, heads), left) in parts {
             let count = projected.len() / width;
             let attended = &mut attended[..count * 2 * half];
-            let queries = &heads[LINEAR_QUERY * query_key..];
-            let queries = Matrix::new(queries, [count, query_key], [HEADS * query_key, 1])?;
+            let queries = self.block.head(heads, LINEAR_QUERY)?;
             let out = &mut MatrixMut::dense(attended, [count, 2 * half])?;
             let (zero, identity) = (Start::Zero, Activation::Identity);
             let right = Right::Packed(summary);
@@ -366,18 +378,14 @@ impl Pass<'_> {
                 .zip(attended.chunks_mut(layers.group * 2 * half));
             for ((projected, heads), attended) in groups {
                 let size = projected.len() / width;
-                let head = |head: usize| {
-                    let values = &heads[head * query_key..];
-                    Matrix::new(values, [size, query_key], [HEADS * query_key, 1])
-                };
-                let keys = Right::Plain(head(QUADRATIC_KEY)?.transposed());
+                let keys = Right::Plain(self.block.head(heads, QUADRATIC_KEY)?.transposed());
                 let scores = &mut scores[..size * size];
                 let out = &mut MatrixMut::dense(scores, [size, size])?;
                 let squared = Activation::SquaredRelu;
-                let queries = head(QUADRATIC_QUERY)?;
+                let queries = self.block.head(heads, QUADRATIC_QUERY)?;
                 gemm.multiply(queries, keys, zero, squared, out, workspace)?;
                 let scores = Matrix::dense(scores, [size, size])?;
-                let values = Right::Plain(Matrix::new(projected, [size, 2 * half], [width, 1])?);
+                let values = self.block.values(projected)?;
                 let out = &mut MatrixMut::dense(attended, [size, 2 * half])?;
                 gemm.multiply(scores, values, Start::Output, identity, out, workspace)?;
             }

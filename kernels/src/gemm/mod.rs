@@ -204,6 +204,7 @@ impl Product<'_, '_, '_> {
         unsafe { pack_tiles::<M>(self.left.part(rows, depth), tiles, rows_of_tile) };
         let steps = depth[1].div_ceil(M::DEPTH);
         let width = 2 * M::Lanes::N;
+        panel.resize(steps * width, 0);
         let (columns, stride) = (self.out.size()[1], self.out.stride());
         for column in (0..columns).step_by(width) {
             let count = width.min(columns - column);

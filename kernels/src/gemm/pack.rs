@@ -77,42 +77,38 @@ impl Work for PackAll<'_> {
         let [depth, columns] = matrix.size();
         packed.width = 2 * M::Lanes::N;
         packed.panel = depth.div_ceil(M::DEPTH) * packed.width;
-        let mut panel = Vec::new();
-        for column in (0..columns).step_by(packed.width) {
-            let count = packed.width.min(columns - column);
+        packed.numbers.resize(columns.div_ceil(packed.width) * packed.panel, 0);
+        for (at, column) in (0..columns).step_by(packed.width).enumerate() {
+            let right = matrix.part([0, depth], [column, packed.width.min(columns - column)]);
+            let panel = &mut packed.numbers[at * packed.panel..][..packed.panel];
             // SAFETY: the caller promises the instructions.
-            unsafe { pack_panel::<M>(matrix.part([0, depth], [column, count]), &mut panel) };
-            packed.numbers.extend_from_slice(&panel);
+            unsafe { pack_panel::<M>(right, panel) };
         }
     }
 }
 
-/// Packs the columns of `right`, no more than a panel has; others are zeros.
+/// Packs the columns of `right`, no more than a panel has; others are zeros. The panel has two
+/// vectors for every step of the inner axis.
 ///
 /// # Safety
 /// The processor must have the instructions of `M`.
 #[inline(always)]
-pub(super) unsafe fn pack_panel<M: Multiply>(right: Matrix<'_>, panel: &mut Vec<u32>) {
+pub(super) unsafe fn pack_panel<M: Multiply>(right: Matrix<'_>, panel: &mut [u32]) {
     let n = M::Lanes::N;
     let [depth, columns] = right.size();
-    panel.resize(depth.div_ceil(M::DEPTH) * 2 * n, 0);
     for (step, numbers) in panel.chunks_exact_mut(2 * n).enumerate() {
         let row = step * M::DEPTH;
         let (first, stride) = right.row(row);
-        let second = if M::DEPTH == 2 && row + 1 < depth { right.row(row + 1).0 } else { &[] };
-        let pair = [first, second].map(|row| row.get(..2 * n));
-        match pair {
-            [Some(first), _] if M::DEPTH == 1 && stride == 1 && columns == 2 * n => {
-                for half in [0, n] {
-                    let rows = [first[half..].as_ptr(); 2];
-                    // SAFETY: the caller promises the instructions; both have two vectors.
-                    unsafe { M::store(M::numbers(rows), numbers[half..].as_mut_ptr()) };
-                }
-            }
+        let second = match M::DEPTH {
+            1 => first,
+            _ if row + 1 < depth => right.row(row + 1).0,
+            _ => &[],
+        };
+        match [first, second].map(|row| row.get(..2 * n)) {
             [Some(first), Some(second)] if stride == 1 && columns == 2 * n => {
                 for half in [0, n] {
                     let rows = [first[half..].as_ptr(), second[half..].as_ptr()];
-                    // SAFETY: as above.
+                    // SAFETY: the caller promises the instructions; all have two vectors.
                     unsafe { M::store(M::numbers(rows), numbers[half..].as_mut_ptr()) };
                 }
             }
@@ -186,6 +182,6 @@ unsafe fn pack_row<M: Multiply>(row: (&[f32], usize), depth: usize, numbers: &mu
     for (step, number) in numbers.iter_mut().enumerate().skip(vectors * n) {
         let at = |k: usize| if k < depth { values[k * stride] } else { 0.0 };
         let k = step * M::DEPTH;
-        *number = M::number([at(k), if M::DEPTH == 2 { at(k + 1) } else { 0.0 }]);
+        *number = M::number([at(k), at(k + 1)]);
     }
 }

@@ -38,38 +38,36 @@ pub(super) fn average(
         let reason = "shares lie between 0 and 1, and leave something to the input";
         return Err(Error::config("average", reason));
     }
-    let mut sums: Vec<Vec<f64>> = Vec::new();
-    for (_, tensor) in state.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
-        let values = tensor.to_f32_vec().map_err(|fault| fault.at(input))?;
-        sums.push(values.into_iter().map(|x| own * f64::from(x)).collect());
-    }
+    let unlike = |path: &Path, what: String| Error::Unsupported {
+        path: path.to_path_buf(),
+        reason: format!("{what}; only checkpoints of one network have a mean"),
+    };
+    let mut cleaned = Vec::new();
     for Share { path, share } in others {
         let mut other = Container::open(path)?.state_dict()?.clone();
         clean(&mut other, weight_norm)?;
-        let unlike = |what: String| Error::Unsupported {
-            path: path.clone(),
-            reason: format!("{what}; only checkpoints of one network have a mean"),
-        };
         if other.len() != state.len() {
-            return Err(unlike(format!("{} tensors, not {}", other.len(), state.len())));
+            let what = format!("{} tensors, not {}", other.len(), state.len());
+            return Err(unlike(path, what));
         }
-        let floats = state.iter().filter(|(_, tensor)| tensor.dtype().is_float());
-        for ((name, tensor), sum) in floats.zip(&mut sums) {
-            let found = other.get(name).ok_or_else(|| unlike(format!("no tensor `{name}`")))?;
+        cleaned.push((path, share, other));
+    }
+    for (name, tensor) in state.tensors.iter_mut().filter(|(_, tensor)| tensor.dtype().is_float()) {
+        let values = tensor.to_f32_vec().map_err(|fault| fault.at(input))?;
+        let mut sum: Vec<f64> = values.into_iter().map(|x| own * f64::from(x)).collect();
+        for (path, share, other) in &cleaned {
+            let no_tensor = || unlike(path, format!("no tensor `{name}`"));
+            let found = other.get(name).ok_or_else(no_tensor)?;
             if found.shape() != tensor.shape() || !found.dtype().is_float() {
-                return Err(unlike(format!("another size or type of `{name}`")));
+                return Err(unlike(path, format!("another size or type of `{name}`")));
             }
             let values = found.to_f32_vec().map_err(|fault| fault.at(path))?;
-            sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += share * f64::from(x));
+            sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += *share * f64::from(x));
         }
-    }
-    let floats = state.tensors.values_mut().filter(|tensor| tensor.dtype().is_float());
-    for (tensor, sum) in floats.zip(sums) {
         let mean: Vec<f32> = sum.into_iter().map(|x| x as f32).collect();
-        let mean = RawTensor::from_f32(tensor.shape().to_vec(), &mean)
+        *tensor = RawTensor::from_f32(tensor.shape().to_vec(), &mean)
             .and_then(|mean| mean.to_float(tensor.dtype()))
             .map_err(|fault| fault.at(input))?;
-        *tensor = mean;
     }
     Ok(())
 }

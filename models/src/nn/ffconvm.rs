@@ -118,7 +118,7 @@ impl FfConvM {
                 layer_norm: modules.iter().any(|m| matches!(m.norm, Norm::Layer(_))),
                 product: FrozenLinear::new(
                     &Tensor::cat(&weights, 0).to_kind(kind),
-                    Some(&Tensor::cat(&biases, 0).to_kind(kind)),
+                    Some(&Tensor::cat(&biases, 0)),
                     Activation::Silu,
                 ),
                 conv: ResidualConv::freeze_all(&convs),

@@ -69,12 +69,13 @@ impl FrozenLinear {
                     .expect("frames of 32-bit numbers, as many as the layer takes"),
             },
             Form::Library { weight, bias } => {
-                let y = x.to_kind(weight.kind()).linear(weight, bias.as_ref()).to_kind(x.kind());
+                let mut y =
+                    x.to_kind(weight.kind()).linear(weight, bias.as_ref()).to_kind(x.kind());
                 match self.activation {
                     Activation::Identity => y,
-                    Activation::Relu => y.relu(),
-                    Activation::Silu => y.silu(),
-                    Activation::SquaredRelu => y.relu().square(),
+                    Activation::Relu => y.relu_(),
+                    Activation::Silu => y.silu_(),
+                    Activation::SquaredRelu => y.relu_().square_(),
                 }
             }
         }

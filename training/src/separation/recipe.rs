@@ -94,7 +94,7 @@ pub struct SeparationRecipe {
 }
 
 impl Default for SeparationRecipe {
-    /// A small separator at 8 kHz; the bundled one has three, `training/recipes/separation-8k*.json`.
+    /// A small separator at 8 kHz; the bundled one has four, `training/recipes/separation-8k*.json`.
     fn default() -> Self {
         Self {
             goal: Goal::Separate,
