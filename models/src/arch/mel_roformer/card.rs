@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::demix::DemixConfig;
-use crate::arch::mel_roformer::{Layout, MelRoformerConfig};
+use super::config::{Layout, MelRoformerConfig};
+use super::demix_config::DemixConfig;
 use crate::error::{Error, Result};
 
 /// Everything about a stem model but its weights.

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use formant_audio_core::features::FeatureConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::arch::lmuformer::LmuFormerConfig;
+use super::config::LmuFormerConfig;
+use crate::arch::front_end;
 use crate::error::{Error, Result};
+
+/// Most frames over which answers are averaged: eleven minutes at a hop of 10 ms.
+const LONGEST_WINDOW: usize = 1 << 16;
 
 /// How logits become scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,7 +43,7 @@ impl Activation {
 /// Defaults of detection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Detection {
+pub struct DetectionDefaults {
     /// Frames over which the network's answers are averaged.
     pub window_frames: usize,
     /// Threshold of words that have none of their own.
@@ -52,7 +56,7 @@ pub struct Detection {
     pub refractory: f64,
 }
 
-impl Default for Detection {
+impl Default for DetectionDefaults {
     fn default() -> Self {
         Self {
             window_frames: 100,
@@ -81,7 +85,7 @@ pub struct SpotCard {
     pub activation: Activation,
     /// Defaults of detection.
     #[serde(default)]
-    pub detection: Detection,
+    pub detection: DetectionDefaults,
     /// Where the weights come from: recipe, data, licence, measured quality; free-form.
     #[serde(default)]
     pub provenance: serde_json::Value,
@@ -111,6 +115,12 @@ impl SpotCard {
     /// [`Error::Config`] naming the part.
     pub fn validate(&self) -> Result<()> {
         self.config.validate()?;
+        front_end::check(&self.frontend.streamable(), self.config.in_channels)?;
+        if !(1..=LONGEST_WINDOW).contains(&self.detection.window_frames) {
+            let frames = self.detection.window_frames;
+            let reason = format!("{frames} is not from 1 to {LONGEST_WINDOW}");
+            return Err(Error::config("detection.window_frames", reason));
+        }
         if self.labels.len() as i64 != self.config.num_classes {
             let (labels, classes) = (self.labels.len(), self.config.num_classes);
             let reason = format!("{labels} labels for a network with {classes} answers");
@@ -123,14 +133,14 @@ impl SpotCard {
 #[cfg(test)]
 impl SpotCard {
     /// A card for tests: these labels, of which `unknown` and `silence` are background.
-    pub(super) fn for_labels(labels: &[&str]) -> Self {
+    pub(crate) fn for_labels(labels: &[&str]) -> Self {
         Self {
             config: LmuFormerConfig { num_classes: labels.len() as i64, ..Default::default() },
             frontend: FeatureConfig::default(),
             labels: labels.iter().map(|&label| label.to_owned()).collect(),
             background: ["unknown", "silence"].map(str::to_owned).to_vec(),
             activation: Activation::Softmax,
-            detection: Detection::default(),
+            detection: DetectionDefaults::default(),
             provenance: serde_json::Value::Null,
         }
     }

@@ -4,7 +4,8 @@
 use formant_audio_core::features::{FeatureConfig, presets};
 use serde::{Deserialize, Serialize};
 
-use crate::arch::ecapa::{EcapaConfig, Layout};
+use super::config::{EcapaConfig, Layout};
+use crate::arch::front_end;
 use crate::error::{Error, Result};
 
 /// From a score to the probability that both voices are of one speaker, where both answers are
@@ -109,6 +110,7 @@ impl SpeakerCard {
     /// [`Error::Config`] naming the part.
     pub fn validate(&self) -> Result<()> {
         self.config.validate()?;
+        front_end::check(&self.frontend, self.config.input_size)?;
         let times = self.minimum_seconds > 0.0 && self.window_seconds >= 1.0;
         if !times || self.minimum_seconds > self.window_seconds || self.window_seconds > 600.0 {
             let reason = format!(
