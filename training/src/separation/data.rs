@@ -9,10 +9,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::compose::compose;
 use super::recipe::{Goal, SeparationRecipe};
+use super::rendered::{MixtureFiles, mixtures_of};
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::manifest::{self, train_rows};
+use crate::manifest::{self, Row, train_rows};
 use crate::progress::Progress;
 use crate::table::Table;
 
@@ -268,22 +269,8 @@ fn read_dev(path: &Path) -> Result<Vec<Recipe>> {
             })
             .collect();
     }
-    let mut rendered: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
-    for row in manifest::read(path)? {
-        if !row.split.is_empty() && row.split != "dev" {
-            continue;
-        }
-        let stem = row.path.with_extension("").display().to_string();
-        if let Some(name) = stem.strip_suffix(&format!("_{}", row.label)) {
-            rendered.entry(name.to_owned()).or_default().insert(row.label, row.path);
-        }
-    }
-    Ok(rendered
-        .into_values()
-        .filter_map(|mut files| {
-            let mixture = files.remove("mix")?;
-            let sources = (1..).map_while(|i| files.remove(&format!("s{i}"))).collect();
-            Some(Recipe::Rendered { mixture, sources })
-        })
-        .collect())
+    let of_dev = |row: &Row| row.split.is_empty() || row.split == "dev";
+    let mixtures = mixtures_of(manifest::read(path)?.into_iter().filter(of_dev));
+    let rendered = |MixtureFiles { mixture, sources }| Recipe::Rendered { mixture, sources };
+    Ok(mixtures.into_iter().map(rendered).collect())
 }
