@@ -1,4 +1,4 @@
-//! `speaker` and `eval speaker`: which model, which recordings, how voices are compared.
+//! `speaker`: which model, which recordings, how voices are compared.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use formant_training::manifest;
 use super::spot::model_source;
 use super::{Settings, Sources, check_stdout, decode_options};
 use crate::args::{
-    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, InputArgs,
-    Precision, SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
+    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, IdentifyArgs, InputArgs, Precision,
+    SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::inputs;
@@ -78,17 +78,6 @@ pub(crate) enum EnrollTask {
     List,
     Remove(String),
     Export { name: String, target: Target, existing: Existing },
-}
-
-/// A model to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalSpeakerPlan {
-    pub(crate) model: SpeakerModel,
-    pub(crate) trials: PathBuf,
-    pub(crate) base: Option<PathBuf>,
-    pub(crate) decision: DecisionPlan,
-    pub(crate) plot: Option<Target>,
-    pub(crate) scores: Option<Target>,
 }
 
 pub(super) fn resolve(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failure> {
@@ -168,28 +157,7 @@ fn identify(typed: &IdentifyArgs, settings: &Settings) -> Result<SpeakerPlan, Fa
     Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
 }
 
-pub(super) fn eval(
-    typed: &EvalSpeakerArgs,
-    settings: &Settings,
-) -> Result<EvalSpeakerPlan, Failure> {
-    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    let target = |path: &Option<PathBuf>| -> Result<Option<Target>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        let target = Target::File(path.clone());
-        existing.admits(&target)?;
-        Ok(Some(target))
-    };
-    Ok(EvalSpeakerPlan {
-        model: model(&typed.model, settings)?,
-        trials: typed.trials.clone(),
-        base: typed.base.clone(),
-        decision: decision(&typed.decision)?,
-        plot: target(&typed.plot)?,
-        scores: target(&typed.scores)?,
-    })
-}
-
-pub(super) fn model(
+pub(crate) fn model(
     typed: &SpeakerModelArgs,
     settings: &Settings,
 ) -> Result<SpeakerModel, Failure> {
@@ -205,7 +173,7 @@ pub(super) fn model(
     })
 }
 
-fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
+pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
     if typed.threshold.is_some_and(|threshold| !threshold.is_finite()) {
         return Err(Failure::usage("--threshold", "give a number"));
     }
