@@ -10,11 +10,11 @@ use formant_training::manifest;
 use super::spot::model_source;
 use super::{Settings, Sources, check_stdout, decode_options};
 use crate::args::{
-    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, IdentifyArgs, InputArgs, Precision,
-    SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
+    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, IdentifyArgs, Precision, SpeakerCommand,
+    SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
 use crate::failure::Failure;
-use crate::inputs;
+use crate::inputs::recordings;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
 
 /// Threshold of normalised scores, in standard deviations, where none is given.
@@ -183,18 +183,7 @@ pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
     if typed.cohort_top < 2 {
         return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
     }
-    let mut files = Vec::new();
-    for path in &typed.cohort {
-        let ending = path.extension().map(|e| e.to_ascii_lowercase());
-        if ending.is_some_and(|ending| ending == "tsv" || ending == "csv") {
-            files.extend(manifest::read(path)?.into_iter().map(|row| row.path));
-            continue;
-        }
-        let named = InputArgs { inputs: vec![path.clone()], ..InputArgs::default() };
-        for entry in inputs::expand(&named)?.entries {
-            files.extend(entry.map_err(|(_, failure)| failure)?.path);
-        }
-    }
+    let files = recordings(&typed.cohort, |table| Ok(manifest::read(table)?))?;
     let threshold = typed.threshold.unwrap_or(NORMALISED_THRESHOLD);
     let cohort = CohortPlan { files, top: typed.cohort_top, threshold };
     Ok(DecisionPlan { threshold: typed.threshold, cohort: Some(cohort) })

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use formant_training::manifest::Row;
 use serde_json::{Map, Value};
 
-use super::{Work, work};
+use super::Work;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
@@ -57,18 +57,33 @@ impl EvalArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
         Ok(match self.command {
-            EvalCommand::Spot(typed) => work(spot::resolve(&typed, settings)?, spot::run),
-            EvalCommand::Speaker(typed) => work(speaker::resolve(&typed, settings)?, speaker::run),
-            EvalCommand::Stems(typed) => work(stems::resolve(&typed, settings)?, stems::run),
+            EvalCommand::Spot(typed) => measuring(spot::resolve(&typed, settings)?, spot::run),
+            EvalCommand::Speaker(typed) => {
+                measuring(speaker::resolve(&typed, settings)?, speaker::run)
+            }
+            EvalCommand::Stems(typed) => measuring(stems::resolve(&typed, settings)?, stems::run),
             EvalCommand::Transcribe(typed) => {
-                work(transcribe::resolve(&typed, settings)?, transcribe::run)
+                measuring(transcribe::resolve(&typed, settings)?, transcribe::run)
             }
             EvalCommand::Separate(typed) => {
-                work(separate::resolve(&typed, settings)?, separate::run)
+                measuring(separate::resolve(&typed, settings)?, separate::run)
             }
-            EvalCommand::Enhance(typed) => work(enhance::resolve(&typed, settings)?, enhance::run),
+            EvalCommand::Enhance(typed) => {
+                measuring(enhance::resolve(&typed, settings)?, enhance::run)
+            }
         })
     }
+}
+
+/// The work of a plan, which an interrupt ends between recordings.
+fn measuring<P: 'static>(
+    plan: P,
+    run: fn(P, &Settings, &Messages) -> Result<Outcome, Failure>,
+) -> Work {
+    Box::new(move |settings, messages| {
+        interrupt::install()?;
+        run(plan, settings, messages)
+    })
 }
 
 /// What differs from task to task.
@@ -114,7 +129,6 @@ fn evaluate<E: Evaluation>(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    interrupt::install()?;
     let bar = messages.bar(items.len() as u64, E::UNIT);
     let mut tally = Tally { done: 0, failed: Vec::new() };
     let print = |line: &str| match settings.json {

@@ -10,14 +10,15 @@ use formant_training::spot::{Answers, SpotReport, answer};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, evaluate, figures, of_split};
-use crate::args::{InputArgs, SpotTuning};
+use crate::args::SpotTuning;
 use crate::commands::train::spot::table;
 use crate::exit::Outcome;
 use crate::failure::Failure;
+use crate::inputs::recordings;
+use crate::json as lines;
 use crate::messages::Messages;
 use crate::plan::{Settings, SpotModel, spot_model, spot_tuning};
 use crate::run::{spot::load, use_few_threads};
-use crate::{inputs, json as lines};
 
 /// Rows without a word that are longer than this are recordings, not clips, in seconds.
 const LONGEST_CLIP: f64 = 3.0;
@@ -74,13 +75,13 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     use_few_threads(settings);
     let split = plan.split.as_deref();
-    let rows = plan.manifest.as_ref().map_or(Ok(Vec::new()), |path| rows(path, split))?;
-    let negatives = negatives(&plan.negatives, split)?;
+    let labelled = plan.manifest.as_ref().map_or(Ok(Vec::new()), |path| rows(path, split))?;
+    let negatives = recordings(&plan.negatives, |table| rows(table, split))?;
     let spotter = load(&plan.model)?;
     // A wrong word is one error and not one a file.
     spotter.start(&plan.options)?;
     let (clips, recordings): (Vec<Row>, Vec<Row>) =
-        rows.into_iter().partition(|row| is_clip(&spotter, row));
+        labelled.into_iter().partition(|row| is_clip(&spotter, row));
     let recordings = negatives.into_iter().chain(recordings.into_iter().map(|row| row.path));
     let items: Vec<Item> =
         clips.into_iter().map(Item::Clip).chain(recordings.map(Item::Recording)).collect();
@@ -164,25 +165,6 @@ impl Evaluation for Words<'_> {
 /// Rows of a table or folder, of one split if it is named.
 fn rows(path: &Path, split: Option<&str>) -> Result<Vec<Row>, Failure> {
     of_split(manifest::read(path)?, path, split)
-}
-
-/// Files, folders and tables of recordings without the words.
-fn negatives(paths: &[PathBuf], split: Option<&str>) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        let is_table = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("tsv") || e.eq_ignore_ascii_case("csv"));
-        if is_table {
-            files.extend(rows(path, split)?.into_iter().map(|row| row.path));
-            continue;
-        }
-        let named = InputArgs { inputs: vec![path.clone()], ..InputArgs::default() };
-        for entry in inputs::expand(&named)?.entries {
-            files.extend(entry.map_err(|(_, failure)| failure)?.path);
-        }
-    }
-    Ok(files)
 }
 
 /// Whether a row is a clip: labelled with one of the model's words, or labelled and short. All others
