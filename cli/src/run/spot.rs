@@ -32,7 +32,7 @@ pub(super) fn run(
 }
 
 /// Loads the model that was asked for, or the default one.
-pub(super) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
+pub(crate) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
         None => match BUNDLED.iter().find(|bundled| bundled.task == "spot") {
@@ -156,7 +156,7 @@ fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> Str
 }
 
 /// Milliseconds are more than the network knows.
-pub(super) fn round(seconds: f64) -> f64 {
+pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
 

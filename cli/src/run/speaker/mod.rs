@@ -54,7 +54,7 @@ pub(super) fn run(
 }
 
 /// Loads the model that was asked for, or the default one.
-pub(super) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
+pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
         None => match BUNDLED.iter().find(|bundled| bundled.task == "speaker") {
@@ -69,7 +69,7 @@ pub(super) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
 }
 
 /// What compares voices: the model's own way, or what the command line changes about it.
-pub(super) fn scorer(
+pub(crate) fn scorer(
     embedder: &SpeakerEmbedder,
     model: &SpeakerModel,
     decision: &DecisionPlan,

@@ -1,64 +1,22 @@
-//! `formant train`: what all trainings show on the way and at the end.
+//! The progress of a training, for people and as JSON lines.
 
-pub(super) mod asr;
-pub(super) mod lm;
-pub(super) mod separate;
-pub(super) mod speaker;
-pub(super) mod spot;
-pub(super) mod stems;
-
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use formant_training::TrainPaths;
 use formant_training::progress::{Event, Progress};
 use indicatif::ProgressBar;
-use serde_json::Value;
 
-use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::{interrupt, json as lines, stdout};
 
-fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
-    paths.iter().map(|path| name(path.as_ref())).collect()
-}
-
-/// A file's name with that of its folder: what a model tells of its data is read by others, whom the
-/// rest of the path does not concern.
-fn name(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().collect();
-    let last: PathBuf = parts[parts.len().saturating_sub(2)..].iter().collect();
-    last.display().to_string()
-}
-
-/// Says what came of a training: `result` and the file as a JSON line, or `figures` and the file, with
-/// its parameters, the epoch that was kept and how many there were.
-fn tell(
-    json: bool,
-    paths: &TrainPaths,
-    mut result: Value,
-    figures: &str,
-    (parameters, [best, all], seconds): (u64, [usize; 2], f64),
-) -> Result<(), Failure> {
-    let output = paths.output.display().to_string();
-    if json {
-        result["output"] = output.into();
-        return stdout::print(&lines::line("trained", &result));
-    }
-    stdout::print(&format!(
-        "{figures}\n{output}: {parameters} parameters, epoch {best} of {all}, {seconds:.0} s\n"
-    ))
-}
-
 /// Events as bars and notes, and as JSON lines when they were asked for.
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     messages: &'a Messages,
     json: bool,
     bar: Mutex<Option<(String, ProgressBar)>>,
 }
 
 impl<'a> Shown<'a> {
-    fn new(messages: &'a Messages, json: bool) -> Self {
+    pub(super) fn new(messages: &'a Messages, json: bool) -> Self {
         Self { messages, json, bar: Mutex::new(None) }
     }
 
@@ -77,7 +35,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Some((_, bar)) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).take() {
             bar.finish_and_clear();
         }
@@ -113,16 +71,5 @@ impl Progress for Shown<'_> {
 
     fn cancelled(&self) -> bool {
         interrupt::requested()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_data_lay_is_not_told() {
-        let paths = ["/home/jo/data/voices/list.tsv", "list.tsv", "voices/list.tsv"];
-        assert_eq!(names(&paths), ["voices/list.tsv", "list.tsv", "voices/list.tsv"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `formant train asr`: a training of a moment, whose model transcribes and can be gone on from, and
+//! `formant train transcribe`: a training of a moment, whose model transcribes and can be gone on from, and
 //! what is said of data that can't be learnt.
 
 mod support;
@@ -40,7 +40,7 @@ fn data() -> Place {
 }
 
 fn train(place: &Place, data: &str, more: &[&str]) -> Ran {
-    let start = ["train", "asr", "--data", data, "--threads", "1"];
+    let start = ["train", "transcribe", "--data", data, "--threads", "1"];
     place.run(&[&start[..], more].concat())
 }
 
@@ -119,4 +119,9 @@ fn data_are_checked() {
         .says("batch_seconds");
     train(&place, "transcripts.tsv", &["--start", "spot-commands", "-o", "m.safetensors"]).code(4);
     assert!(!place.exists("m.safetensors"));
+    // The name that the task had before.
+    place
+        .run(&["train", "asr", "--data", "none.tsv", "-o", "m.safetensors"])
+        .code(3)
+        .says("none.tsv");
 }

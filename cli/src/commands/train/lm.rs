@@ -1,22 +1,64 @@
-//! `formant train lm`: counts a language model, and says how well it expects the texts kept aside.
+//! `formant train lm`: estimates an n-gram language model, and its perplexity on held-out texts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use formant_models::decoding::NgramModel;
 use formant_training::lm::{Perplexity, Texts, WittenBell, perplexity, read_texts};
 use serde_json::json;
 
-use super::names;
+use super::{admit, names};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::outputs::{self, Target, begin};
-use crate::plan::{Settings, TrainLmPlan};
+use crate::plan::Settings;
 use crate::run::internal;
 use crate::{json as lines, stdout};
 
-pub(in crate::run) fn run(
-    plan: &TrainLmPlan,
+/// What `formant train lm` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant train lm --text sentences.txt --out words.arpa")]
+pub(super) struct TrainLmArgs {
+    /// Sentences: a text file with one a line, or a table (.tsv, .csv) with the columns text and
+    /// split, or a folder with transcripts.tsv; may be repeated. Rows of the split dev measure.
+    #[arg(long, value_name = "FILE|FOLDER", required = true)]
+    text: Vec<PathBuf>,
+    /// Rows with this in the column source only.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Words of the longest sequences that are counted.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    order: u16,
+    /// The ARPA file to write, for `formant transcribe --lm`.
+    #[arg(long, short = 'o', visible_alias = "output", value_name = "FILE")]
+    out: PathBuf,
+    /// Replace a file that exists.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// A language model to be estimated.
+#[derive(Debug)]
+pub(super) struct TrainLmPlan {
+    texts: Vec<PathBuf>,
+    source: Option<String>,
+    order: usize,
+    output: PathBuf,
+}
+
+pub(super) fn resolve(typed: TrainLmArgs) -> Result<TrainLmPlan, Failure> {
+    admit(&typed.out, typed.overwrite)?;
+    Ok(TrainLmPlan {
+        texts: typed.text,
+        source: typed.source,
+        order: typed.order.into(),
+        output: typed.out,
+    })
+}
+
+pub(super) fn run(
+    plan: TrainLmPlan,
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
@@ -31,7 +73,7 @@ pub(in crate::run) fn run(
         ));
     }
     let model = WittenBell::train(texts.train.iter().map(String::as_str), plan.order)?;
-    let arpa = model.to_arpa(&remarks(plan, &texts));
+    let arpa = model.to_arpa(&remarks(&plan, &texts));
     let target = Target::File(plan.output.clone());
     let _underway = begin(&target)?;
     outputs::write(&target, arpa.as_bytes())?;
