@@ -7,6 +7,7 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::audio::metrics::detection::DetCurve;
 use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, WespeakerArgs};
 use formant::models::checkpoint::{self, Container, StateDict};
+use formant::models::params::Params;
 use formant::models::tasks::speaker::{Cohort, Scorer};
 use support::{GoldenSet, assert_close, golden_sets, read_tensors};
 use tch::nn::VarStore;

@@ -7,6 +7,7 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::models::arch::lmuformer::{IGNORED_KEYS, LmuFormer, LmuFormerConfig, running_answer};
 use formant::models::checkpoint;
 use formant::models::network::StreamingNetwork;
+use formant::models::params::Params;
 use support::{GoldenSet, assert_close, golden_sets};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};

@@ -38,7 +38,7 @@ fn model() -> MossformerModel {
 }
 
 fn enhancer(model: &MossformerModel) -> Enhancer {
-    Enhancer::of(model, Device::Cpu).expect("sound sizes")
+    Enhancer::of(model.clone()).expect("sound sizes")
 }
 
 fn live_options() -> LiveOptions {

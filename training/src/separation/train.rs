@@ -5,6 +5,7 @@ use std::time::Instant;
 use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
 use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, Separator};
 use formant_models::nn::tape;
+use formant_models::params::Params;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -69,7 +70,7 @@ pub fn train(
     card.provenance = provenance;
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
-    let network = Separator::new(&vs.root(), &recipe.network)?;
+    let network = Separator::new(&Params::random(&vs.root()), &recipe.network)?;
     if recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
         let reason = "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
         return Err(Error::Config { setting: "filters", reason });
@@ -142,7 +143,8 @@ type Part = (f64, Batch);
 /// Another copy of the network of `recipe`, whose weights it is given with every part.
 fn learner(recipe: &SeparationRecipe) -> Learner<Part> {
     let vs = VarStore::new(Device::Cpu);
-    let network = Separator::new(&vs.root(), &recipe.network).expect("the recipe is validated");
+    let network = Separator::new(&Params::random(&vs.root()), &recipe.network)
+        .expect("the recipe is validated");
     let recipe = recipe.clone();
     Learner {
         variables: variables(&vs),
@@ -169,7 +171,7 @@ fn validate(
     recipe: &SeparationRecipe,
 ) -> Result<f64> {
     let Network::Separator(network) = &model.network else { return Ok(f64::NEG_INFINITY) };
-    let network = network.freeze();
+    let network = network.clone().freeze();
     let mut gains = Vec::with_capacity(data.dev.len());
     for item in &data.dev {
         let least = recipe.network.kernel_size as usize;

@@ -8,6 +8,7 @@ use formant_audio_core::AudioView;
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::ecapa::Ecapa;
 use formant_models::network::NoTrace;
+use formant_models::params::Params;
 use formant_models::tasks::speaker::{
     Cohort, Decision, EmbedOptions, Scorer, SpeakerCard, SpeakerEmbedder, SpeechOnly,
 };
@@ -94,7 +95,7 @@ pub fn train(
     let mut card = card(&recipe, provenance);
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
-    let network = Ecapa::new(&vs.root(), &recipe.network)?;
+    let network = Ecapa::new(&Params::random(&vs.root()), &recipe.network)?;
     let classes = (data.speakers.len() * recipe.speeds.len()) as i64;
     let head = Head::new(&(vs.root() / HEAD), classes, recipe.network.lin_neurons);
     let epochs = Epochs {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::lmuformer::LmuFormer;
 use formant_models::network::NoTrace;
+use formant_models::params::Params;
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, Spotter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -78,7 +79,7 @@ pub fn train(
     let mut card = card(data, &recipe, provenance);
     tch::manual_seed(recipe.seed as i64);
     let vs = VarStore::new(Device::Cpu);
-    let network = LmuFormer::new(&vs.root(), &recipe.network)?;
+    let network = LmuFormer::new(&Params::random(&vs.root()), &recipe.network)?;
     if let Some(start) = start {
         let same_labels = card.labels == start.card().labels;
         let given = start.weights();

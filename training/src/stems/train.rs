@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use formant_models::Model;
 use formant_models::arch::mel_roformer::MelRoformer;
 use formant_models::network::NoTrace;
+use formant_models::params::Params;
 use formant_models::tasks::stems::{Augment, StemsModel};
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
@@ -58,7 +60,7 @@ pub fn train(
     data: &StemsData,
     recipe: &StemsRecipe,
     paths: &TrainPaths,
-    start: Option<&StemsModel>,
+    start: Option<&Model<MelRoformer>>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<StemsOutcome> {
@@ -69,7 +71,7 @@ pub fn train(
     // Examples come back as long as they are.
     let mut sizes = recipe.network.clone();
     sizes.match_input_audio_length = true;
-    let network = MelRoformer::new(&vs.root(), &sizes)?;
+    let network = MelRoformer::new(&Params::random(&vs.root()), &sizes)?;
     let epochs = Epochs {
         epochs: recipe.epochs,
         steps_per_epoch: recipe.steps_per_epoch,
@@ -85,8 +87,8 @@ pub fn train(
     }
     let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
     let (batches, measure) = (Batches { data, recipe }, StemLoss::new(&recipe.loss_windows));
-    let build = |weights: &BTreeMap<String, Tensor>| -> Result<StemsModel> {
-        Ok(StemsModel::from_tensors(recipe.card(), weights, Device::Cpu)?)
+    let build = |weights: &BTreeMap<String, Tensor>| -> Result<Model<MelRoformer>> {
+        Ok(Model::from_tensors(recipe.card(), weights, Device::Cpu)?)
     };
     let best = epochs.run(
         key,
@@ -117,7 +119,7 @@ pub fn train(
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
         provenance.insert("dev_sdr".to_owned(), dev_sdr.into());
     }
-    model.card_mut().provenance = provenance;
+    model.card.provenance = provenance;
     model.save(&paths.output, Kind::Half)?;
     resume::remove(&paths.state)?;
     Ok(StemsOutcome {
@@ -130,7 +132,8 @@ pub fn train(
 }
 
 /// Mean ratio of the voice over the songs to validate on, and that of the mix.
-fn validate(model: &StemsModel, data: &StemsData) -> Result<(f64, f64)> {
+fn validate(model: &Model<MelRoformer>, data: &StemsData) -> Result<(f64, f64)> {
+    let model = StemsModel::from(model.clone());
     let (mut sum, mut of_mix) = (0.0, 0.0);
     for song in &data.dev {
         let (vocals, rest) = parts(song, data);

@@ -51,7 +51,7 @@ const MIXTURES: Network<
         (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
     },
     validate: SeparationRecipe::validate,
-    start: |source| MossformerModel::load(source, None, DeviceChoice::Cpu.resolve()?),
+    start: |source| MossformerModel::load(source, DeviceChoice::Cpu.resolve()?),
     provenance: |start| &start.card.provenance,
     names: |sources| {
         vec![

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use formant_models::arch::squeezeformer::{CtcModel, NemoRelease};
+use formant_models::arch::squeezeformer::CtcModel;
 use formant_training::asr::{AsrData, AsrOutcome, AsrRecipe, AsrSources, Role, train};
 use serde_json::json;
 use tch::Device;
@@ -42,7 +42,7 @@ const SPEECH: Network<AsrSources, AsrRecipe, AsrData, CtcModel, AsrOutcome> = Ne
         (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
     },
     validate: AsrRecipe::validate,
-    start: |source| CtcModel::load(source, NemoRelease::default(), Device::Cpu),
+    start: |source| CtcModel::load(source, Device::Cpu),
     provenance: |start| &start.card.provenance,
     // The training itself tells the tables, with their roles and counts.
     names: |_| Vec::new(),

@@ -1,6 +1,7 @@
 //! `formant models list`, and `info` of a name: bundled and published models in one table.
 
-use formant_models::arch::squeezeformer::CARD_KEY;
+use formant_models::Arch;
+use formant_models::arch::squeezeformer::Squeezeformer;
 use formant_models::checkpoint::{self, Architecture};
 use formant_models::registry::{BUNDLED, Bundled, Cache, Place, Published, published_models};
 use formant_models::tasks;
@@ -231,7 +232,7 @@ pub(super) fn bundled_text(
         }
         return Ok(lines::line("model", &Whole { row, parameters, metadata }));
     }
-    let quality = match metadata.get(CARD_KEY) {
+    let quality = match metadata.get(Squeezeformer::CARD_KEY) {
         Some(card) => Quality::of(&card["provenance"])?,
         None => None,
     };
