@@ -7,8 +7,10 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::models::arch::lmuformer::{IGNORED_KEYS, LmuFormer, LmuFormerConfig, running_answer};
 use formant::models::checkpoint;
 use formant::models::network::StreamingNetwork;
-use formant::models::params::Params;
-use support::{GoldenSet, assert_close, golden_sets};
+use formant::models::params::{Gradients, Params, Stored};
+use support::{
+    GoldenSet, assert_all_compared, assert_close, compute, golden_sets, on_one_and_two_threads,
+};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -25,12 +27,13 @@ fn load(set: &GoldenSet, weights: &std::path::Path) -> Loaded {
         serde_json::from_value(set.config["model"].clone()).expect("the set's model config");
     config.variant =
         serde_json::from_value(set.config["variant"].clone()).expect("a variant that formant has");
-    let mut vs = VarStore::new(Device::Cpu);
-    let network =
-        LmuFormer::new(&Params::random(&vs.root()), &config).expect("the set's sizes are valid");
-    let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
-    checkpoint::load_into(&mut vs, &weights, &options).expect("weights fit");
+    let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
+    let stored = Stored::new(&weights, &options, Gradients::None).expect("readable");
+    let vs = VarStore::new(Device::Cpu);
+    let network = LmuFormer::new(&Params::stored(&vs.root(), &stored), &config)
+        .expect("the set's sizes are valid");
+    stored.finish().expect("weights fit");
     Loaded { network, _vs: vs }
 }
 
@@ -41,39 +44,34 @@ fn reference_layout(name: &str, activation: &Tensor) -> Tensor {
     if neuron { activation.permute([2, 1, 0]) } else { activation.shallow_clone() }
 }
 
+/// Names of stored tensors that are no activations of the network.
+const OUTSIDE: &[&str] =
+    &["waveform", "fbank", "features", "logits", "recurrent.", "stream.", "long."];
+
 #[test]
 fn activations_equal_the_reference() {
     for set in golden_sets("lmuformer") {
         let Loaded { network, _vs } = load(&set, &set.folder.join("weights.safetensors"));
-        let mut trace: Vec<(String, Tensor)> = Vec::new();
-        let logits = tch::no_grad(|| network.forward_t(&set.get("features"), false, &mut trace));
-        let mut compared = 0;
-        for (name, activation) in &trace {
-            if set.io.contains_key(name.as_str()) {
-                let label = format!("{}: {name}", set.folder.display());
-                let spikes = set.io[name.as_str()].kind() == Kind::Uint8;
-                let limit = if spikes { 0.0 } else { TOLERANCE };
-                assert_close(&label, &reference_layout(name, activation), &set.get(name), limit);
-                compared += 1;
-            }
-        }
-        let inner =
-            set.io.keys().filter(|k| k.starts_with("block.") || k.starts_with("patch_embed"));
-        assert!(
-            compared >= inner.count(),
-            "{}: some activations have no counterpart",
-            set.folder.display()
-        );
-        let running = running_answer(&logits).transpose(0, 1);
         let label = set.folder.display();
-        assert_close(
-            &format!("{label}: logits_all_seq"),
-            &running,
-            &set.get("logits_all_seq"),
-            TOLERANCE,
-        );
-        let answer = logits.mean_dim([1i64].as_slice(), false, Kind::Float);
-        assert_close(&format!("{label}: logits"), &answer, &set.get("logits"), TOLERANCE);
+        on_one_and_two_threads(|| {
+            let mut trace: Vec<(String, Tensor)> = Vec::new();
+            let logits =
+                tch::no_grad(|| network.forward_t(&set.get("features"), false, &mut trace));
+            let mut compared = Vec::new();
+            for (name, activation) in &trace {
+                let Some(stored) = set.io.get(name.as_str()) else { continue };
+                let limit = if stored.kind() == Kind::Uint8 { 0.0 } else { TOLERANCE }; // spikes
+                let found = reference_layout(name, activation);
+                assert_close(&format!("{label}: {name}"), &found, &set.get(name), limit);
+                compared.push(name.clone());
+            }
+            assert_all_compared(&set, &compared, OUTSIDE);
+            let running = running_answer(&logits).transpose(0, 1);
+            let wanted = set.get("logits_all_seq");
+            assert_close(&format!("{label}: logits_all_seq"), &running, &wanted, TOLERANCE);
+            let answer = logits.mean_dim([1i64].as_slice(), false, Kind::Float);
+            assert_close(&format!("{label}: logits"), &answer, &set.get("logits"), TOLERANCE);
+        });
     }
 }
 
@@ -107,18 +105,17 @@ fn streams_equal_the_reference_for_any_split() {
 #[test]
 fn front_end_equals_the_reference() {
     for set in golden_sets("lmuformer") {
-        let mut config = presets::by_name("lmuformer").expect("a preset");
+        let bands = set.config["model"]["in_channels"].as_i64().expect("a number");
+        let preset = presets::by_name("lmuformer").expect("a preset");
+        let mut config = set.front_end(preset, "frontend", bands);
         config.target_frames = set.config["frontend"]["target_length"].as_u64().map(|n| n as usize);
         let plan = FeaturePlan::new(&config).expect("a valid preset");
-        let waveform = set.get("waveform");
-        for clip in 0..waveform.size()[0] {
-            let samples = Vec::<f32>::try_from(waveform.get(clip)).expect("one row");
-            let features = plan.compute(&samples).expect("finite samples");
-            let (rows, bins) = features.dim();
-            let found = Tensor::from_slice(features.as_slice().expect("row-major"))
-                .view([rows as i64, bins as i64]);
-            let worst = (found - set.get("features").get(clip)).abs().max().double_value(&[]);
-            assert!(worst <= 1e-4, "{}: clip {clip} differs by {worst}", set.folder.display());
+        for (row, samples) in (0..).zip(set.valid_samples()) {
+            let found = compute(&plan, &set.clip(row, samples));
+            let wanted = set.get("features").get(row);
+            assert_eq!(found.size(), wanted.size(), "{}: clip {row}", set.folder.display());
+            let worst = (found - wanted).abs().max().double_value(&[]);
+            assert!(worst <= 1e-4, "{}: clip {row} differs by {worst}", set.folder.display());
         }
     }
 }

@@ -8,9 +8,10 @@ use std::path::Path;
 use formant::models::arch::mel_roformer::{MelRoformer, MelRoformerConfig};
 use formant::models::checkpoint;
 use formant::models::network::Trace;
+use formant::models::params::{Gradients, Params, Stored};
 use formant::models::tasks::stems::{DemixConfig, Demixer, EndRule};
 use serde_json::Value;
-use support::{GoldenSet, assert_close, golden_sets};
+use support::{GoldenSet, assert_close, golden_sets, on_one_and_two_threads};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
@@ -36,15 +37,40 @@ fn load(set: &GoldenSet) -> Loaded {
     if arguments.get("zero_dc").is_none() && is_vocal_model(set) {
         config.zero_dc = false;
     }
-    let mut vs = VarStore::new(Device::Cpu);
-    let network = MelRoformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
-    checkpoint::load_into(&mut vs, &weights, &Default::default()).expect("weights fit");
+    let stored = Stored::new(&weights, &Default::default(), Gradients::None).expect("readable");
+    let vs = VarStore::new(Device::Cpu);
+    let network =
+        MelRoformer::new(&Params::stored(&vs.root(), &stored), &config).expect("valid sizes");
+    stored.finish().expect("weights fit");
     Loaded { network, _vs: vs }
 }
 
-/// The reference drops the axis of a single stem.
+/// `[batch, channels, samples]` of a stored signal: the reference takes mono as `[batch, samples]`,
+/// too.
+fn with_channels(input: &Tensor) -> Tensor {
+    if input.dim() == 2 { input.unsqueeze(1) } else { input.shallow_clone() }
+}
+
+/// The reference drops the axis of a single stem; a set of a mono network may leave out that of
+/// the channel, too.
 fn stems_like(found: &Tensor, wanted: &Tensor) -> Tensor {
-    if found.dim() > wanted.dim() { found.squeeze_dim(1) } else { found.shallow_clone() }
+    let mut found = found.shallow_clone(); // [batch, stems, channels, samples]
+    while found.dim() > wanted.dim() && found.size()[1] == 1 {
+        found = found.squeeze_dim(1);
+    }
+    found
+}
+
+#[test]
+fn mono_signals_are_accepted_without_an_axis_of_channels() {
+    let flat = Tensor::zeros([2, 9], (tch::Kind::Float, Device::Cpu));
+    assert_eq!(with_channels(&flat).size(), [2, 1, 9]);
+    assert_eq!(with_channels(&with_channels(&flat)).size(), [2, 1, 9]);
+    let stems = Tensor::zeros([2, 1, 1, 9], (tch::Kind::Float, Device::Cpu));
+    for wanted in [vec![2, 1, 9], vec![2, 9]] {
+        let stored = Tensor::zeros(wanted.as_slice(), (tch::Kind::Float, Device::Cpu));
+        assert_eq!(stems_like(&stems, &stored).size(), wanted);
+    }
 }
 
 #[test]
@@ -53,18 +79,21 @@ fn activations_equal_the_reference() {
         let Loaded { network, _vs } = load(set);
         let label = set.folder.display();
         let input = set.get("input");
-        let mut trace: Vec<(String, Tensor)> = Vec::new();
-        let output = tch::no_grad(|| network.forward_t(&input, &mut trace));
-        trace.record("output", &stems_like(&output, &set.io["output"]));
-        trace.push(("input".to_owned(), input.shallow_clone()));
-        for (name, wanted) in &set.io {
-            let found = trace.iter().find(|(traced, _)| traced == name);
-            let (_, found) = found.unwrap_or_else(|| panic!("{label}: {name} is not compared"));
-            assert_close(&format!("{label}: {name}"), found, wanted, TOLERANCE);
-        }
-        // What inference computes in groups is the same.
-        let output = stems_like(&network.forward(&input), &set.io["output"]);
-        assert_close(&format!("{label}: groups"), &output, &set.io["output"], TOLERANCE);
+        let mix = with_channels(&input);
+        on_one_and_two_threads(|| {
+            let mut trace: Vec<(String, Tensor)> = Vec::new();
+            let output = tch::no_grad(|| network.forward_t(&mix, &mut trace));
+            trace.record("output", &stems_like(&output, &set.io["output"]));
+            trace.push(("input".to_owned(), input.shallow_clone()));
+            for (name, wanted) in &set.io {
+                let found = trace.iter().find(|(traced, _)| traced == name);
+                let (_, found) = found.unwrap_or_else(|| panic!("{label}: {name} is not compared"));
+                assert_close(&format!("{label}: {name}"), found, wanted, TOLERANCE);
+            }
+            // What inference computes in groups is the same.
+            let output = stems_like(&network.forward(&mix), &set.io["output"]);
+            assert_close(&format!("{label}: groups"), &output, &set.io["output"], TOLERANCE);
+        });
     }
 }
 
@@ -86,10 +115,13 @@ fn chunked_separation_equals_the_references() {
                 set.get(&format!("case{}.mix", case["case"])),
                 set.get(&format!("case{}.out", case["case"])),
             );
-            for piece in [mix.size()[1], 777] {
-                let found = demix(&network, config, &mix, piece);
-                assert_close(&label, &found, &wanted, TOLERANCE);
-            }
+            let mix = if mix.dim() == 1 { mix.unsqueeze(0) } else { mix }; // [channels, samples]
+            on_one_and_two_threads(|| {
+                for piece in [mix.size()[1], 777] {
+                    let found = demix(&network, config, &mix, piece);
+                    assert_close(&label, &stems_like(&found, &wanted), &wanted, TOLERANCE);
+                }
+            });
         }
     }
 }
@@ -137,11 +169,14 @@ fn published_containers_load_unchanged() {
             let layout = MelRoformerConfig::layout_of(state).expect("a known layout");
             let config =
                 MelRoformerConfig::from_arguments(&arguments, layout).expect("known arguments");
-            let mut vs = VarStore::new(Device::Cpu);
-            let network =
-                MelRoformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
-            checkpoint::load_into(&mut vs, state, &Default::default()).expect("weights fit");
-            let output = stems_like(&network.forward(&io["input"]), &io["output"]);
+            let stored =
+                Stored::new(state, &Default::default(), Gradients::None).expect("readable");
+            let vs = VarStore::new(Device::Cpu);
+            let network = MelRoformer::new(&Params::stored(&vs.root(), &stored), &config)
+                .expect("valid sizes");
+            stored.finish().expect("weights fit");
+            let mix = with_channels(&io["input"]);
+            let output = stems_like(&network.forward(&mix), &io["output"]);
             let half = file.extension().is_some_and(|e| e == "safetensors");
             // Weights rounded to half floats give other numbers.
             let limit = if half { 5e-3 } else { TOLERANCE };

@@ -14,7 +14,7 @@ use formant::models::arch::mossformer::{
 use formant::models::checkpoint::{self, StateDict};
 use formant::models::tasks::enhance::{Enhancer, Tail};
 use formant::models::tasks::separate::{ReferenceWindows, match_levels};
-use support::{GoldenSet, assert_close, golden_sets};
+use support::{GoldenSet, assert_all_compared, assert_close, golden_sets, on_one_and_two_threads};
 use tch::{Device, Kind, Tensor};
 
 /// Design tolerance, relative to the largest reference value.
@@ -52,7 +52,7 @@ fn estimator(model: &MossformerModel) -> &MaskEstimator {
 /// Detailed ones are stored for the first signal of a batch alone.
 fn compare(set: &GoldenSet, trace: &[(String, Tensor)], others: &[&str]) {
     let label = set.folder.display();
-    let mut compared = Vec::new();
+    let mut compared: Vec<String> = Vec::new();
     for (name, found) in trace {
         let Some(wanted) = set.io.get(name.as_str()) else { continue };
         let found = match wanted.size()[0] {
@@ -62,15 +62,9 @@ fn compare(set: &GoldenSet, trace: &[(String, Tensor)], others: &[&str]) {
             _ => found.shallow_clone(),
         };
         assert_close(&format!("{label}: {name}"), &found, wanted, TOLERANCE);
-        compared.push(name.as_str());
+        compared.push(name.clone());
     }
-    let missing: Vec<&String> = set
-        .io
-        .keys()
-        .filter(|name| !compared.contains(&name.as_str()))
-        .filter(|name| !others.iter().any(|other| name.starts_with(other)))
-        .collect();
-    assert!(missing.is_empty(), "{label}: not compared: {missing:?}");
+    assert_all_compared(set, &compared, others);
 }
 
 /// Voices `[batch, voices, samples]` as the set stores them.
@@ -94,15 +88,17 @@ fn separators_equal_the_reference() {
             let (config, weights, input) = (config(&set), weights(&set), set.get("input"));
             let loaded = model(config.clone(), &weights);
             let network = separator(&loaded);
-            let mut trace: Vec<(String, Tensor)> = Vec::new();
-            let found = tch::no_grad(|| network.forward_traced(&input, &mut trace));
-            let others = ["input", "output", "pipeline.", "decode_", "variant_mapping."];
-            compare(&set, &trace, &others);
             let wanted = stored_voices(&set, "");
             let label = set.folder.display();
-            assert_close(&format!("{label}: output"), &found, &wanted, TOLERANCE);
-            let frozen = network.clone().freeze();
-            assert_close(&format!("{label}: frozen"), &frozen.forward(&input), &wanted, TOLERANCE);
+            on_one_and_two_threads(|| {
+                let mut trace: Vec<(String, Tensor)> = Vec::new();
+                let found = tch::no_grad(|| network.forward_traced(&input, &mut trace));
+                let others = ["input", "output", "pipeline.", "decode_", "variant_mapping."];
+                compare(&set, &trace, &others);
+                assert_close(&format!("{label}: output"), &found, &wanted, TOLERANCE);
+                let found = network.clone().freeze().forward(&input);
+                assert_close(&format!("{label}: frozen"), &found, &wanted, TOLERANCE);
+            });
             if set.io.keys().any(|name| name.starts_with("variant_mapping.")) {
                 let config = MossformerConfig { output: Output::Mapping, ..config };
                 let mapping = model(config, &weights);
@@ -116,11 +112,13 @@ fn separators_equal_the_reference() {
 
 /// Runs a network from `features [batch, frames, in_channels]` to masks, and compares.
 fn compare_estimator(set: &GoldenSet, network: &MaskEstimator, features: &Tensor, others: &[&str]) {
-    let mut trace: Vec<(String, Tensor)> = Vec::new();
-    let mask = tch::no_grad(|| network.forward_traced(features, &mut trace));
-    compare(set, &trace, others);
-    let frozen = network.clone().freeze().forward(features);
-    assert_close(&format!("{}: frozen", set.folder.display()), &frozen, &mask, TOLERANCE);
+    on_one_and_two_threads(|| {
+        let mut trace: Vec<(String, Tensor)> = Vec::new();
+        let mask = tch::no_grad(|| network.forward_traced(features, &mut trace));
+        compare(set, &trace, others);
+        let frozen = network.clone().freeze().forward(features);
+        assert_close(&format!("{}: frozen", set.folder.display()), &frozen, &mask, TOLERANCE);
+    });
 }
 
 #[test]
@@ -140,13 +138,9 @@ fn enhancers_equal_the_reference() {
     }
 }
 
-/// Of super-resolution the encoder alone, which is a network of this family; its sets are not among
-/// those that are part of the repository.
+/// Of super-resolution the encoder alone, which is a network of this family.
 #[test]
 fn encoders_of_super_resolution_equal_the_reference() {
-    if std::env::var_os("FORMANT_GOLDENS").is_none() {
-        return;
-    }
     for set in golden_sets("mossformer2-sr") {
         let sizes: MossformerConfig =
             serde_json::from_value(set.config["encoder"].clone()).expect("the encoder's config");
@@ -237,7 +231,7 @@ fn enhanced_waveforms_equal_the_reference() {
         assert!(worst <= 1e-4, "{label}: features differ by {worst}");
         loaded.card.sample_rate = frontend.sample_rate;
         loaded.card.frontend = Some(frontend);
-        let enhancer = Enhancer::of(&loaded, Device::Cpu).expect("they fit");
+        let enhancer = Enhancer::of(loaded.clone()).expect("they fit");
         let masking = enhancer.masking().expect("it masks");
         let run = |samples: &[f32]| masking.run(samples, None, Tail::Zeros);
         let out = Tensor::from_slice(&run(&input).expect("runs"));
@@ -300,13 +294,16 @@ fn published_containers_load_unchanged() {
             let stated = config(set);
             let source = ModelSource::Path(folder.clone());
             let mut loaded =
-                MossformerModel::load(&source, None, Device::Cpu).expect("a known container");
+                MossformerModel::load(&source, Device::Cpu).expect("a known container");
             assert_eq!(loaded.card.sample_rate, rate, "{}", folder.display());
             if loaded.card.config.group_size != stated.group_size {
                 // No checkpoint tells the size of its groups: the release's is taken.
                 let config =
                     MossformerConfig { group_size: stated.group_size, ..loaded.card.config };
-                loaded = MossformerModel::load(&source, Some(config), Device::Cpu).expect("again");
+                loaded = MossformerModel::load_with(&source, Device::Cpu, |card, _| {
+                    card.config = config
+                })
+                .expect("again");
             }
             let label = folder.display().to_string();
             match &loaded.network {

@@ -32,9 +32,41 @@ impl Goldens {
         Self { name: path.display().to_string(), bytes }
     }
 
-    /// Every stored copy of `file`.
+    /// Every stored copy of `file`; a folder need not have all that others have.
     pub(crate) fn all(file: &str) -> Vec<Self> {
-        golden_folders().iter().map(|folder| Self::open(&folder.join(file))).collect()
+        let paths = golden_folders().into_iter().map(|folder| folder.join(file));
+        let found: Vec<Self> =
+            paths.filter(|path| path.is_file()).map(|path| Self::open(&path)).collect();
+        assert!(!found.is_empty(), "no {file} in {:?}", golden_folders());
+        found
+    }
+
+    /// Every stored set of a front end, whatever its number of bands: files named `prefix`, the
+    /// bands, `suffix`.
+    pub(crate) fn of_bands(prefix: &str, suffix: &str) -> Vec<Self> {
+        let is_meant = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let bands = name.strip_prefix(prefix).and_then(|rest| {
+                rest.strip_suffix(".safetensors").and_then(|rest| rest.strip_suffix(suffix))
+            });
+            bands
+                .is_some_and(|bands| !bands.is_empty() && bands.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let mut paths: Vec<PathBuf> = golden_folders()
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).expect("a folder of goldens"))
+            .map(|entry| entry.expect("an entry").path())
+            .filter(is_meant)
+            .collect();
+        paths.sort();
+        assert!(!paths.is_empty(), "no {prefix}N{suffix} in {:?}", golden_folders());
+        paths.iter().map(|path| Self::open(path)).collect()
+    }
+
+    /// A dimension of a tensor, counted from its end: 0 for the last.
+    pub(crate) fn length(&self, key: &str, from_end: usize) -> usize {
+        let (shape, _) = self.tensor(key);
+        shape[shape.len() - 1 - from_end]
     }
 
     /// Shape and values of a tensor.

@@ -4,7 +4,6 @@
 //! Source: `FFConvM` of MossFormer (Zhao, Ma, arXiv 2302.11824, figure 3), whose keys it has.
 
 use formant_kernels::activation::Activation;
-use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::frame_norm::FrameNorm;

@@ -6,7 +6,7 @@
 //! connected and dilated.
 
 use formant_kernels::activation::Activation;
-use tch::nn::{Init, Module};
+use tch::nn::Init;
 use tch::{Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};

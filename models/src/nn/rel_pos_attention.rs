@@ -3,7 +3,7 @@
 //! Source: Dai et al., "Transformer-XL" (ACL 2019), section 3.3, as in NeMo and WeNet, whose key
 //! names the parameters have.
 
-use tch::nn::{self, Module};
+use tch::nn;
 use tch::{Device, Kind, Tensor};
 
 use super::linear::{Linear, RESIDUAL_GAIN, uniform};

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::source::ModelSource;
+use crate::tasks;
 
 /// A bundled model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,6 +22,12 @@ pub struct Bundled {
 }
 
 impl Bundled {
+    /// The source that names it.
+    #[must_use]
+    pub fn source(&self) -> ModelSource {
+        ModelSource::Bundled(self.name.to_owned())
+    }
+
     /// The safetensors file.
     ///
     /// # Errors
@@ -47,7 +55,7 @@ macro_rules! weights {
     };
 }
 
-/// All bundled models; the first of a task is its default.
+/// All bundled models; the defaults of the tasks are in [`crate::tasks::TASKS`].
 pub const BUNDLED: &[Bundled] = &[
     Bundled {
         name: "spot-commands",
@@ -117,4 +125,33 @@ pub fn bundled(name: &str) -> Result<&'static Bundled> {
             format!("no bundled model `{name}`; there are: {}", names.join(", ")),
         )
     })
+}
+
+/// The model that a task uses where none is named.
+///
+/// # Errors
+/// [`Error::Config`] for a task without one, which says where there are others.
+pub fn default_for(task: &str) -> Result<&'static Bundled> {
+    let known = tasks::task(task)
+        .ok_or_else(|| Error::config("task", format!("`{task}` is no task that runs models")))?;
+    let name = known.default.ok_or_else(|| {
+        let reason = format!("none comes with the program for `{task}`; {}", known.advice);
+        Error::config("model", reason)
+    })?;
+    bundled(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_has_the_default_of_its_row() {
+        for task in tasks::TASKS {
+            let found = default_for(task.name).ok().map(|model| (model.name, model.task));
+            assert_eq!(found, task.default.map(|name| (name, task.name)));
+        }
+        let error = default_for("sing").expect_err("no task").to_string();
+        assert!(error.contains("sing"), "{error}");
+    }
 }

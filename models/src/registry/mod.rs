@@ -8,7 +8,7 @@ mod published;
 
 use std::path::PathBuf;
 
-pub use bundled::{BUNDLED, Bundled, bundled, bundled_lm};
+pub use bundled::{BUNDLED, Bundled, bundled, bundled_lm, default_for};
 pub use cache::{Cache, CachedFile, Manifest, Snapshot};
 pub use hub::{
     Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,

@@ -1,7 +1,6 @@
 //! The whole LMUFormer: patch embedding, blocks, head; whole signals and streams.
 
 use tch::Tensor;
-use tch::nn::{Module, ModuleT};
 
 use super::config::{LmuFormerConfig, Variant};
 use super::{plain, spiking};

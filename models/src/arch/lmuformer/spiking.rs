@@ -5,7 +5,6 @@
 //! voltages of a block, since the reference's own recurrent method is not equivalent.
 
 use tch::Tensor;
-use tch::nn::{Module, ModuleT};
 
 use super::config::LmuFormerConfig;
 use super::plain::linear;

@@ -4,7 +4,7 @@
 //! Source of the linear kind: El-Nouby et al., "XCiT: Cross-Covariance Image Transformers"
 //! (arXiv 2106.09681).
 
-use tch::nn::{self, Module};
+use tch::nn;
 use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;

@@ -1,6 +1,5 @@
 //! The mask head of a stem: a perceptron for each band.
 
-use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;

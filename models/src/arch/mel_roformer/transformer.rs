@@ -1,7 +1,6 @@
 //! A stack of attention and feed-forward blocks over one axis, and the groups of sequences that it
 //! takes at a time.
 
-use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::attention::{Attending, Attention};

@@ -1,6 +1,5 @@
 //! What comes before the heads: the split into bands and the layers over time and bands.
 
-use tch::nn::Module;
 use tch::{Device, Kind, Tensor};
 
 use super::attention::Attending;

@@ -1,6 +1,5 @@
 //! The whole network: subsampling, layers at two frame rates, answers.
 
-use tch::nn::Module;
 use tch::{Device, Kind, Tensor};
 
 use super::block::{Block, LAYER_EPS, Pointwise};

@@ -1,6 +1,5 @@
 //! Half the frame rate in the middle of the network, and back.
 
-use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::block::Pointwise;
