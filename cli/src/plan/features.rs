@@ -31,7 +31,7 @@ pub(crate) struct FeaturesPlan {
     pub(crate) plan: FeaturePlan,
 }
 
-pub(super) fn resolve(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failure> {
+pub(crate) fn resolve(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failure> {
     if typed.list_presets {
         return Ok(FeaturesTask::ListPresets);
     }

@@ -65,7 +65,7 @@ pub(crate) struct ListenPlan {
     pub(crate) longest_lag: Duration,
 }
 
-pub(super) fn resolve(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
+pub(crate) fn resolve(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
     if typed.devices {
         return Ok(ListenTask::Devices);
     }

@@ -42,7 +42,7 @@ pub(crate) enum ModelsPlan {
     },
 }
 
-pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
+pub(crate) fn models(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
     Ok(match typed {
         ModelsCommand::List { task, cache } => {
             if let Some(task) = &task {

@@ -30,7 +30,7 @@ pub(crate) enum PlotTask {
     Compare { a: PathBuf, b: PathBuf, decode: DecodeOptions, target: Target },
 }
 
-pub(super) fn resolve(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
+pub(crate) fn resolve(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
     let task = match &typed.compare[..] {
         [a, b] => {
             let decode = decode_options(&typed.audio);

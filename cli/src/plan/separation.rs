@@ -46,7 +46,7 @@ pub(crate) struct EnhancePlan {
     pub(crate) write: WriteOptions,
 }
 
-pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
+pub(crate) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, VOICE, settings)?;
     if place.targets.iter().flatten().any(|target| *target == Target::Stdout) {
@@ -76,7 +76,7 @@ pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
     })
 }
 
-pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<EnhancePlan, Failure> {
+pub(crate) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<EnhancePlan, Failure> {
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, "_enhanced", settings)?;
     Ok(EnhancePlan {
@@ -96,7 +96,7 @@ pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<Enhanc
 }
 
 /// How noise is taken away, windows apart.
-pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
+pub(crate) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
     EnhanceOptions {
         dither: typed.front_end_dither,
         seed: settings.seed.unwrap_or(0),

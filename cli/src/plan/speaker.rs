@@ -80,7 +80,7 @@ pub(crate) enum EnrollTask {
     Export { name: String, target: Target, existing: Existing },
 }
 
-pub(super) fn resolve(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failure> {
+pub(crate) fn resolve(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failure> {
     match typed {
         SpeakerCommand::Embed(typed) => embed(&typed, settings),
         SpeakerCommand::Verify(typed) => verify(typed, settings),

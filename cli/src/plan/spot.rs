@@ -39,7 +39,7 @@ pub(crate) struct SpotPlan {
     pub(crate) existing: Existing,
 }
 
-pub(super) fn spot(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
+pub(crate) fn spot(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     let model = model(typed.model.as_deref(), typed.labels.as_deref(), settings)?;
     if typed.list_words {
         return Ok(SpotTask::ListWords(model));
@@ -76,7 +76,7 @@ pub(crate) fn model(
 }
 
 /// A path when it looks like one or exists, else the name of a bundled or published model.
-pub(super) fn model_source(name: &str) -> ModelSource {
+pub(crate) fn model_source(name: &str) -> ModelSource {
     ModelSource::named(name)
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn separation(
     })
 }
 
-pub(super) fn stems(typed: &StemsArgs, settings: &Settings) -> Result<StemsPlan, Failure> {
+pub(crate) fn stems(typed: &StemsArgs, settings: &Settings) -> Result<StemsPlan, Failure> {
     let sources = Sources::of(&typed.input, &typed.audio)?;
     let container = container(typed.format, &typed.output, sources.list.single)?;
     let one = typed.separation.stems.len() == 1;
@@ -191,12 +191,12 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::commands::{Cli, Command};
 
     fn planned(words: &[&str]) -> Result<StemsPlan, Failure> {
         let words = ["formant", "stems"].iter().chain(words);
         let cli = Cli::try_parse_from(words).expect("typed well");
-        let settings = Settings::of(&cli.global);
+        let settings = Settings::of(&cli.global, false).expect("settings");
         let Command::Stems(typed) = cli.command else { panic!("another command") };
         stems(&typed, &settings)
     }

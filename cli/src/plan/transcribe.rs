@@ -71,7 +71,7 @@ pub(crate) struct TranscribePlan {
     pub(crate) existing: Existing,
 }
 
-pub(super) fn transcribe(
+pub(crate) fn transcribe(
     typed: &TranscribeArgs,
     settings: &Settings,
 ) -> Result<TranscribePlan, Failure> {

@@ -15,7 +15,7 @@ use crate::outputs::{Target, begin};
 use crate::plan::{EnhancePlan, Settings};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &EnhancePlan,
     settings: &Settings,
     messages: &Messages,

@@ -17,7 +17,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{FeaturesPlan, FeaturesTask, Settings};
 use crate::{interrupt, json as lines, stdout};
 
-pub(super) fn run(
+pub(crate) fn run(
     task: FeaturesTask,
     settings: &Settings,
     messages: &Messages,

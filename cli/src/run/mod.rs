@@ -1,20 +1,17 @@
 //! What was planned is done here, one file a command.
 
-mod completions;
-mod doctor;
-mod enhance;
-mod features;
-mod formats;
-mod info;
-mod listen;
-mod models;
+pub(crate) mod enhance;
+pub(crate) mod features;
+pub(crate) mod info;
+pub(crate) mod listen;
+pub(crate) mod models;
 pub(crate) mod plot;
-mod rows;
-mod separate;
+pub(crate) mod rows;
+pub(crate) mod separate;
 pub(crate) mod speaker;
 pub(crate) mod spot;
 pub(crate) mod stems;
-mod transcode;
+pub(crate) mod transcode;
 pub(crate) mod transcribe;
 
 use formant_audio_core::encode::AudioWriter;
@@ -23,34 +20,10 @@ use formant_audio_core::{AudioView, ChannelLayout, Warning};
 use formant_models::LoadOptions;
 
 use crate::batch::Lane;
-use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Action, Plan, Settings};
-
-/// Does what was planned.
-pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
-    let settings = plan.settings;
-    match plan.action {
-        Action::Info(plan) => info::run(&plan, &settings, messages),
-        Action::Transcode(plan) => transcode::run(&plan, &settings, messages),
-        Action::Features(task) => features::run(task, &settings, messages),
-        Action::Plot(plan) => plot::run(&plan, &settings, messages),
-        Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
-        Action::Separate(plan) => separate::run(&plan, &settings, messages),
-        Action::Enhance(plan) => enhance::run(&plan, &settings, messages),
-        Action::Stems(plan) => stems::run(*plan, &settings, messages),
-        Action::Spot(task) => spot::run(task, &settings, messages),
-        Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
-        Action::Listen(task) => listen::run(task, &settings, messages),
-        Action::Work(work) => work(&settings, messages),
-        Action::Models(plan) => models::run(plan, &settings, messages),
-        Action::Doctor => doctor::run(&settings),
-        Action::Formats => formats::run(&settings),
-        Action::Completions(shell) => completions::run(shell),
-    }
-}
+use crate::plan::Settings;
 
 /// Tells libtorch how many threads a network may use.
 pub(crate) fn use_threads(settings: &Settings) {

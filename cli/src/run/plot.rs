@@ -19,7 +19,7 @@ use crate::outputs::{self, Target};
 use crate::plan::{PlotPlan, PlotTask, Settings, Sources};
 use crate::{interrupt, json as lines, stdout};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &PlotPlan,
     settings: &Settings,
     messages: &Messages,

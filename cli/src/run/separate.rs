@@ -19,7 +19,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{SeparatePlan, Settings, VOICE};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &SeparatePlan,
     settings: &Settings,
     messages: &Messages,

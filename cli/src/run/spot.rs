@@ -19,7 +19,7 @@ use crate::outputs::{Draft, Target, Underway, begin};
 use crate::plan::{Settings, SpotModel, SpotPlan, SpotTask};
 use crate::{interrupt, json as lines, stdout};
 
-pub(super) fn run(
+pub(crate) fn run(
     task: SpotTask,
     settings: &Settings,
     messages: &Messages,
@@ -161,14 +161,14 @@ pub(crate) fn round(seconds: f64) -> f64 {
 }
 
 /// Where detections go: to standard output, or to a file that appears when all is done.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     draft: Option<Mutex<Draft>>,
     target: Target,
     _underway: Underway,
 }
 
 impl Sink {
-    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
         let underway = begin(target)?;
         let draft = match target {
             Target::Stdout => None,
@@ -177,14 +177,14 @@ impl Sink {
         Ok(Self { draft, target: target.clone(), _underway: underway })
     }
 
-    pub(super) fn print(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         let Some(draft) = &self.draft else { return stdout::print(text) };
         let mut draft = draft.lock().unwrap_or_else(PoisonError::into_inner);
         let written = draft.file().write_all(text.as_bytes());
         written.map_err(|error| Draft::failure(&self.target, &error))
     }
 
-    pub(super) fn commit(self) -> Result<(), Failure> {
+    pub(crate) fn commit(self) -> Result<(), Failure> {
         let draft = self.draft.map(|draft| draft.into_inner());
         draft.map_or(Ok(()), |draft| draft.unwrap_or_else(PoisonError::into_inner).commit())
     }

@@ -23,7 +23,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{SeparationPlan, Settings, StemsPlan};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: StemsPlan,
     settings: &Settings,
     messages: &Messages,

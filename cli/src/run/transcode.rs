@@ -17,7 +17,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{Settings, TranscodePlan};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &TranscodePlan,
     settings: &Settings,
     messages: &Messages,

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const METER: Duration = Duration::from_millis(100);
 const LEVEL_LINES: Duration = Duration::from_secs(1);
 
-pub(super) fn run(
+pub(crate) fn run(
     task: ListenTask,
     settings: &Settings,
     messages: &Messages,
@@ -60,7 +60,7 @@ fn devices(settings: &Settings) -> Result<Outcome, Failure> {
     Ok(Outcome::done())
 }
 
-pub(super) fn device_line(device: &DeviceInfo) -> String {
+pub(crate) fn device_line(device: &DeviceInfo) -> String {
     let DeviceInfo { name, description, rate, channels, default, direction } = device;
     let mark = if *default { "*" } else { " " };
     let way = if *direction == Direction::Input { "in " } else { "out" };

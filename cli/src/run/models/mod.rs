@@ -14,7 +14,7 @@ use crate::messages::Messages;
 use crate::plan::{ModelsPlan, Settings};
 use crate::{interrupt, json as lines, stdout};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: ModelsPlan,
     settings: &Settings,
     messages: &Messages,

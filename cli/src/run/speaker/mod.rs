@@ -23,7 +23,7 @@ use crate::interrupt;
 use crate::messages::Messages;
 use crate::plan::{DecisionPlan, Settings, SpeakerModel, SpeakerPlan, SpeakerTask};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: SpeakerPlan,
     settings: &Settings,
     messages: &Messages,
@@ -89,9 +89,9 @@ pub(crate) fn scorer(
 }
 
 /// What was heard in a recording, and what was odd about it.
-pub(super) struct Heard {
-    pub(super) embedding: Result<Embedding, Unusable>,
-    pub(super) warnings: Vec<formant_audio_core::Warning>,
+pub(crate) struct Heard {
+    pub(crate) embedding: Result<Embedding, Unusable>,
+    pub(crate) warnings: Vec<formant_audio_core::Warning>,
 }
 
 /// Listens to a whole recording.

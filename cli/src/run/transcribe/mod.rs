@@ -24,7 +24,7 @@ use crate::plan::{Output, Settings, TranscribePlan};
 use crate::{interrupt, json as lines};
 use formats::Style;
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: TranscribePlan,
     settings: &Settings,
     messages: &Messages,

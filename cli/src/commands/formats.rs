@@ -1,11 +1,26 @@
 //! `formant formats`: what is read and what is written.
 
+use clap::Args;
 use serde::Serialize;
 
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::plan::Settings;
 use crate::{json, stdout};
+
+/// What `formant formats` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant formats")]
+pub(crate) struct FormatsArgs {}
+
+impl FormatsArgs {
+    /// The work of the command.
+    #[expect(clippy::unnecessary_wraps, reason = "all commands resolve alike")]
+    pub(crate) fn resolve(self, _: &Settings) -> Result<Work, Failure> {
+        Ok(work((), |(), settings, _| run(settings)))
+    }
+}
 
 /// One kind of file.
 #[derive(Debug, Serialize)]
@@ -34,7 +49,7 @@ const FORMATS: &[Format] = &[
     Format { name: "CAF", extensions: &["caf"], codecs: &["PCM", "ALAC", "A-law", "mu-law"], read: true, write: false, note: "" },
 ];
 
-pub(super) fn run(settings: &Settings) -> Result<Outcome, Failure> {
+fn run(settings: &Settings) -> Result<Outcome, Failure> {
     for format in FORMATS {
         let text = if settings.json { json::line("format", format) } else { text(format) };
         stdout::print(&text)?;

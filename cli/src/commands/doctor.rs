@@ -2,16 +2,31 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use formant_kernels::cuda::{CudaLibraries, libtorch_folder};
 use formant_models::registry::{BUNDLED, Cache, published_models};
 use formant_models::source::cuda_libraries;
 use formant_streaming::source::Microphones;
 use serde::Serialize;
 
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::plan::Settings;
 use crate::{json, stdout};
+
+/// What `formant doctor` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant doctor")]
+pub(crate) struct DoctorArgs {}
+
+impl DoctorArgs {
+    /// The work of the command.
+    #[expect(clippy::unnecessary_wraps, reason = "all commands resolve alike")]
+    pub(crate) fn resolve(self, _: &Settings) -> Result<Work, Failure> {
+        Ok(work((), |(), settings, _| run(settings)))
+    }
+}
 
 /// Everything that was found.
 #[derive(Debug, Serialize)]
@@ -54,8 +69,8 @@ struct Cpu {
     features: Vec<&'static str>,
 }
 
-pub(super) fn run(settings: &Settings) -> Result<Outcome, Failure> {
-    super::use_threads(settings);
+fn run(settings: &Settings) -> Result<Outcome, Failure> {
+    crate::run::use_threads(settings);
     let findings = look();
     let text = if settings.json { json::line("doctor", &findings) } else { text(&findings) };
     stdout::print(&text)?;
