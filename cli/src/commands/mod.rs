@@ -22,10 +22,15 @@ pub(crate) mod transcribe;
 
 use clap::{Parser, Subcommand};
 
-use crate::args::{
-    ConvertArgs, EnhanceArgs, FeaturesArgs, GlobalArgs, InfoArgs, ListenArgs, ModelsArgs, PlotArgs,
-    ResampleArgs, SeparateArgs, SpeakerArgs, SpotArgs, StemsArgs, TranscribeArgs,
-};
+use crate::args::{ConvertArgs, EnhanceArgs, GlobalArgs, InfoArgs, ResampleArgs, SeparateArgs};
+use crate::commands::features::FeaturesArgs;
+use crate::commands::listen::ListenArgs;
+use crate::commands::models::ModelsArgs;
+use crate::commands::plot::PlotArgs;
+use crate::commands::speaker::SpeakerArgs;
+use crate::commands::spot::SpotArgs;
+use crate::commands::stems::StemsArgs;
+use crate::commands::transcribe::TranscribeArgs;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;

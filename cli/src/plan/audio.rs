@@ -5,13 +5,13 @@ use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{ClipPolicy, Container, SampleFormat, WriteOptions};
 use formant_audio_core::resample::Quality;
 
-use super::{Settings, Sources, check_stdout};
 use crate::args::{
     AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, OutputArgs, QualityArg,
     ResampleArgs, SampleArg, WriteArgs,
 };
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
+use crate::plan::{Settings, Sources, check_stdout};
 
 /// What `info` does.
 #[derive(Debug)]

@@ -2,15 +2,7 @@
 //! reported, before any work starts. [`crate::run`] sees nothing else.
 
 pub(crate) mod audio;
-pub(crate) mod features;
-pub(crate) mod listen;
-pub(crate) mod models;
-pub(crate) mod plot;
 pub(crate) mod separation;
-pub(crate) mod speaker;
-pub(crate) mod spot;
-pub(crate) mod stems;
-pub(crate) mod transcribe;
 
 use std::path::Path;
 
@@ -18,25 +10,12 @@ use formant_audio_core::decode::{BlockReader, DecodeOptions, Strictness};
 use formant_models::DeviceChoice;
 
 use crate::args::{AudioArgs, GlobalArgs, InputArgs, Precision};
-use crate::batch;
 use crate::failure::Failure;
-use crate::inputs::{self, Input, InputList};
+use crate::inputs::{Input, InputList};
+use crate::{batch, inputs};
 
 pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
-pub(crate) use features::{FeaturesPlan, FeaturesTask};
-pub(crate) use listen::{ListenEnhancement, ListenPlan, ListenSource, ListenTask, Play};
-pub(crate) use models::ModelsPlan;
-pub(crate) use plot::{PlotPlan, PlotTask};
-pub(crate) use separation::{EnhancePlan, SeparatePlan, VOICE, load_options, model as bundled_or};
-pub(crate) use speaker::{
-    DecisionPlan, EnrollTask, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget, decision,
-    model as speaker_model,
-};
-pub(crate) use spot::{SpotModel, SpotPlan, SpotTask, model as spot_model, tuning as spot_tuning};
-pub(crate) use stems::{SeparationPlan, StemsPlan, separation as stem_separation};
-pub(crate) use transcribe::{
-    LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan, recognizer,
-};
+pub(crate) use separation::{EnhancePlan, SeparatePlan, VOICE, load_options};
 
 /// What holds for all commands.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +65,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    fn of(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
+    pub(crate) fn of(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
         Ok(Self { list: inputs::expand(typed)?, decode: decode_options(audio) })
     }
 
@@ -99,7 +78,7 @@ impl Sources {
     }
 }
 
-fn decode_options(typed: &AudioArgs) -> DecodeOptions {
+pub(crate) fn decode_options(typed: &AudioArgs) -> DecodeOptions {
     let strict = if typed.strict { Strictness::Strict } else { Strictness::Lenient };
     DecodeOptions { raw: typed.raw, strict }
 }

@@ -7,11 +7,11 @@ use formant_models::tasks::enhance::EnhanceOptions;
 use formant_models::tasks::separate::{Levels, SeparateOptions};
 use formant_models::{LoadOptions, ModelSource};
 
-use super::audio::{extension, writing};
-use super::{Settings, Sources, check_stdout};
 use crate::args::{CleaningArgs, EnhanceArgs, LevelsArg, Precision, SeparateArgs, WriteArgs};
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
+use crate::plan::audio::{extension, writing};
+use crate::plan::{Settings, Sources, check_stdout};
 
 /// Comes behind the name of the recording, and the number of the voice behind it.
 pub(crate) const VOICE: &str = "_voice";
@@ -27,8 +27,6 @@ pub(crate) struct SeparatePlan {
     pub(crate) existing: Existing,
     pub(crate) channels: Option<ChannelSelect>,
     pub(crate) options: SeparateOptions,
-    /// Peak of every voice.
-    pub(crate) peak: Option<f32>,
     pub(crate) write: WriteOptions,
 }
 
@@ -71,8 +69,7 @@ pub(crate) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
                 LevelsArg::Network => Levels::Network,
             },
         },
-        peak: typed.peak_normalize,
-        write: place.write,
+        write: WriteOptions { normalize_peak: typed.peak_normalize, ..place.write },
     })
 }
 

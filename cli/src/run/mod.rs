@@ -1,22 +1,14 @@
 //! What was planned is done here, one file a command.
 
 pub(crate) mod enhance;
-pub(crate) mod features;
 pub(crate) mod info;
-pub(crate) mod listen;
-pub(crate) mod models;
-pub(crate) mod plot;
 pub(crate) mod rows;
 pub(crate) mod separate;
-pub(crate) mod speaker;
-pub(crate) mod spot;
-pub(crate) mod stems;
 pub(crate) mod transcode;
-pub(crate) mod transcribe;
 
-use formant_audio_core::encode::AudioWriter;
+use formant_audio_core::encode::{AudioWriter, WriteOptions};
 use formant_audio_core::resample::StreamResampler;
-use formant_audio_core::{AudioView, ChannelLayout, Warning};
+use formant_audio_core::{AudioSpec, AudioView, ChannelLayout, Warning};
 use formant_models::LoadOptions;
 
 use crate::batch::Lane;
@@ -49,12 +41,12 @@ pub(crate) fn use_few_threads(settings: &Settings) {
     set_threads(settings.threads.unwrap_or(1));
 }
 
-fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 /// Shows what was odd about an input or output.
-fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
+pub(crate) fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
     for warning in warnings {
         lane.messages.warning(&lane.name, warning);
     }
@@ -66,6 +58,22 @@ pub(crate) fn write_failure(error: formant_audio_core::Error) -> Failure {
         formant_audio_core::Error::Io { path, source } => Failure::output(&path, &source),
         other => other.into(),
     }
+}
+
+/// Begins the audio file of a target.
+pub(crate) fn create(
+    target: &Target,
+    spec: AudioSpec,
+    options: &WriteOptions,
+) -> Result<AudioWriter, Failure> {
+    let writer = match target {
+        Target::Stdout => {
+            let stdout = std::io::BufWriter::new(std::io::stdout());
+            AudioWriter::to_stream(Box::new(stdout), spec, options)
+        }
+        Target::File(path) => AudioWriter::create(path, spec, options),
+    };
+    writer.map_err(write_failure)
 }
 
 /// One output on its way: the rate is changed where it must be.
@@ -95,7 +103,10 @@ impl Converter {
 }
 
 /// The output of the input in `lane`.
-fn target_of<'a>(targets: &'a [Option<Target>], lane: &Lane<'_>) -> Result<&'a Target, Failure> {
+pub(crate) fn target_of<'a>(
+    targets: &'a [Option<Target>],
+    lane: &Lane<'_>,
+) -> Result<&'a Target, Failure> {
     targets
         .get(lane.index)
         .and_then(Option::as_ref)
@@ -103,7 +114,10 @@ fn target_of<'a>(targets: &'a [Option<Target>], lane: &Lane<'_>) -> Result<&'a T
 }
 
 /// An output a channel: `talk_left.wav` and `talk_right.wav`, or `talk_ch1.wav` and so on.
-fn channel_targets(target: &Target, layout: ChannelLayout) -> Result<Vec<Target>, Failure> {
+pub(crate) fn channel_targets(
+    target: &Target,
+    layout: ChannelLayout,
+) -> Result<Vec<Target>, Failure> {
     if *target == Target::Stdout {
         return Err(Failure::usage("--channels each", "makes several files")
             .help("name a file or folder with -o"));
@@ -118,14 +132,14 @@ fn channel_targets(target: &Target, layout: ChannelLayout) -> Result<Vec<Target>
 }
 
 /// Whether any of the outputs is still to be made.
-fn any_admitted(existing: Existing, targets: &[Target]) -> Result<bool, Failure> {
+pub(crate) fn any_admitted(existing: Existing, targets: &[Target]) -> Result<bool, Failure> {
     let admitted: Vec<bool> =
         targets.iter().map(|target| existing.admits(target)).collect::<Result<_, _>>()?;
     Ok(admitted.contains(&true))
 }
 
 /// `0:03.700`, `1:02:03.000`.
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     let millis = (seconds * 1000.0).round().max(0.0) as u64;
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let (seconds, millis) = (rest / 1000, rest % 1000);

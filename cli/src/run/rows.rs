@@ -8,7 +8,7 @@ use ndarray::{Array2, arr0};
 use ndarray_npy::NpzWriter;
 
 use super::internal;
-use crate::args::FeatureFormat;
+use crate::commands::features::FeatureFormat;
 use crate::failure::Failure;
 use crate::outputs::{Draft, Target};
 

@@ -3,10 +3,10 @@
 use formant_models::tasks::transcribe::{Segment, Transcript, Word};
 use serde_json::{Value, json};
 
-use super::super::spot::round;
 use super::subtitles::{Cue, millis, of_segments, of_words, stamp};
+use crate::commands::spot::round;
+use crate::commands::transcribe::SubtitleLayout;
 use crate::json as lines;
-use crate::plan::SubtitleLayout;
 
 /// What is the same for all transcripts of a run.
 #[derive(Debug, Clone, Copy)]

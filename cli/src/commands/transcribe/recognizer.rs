@@ -10,9 +10,9 @@ use formant_models::tasks::transcribe::{
 };
 use formant_models::{DeviceChoice, ModelSource};
 
+use crate::commands::transcribe::{LanguageModel, RecognizerPlan};
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::{LanguageModel, RecognizerPlan};
 
 /// A recogniser that is ready.
 pub(crate) struct Recognizer {

@@ -8,15 +8,16 @@ use ndarray::Array1;
 use ndarray_npy::WriteNpyExt;
 use serde_json::json;
 
-use super::super::{internal, target_of, warn};
 use super::{listen, load, unusable};
 use crate::batch::{self, Done, Lane};
+use crate::commands::speaker::{SpeakerModel, VectorTarget};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{self, Existing, Target, begin};
-use crate::plan::{Settings, Sources, SpeakerModel, VectorTarget};
+use crate::plan::{Settings, Sources};
+use crate::run::{internal, target_of, warn};
 use crate::{json as lines, stdout};
 
 pub(super) fn run(

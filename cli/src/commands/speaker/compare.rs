@@ -4,10 +4,11 @@ use formant_models::tasks::speaker::Embedding;
 use serde_json::json;
 
 use super::{fields, listen, load, scorer, unusable};
+use crate::commands::speaker::{DecisionPlan, SpeakerModel};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::{DecisionPlan, Settings, Sources, SpeakerModel};
+use crate::plan::{Settings, Sources};
 use crate::{interrupt, json as lines, stdout};
 
 pub(super) fn run(

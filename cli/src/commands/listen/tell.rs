@@ -5,9 +5,10 @@ use formant_streaming::event::Progress;
 use formant_streaming::{Event, Stats};
 
 use super::screen::Screen;
+use crate::commands::listen::ListenPlan;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::{ListenPlan, Settings};
+use crate::plan::Settings;
 use crate::run::clock;
 use crate::{json as lines, stdout};
 

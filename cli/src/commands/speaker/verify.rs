@@ -9,10 +9,11 @@ use formant_training::speaker::read_trials;
 use serde_json::{Map, Value, json};
 
 use super::{Heard, fields, listen_to_file, load, scorer, words};
+use crate::commands::speaker::{DecisionPlan, SpeakerModel};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::{DecisionPlan, Settings, SpeakerModel};
+use crate::plan::Settings;
 use crate::{interrupt, json as lines, stdout};
 
 pub(super) fn pair(
@@ -38,7 +39,7 @@ pub(super) fn pair(
     let scorer = scorer(&embedder, model, decision)?;
     let answer = match &heard[..] {
         [a, b] => Answer::of(&scorer, [&names[0], &names[1]], [&a.embedding, &b.embedding]),
-        _ => return Err(super::super::internal("verification", "needs two recordings")),
+        _ => return Err(crate::run::internal("verification", "needs two recordings")),
     };
     let mut text = answer.text();
     if settings.json {

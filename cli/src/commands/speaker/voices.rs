@@ -6,15 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Voices};
 use serde_json::json;
 
-use super::super::{internal, warn};
 use super::{fields, listen, load, scorer, unusable, words};
 use crate::batch::{self, Done, Lane};
+use crate::commands::speaker::{DecisionPlan, EnrollTask, SpeakerModel};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{self, Existing, Target, begin};
-use crate::plan::{DecisionPlan, EnrollTask, Settings, Sources, SpeakerModel};
+use crate::plan::{Settings, Sources};
+use crate::run::{internal, warn};
 use crate::{json as lines, stdout};
 
 pub(super) fn enroll(
