@@ -44,7 +44,8 @@ fn load(set: &GoldenSet, weights: &StateDict) -> Loaded {
     let config = config(set);
     assert_eq!(EcapaConfig::of_weights(weights).expect("an ECAPA-TDNN"), config);
     let mut vs = VarStore::new(Device::Cpu);
-    let network = Ecapa::new(&vs.root(), &config).expect("the set's sizes are valid");
+    let network =
+        Ecapa::new(&Params::random(&vs.root()), &config).expect("the set's sizes are valid");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
     checkpoint::load_into(&mut vs, weights, &options).expect("weights fit");
     Loaded { network, _vs: vs }

@@ -25,7 +25,8 @@ fn load(set: &GoldenSet, weights: &std::path::Path) -> Loaded {
     config.variant =
         serde_json::from_value(set.config["variant"].clone()).expect("a variant that formant has");
     let mut vs = VarStore::new(Device::Cpu);
-    let network = LmuFormer::new(&vs.root(), &config).expect("the set's sizes are valid");
+    let network =
+        LmuFormer::new(&Params::random(&vs.root()), &config).expect("the set's sizes are valid");
     let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
     checkpoint::load_into(&mut vs, &weights, &options).expect("weights fit");

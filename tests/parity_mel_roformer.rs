@@ -37,7 +37,7 @@ fn load(set: &GoldenSet) -> Loaded {
         config.zero_dc = false;
     }
     let mut vs = VarStore::new(Device::Cpu);
-    let network = MelRoformer::new(&vs.root(), &config).expect("valid sizes");
+    let network = MelRoformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
     checkpoint::load_into(&mut vs, &weights, &Default::default()).expect("weights fit");
     Loaded { network, _vs: vs }
 }
@@ -138,7 +138,8 @@ fn published_containers_load_unchanged() {
             let config =
                 MelRoformerConfig::from_arguments(&arguments, layout).expect("known arguments");
             let mut vs = VarStore::new(Device::Cpu);
-            let network = MelRoformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                MelRoformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             checkpoint::load_into(&mut vs, state, &Default::default()).expect("weights fit");
             let output = stems_like(&network.forward(&io["input"]), &io["output"]);
             let half = file.extension().is_some_and(|e| e == "safetensors");

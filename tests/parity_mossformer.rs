@@ -101,12 +101,12 @@ fn separators_equal_the_reference() {
             let wanted = stored_voices(&set, "");
             let label = set.folder.display();
             assert_close(&format!("{label}: output"), &found, &wanted, TOLERANCE);
-            let frozen = network.freeze();
+            let frozen = network.clone().freeze();
             assert_close(&format!("{label}: frozen"), &frozen.forward(&input), &wanted, TOLERANCE);
             if set.io.keys().any(|name| name.starts_with("variant_mapping.")) {
                 let config = MossformerConfig { output: Output::Mapping, ..config };
                 let mapping = model(config, &weights);
-                let found = separator(&mapping).freeze().forward(&input);
+                let found = separator(&mapping).clone().freeze().forward(&input);
                 let wanted = stored_voices(&set, "variant_mapping.");
                 assert_close(&format!("{label}: mapping"), &found, &wanted, TOLERANCE);
             }
@@ -119,7 +119,7 @@ fn compare_estimator(set: &GoldenSet, network: &MaskEstimator, features: &Tensor
     let mut trace: Vec<(String, Tensor)> = Vec::new();
     let mask = tch::no_grad(|| network.forward_traced(features, &mut trace));
     compare(set, &trace, others);
-    let frozen = network.freeze().forward(features);
+    let frozen = network.clone().freeze().forward(features);
     assert_close(&format!("{}: frozen", set.folder.display()), &frozen, &mask, TOLERANCE);
 }
 
@@ -133,7 +133,7 @@ fn enhancers_equal_the_reference() {
         compare_estimator(&set, network, &features, &others);
         if let Some(wanted) = set.io.get("batch2.mask_item1_first8") {
             let other = features.flip([1]) * 0.7 + 0.3;
-            let found = network.freeze().forward(&Tensor::cat(&[&features, &other], 0));
+            let found = network.clone().freeze().forward(&Tensor::cat(&[&features, &other], 0));
             let found = found.narrow(0, 1, 1).narrow(1, 0, wanted.size()[1]);
             assert_close("the second of a batch", &found, wanted, TOLERANCE);
         }
@@ -156,7 +156,7 @@ fn encoders_of_super_resolution_equal_the_reference() {
         let mel = set.get("mel").transpose(1, 2);
         let others = ["input", "output", "mel", "latent", "generator.", "bandwidth.", "decode_"];
         compare_estimator(&set, network, &mel, &others);
-        let latent = network.freeze().forward(&mel).transpose(1, 2);
+        let latent = network.clone().freeze().forward(&mel).transpose(1, 2);
         let label = format!("{}: latent", set.folder.display());
         assert_close(&label, &latent, &set.get("latent"), TOLERANCE);
     }
@@ -174,7 +174,7 @@ fn seconds(set: &GoldenSet, name: &str) -> f64 {
 fn windows_equal_the_reference() {
     for set in golden_sets("mossformer2-ss") {
         let loaded = model(config(&set), &weights(&set));
-        let network = separator(&loaded).freeze();
+        let network = separator(&loaded).clone().freeze();
         let rate = set.config["decode"]["sampling_rate"].as_u64().expect("a rate") as u32;
         let windows = ReferenceWindows::of_seconds(
             seconds(&set, "decode_window"),
@@ -311,14 +311,14 @@ fn published_containers_load_unchanged() {
             let label = folder.display().to_string();
             match &loaded.network {
                 Network::Separator(network) => {
-                    let found = network.freeze().forward(&set.get("input"));
+                    let found = network.clone().freeze().forward(&set.get("input"));
                     assert_close(&label, &found, &stored_voices(set, prefix), TOLERANCE);
                 }
                 Network::MaskEstimator(network) => {
                     let features = set.get("features");
-                    let found = network.freeze().forward(&features);
+                    let found = network.clone().freeze().forward(&features);
                     let original = model(stated, &weights(set));
-                    let wanted = estimator(&original).freeze().forward(&features);
+                    let wanted = estimator(&original).clone().freeze().forward(&features);
                     assert!(found.equal(&wanted), "{label}");
                 }
             }

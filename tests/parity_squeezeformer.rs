@@ -54,7 +54,8 @@ fn config(set: &GoldenSet, masks: SubsamplingMasks) -> SqueezeformerConfig {
 
 fn load(set: &GoldenSet, masks: SubsamplingMasks) -> Loaded {
     let mut vs = VarStore::new(Device::Cpu);
-    let network = Squeezeformer::new(&vs.root(), &config(set, masks)).expect("valid sizes");
+    let network =
+        Squeezeformer::new(&Params::random(&vs.root()), &config(set, masks)).expect("valid sizes");
     let weights = checkpoint::read_state_dict(set.folder.join("weights.safetensors"))
         .expect("weights are readable");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);

@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Component, Path, PathBuf};
 
 use formant_audio_core::decode::{EXTENSIONS, has_audio_extension};
+use formant_training::manifest::Row;
 use walkdir::WalkDir;
 
 use crate::args::InputArgs;
@@ -200,6 +201,26 @@ fn expand_pattern(pattern: &str, entries: &mut Vec<Entry>) {
 fn plain_prefix(pattern: &str) -> PathBuf {
     let wild = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
     Path::new(pattern).components().take_while(|part| !wild(part)).collect()
+}
+
+/// Recordings that an option names: files, folders, patterns, and tables, whose rows `rows` brings.
+pub(crate) fn recordings(
+    paths: &[PathBuf],
+    rows: impl Fn(&Path) -> Result<Vec<Row>, Failure>,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+        if ending.is_some_and(|ending| ending == "tsv" || ending == "csv") {
+            files.extend(rows(path)?.into_iter().map(|row| row.path));
+            continue;
+        }
+        let named = InputArgs { inputs: vec![path.clone()], ..InputArgs::default() };
+        for entry in expand(&named)?.entries {
+            files.extend(entry.map_err(|(_, failure)| failure)?.path);
+        }
+    }
+    Ok(files)
 }
 
 /// The names in a list, one a line, or separated by NUL as `find -print0` writes them.

@@ -1,4 +1,4 @@
-//! `formant separate`, `formant eval separation` and `formant train separate`, with a published
+//! `formant separate`, `formant eval separate` and `formant train separate`, with a published
 //! folder of random weights: what its voices sound like means nothing, but lengths, levels and
 //! reports do.
 
@@ -241,9 +241,8 @@ fn scores_of_mixtures() {
     );
     let model = model();
     let evaluate = |more: &[&str]| {
-        let mut all = vec!["eval", "separation", "--manifest", "table.tsv", "--model", &model];
-        all.extend(more);
-        place.run(&all)
+        let all = ["eval", "separate", "--manifest", "table.tsv", "--model", &model];
+        place.run(&[&all[..], more].concat())
     };
     let lines = evaluate(&["--json", "--csv", "scores.csv"]).code(0).json();
     let summary = lines.last().expect("a summary");
@@ -252,6 +251,24 @@ fn scores_of_mixtures() {
     let table = String::from_utf8(place.read("scores.csv")).expect("text");
     assert!(table.starts_with("mixture,si_sdr,si_sdri,sdr\n") && table.lines().count() == 2);
     evaluate(&["--split", "dev"]).code(2).says("splits that are there: test");
+
+    // The name that the task had before.
+    let before = ["eval", "separation", "--manifest", "table.tsv", "--model", &model, "--json"];
+    assert_eq!(place.run(&before).code(0).json().last(), Some(summary));
+
+    // A mixture that cannot be measured does not stop the others.
+    place.file("two_mix.wav", b"");
+    place.file("two_s1.wav", b"");
+    place.file(
+        "table.tsv",
+        b"path\tlabel\none_mix.wav\tmix\none_s1.wav\ts1\none_s2.wav\ts2\ntwo_mix.wav\tmix\ntwo_s1.wav\ts1\n",
+    );
+    let lines = evaluate(&["--json"]).code(1).says("two_mix.wav").json();
+    let failures: Vec<_> = lines.iter().filter(|line| line["type"] == "error").collect();
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0]["input"].as_str().is_some_and(|name| name.ends_with("two_mix.wav")));
+    let summary = lines.last().expect("a summary");
+    assert_eq!((&summary["items"], &summary["failed"]), (&json!(1), &json!(1)));
 }
 
 #[test]

@@ -268,7 +268,9 @@ fn trials_are_measured() {
         b"target\tpath1\tpath2\n1\ta1.wav\ta1.wav\n0\ta1.wav\tb1.wav\n0\tnone.wav\tb2.wav\n",
     );
     let ran = eval(&["--json"]).code(1).says("none.wav");
-    assert_eq!(ran.json().last().expect("a line")["failed"], json!(1));
+    let lines = ran.json();
+    assert_eq!(lines.last().expect("a line")["failed"], json!(1));
+    assert_eq!((&lines[0]["type"], &lines[0]["input"]), (&json!("error"), &json!("none.wav")));
     place.file("trials.tsv", b"path1\tpath2\na1.wav\tb1.wav\n");
     eval(&[]).code(3).says("no answer");
 }

@@ -220,6 +220,15 @@ fn evaluation_ends_with_a_summary() {
         .code(2)
         .says("dev");
     place.run(&["eval", "spot", "--model", "m.safetensors"]).code(2);
+
+    // Tables may be quoted; what fails is told in JSON, too.
+    place.file("few.csv", b"path,label\r\n\"clips/a, b.wav\",high\r\nnone.wav,low\r\n");
+    place.wav("clips/a, b.wav", &vec![0; 16_000]);
+    let few = ["eval", "spot", "--model", "m.safetensors", "--manifest", "few.csv", "--json"];
+    let lines = place.run(&few).code(1).says("none.wav").json();
+    let failures: Vec<_> = lines.iter().filter(|line| line["type"] == "error").collect();
+    assert_eq!((failures.len(), &failures[0]["input"]), (1, &"none.wav".into()));
+    assert_eq!(lines.last().expect("a summary")["items"], 1);
 }
 
 #[test]

@@ -177,4 +177,15 @@ fn a_small_training_and_its_measurement() {
     assert!(summary["sdr_by_stem"]["vocals"].is_number());
     let csv = String::from_utf8(place.read("songs.csv")).expect("text");
     assert_eq!(csv.lines().count(), 3, "{csv}");
+
+    // A song that cannot be measured does not stop the others.
+    for label in ["vocals", "accompaniment"] {
+        place.file(&format!("bad_{label}.wav"), b"");
+        table += &format!("bad_{label}.wav\t{label}\tbad\ttest\n");
+    }
+    place.file("songs.tsv", table.as_bytes());
+    let lines = place.run(&[&eval[..], &["--json"]].concat()).code(1).json();
+    assert_eq!((&lines[0]["type"], &lines[0]["input"]), (&json!("error"), &json!("bad")));
+    let summary = lines.last().expect("a summary");
+    assert_eq!((&summary["items"], &summary["failed"]), (&json!(1), &json!(1)));
 }

@@ -52,7 +52,22 @@ fn bench_prints_a_line_a_job() {
         assert_eq!((&line["device"], &line["precision"]), (&"cpu".into(), &"f32".into()));
     }
     place.run(&["bench", "--seconds", "0"]).code(2);
+    place.run(&["bench", "--model", "spot-commands"]).code(2).says("for one network");
     place.run(&["bench", "lunch"]).code(2).says("decode");
+}
+
+#[test]
+fn bench_times_every_bundled_model() {
+    let place = Place::new();
+    let all = ["bench", "--seconds", "1", "--repeat", "1", "--cold", "--threads", "2", "-q"];
+    let lines = place.run(&all).code(0).json();
+    for model in formant_models::registry::BUNDLED {
+        let of_model = |line: &&serde_json::Value| line["model"] == model.name;
+        let line =
+            lines.iter().find(of_model).unwrap_or_else(|| panic!("no line of {}", model.name));
+        assert_eq!(line["job"], model.task);
+        assert!(line["wall_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `formant transcribe` and `formant eval asr`, with a model that hears `hello` in everything: what
+//! `formant transcribe` and `formant eval transcribe`, with a model that hears `hello` in everything: what
 //! it answers is known, so that every kind of output can be compared as a whole.
 
 mod support;
@@ -313,11 +313,12 @@ fn error_rates() {
     let table = "path\ttext\tsplit\nin/a.wav\tHello, hello.\ttest\n\
         in/b c.wav\thello world\ttest\nnone.wav\thello\ttest\nin/a.wav\tx\ttrain\n";
     place.file("t.tsv", table.as_bytes());
-    let eval = |more: &[&str]| {
-        let start = ["eval", "asr", "--model", "m.safetensors", "--manifest", "t.tsv"];
+    let eval_as = |task: &str, more: &[&str]| {
+        let start = ["eval", task, "--model", "m.safetensors", "--manifest", "t.tsv"];
         let cut = ["--cut", "length", "--window", "2"];
         place.run(&[&start[..], &cut, more].concat())
     };
+    let eval = |more: &[&str]| eval_as("transcribe", more);
     let lines = eval(&["--split", "test", "--json"]).code(1).json();
     let summary = lines.last().expect("a summary");
     assert_eq!(summary["type"], "summary");
@@ -325,6 +326,10 @@ fn error_rates() {
     assert_eq!((&summary["wer"], &summary["deletions"]), (&0.25.into(), &1.into()));
     assert!(summary["cer"].as_f64().is_some_and(|rate| (rate - 6.0 / 22.0).abs() < 1e-9));
     assert_eq!((&lines[0]["type"], &lines[0]["wer"]), (&"utterance".into(), &0.0.into()));
+    let failure = |line: &&serde_json::Value| line["type"] == "error";
+    assert_eq!(lines.iter().filter(failure).count(), 1);
+    // The name that the task had before.
+    assert_eq!(eval_as("asr", &["--split", "test", "--json"]).code(1).json(), lines);
 
     let ran = eval(&["--split", "test", "--listing", "l.txt"]).code(1);
     assert!(ran.text().starts_with("WER 25.00 % (0 substituted, 1 left out"), "{}", ran.text());

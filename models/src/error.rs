@@ -69,6 +69,16 @@ pub enum Error {
         /// The most that is accepted.
         limit: u64,
     },
+    /// What a checkpoint's card or config says about itself makes no sense: another file is needed.
+    #[error("{}: {setting}: {reason}", path.display())]
+    Card {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The setting.
+        setting: String,
+        /// What is wrong and which values are accepted.
+        reason: String,
+    },
     /// A weight, file or setting that is needed is not in the checkpoint.
     #[error("{}: no {what} in it", path.display())]
     Missing {

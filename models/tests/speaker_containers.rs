@@ -8,6 +8,7 @@ use formant_audio_core::features::{PreEmphasis, presets};
 use formant_audio_core::window::Window;
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, Layout};
 use formant_models::checkpoint::{RawTensor, StateDict, write_safetensors};
+use formant_models::params::Params;
 use formant_models::tasks::speaker::{SpeakerCard, SpeakerEmbedder};
 use formant_models::{Error, LoadOptions, ModelSource};
 use tch::nn::VarStore;
@@ -28,7 +29,7 @@ fn config(layout: Layout) -> EcapaConfig {
 /// A network's weights with `prefix` before their names, and `more` tensors beside them.
 fn write(path: &Path, layout: Layout, prefix: &str, more: &[&str]) {
     let vs = VarStore::new(Device::Cpu);
-    let _network = Ecapa::new(&vs.root(), &config(layout)).expect("sound sizes");
+    let _network = Ecapa::new(&Params::random(&vs.root()), &config(layout)).expect("sound sizes");
     let mut state = StateDict::from_var_store(&vs).expect("plain tensors").prefixed(prefix);
     for name in more {
         let tensor = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
@@ -84,7 +85,7 @@ fn models_survive_saving() {
     let path = folder.path().join("mine.safetensors");
     let card = SpeakerCard::published(config(Layout::Speechbrain)).expect("a card");
     let vs = VarStore::new(Device::Cpu);
-    let _network = Ecapa::new(&vs.root(), &card.config).expect("sound sizes");
+    let _network = Ecapa::new(&Params::random(&vs.root()), &card.config).expect("sound sizes");
     let weights: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
     let embedder = SpeakerEmbedder::from_tensors(card, &weights, Device::Cpu).expect("it fits");
     embedder.save(&path, Kind::Float).expect("written");

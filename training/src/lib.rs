@@ -18,6 +18,7 @@ pub mod speaker;
 pub mod spot;
 mod start;
 pub mod stems;
+mod table;
 
 pub use error::{Error, Result};
 pub use paths::TrainPaths;

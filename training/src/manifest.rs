@@ -1,5 +1,5 @@
-//! Lists of labelled audio files: tab-separated manifests with a header line, or one folder a
-//! label.
+//! Lists of labelled audio files: manifests with a header line (tabs or commas between the cells), or
+//! one folder a label.
 //!
 //! Known columns are `path`, `label`, `split`, `speaker`, `source` and `seconds`; others are
 //! ignored. Paths are relative to the manifest.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use formant_audio_core::decode::has_audio_extension;
 
 use crate::error::{Error, Result};
+use crate::table::Table;
 
 /// Folder name, as in Speech Commands, whose files are background noise without words.
 pub const BACKGROUND_FOLDER: &str = "_background_noise_";
@@ -55,8 +56,7 @@ pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
 /// # Errors
 /// As [`read`].
 pub fn read_texts(path: &Path) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    parse(&text, Path::new(""), path, &TEXT_LABELS, Needed::Label)
+    rows_of(&Table::read(path)?, Path::new(""), &TEXT_LABELS, Needed::Label)
 }
 
 /// Columns that may hold a text.
@@ -111,9 +111,8 @@ fn not_empty(rows: Vec<Row>, path: &Path) -> Result<Vec<Row>> {
 }
 
 fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base, path, labels, Needed::Path)
+    rows_of(&Table::read(path)?, base, labels, Needed::Path)
 }
 
 /// Parses the text of a manifest whose paths are relative to `base`; `name` is for messages.
@@ -121,49 +120,37 @@ fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
 /// # Errors
 /// [`Error::Manifest`] naming the line.
 pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
-    parse(text, base, name, &["label"], Needed::Path)
+    rows_of(&Table::parse(text, name)?, base, &["label"], Needed::Path)
 }
 
 /// The first of the columns `labels` that is there is the label.
-fn parse(
-    text: &str,
-    base: &Path,
-    name: &Path,
-    labels: &[&str],
-    needed: Needed,
-) -> Result<Vec<Row>> {
-    let bad = |line, reason: String| Error::Manifest { path: name.into(), line, reason };
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    let Some((_, header)) = lines.next() else {
+fn rows_of(table: &Table, base: &Path, labels: &[&str], needed: Needed) -> Result<Vec<Row>> {
+    let Some((header, lines)) = table.rows() else {
         return Ok(Vec::new());
     };
-    let separator = if header.contains('\t') { '\t' } else { ',' };
-    let columns: Vec<&str> = header.split(separator).map(str::trim).collect();
-    let find = |name: &str| columns.iter().position(|&column| column == name);
-    let path_column = find("path");
-    let label = labels.iter().find_map(|name| find(name));
+    let (path, label) = (header.find(&["path"]), header.find(labels));
     let (column, name) = match needed {
-        Needed::Path => (path_column, "path"),
+        Needed::Path => (path, "path"),
         Needed::Label => (label, labels[0]),
     };
     if column.is_none() {
-        let found = columns.join(", ");
-        return Err(bad(1, format!("the header needs a column `{name}`; it has: {found}")));
+        let found = header.cells().collect::<Vec<_>>().join(", ");
+        let reason = format!("the header needs a column `{name}`; it has: {found}");
+        return Err(table.bad(header.line, reason));
     }
-    let others = [label, find("split"), find("speaker"), find("source")];
-    let seconds_column = find("seconds");
-    let mut rows = Vec::new();
-    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-        let cells: Vec<&str> = line.split(separator).map(str::trim).collect();
-        let cell = path_column.and_then(|column| cells.get(column)).copied().unwrap_or("");
-        if cell.is_empty() && needed == Needed::Path {
-            return Err(bad(index + 1, "no path in this line".to_owned()));
+    let others =
+        [label, header.find(&["split"]), header.find(&["speaker"]), header.find(&["source"])];
+    let seconds_column = header.find(&["seconds"]);
+    let mut rows = Vec::with_capacity(lines.len());
+    for line in lines {
+        if line.cell(path).is_empty() && needed == Needed::Path {
+            return Err(table.bad(line.line, "no path in this line"));
         }
-        let [label, split, speaker, source] = others
-            .map(|column| column.and_then(|c| cells.get(c)).copied().unwrap_or("").to_owned());
-        let seconds = seconds_column.and_then(|c| cells.get(c)?.parse().ok());
+        let [label, split, speaker, source] = others.map(|column| line.cell(column).to_owned());
+        let seconds = line.cell(seconds_column).parse().ok();
         let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-        rows.push(Row { path: base.join(cell), label, split, speaker, source, seconds });
+        let path = base.join(line.cell(path));
+        rows.push(Row { path, label, split, speaker, source, seconds });
     }
     Ok(rows)
 }
@@ -290,6 +277,18 @@ mod tests {
         assert_eq!(error.to_string(), "m.tsv: line 3: no path in this line");
         let error = parse_table("file,label\n", Path::new(""), Path::new("m.csv"));
         assert!(error.expect_err("no column").to_string().contains("column `path`"));
+    }
+
+    #[test]
+    fn cells_may_be_quoted() {
+        let text = "\u{feff}path,label\r\n\"a, b.wav\",\"say \"\"yes\"\"\"\r\n";
+        let rows = parse_table(text, Path::new(""), Path::new("m.csv")).expect("valid");
+        assert_eq!(rows[0].path, Path::new("a, b.wav"));
+        assert_eq!(rows[0].label, "say \"yes\"");
+        let error = parse_table("path,label\na.wav,\"yes\n", Path::new(""), Path::new("m.csv"));
+        assert!(
+            error.expect_err("open").to_string().starts_with("m.csv: line 2: a quotation mark")
+        );
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod speaker;
 mod spot;
 mod stems;
 mod system;
-mod train;
 mod transcribe;
 
 use clap::{Parser, Subcommand};
@@ -27,23 +26,15 @@ pub(crate) use features::{FeatureFormat, FeaturesArgs};
 pub(crate) use listen::{ListenArgs, OnLossArg};
 pub(crate) use models::{CacheArgs, ModelsArgs, ModelsCommand, WeightNormArg};
 pub(crate) use plot::{PlotArgs, ScaleArg};
-pub(crate) use separation::{
-    CleaningArgs, EnhanceArgs, EvalSeparationArgs, LevelsArg, SeparateArgs,
-};
+pub(crate) use separation::{CleaningArgs, EnhanceArgs, LevelsArg, SeparateArgs};
 pub(crate) use speaker::{
-    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, SpeakerArgs,
-    SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
+    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, IdentifyArgs, SpeakerArgs, SpeakerCommand,
+    SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
-pub(crate) use spot::{EvalArgs, EvalCommand, EvalSpotArgs, SpotArgs, SpotFormat, SpotTuning};
-pub(crate) use stems::{EndsArg, EvalStemsArgs, SeparationArgs, StemsArgs};
-pub(crate) use system::{BenchArgs, BenchJob, CompletionsArgs};
-pub(crate) use train::{
-    TrainArgs, TrainAsrArgs, TrainCommand, TrainLmArgs, TrainSeparateArgs, TrainSpeakerArgs,
-    TrainSpotArgs, TrainStemsArgs, TrainingArgs,
-};
-pub(crate) use transcribe::{
-    CutArg, EvalAsrArgs, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat,
-};
+pub(crate) use spot::{SpotArgs, SpotFormat, SpotTuning};
+pub(crate) use stems::{EndsArg, SeparationArgs, StemsArgs};
+pub(crate) use system::CompletionsArgs;
+pub(crate) use transcribe::{CutArg, NemoArg, RecognizerArgs, TranscribeArgs, TranscriptFormat};
 
 /// Audio and speech toolkit: decode, features, and neural models for speech and music, offline.
 ///
@@ -95,11 +86,11 @@ pub(crate) enum Command {
     /// Listen to the microphone, live: words, captions, voices, a recording.
     Listen(Box<ListenArgs>),
     /// Train a model on your own recordings.
-    Train(TrainArgs),
+    Train(crate::commands::train::TrainArgs),
     /// Measure a model on labelled recordings.
-    Eval(EvalArgs),
+    Eval(crate::commands::eval::EvalArgs),
     /// Measure speed and memory; a JSON line a job.
-    Bench(BenchArgs),
+    Bench(crate::commands::bench::BenchArgs),
     /// List, describe, fetch and convert models.
     Models(ModelsArgs),
     /// Say what was found on this machine, and what to do about what was not.

@@ -1,6 +1,4 @@
-//! `separate`, `enhance`, and how both are measured and trained.
-
-use std::path::PathBuf;
+//! `separate` and `enhance`.
 
 use clap::{Args, ValueEnum};
 
@@ -78,25 +76,4 @@ pub(crate) struct EnhanceArgs {
     /// Seconds that neighbouring windows share.
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     pub(crate) overlap: f64,
-}
-
-/// What `formant eval separation` and `formant eval enhance` take.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant eval separation --manifest mixtures.tsv --split test --csv scores.csv"
-)]
-pub(crate) struct EvalSeparationArgs {
-    /// Mixtures and what they are made of: a table with the columns path and label, of which `mix`,
-    /// `s1`, `s2` belong together by file name (and split).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: PathBuf,
-    /// Rows of this split only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) split: Option<String>,
-    /// A bundled or published model's name, or a file or folder.
-    #[arg(long, value_name = "NAME|PATH")]
-    pub(crate) model: Option<String>,
-    /// Write the scores of every mixture to this file, separated by commas; `-` for standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
 }

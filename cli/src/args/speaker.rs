@@ -1,4 +1,4 @@
-//! `speaker` and `eval speaker`.
+//! `speaker`.
 
 use std::path::PathBuf;
 
@@ -168,30 +168,4 @@ pub(crate) struct IdentifyArgs {
     pub(crate) model: SpeakerModelArgs,
     #[command(flatten)]
     pub(crate) decision: DecisionArgs,
-}
-
-/// What `formant eval speaker` takes.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: formant eval speaker --trials trials.tsv --plot det.png --json")]
-pub(crate) struct EvalSpeakerArgs {
-    /// Pairs with answers: a table with the columns target (1 or 0), path1 and path2, or lines of
-    /// an answer and two names. Names are relative to the list.
-    #[arg(long, value_name = "FILE", required = true)]
-    pub(crate) trials: PathBuf,
-    /// Folder that the names in the list are relative to, instead of the list's own.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) base: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
-    #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
-    /// Draw misses over false alarms as PNG.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plot: Option<PathBuf>,
-    /// Write the scores as a table.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) scores: Option<PathBuf>,
-    /// Replace outputs that exist.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
 }

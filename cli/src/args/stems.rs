@@ -1,6 +1,4 @@
-//! `stems`, `eval stems` and `train stems`.
-
-use std::path::PathBuf;
+//! `stems`.
 
 use clap::{Args, ValueEnum};
 
@@ -85,25 +83,4 @@ pub(crate) struct StemsArgs {
     /// Add triangular dither, drawn from --seed, to 16-bit files.
     #[arg(long)]
     pub(crate) dither: bool,
-}
-
-/// What `formant eval stems` takes.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: formant eval stems --manifest songs.tsv --split test --json")]
-pub(crate) struct EvalStemsArgs {
-    /// Table with the columns path and label (and split); of a song the rows are labelled vocals
-    /// and accompaniment, and the files called NAME_vocals and NAME_accompaniment.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: PathBuf,
-    /// Rows of this split only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) split: Option<String>,
-    #[command(flatten)]
-    pub(crate) separation: SeparationArgs,
-    /// Write the figures of each song to this file, as comma-separated values.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
-    /// Replace that file.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
 }

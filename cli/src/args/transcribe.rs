@@ -1,4 +1,4 @@
-//! `transcribe` and `eval asr`.
+//! `transcribe`.
 
 use std::path::PathBuf;
 
@@ -112,27 +112,4 @@ pub(crate) struct TranscribeArgs {
     pub(crate) lines: u16,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-}
-
-/// What `formant eval asr` takes.
-#[derive(Debug, Args)]
-#[command(after_help = "Example: formant eval asr --manifest test.tsv --split test --json")]
-pub(crate) struct EvalAsrArgs {
-    /// Table with the columns path and text (or label), and split.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: PathBuf,
-    /// Rows of this split only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) split: Option<String>,
-    /// Write what was said and what was recognised, word by word, to a file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) listing: Option<PathBuf>,
-    /// Replace a listing that exists.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Let differences of case and punctuation count.
-    #[arg(long)]
-    pub(crate) exact: bool,
-    #[command(flatten)]
-    pub(crate) recognizer: RecognizerArgs,
 }

@@ -10,7 +10,6 @@ mod separation;
 mod speaker;
 mod spot;
 mod stems;
-mod train;
 mod transcribe;
 
 use std::path::Path;
@@ -19,9 +18,7 @@ use clap_complete::Shell;
 use formant_audio_core::decode::{BlockReader, DecodeOptions, Strictness};
 use formant_models::DeviceChoice;
 
-use crate::args::{
-    AudioArgs, Cli, Command, EvalCommand, GlobalArgs, InputArgs, Precision, TrainCommand,
-};
+use crate::args::{AudioArgs, Cli, Command, GlobalArgs, InputArgs, Precision};
 use crate::batch;
 use crate::failure::Failure;
 use crate::inputs::{self, Input, InputList};
@@ -29,25 +26,20 @@ use crate::inputs::{self, Input, InputList};
 pub(crate) use audio::{InfoDepth, InfoPlan, TranscodePlan};
 pub(crate) use features::{FeaturesPlan, FeaturesTask};
 pub(crate) use listen::{ListenEnhancement, ListenPlan, ListenSource, ListenTask, Play};
-pub(crate) use models::{BenchPlan, ModelsPlan};
+pub(crate) use models::ModelsPlan;
 pub(crate) use plot::{PlotPlan, PlotTask};
-pub(crate) use separation::{
-    EnhancePlan, EvalSeparationPlan, Measured, SeparatePlan, VOICE, load_options,
-};
+pub(crate) use separation::{EnhancePlan, SeparatePlan, VOICE, load_options, model as bundled_or};
 pub(crate) use speaker::{
-    DecisionPlan, EnrollTask, EvalSpeakerPlan, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget,
+    DecisionPlan, EnrollTask, SpeakerModel, SpeakerPlan, SpeakerTask, VectorTarget, decision,
+    model as speaker_model,
 };
-pub(crate) use spot::{EvalSpotPlan, SpotModel, SpotPlan, SpotTask};
-pub(crate) use stems::{EvalStemsPlan, SeparationPlan, StemsPlan};
-pub(crate) use train::{
-    TrainAsrPlan, TrainLmPlan, TrainSeparatePlan, TrainSpeakerPlan, TrainSpotPlan, TrainStemsPlan,
-};
+pub(crate) use spot::{SpotModel, SpotPlan, SpotTask, model as spot_model, tuning as spot_tuning};
+pub(crate) use stems::{SeparationPlan, StemsPlan, separation as stem_separation};
 pub(crate) use transcribe::{
-    EvalAsrPlan, LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan,
+    LanguageModel, Output, RecognizerPlan, SubtitleLayout, TranscribePlan, recognizer,
 };
 
 /// Everything that is to be done.
-#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) action: Action,
@@ -91,7 +83,6 @@ impl Settings {
 }
 
 /// The command.
-#[derive(Debug)]
 pub(crate) enum Action {
     Info(InfoPlan),
     Transcode(TranscodePlan),
@@ -100,22 +91,11 @@ pub(crate) enum Action {
     Transcribe(Box<TranscribePlan>),
     Separate(Box<SeparatePlan>),
     Enhance(Box<EnhancePlan>),
-    EvalSeparation(Box<EvalSeparationPlan>),
     Spot(SpotTask),
     Stems(Box<StemsPlan>),
-    EvalStems(Box<EvalStemsPlan>),
-    TrainStems(Box<TrainStemsPlan>),
     Speaker(Box<SpeakerPlan>),
     Listen(ListenTask),
-    EvalSpeaker(Box<EvalSpeakerPlan>),
-    TrainSpot(Box<TrainSpotPlan>),
-    TrainSpeaker(Box<TrainSpeakerPlan>),
-    TrainAsr(Box<TrainAsrPlan>),
-    TrainLm(TrainLmPlan),
-    TrainSeparate(Box<TrainSeparatePlan>),
-    EvalSpot(EvalSpotPlan),
-    EvalAsr(Box<EvalAsrPlan>),
-    Bench(BenchPlan),
+    Work(crate::commands::Work),
     Models(ModelsPlan),
     Doctor,
     Formats,
@@ -176,9 +156,9 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
             Action::Speaker(Box::new(speaker::resolve(typed.command, &settings)?))
         }
         Command::Listen(typed) => Action::Listen(listen::resolve(*typed, &settings)?),
-        Command::Train(typed) => training(typed.command, &settings)?,
-        Command::Eval(typed) => evaluation(typed.command, &settings)?,
-        Command::Bench(typed) => Action::Bench(models::bench(&typed)?),
+        Command::Train(typed) => Action::Work(typed.resolve(&settings)?),
+        Command::Eval(typed) => Action::Work(typed.resolve(&settings)?),
+        Command::Bench(typed) => Action::Work(typed.resolve(&settings)?),
         Command::Models(typed) => Action::Models(models::models(typed.command, &settings)?),
         Command::Doctor => Action::Doctor,
         Command::Formats => Action::Formats,
@@ -187,39 +167,8 @@ pub(crate) fn resolve(typed: Cli) -> Result<Plan, Failure> {
     Ok(Plan { settings, action })
 }
 
-fn training(typed: TrainCommand, settings: &Settings) -> Result<Action, Failure> {
-    Ok(match typed {
-        TrainCommand::Spot(typed) => Action::TrainSpot(Box::new(train::spot(&typed, settings)?)),
-        TrainCommand::Speaker(typed) => {
-            Action::TrainSpeaker(Box::new(train::speaker(&typed, settings)?))
-        }
-        TrainCommand::Asr(typed) => Action::TrainAsr(Box::new(train::asr(&typed, settings)?)),
-        TrainCommand::Lm(typed) => Action::TrainLm(train::lm(&typed)?),
-        TrainCommand::Stems(typed) => Action::TrainStems(Box::new(train::stems(&typed, settings)?)),
-        TrainCommand::Separate(typed) => {
-            Action::TrainSeparate(Box::new(train::separate(&typed, settings)?))
-        }
-    })
-}
-
-fn evaluation(typed: EvalCommand, settings: &Settings) -> Result<Action, Failure> {
-    let separation = |typed, measured| -> Result<Action, Failure> {
-        Ok(Action::EvalSeparation(Box::new(separation::eval(typed, measured, settings)?)))
-    };
-    Ok(match typed {
-        EvalCommand::Spot(typed) => Action::EvalSpot(spot::eval(&typed, settings)?),
-        EvalCommand::Speaker(typed) => {
-            Action::EvalSpeaker(Box::new(speaker::eval(&typed, settings)?))
-        }
-        EvalCommand::Separation(typed) => separation(&typed, Measured::Separation)?,
-        EvalCommand::Enhance(typed) => separation(&typed, Measured::Enhancement)?,
-        EvalCommand::Stems(typed) => Action::EvalStems(Box::new(stems::eval(&typed, settings)?)),
-        EvalCommand::Asr(typed) => Action::EvalAsr(Box::new(transcribe::eval(&typed, settings)?)),
-    })
-}
-
 /// Refuses results and JSON lines on the same standard output.
-fn check_stdout(
+pub(crate) fn check_stdout(
     targets: &[Option<crate::outputs::Target>],
     settings: &Settings,
 ) -> Result<(), Failure> {

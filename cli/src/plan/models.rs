@@ -1,14 +1,12 @@
-//! `models` and `bench`.
+//! `models`.
 
 use std::path::PathBuf;
 
-use formant_models::ModelSource;
 use formant_models::checkpoint::{ConvertOptions, DType, Share, WeightNorm};
 use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 
-use super::spot::model_source;
 use super::{Settings, read_json};
-use crate::args::{BenchArgs, BenchJob, CacheArgs, ModelsCommand, Precision, WeightNormArg};
+use crate::args::{CacheArgs, ModelsCommand, Precision, WeightNormArg};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
@@ -121,41 +119,4 @@ fn check_task(task: &str) -> Result<(), Failure> {
         false => Err(Failure::usage("--task", format!("no model is for `{task}`"))
             .help(format!("give one of: {}", tasks.join(", ")))),
     }
-}
-
-/// What `bench` does.
-#[derive(Debug)]
-pub(crate) struct BenchPlan {
-    pub(crate) jobs: Vec<BenchJob>,
-    pub(crate) seconds: f64,
-    pub(crate) repeat: usize,
-    pub(crate) cold: bool,
-    pub(crate) input: Option<PathBuf>,
-    pub(crate) preset: String,
-    pub(crate) model: Option<ModelSource>,
-    pub(crate) config: Option<PathBuf>,
-}
-
-pub(super) fn bench(typed: &BenchArgs) -> Result<BenchPlan, Failure> {
-    if !(typed.seconds > 0.0 && typed.seconds <= 86_400.0) {
-        return Err(Failure::usage("--seconds", "give more than 0 and at most 86400"));
-    }
-    let all = [
-        BenchJob::Decode,
-        BenchJob::Resample,
-        BenchJob::Features,
-        BenchJob::Spot,
-        BenchJob::Speaker,
-        BenchJob::Transcribe,
-    ];
-    Ok(BenchPlan {
-        jobs: if typed.which.is_empty() { all.to_vec() } else { typed.which.clone() },
-        seconds: typed.seconds,
-        repeat: typed.repeat.into(),
-        cold: typed.cold,
-        input: typed.input.clone(),
-        preset: typed.preset.clone(),
-        model: typed.model.as_deref().map(model_source),
-        config: typed.config.clone(),
-    })
 }

@@ -1,6 +1,4 @@
-//! `separate`, `enhance`, and `eval` of both: which model, which recordings, where results go.
-
-use std::path::PathBuf;
+//! `separate` and `enhance`: which model, which recordings, where results go.
 
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::WriteOptions;
@@ -11,9 +9,7 @@ use formant_models::{LoadOptions, ModelSource};
 
 use super::audio::{extension, writing};
 use super::{Settings, Sources, check_stdout};
-use crate::args::{
-    CleaningArgs, EnhanceArgs, EvalSeparationArgs, LevelsArg, Precision, SeparateArgs, WriteArgs,
-};
+use crate::args::{CleaningArgs, EnhanceArgs, LevelsArg, Precision, SeparateArgs, WriteArgs};
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
 
@@ -48,25 +44,6 @@ pub(crate) struct EnhancePlan {
     pub(crate) channels: Option<ChannelSelect>,
     pub(crate) options: EnhanceOptions,
     pub(crate) write: WriteOptions,
-}
-
-/// Which task is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Measured {
-    Separation,
-    Enhancement,
-}
-
-/// A model to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalSeparationPlan {
-    pub(crate) measured: Measured,
-    pub(crate) model: ModelSource,
-    pub(crate) load: LoadOptions,
-    pub(crate) manifest: PathBuf,
-    pub(crate) split: Option<String>,
-    pub(crate) csv: Option<Target>,
-    pub(crate) seed: u64,
 }
 
 pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
@@ -118,28 +95,6 @@ pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<Enhanc
     })
 }
 
-pub(super) fn eval(
-    typed: &EvalSeparationArgs,
-    measured: Measured,
-    settings: &Settings,
-) -> Result<EvalSeparationPlan, Failure> {
-    let task = if measured == Measured::Separation { "separate" } else { "enhance" };
-    let csv = typed.csv.as_ref().map(|path| match path.as_os_str() == "-" {
-        true => Target::Stdout,
-        false => Target::File(path.clone()),
-    });
-    check_stdout(std::slice::from_ref(&csv), settings)?;
-    Ok(EvalSeparationPlan {
-        measured,
-        model: model(typed.model.as_deref(), task)?,
-        load: load_options(settings)?,
-        manifest: typed.manifest.clone(),
-        split: typed.split.clone(),
-        csv,
-        seed: settings.seed.unwrap_or(0),
-    })
-}
-
 /// How noise is taken away, windows apart.
 pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
     EnhanceOptions {
@@ -152,7 +107,7 @@ pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOpti
 }
 
 /// The model of this name, or the task's default.
-pub(super) fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
+pub(crate) fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
     Ok(match name {
         Some(name) => ModelSource::named(name),
         None => registry::default_for(task)?.source(),

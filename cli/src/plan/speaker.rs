@@ -1,4 +1,4 @@
-//! `speaker` and `eval speaker`: which model, which recordings, how voices are compared.
+//! `speaker`: which model, which recordings, how voices are compared.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use formant_training::manifest;
 use super::spot::model_source;
 use super::{Settings, Sources, check_stdout, decode_options};
 use crate::args::{
-    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, EvalSpeakerArgs, IdentifyArgs, InputArgs,
-    Precision, SpeakerCommand, SpeakerModelArgs, VectorFormat, VerifyArgs,
+    CompareArgs, DecisionArgs, EmbedArgs, EnrollArgs, IdentifyArgs, Precision, SpeakerCommand,
+    SpeakerModelArgs, VectorFormat, VerifyArgs,
 };
 use crate::failure::Failure;
-use crate::inputs;
+use crate::inputs::recordings;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
 
 /// Threshold of normalised scores, in standard deviations, where none is given.
@@ -78,17 +78,6 @@ pub(crate) enum EnrollTask {
     List,
     Remove(String),
     Export { name: String, target: Target, existing: Existing },
-}
-
-/// A model to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalSpeakerPlan {
-    pub(crate) model: SpeakerModel,
-    pub(crate) trials: PathBuf,
-    pub(crate) base: Option<PathBuf>,
-    pub(crate) decision: DecisionPlan,
-    pub(crate) plot: Option<Target>,
-    pub(crate) scores: Option<Target>,
 }
 
 pub(super) fn resolve(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failure> {
@@ -168,28 +157,7 @@ fn identify(typed: &IdentifyArgs, settings: &Settings) -> Result<SpeakerPlan, Fa
     Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
 }
 
-pub(super) fn eval(
-    typed: &EvalSpeakerArgs,
-    settings: &Settings,
-) -> Result<EvalSpeakerPlan, Failure> {
-    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    let target = |path: &Option<PathBuf>| -> Result<Option<Target>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        let target = Target::File(path.clone());
-        existing.admits(&target)?;
-        Ok(Some(target))
-    };
-    Ok(EvalSpeakerPlan {
-        model: model(&typed.model, settings)?,
-        trials: typed.trials.clone(),
-        base: typed.base.clone(),
-        decision: decision(&typed.decision)?,
-        plot: target(&typed.plot)?,
-        scores: target(&typed.scores)?,
-    })
-}
-
-pub(super) fn model(
+pub(crate) fn model(
     typed: &SpeakerModelArgs,
     settings: &Settings,
 ) -> Result<SpeakerModel, Failure> {
@@ -205,7 +173,7 @@ pub(super) fn model(
     })
 }
 
-fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
+pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
     if typed.threshold.is_some_and(|threshold| !threshold.is_finite()) {
         return Err(Failure::usage("--threshold", "give a number"));
     }
@@ -215,18 +183,7 @@ fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
     if typed.cohort_top < 2 {
         return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
     }
-    let mut files = Vec::new();
-    for path in &typed.cohort {
-        let ending = path.extension().map(|e| e.to_ascii_lowercase());
-        if ending.is_some_and(|ending| ending == "tsv" || ending == "csv") {
-            files.extend(manifest::read(path)?.into_iter().map(|row| row.path));
-            continue;
-        }
-        let named = InputArgs { inputs: vec![path.clone()], ..InputArgs::default() };
-        for entry in inputs::expand(&named)?.entries {
-            files.extend(entry.map_err(|(_, failure)| failure)?.path);
-        }
-    }
+    let files = recordings(&typed.cohort, |table| Ok(manifest::read(table)?))?;
     let threshold = typed.threshold.unwrap_or(NORMALISED_THRESHOLD);
     let cohort = CohortPlan { files, top: typed.cohort_top, threshold };
     Ok(DecisionPlan { threshold: typed.threshold, cohort: Some(cohort) })

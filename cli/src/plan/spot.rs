@@ -1,12 +1,12 @@
-//! `spot` and `eval spot`: which model, which thresholds, which recordings.
+//! `spot`: which model, which thresholds, which recordings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use formant_models::tasks::spot::SpotOptions;
 use formant_models::{LoadOptions, ModelSource};
 
 use super::{Settings, Sources};
-use crate::args::{EvalSpotArgs, Precision, SpotArgs, SpotFormat, SpotTuning};
+use crate::args::{Precision, SpotArgs, SpotFormat, SpotTuning};
 use crate::failure::Failure;
 use crate::outputs::{Existing, Target};
 
@@ -39,16 +39,6 @@ pub(crate) struct SpotPlan {
     pub(crate) existing: Existing,
 }
 
-/// A model to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalSpotPlan {
-    pub(crate) model: SpotModel,
-    pub(crate) manifest: Option<PathBuf>,
-    pub(crate) split: Option<String>,
-    pub(crate) negatives: Vec<PathBuf>,
-    pub(crate) options: SpotOptions,
-}
-
 pub(super) fn spot(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     let model = model(typed.model.as_deref(), typed.labels.as_deref(), settings)?;
     if typed.list_words {
@@ -70,17 +60,7 @@ pub(super) fn spot(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Fa
     })))
 }
 
-pub(super) fn eval(typed: &EvalSpotArgs, settings: &Settings) -> Result<EvalSpotPlan, Failure> {
-    Ok(EvalSpotPlan {
-        model: model(typed.model.as_deref(), typed.labels.as_deref(), settings)?,
-        manifest: typed.manifest.clone(),
-        split: typed.split.clone(),
-        negatives: typed.negatives.clone(),
-        options: tuning(&typed.tuning)?,
-    })
-}
-
-pub(super) fn model(
+pub(crate) fn model(
     name: Option<&str>,
     labels: Option<&str>,
     settings: &Settings,
@@ -117,7 +97,7 @@ fn read_labels(text: &str) -> Result<Vec<String>, Failure> {
     Ok(labels)
 }
 
-pub(super) fn tuning(typed: &SpotTuning) -> Result<SpotOptions, Failure> {
+pub(crate) fn tuning(typed: &SpotTuning) -> Result<SpotOptions, Failure> {
     let mut options = SpotOptions {
         refractory: typed.refractory,
         smoothing: typed.smoothing,

@@ -1,4 +1,4 @@
-//! `stems`, `eval stems` and `train stems`: which models, which cuts, which files.
+//! `stems`: which models, which cuts, which files.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use super::audio::{check_sample_format, clip_policy, container, extension, sampl
 use super::separation::load_options;
 use super::spot::model_source;
 use super::{Settings, Sources};
-use crate::args::{EndsArg, EvalStemsArgs, SeparationArgs, StemsArgs};
+use crate::args::{EndsArg, SeparationArgs, StemsArgs};
 use crate::failure::{Failure, Kind};
 use crate::inputs::{Input, InputList};
 use crate::outputs::{Existing, Target};
@@ -74,16 +74,10 @@ impl StemsPlan {
     }
 }
 
-/// A separator to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalStemsPlan {
-    pub(crate) separation: SeparationPlan,
-    pub(crate) manifest: PathBuf,
-    pub(crate) split: Option<String>,
-    pub(crate) csv: Option<Target>,
-}
-
-fn separation(typed: &SeparationArgs, settings: &Settings) -> Result<SeparationPlan, Failure> {
+pub(crate) fn separation(
+    typed: &SeparationArgs,
+    settings: &Settings,
+) -> Result<SeparationPlan, Failure> {
     if typed.chunk.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 600.0)) {
         return Err(Failure::usage("--chunk", "give more than 0 and at most 600 seconds"));
     }
@@ -135,20 +129,6 @@ pub(super) fn stems(typed: &StemsArgs, settings: &Settings) -> Result<StemsPlan,
     };
     find_conflicts(&plan)?;
     Ok(plan)
-}
-
-pub(super) fn eval(typed: &EvalStemsArgs, settings: &Settings) -> Result<EvalStemsPlan, Failure> {
-    let csv = typed.csv.clone().map(Target::File);
-    if let Some(csv) = &csv {
-        let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
-        existing.admits(csv)?;
-    }
-    Ok(EvalStemsPlan {
-        separation: separation(&typed.separation, settings)?,
-        manifest: typed.manifest.clone(),
-        split: typed.split.clone(),
-        csv,
-    })
 }
 
 /// Where the stems of every input go; failed entries have no place.

@@ -1,4 +1,4 @@
-//! `transcribe` and `eval asr`: which recogniser, which search, which kind of transcript.
+//! `transcribe`: which recogniser, which search, which kind of transcript.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +10,7 @@ use formant_models::{LoadOptions, ModelSource};
 
 use super::spot::model_source;
 use super::{Settings, Sources, check_stdout};
-use crate::args::{
-    CutArg, EvalAsrArgs, NemoArg, Precision, RecognizerArgs, TranscribeArgs, TranscriptFormat,
-};
+use crate::args::{CutArg, NemoArg, Precision, RecognizerArgs, TranscribeArgs, TranscriptFormat};
 use crate::failure::Failure;
 use crate::inputs::InputList;
 use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign};
@@ -73,16 +71,6 @@ pub(crate) struct TranscribePlan {
     pub(crate) existing: Existing,
 }
 
-/// A recogniser to be measured.
-#[derive(Debug)]
-pub(crate) struct EvalAsrPlan {
-    pub(crate) recognizer: RecognizerPlan,
-    pub(crate) manifest: PathBuf,
-    pub(crate) split: Option<String>,
-    pub(crate) listing: Option<Target>,
-    pub(crate) exact: bool,
-}
-
 pub(super) fn transcribe(
     typed: &TranscribeArgs,
     settings: &Settings,
@@ -128,21 +116,6 @@ pub(super) fn transcribe(
     })
 }
 
-pub(super) fn eval(typed: &EvalAsrArgs, settings: &Settings) -> Result<EvalAsrPlan, Failure> {
-    let listing = typed.listing.clone().map(Target::File);
-    if let Some(listing) = &listing {
-        let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
-        existing.admits(listing)?;
-    }
-    Ok(EvalAsrPlan {
-        recognizer: recognizer(&typed.recognizer, settings)?,
-        manifest: typed.manifest.clone(),
-        split: typed.split.clone(),
-        listing,
-        exact: typed.exact,
-    })
-}
-
 fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
@@ -180,7 +153,7 @@ fn format(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscriptForma
     }
 }
 
-pub(super) fn recognizer(
+pub(crate) fn recognizer(
     typed: &RecognizerArgs,
     settings: &Settings,
 ) -> Result<RecognizerPlan, Failure> {

@@ -1,28 +1,21 @@
 //! What was planned is done here, one file a command.
 
-mod bench;
 mod completions;
 mod doctor;
 mod enhance;
-mod eval;
-mod eval_asr;
-mod eval_separation;
-mod eval_speaker;
-mod eval_stems;
 mod features;
 mod formats;
 mod info;
 mod listen;
 mod models;
-mod plot;
+pub(crate) mod plot;
 mod rows;
 mod separate;
-mod speaker;
-mod spot;
-mod stems;
-mod train;
+pub(crate) mod speaker;
+pub(crate) mod spot;
+pub(crate) mod stems;
 mod transcode;
-mod transcribe;
+pub(crate) mod transcribe;
 
 use formant_audio_core::encode::AudioWriter;
 use formant_audio_core::resample::StreamResampler;
@@ -47,22 +40,11 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
         Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
         Action::Separate(plan) => separate::run(&plan, &settings, messages),
         Action::Enhance(plan) => enhance::run(&plan, &settings, messages),
-        Action::EvalSeparation(plan) => eval_separation::run(&plan, &settings, messages),
         Action::Stems(plan) => stems::run(*plan, &settings, messages),
-        Action::EvalStems(plan) => eval_stems::run(&plan, &settings, messages),
-        Action::TrainStems(plan) => train::stems::run(*plan, &settings, messages),
         Action::Spot(task) => spot::run(task, &settings, messages),
         Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
         Action::Listen(task) => listen::run(task, &settings, messages),
-        Action::EvalSpeaker(plan) => eval_speaker::run(&plan, &settings, messages),
-        Action::TrainSpot(plan) => train::spot::run(*plan, &settings, messages),
-        Action::TrainSpeaker(plan) => train::speaker::run(*plan, &settings, messages),
-        Action::TrainAsr(plan) => train::asr::run(*plan, &settings, messages),
-        Action::TrainLm(plan) => train::lm::run(&plan, &settings, messages),
-        Action::TrainSeparate(plan) => train::separate::run(*plan, &settings, messages),
-        Action::EvalSpot(plan) => eval::run(plan, &settings, messages),
-        Action::EvalAsr(plan) => eval_asr::run(*plan, &settings, messages),
-        Action::Bench(plan) => bench::run(&plan, &settings, messages),
+        Action::Work(work) => work(&settings, messages),
         Action::Models(plan) => models::run(plan, &settings, messages),
         Action::Doctor => doctor::run(&settings),
         Action::Formats => formats::run(&settings),
@@ -71,14 +53,14 @@ pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
 }
 
 /// Tells libtorch how many threads a network may use.
-fn use_threads(settings: &Settings) {
+pub(crate) fn use_threads(settings: &Settings) {
     if let Some(threads) = settings.threads {
         set_threads(threads);
     }
 }
 
 /// Warns where numbers of 16 bits make networks slower instead of faster.
-fn tell_precision(load: &LoadOptions, messages: &Messages) {
+pub(crate) fn tell_precision(load: &LoadOptions, messages: &Messages) {
     if load.precision.is_native() {
         return;
     }
@@ -90,7 +72,7 @@ fn tell_precision(load: &LoadOptions, messages: &Messages) {
 
 /// As [`use_threads`], for networks so small that a second thread costs more than it helps: one
 /// unless more are asked for. Recordings are what `--jobs` spreads over the cores.
-fn use_few_threads(settings: &Settings) {
+pub(crate) fn use_few_threads(settings: &Settings) {
     set_threads(settings.threads.unwrap_or(1));
 }
 
@@ -106,7 +88,7 @@ fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
 }
 
 /// A failure to write, which the library reports as it reports failures to read.
-fn write_failure(error: formant_audio_core::Error) -> Failure {
+pub(crate) fn write_failure(error: formant_audio_core::Error) -> Failure {
     match error {
         formant_audio_core::Error::Io { path, source } => Failure::output(&path, &source),
         other => other.into(),
@@ -181,7 +163,7 @@ fn clock(seconds: f64) -> String {
 }
 
 /// A failure of the program itself.
-fn internal(what: &str, why: impl std::fmt::Display) -> Failure {
+pub(crate) fn internal(what: &str, why: impl std::fmt::Display) -> Failure {
     Failure::new(Kind::Internal, what, why.to_string())
 }
 

@@ -163,7 +163,7 @@ fn comparison(
     Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &plan.options)?)
 }
 
-pub(super) fn save(image: &Image, target: &Target) -> Result<(), Failure> {
+pub(crate) fn save(image: &Image, target: &Target) -> Result<(), Failure> {
     let refused = |error: formant_audio_core::Error| {
         Failure::new(Kind::Output, target.name(), error.to_string())
     };

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use formant_models::ModelSource;
 use formant_models::registry;
 use formant_models::tasks::spot::{Detection, Spotter};
 use serde_json::json;
@@ -12,7 +11,7 @@ use super::{use_few_threads, warn};
 use crate::args::SpotFormat;
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Draft, Target, Underway, begin};
@@ -32,7 +31,7 @@ pub(super) fn run(
 }
 
 /// Loads the model that was asked for, or the default one.
-pub(super) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
+pub(crate) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
         None => registry::default_for("spot")?.source(),
@@ -150,7 +149,7 @@ fn line(format: SpotFormat, several: bool, name: &str, found: &Detection) -> Str
 }
 
 /// Milliseconds are more than the network knows.
-pub(super) fn round(seconds: f64) -> f64 {
+pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
 

@@ -6,17 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use formant_audio_core::Warning;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
 use formant_audio_core::level::{LevelMeter, LevelReport, NullMeter, NullTest};
+use formant_models::ModelSource;
 use formant_models::registry;
 use formant_models::tasks::stems::{
     Augment, DemixConfig, StemSeparator, StemsBlock, StemsOptions, StemsSession,
 };
-use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
 
 use super::{any_admitted, clock, internal, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Target, Underway, begin};
@@ -49,7 +49,7 @@ pub(super) fn run(
 }
 
 /// Loads the models that were asked for, or the default one.
-pub(super) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
+pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
     let first = source(plan.model.as_ref())?;
     let sources: Vec<ModelSource> = std::iter::once(first).chain(plan.ensemble.clone()).collect();
     let mut separator = StemSeparator::load(&sources, &plan.load)?;
@@ -57,14 +57,6 @@ pub(super) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
         separator.keep_dc();
     }
     Ok(separator)
-}
-
-/// Loads one model, or the default one.
-pub(super) fn load_only(
-    model: Option<&ModelSource>,
-    load: LoadOptions,
-) -> Result<StemSeparator, Failure> {
-    Ok(StemSeparator::load(&[source(model)?], &load)?)
 }
 
 fn source(model: Option<&ModelSource>) -> Result<ModelSource, Failure> {
@@ -75,7 +67,7 @@ fn source(model: Option<&ModelSource>) -> Result<ModelSource, Failure> {
 }
 
 /// Says which model was used where none was named.
-pub(super) fn tell_default(plan: &SeparationPlan, messages: &Messages) {
+pub(crate) fn tell_default(plan: &SeparationPlan, messages: &Messages) {
     if let (None, Ok(bundled)) = (&plan.model, registry::default_for("stems")) {
         messages.note(&format!(
             "model {}: {}; `formant models list --task stems` shows larger ones",
@@ -85,7 +77,7 @@ pub(super) fn tell_default(plan: &SeparationPlan, messages: &Messages) {
 }
 
 /// How mixes are worked on, for this separator.
-pub(super) fn options(
+pub(crate) fn options(
     plan: &SeparationPlan,
     separator: &StemSeparator,
 ) -> Result<StemsOptions, Failure> {

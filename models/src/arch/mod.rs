@@ -1,6 +1,8 @@
-//! The networks, one folder each: tensors in, tensors out, no files and no audio types.
+//! The networks, one folder each: tensors in, tensors out. A folder has the network and its parts,
+//! its config, its card, and `adopt.rs`: how checkpoints of other toolkits become a card.
 
 pub mod ecapa;
+mod front_end;
 pub mod lmuformer;
 pub mod mel_roformer;
 pub mod mossformer;

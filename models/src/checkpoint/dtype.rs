@@ -48,6 +48,12 @@ impl DType {
         if self == Self::Complex64 { 4 } else { self.size() }
     }
 
+    /// Whether it holds complex numbers.
+    #[must_use]
+    pub fn is_complex(self) -> bool {
+        self == Self::Complex64
+    }
+
     /// Whether it holds real floating-point numbers.
     #[must_use]
     pub fn is_float(self) -> bool {

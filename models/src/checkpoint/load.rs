@@ -59,6 +59,9 @@ impl DType {
     }
 }
 
+/// Elements that are converted at a time.
+const STRETCH: usize = 1 << 20;
+
 impl RawTensor {
     /// The tensor in libtorch, on the CPU, with its stored type.
     ///
@@ -68,6 +71,51 @@ impl RawTensor {
         let bytes = self.bytes().map_err(|fault| fault.at(Path::new("tensor")))?;
         let shape: Vec<i64> = self.shape().iter().map(|dim| *dim as i64).collect();
         Ok(Tensor::f_from_data_size(&bytes, &shape, self.dtype().kind())?)
+    }
+
+    /// The tensor as 32-bit floats on `device`. A large one is read in stretches, so that beside
+    /// the result there is never a second copy of it. `path` names the checkpoint in errors.
+    ///
+    /// # Errors
+    /// When the file can't be read, or libtorch has no memory for it.
+    pub fn to_float_tensor(&self, device: Device, path: &Path) -> Result<Tensor> {
+        let shape: Vec<i64> = self.shape().iter().map(|dim| *dim as i64).collect();
+        let tensor = Tensor::f_empty(&shape, (Kind::Float, Device::Cpu))?;
+        let flat = tensor.f_view([-1])?;
+        let mut at = 0;
+        self.each_stretch(|bytes| {
+            let count = (bytes.len() / self.dtype().size()) as i64;
+            let stretch = Tensor::f_from_data_size(bytes, &[count], self.dtype().kind())?;
+            tch::no_grad(|| {
+                flat.f_narrow(0, at, count).and_then(|mut part| part.f_copy_(&stretch))
+            })?;
+            at += count;
+            Ok(())
+        })
+        .map_err(|error| match error {
+            Error::Damaged { reason, .. } => Error::Damaged { path: path.to_owned(), reason },
+            Error::Io { source, .. } => Error::Io { path: path.to_owned(), source },
+            other => other,
+        })?;
+        Ok(tensor.f_to_device(device)?)
+    }
+
+    /// Gives the contiguous bytes to `each`, whole elements at a time.
+    fn each_stretch(&self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let fault = |fault: super::fault::Fault| fault.at(Path::new("tensor"));
+        let stretch = STRETCH * self.dtype().size();
+        match self.in_one_file() {
+            Some(source) => {
+                let mut from = 0;
+                while from < self.byte_len() {
+                    let size = stretch.min(self.byte_len() - from);
+                    each(&source.read_at(from as u64, size).map_err(|e| fault(e.into()))?)?;
+                    from += size;
+                }
+                Ok(())
+            }
+            None => self.bytes().map_err(fault)?.chunks(stretch).try_for_each(each),
+        }
     }
 
     /// Copies a tensor out of libtorch.

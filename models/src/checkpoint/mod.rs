@@ -25,7 +25,7 @@ mod describe;
 mod detect;
 mod dtype;
 mod fault;
-mod glob;
+pub(crate) mod glob;
 mod load;
 mod npy;
 mod open;
@@ -42,10 +42,11 @@ mod torch_file;
 mod torch_legacy;
 mod torch_zip;
 mod value;
-mod weight_norm;
+pub(crate) mod weight_norm;
 
 pub(crate) use atomic::write_atomically;
 pub use average::Share;
+pub(crate) use clean::clean_names;
 pub use clean::{WeightNorm, clean};
 pub use container::{Container, ContainerKind, Member, Part};
 pub use convert::{
@@ -53,6 +54,7 @@ pub use convert::{
 };
 pub use describe::{Description, PartDescription, TensorDescription, describe};
 pub use detect::{Architecture, Detection, detect};
+pub(crate) use detect::{Row, detection_row};
 pub use dtype::DType;
 pub use fault::{Fault, Outcome};
 pub use load::load_into;

@@ -107,6 +107,14 @@ impl RawTensor {
         }
     }
 
+    /// The stretch of a file that holds the contiguous bytes, where there is one.
+    pub(crate) fn in_one_file(&self) -> Option<&Source> {
+        match &self.data {
+            Data::File(source) => Some(source),
+            Data::Bytes(_) | Data::Storage(_) => None,
+        }
+    }
+
     /// All elements as `f32`; a complex element gives its real and its imaginary part.
     ///
     /// # Errors

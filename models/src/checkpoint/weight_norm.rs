@@ -84,7 +84,8 @@ pub(crate) fn fold(state: &mut StateDict, wanted: impl Fn(&str) -> bool) -> Outc
     Ok(())
 }
 
-fn fold_pair(name: &str, g: &RawTensor, v: &RawTensor) -> Outcome<RawTensor> {
+/// The weight whose factors are `g` and `v`.
+pub(crate) fn fold_pair(name: &str, g: &RawTensor, v: &RawTensor) -> Outcome<RawTensor> {
     let shape = v.shape();
     let fits = g.shape().is_empty()
         || g.shape().len() == shape.len()

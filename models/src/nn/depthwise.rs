@@ -7,6 +7,9 @@ use formant_kernels::tensor::{Axes, depthwise_conv1d};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::threads::threads;
+use crate::error::Result;
+use crate::nn::batch_norm::BatchNorm;
+use crate::params::{Params, Weight};
 
 /// Zeros at both ends of the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +35,12 @@ impl Padding {
 }
 
 /// A convolution of every channel with a kernel of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Depthwise {
     /// `[channels, 1, kernel]`
-    pub weight: Tensor,
+    pub weight: Weight,
     /// `[channels]`
-    pub bias: Tensor,
+    pub bias: Weight,
     /// Zeros at the ends.
     pub padding: Padding,
     /// Frames from one output to the next.
@@ -45,17 +48,19 @@ pub struct Depthwise {
 }
 
 impl Depthwise {
-    /// Registers `weight` and `bias` under `path`, with stride one.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, channels: i64, kernel: i64, padding: Padding) -> Self {
+    /// `weight` and `bias` under `params`, with stride one.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, channels: i64, kernel: i64, padding: Padding) -> Result<Self> {
         let bound = 1.0 / (kernel as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
-        Self {
-            weight: path.var("weight", &[channels, 1, kernel], init),
-            bias: path.var("bias", &[channels], init),
+        Ok(Self {
+            weight: params.get("weight", &[channels, 1, kernel], init)?,
+            bias: params.get("bias", &[channels], init)?,
             padding,
             stride: 1,
-        }
+        })
     }
 
     /// The same kernels at every `stride`-th frame.
@@ -183,21 +188,17 @@ fn dims(x: &Tensor) -> (i64, i64, i64) {
 
 /// Kernel and bias of a convolution followed by a batch normalisation with fixed statistics.
 #[must_use]
-pub fn fold_batch_norm(depthwise: &Depthwise, norm: &nn::BatchNorm, eps: f64) -> Depthwise {
+pub fn fold_batch_norm(depthwise: &Depthwise, norm: &BatchNorm, eps: f64) -> Depthwise {
     let (weight, bias) =
         (depthwise.weight.to_kind(Kind::Double), depthwise.bias.to_kind(Kind::Double));
-    let mut gain = (norm.running_var.to_kind(Kind::Double) + eps).rsqrt();
-    if let Some(scale) = &norm.ws {
-        gain *= scale.to_kind(Kind::Double);
-    }
-    let mut offset = (bias - norm.running_mean.to_kind(Kind::Double)) * &gain;
-    if let Some(shift) = &norm.bs {
-        offset += shift.to_kind(Kind::Double);
-    }
+    let gain =
+        (norm.running_var.to_kind(Kind::Double) + eps).rsqrt() * norm.weight.to_kind(Kind::Double);
+    let offset =
+        (bias - norm.running_mean.to_kind(Kind::Double)) * &gain + norm.bias.to_kind(Kind::Double);
     let kind = depthwise.weight.kind();
     Depthwise {
-        weight: (weight * gain.view([-1, 1, 1])).to_kind(kind),
-        bias: offset.to_kind(kind),
+        weight: (weight * gain.view([-1, 1, 1])).to_kind(kind).into(),
+        bias: offset.to_kind(kind).into(),
         padding: depthwise.padding,
         stride: depthwise.stride,
     }
@@ -206,7 +207,8 @@ pub fn fold_batch_norm(depthwise: &Depthwise, norm: &nn::BatchNorm, eps: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, nn::VarStore};
+    use tch::Device;
+    use tch::nn::VarStore;
 
     fn reference(conv: &Depthwise, x: &Tensor) -> Tensor {
         let channels = x.size()[2];
@@ -224,7 +226,9 @@ mod tests {
             (1, 2, Padding { left: 0, right: 0 }),
         ] {
             let path = vs.root() / format!("{kernel} {stride} {}", padding.right);
-            let conv = Depthwise::new(&path, 6, kernel, padding).with_stride(stride);
+            let conv = Depthwise::new(&Params::random(&path), 6, kernel, padding)
+                .expect("sound sizes")
+                .with_stride(stride);
             for frames in [1, 2, 31, 32, 33, 100] {
                 let x = Tensor::randn([2, frames, 6], tch::kind::FLOAT_CPU);
                 let wanted = reference(&conv, &x);
@@ -246,7 +250,8 @@ mod tests {
     #[test]
     fn gradients_equal_a_grouped_convolution() {
         let vs = VarStore::new(Device::Cpu);
-        let conv = Depthwise::new(&vs.root(), 4, 31, Padding::same(31));
+        let conv = Depthwise::new(&Params::random(&vs.root()), 4, 31, Padding::same(31))
+            .expect("sound sizes");
         let x = Tensor::randn([3, 50, 4], tch::kind::FLOAT_CPU).set_requires_grad(true);
         let target = Tensor::randn([3, 50, 4], tch::kind::FLOAT_CPU);
         let gradients = |y: Tensor| {
@@ -266,7 +271,8 @@ mod tests {
     fn what_the_kernel_cannot_take_is_computed_all_the_same() {
         let _guard = tch::no_grad_guard();
         let vs = VarStore::new(Device::Cpu);
-        let conv = Depthwise::new(&vs.root(), 4, 7, Padding::same(7));
+        let conv = Depthwise::new(&Params::random(&vs.root()), 4, 7, Padding::same(7))
+            .expect("sound sizes");
         let near = |found: &Tensor, wanted: &Tensor| {
             (found.to_kind(Kind::Float) - wanted).abs().max().double_value(&[]) < 1e-5
         };
@@ -286,12 +292,15 @@ mod tests {
     #[test]
     fn folded_normalisation_changes_nothing() {
         let vs = VarStore::new(Device::Cpu);
-        let conv = Depthwise::new(&vs.root(), 4, 7, Padding::same(7));
-        let mut norm = nn::batch_norm1d(vs.root() / "n", 4, nn::BatchNormConfig::default());
-        norm.running_mean = Tensor::randn([4], tch::kind::FLOAT_CPU);
-        norm.running_var = Tensor::rand([4], tch::kind::FLOAT_CPU) + 0.1;
+        let conv = Depthwise::new(&Params::random(&vs.root()), 4, 7, Padding::same(7))
+            .expect("sound sizes");
+        let params = Params::random(&(vs.root() / "n"));
+        let mut norm = BatchNorm::new(&params, 4).expect("sound sizes");
+        norm.weight = Tensor::randn([4], tch::kind::FLOAT_CPU).into();
+        norm.running_mean = Tensor::randn([4], tch::kind::FLOAT_CPU).into();
+        norm.running_var = (Tensor::rand([4], tch::kind::FLOAT_CPU) + 0.1).into();
         let x = Tensor::randn([2, 9, 4], tch::kind::FLOAT_CPU);
-        let plain = nn::ModuleT::forward_t(&norm, &conv.forward(&x).transpose(1, 2), false);
+        let plain = norm.forward_t(&conv.forward(&x).transpose(1, 2), false);
         let folded = fold_batch_norm(&conv, &norm, 1e-5).forward(&x);
         assert!((folded - plain.transpose(1, 2)).abs().max().double_value(&[]) < 1e-5);
     }

@@ -4,15 +4,16 @@
 //! Source: `FFConvM` of MossFormer (Zhao, Ma, arXiv 2302.11824, figure 3), whose keys it has.
 
 use formant_kernels::activation::Activation;
-use tch::nn::{self, Module};
+use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::frame_norm::FrameNorm;
 use super::frozen_linear::FrozenLinear;
-use super::keys::at;
-use super::linear::linear;
+use super::linear::Linear;
 use super::residual_conv::{FrozenConv, ResidualConv};
 use super::scale_norm::{ScaleNorm, unit};
+use crate::error::Result;
+use crate::params::Params;
 
 /// Epsilon of the layer normalisation.
 const LAYER_EPS: f64 = 1e-5;
@@ -26,7 +27,7 @@ pub enum NormKind {
     Layer,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Norm {
     Scale(ScaleNorm),
     Layer(FrameNorm),
@@ -44,29 +45,31 @@ pub struct FfSizes {
 }
 
 /// The module, `[batch, frames, inputs]` to `[batch, frames, outputs]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FfConvM {
     norm: Norm,
-    linear: nn::Linear,
+    linear: Linear,
     conv: ResidualConv,
     inputs: i64,
 }
 
 impl FfConvM {
-    /// Registers all parameters under `path`, below `mdl`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, sizes: FfSizes, norm: NormKind) -> Self {
+    /// All parameters under `params`, below `mdl`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, sizes: FfSizes, norm: NormKind) -> Result<Self> {
         let FfSizes { inputs, outputs, kernel } = sizes;
-        let first = at(path, "mdl.0");
-        Self {
+        let first = params.sub("mdl.0");
+        Ok(Self {
             norm: match norm {
-                NormKind::Scale => Norm::Scale(ScaleNorm::new(&first)),
-                NormKind::Layer => Norm::Layer(FrameNorm::new(&first, inputs, LAYER_EPS)),
+                NormKind::Scale => Norm::Scale(ScaleNorm::new(&first)?),
+                NormKind::Layer => Norm::Layer(FrameNorm::new(&first, inputs, LAYER_EPS)?),
             },
-            linear: linear(at(path, "mdl.1"), inputs, outputs),
-            conv: ResidualConv::new(&at(path, "mdl.3.sequential.1.conv"), &[outputs, 1, kernel]),
+            linear: Linear::new(&params.sub("mdl.1"), inputs, outputs)?,
+            conv: ResidualConv::new(&params.sub("mdl.3.sequential.1.conv"), &[outputs, 1, kernel])?,
             inputs,
-        }
+        })
     }
 
     /// The whole module.
@@ -90,8 +93,8 @@ impl FfConvM {
     /// Weight and bias of the linear layer, with what is learnt of the norm in them.
     fn folded(&self) -> (Tensor, Tensor) {
         let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
-        let weight = double(&self.linear.ws);
-        let bias = self.linear.bs.as_ref().map(double);
+        let weight = double(&self.linear.weight);
+        let bias = self.linear.bias.as_deref().map(double);
         let bias = bias.unwrap_or_else(|| {
             weight.new_zeros([weight.size()[0]], (weight.kind(), weight.device()))
         });
@@ -111,7 +114,7 @@ impl FfConvM {
         tch::no_grad(|| {
             let (weights, biases): (Vec<Tensor>, Vec<Tensor>) =
                 modules.iter().map(|module| module.folded()).unzip();
-            let kind = modules.first().map_or(Kind::Float, |module| module.linear.ws.kind());
+            let kind = modules.first().map_or(Kind::Float, |module| module.linear.weight.kind());
             let convs: Vec<&ResidualConv> = modules.iter().map(|module| &module.conv).collect();
             FrozenFfConvM {
                 inputs: modules.first().map_or(0, |module| module.inputs),
@@ -128,7 +131,7 @@ impl FfConvM {
 }
 
 /// One or several [`FfConvM`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenFfConvM {
     inputs: i64,
     layer_norm: bool,
@@ -194,14 +197,20 @@ impl FrozenFfConvM {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::nn::VarStore;
 
     #[test]
     fn frozen_modules_side_by_side_equal_the_modules() {
-        let vs = nn::VarStore::new(tch::Device::Cpu);
+        let vs = VarStore::new(tch::Device::Cpu);
         for (at, kind) in [NormKind::Scale, NormKind::Layer].into_iter().enumerate() {
             let make = |name: &str, outputs| {
                 let path = vs.root() / format!("{name}{at}");
-                FfConvM::new(&path, FfSizes { inputs: 6, outputs, kernel: 5 }, kind)
+                FfConvM::new(
+                    &Params::random(&path),
+                    FfSizes { inputs: 6, outputs, kernel: 5 },
+                    kind,
+                )
+                .expect("sound sizes")
             };
             let (a, b) = (make("a", 8), make("b", 3));
             tch::no_grad(|| {

@@ -2,24 +2,28 @@
 //! training.
 
 use tch::Tensor;
-use tch::nn;
+
+use crate::error::Result;
+use crate::params::{Params, Weight};
 
 /// A mean and a deviation for every frame over all channels, with a scale and an offset a channel.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrameNorm {
     /// `[channels]`
-    pub weight: Tensor,
+    pub weight: Weight,
     /// `[channels]`
-    pub bias: Tensor,
+    pub bias: Weight,
     eps: f64,
 }
 
 impl FrameNorm {
-    /// Registers `weight` and `bias` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
-        let (weight, bias) = (path.ones("weight", &[channels]), path.zeros("bias", &[channels]));
-        Self { weight, bias, eps }
+    /// `weight` and `bias` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, channels: i64, eps: f64) -> Result<Self> {
+        let weight = params.ones("weight", &[channels])?;
+        Ok(Self { weight, bias: params.zeros("bias", &[channels])?, eps })
     }
 
     /// `[.., channels]` to the same shape.

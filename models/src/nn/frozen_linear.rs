@@ -1,23 +1,26 @@
 //! A linear layer without a gradient, by a kernel where one is likely to be faster than libtorch.
 
+use std::sync::Arc;
+
 use formant_kernels::gemm::{Gemm, Matrix, Precision};
 use formant_kernels::{activation::Activation, linear::Linear, tensor};
 use tch::{Device, Kind, Tensor};
 
 use super::threads::threads;
+use crate::params::Weight;
 
 /// `y = activation(x weight^T + bias)` for 32-bit numbers; products are made in the layer's kind of
 /// numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenLinear {
     form: Form,
     activation: Activation,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Form {
-    Kernel(Linear),
-    Library { weight: Tensor, bias: Option<Tensor> },
+    Kernel(Arc<Linear>),
+    Library { weight: Weight, bias: Option<Weight> },
 }
 
 impl FrozenLinear {
@@ -25,10 +28,10 @@ impl FrozenLinear {
     #[must_use]
     pub fn new(weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Self {
         let form = match packed(weight, bias, activation) {
-            Some(layer) => Form::Kernel(layer),
+            Some(layer) => Form::Kernel(Arc::new(layer)),
             None => Form::Library {
-                weight: weight.detach(),
-                bias: bias.map(|bias| bias.detach().to_kind(weight.kind())),
+                weight: weight.detach().into(),
+                bias: bias.map(|bias| bias.detach().to_kind(weight.kind()).into()),
             },
         };
         Self { form, activation }
@@ -43,7 +46,7 @@ impl FrozenLinear {
                 (Tensor::from_slice(&layer.weight()).view(size), bias.map(Tensor::from_slice))
             }
             Form::Library { weight, bias } => {
-                (weight.shallow_clone(), bias.as_ref().map(Tensor::shallow_clone))
+                (weight.shallow_clone(), bias.as_ref().map(|bias| bias.shallow_clone()))
             }
         };
         *self = Self::new(&weight.to_kind(kind), bias.as_ref(), self.activation);

@@ -6,17 +6,18 @@
 //! connected and dilated.
 
 use formant_kernels::activation::Activation;
-use tch::nn::{self, Init, Module};
+use tch::nn::{Init, Module};
 use tch::{Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
 use super::frame_norm::FrameNorm;
 use super::frozen_linear::FrozenLinear;
-use super::keys::at;
-use super::linear::{linear, uniform};
+use super::linear::{Linear, uniform};
 use super::residual_conv::{FrozenConv, FrozenGroups, GroupedConv, ResidualConv};
 use super::sequence_norm::{ChannelNorm, FrozenChannelNorm};
 use super::tape::cut;
+use crate::error::Result;
+use crate::params::{Params, Weight};
 
 /// How far a memory sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +45,10 @@ pub struct FsmnSizes {
 }
 
 /// The block, `[batch, frames, dim]` to the same shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fsmn {
     conv1: Pointwise,
-    slope: Tensor, // [1]
+    slope: Weight, // [1]
     norm1: FrameNorm,
     to_u: FfConvM,
     to_v: FfConvM,
@@ -57,25 +58,29 @@ pub struct Fsmn {
 }
 
 /// A convolution over one frame, stored as `[out, in, 1]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pointwise {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Weight,
+    bias: Option<Weight>,
 }
 
 impl Pointwise {
-    /// Registers `weight` and `bias` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
-        let bias = path.var("bias", &[outputs], uniform(inputs, 1.0));
-        Self { bias: Some(bias), ..Self::without_bias(path, inputs, outputs) }
+    /// `weight` and `bias` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, inputs: i64, outputs: i64) -> Result<Self> {
+        let bias = params.get("bias", &[outputs], uniform(inputs, 1.0))?;
+        Ok(Self { bias: Some(bias), ..Self::without_bias(params, inputs, outputs)? })
     }
 
-    /// Registers `weight` under `path`.
-    #[must_use]
-    pub fn without_bias(path: &nn::Path<'_>, inputs: i64, outputs: i64) -> Self {
-        let weight = path.var("weight", &[outputs, inputs, 1], uniform(inputs, 1.0));
-        Self { weight, bias: None }
+    /// `weight` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn without_bias(params: &Params<'_>, inputs: i64, outputs: i64) -> Result<Self> {
+        let weight = params.get("weight", &[outputs, inputs, 1], uniform(inputs, 1.0))?;
+        Ok(Self { weight, bias: None })
     }
 
     /// `[batch, frames, in]` to `[batch, frames, out]`, numbers of the input's kind.
@@ -86,81 +91,83 @@ impl Pointwise {
 
     /// Makes the product in numbers of `kind`.
     pub fn set_kind(&mut self, kind: Kind) {
-        self.weight = self.weight.to_kind(kind);
-        self.bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
+        self.weight = self.weight.to_kind(kind).into();
+        self.bias = self.bias.as_ref().map(|bias| bias.to_kind(kind).into());
     }
 
     /// Its first `outputs` channels alone.
     #[must_use]
     pub fn narrowed(&self, outputs: i64) -> Self {
-        let first = |tensor: &Tensor| tensor.narrow(0, 0, outputs);
+        let first = |tensor: &Weight| Weight::from(tensor.narrow(0, 0, outputs));
         Self { weight: first(&self.weight), bias: self.bias.as_ref().map(first) }
     }
 
     /// The same without a gradient, which computes the same faster.
     #[must_use]
     pub fn freeze(&self) -> FrozenLinear {
-        FrozenLinear::new(&self.weight.squeeze_dim(2), self.bias.as_ref(), Activation::Identity)
+        FrozenLinear::new(&self.weight.squeeze_dim(2), self.bias.as_deref(), Activation::Identity)
     }
 
     /// The same without a gradient.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Tensor::detach) }
+        Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Weight::detach) }
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Memory {
-    linear: nn::Linear,
-    project: Tensor, // [inner, inner]
+    linear: Linear,
+    project: Weight, // [inner, inner]
     form: Form,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Form {
     Plain(ResidualConv),
     Dense(Vec<Step>),
 }
 
 /// One convolution of a dense memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Step {
     conv: GroupedConv,
     norm: ChannelNorm,
-    slopes: Tensor, // [inner]
+    slopes: Weight, // [inner]
 }
 
 impl Memory {
-    fn new(path: &nn::Path<'_>, sizes: FsmnSizes) -> Self {
+    fn new(params: &Params<'_>, sizes: FsmnSizes) -> Result<Self> {
         let (inner, kernel) = (sizes.inner, 2 * sizes.order - 1);
         let form = match sizes.memory {
             MemoryKind::Plain => {
-                Form::Plain(ResidualConv::new(&(path / "conv1"), &[inner, 1, kernel, 1]))
+                Form::Plain(ResidualConv::new(&(params / "conv1"), &[inner, 1, kernel, 1])?)
             }
             MemoryKind::Dense(depth) => {
-                let path = path / "conv";
-                let step = |k: i64| Step {
-                    conv: GroupedConv::new(
-                        &(&path / format!("conv{k}")),
-                        [inner, k, kernel],
-                        1 << (k - 1),
-                    ),
-                    norm: ChannelNorm::new(&(&path / format!("norm{k}")), inner, 1e-5),
-                    slopes: (&path / format!("prelu{k}")).var(
-                        "weight",
-                        &[inner],
-                        Init::Const(0.25),
-                    ),
+                let params = params / "conv";
+                let step = |k: i64| -> Result<Step> {
+                    Ok(Step {
+                        conv: GroupedConv::new(
+                            &(&params / format!("conv{k}")),
+                            [inner, k, kernel],
+                            1 << (k - 1),
+                        )?,
+                        norm: ChannelNorm::new(&(&params / format!("norm{k}")), inner, 1e-5)?,
+                        slopes: (&params / format!("prelu{k}")).get(
+                            "weight",
+                            &[inner],
+                            Init::Const(0.25),
+                        )?,
+                    })
                 };
-                Form::Dense((1..=depth).map(step).collect())
+                Form::Dense((1..=depth).map(step).collect::<Result<_>>()?)
             }
         };
-        Self {
-            linear: linear(path / "linear", inner, inner),
-            project: (path / "project").var("weight", &[inner, inner], uniform(inner, 1.0)),
+        Ok(Self {
+            linear: Linear::new(&(params / "linear"), inner, inner)?,
+            project: (params / "project").get("weight", &[inner, inner], uniform(inner, 1.0))?,
             form,
-        }
+        })
     }
 
     fn forward(&self, u: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
@@ -199,26 +206,28 @@ fn prelu(x: &Tensor, slopes: &Tensor) -> Tensor {
 }
 
 impl Fsmn {
-    /// Registers all parameters under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, sizes: FsmnSizes) -> Self {
+    /// All parameters under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, sizes: FsmnSizes) -> Result<Self> {
         let FsmnSizes { dim, inner, kernel, .. } = sizes;
-        let gated = path / "gated_fsmn";
+        let gated = params / "gated_fsmn";
         let ff = |name: &str| {
             let sizes = FfSizes { inputs: inner, outputs: inner, kernel };
             FfConvM::new(&(&gated / name), sizes, NormKind::Layer)
         };
-        let norm = |name: &str| FrameNorm::new(&(path / name), inner, 1e-5);
-        Self {
-            conv1: Pointwise::new(&at(path, "conv1.0"), dim, inner),
-            slope: at(path, "conv1.1").var("weight", &[1], Init::Const(0.25)),
-            norm1: norm("norm1"),
-            to_u: ff("to_u"),
-            to_v: ff("to_v"),
-            memory: Memory::new(&(&gated / "fsmn"), sizes),
-            norm2: norm("norm2"),
-            conv2: Pointwise::new(&(path / "conv2"), inner, dim),
-        }
+        let norm = |name: &str| FrameNorm::new(&(params / name), inner, 1e-5);
+        Ok(Self {
+            conv1: Pointwise::new(&params.sub("conv1.0"), dim, inner)?,
+            slope: params.sub("conv1.1").get("weight", &[1], Init::Const(0.25))?,
+            norm1: norm("norm1")?,
+            to_u: ff("to_u")?,
+            to_v: ff("to_v")?,
+            memory: Memory::new(&(&gated / "fsmn"), sizes)?,
+            norm2: norm("norm2")?,
+            conv2: Pointwise::new(&(params / "conv2"), inner, dim)?,
+        })
     }
 
     /// The block; `seen` is told about what is computed on the way.
@@ -258,8 +267,8 @@ impl Fsmn {
             norm1: self.norm1.detached(),
             to_uv: FfConvM::freeze_all(&[&self.to_u, &self.to_v]),
             linear: FrozenLinear::new(
-                &self.memory.linear.ws,
-                self.memory.linear.bs.as_ref(),
+                &self.memory.linear.weight,
+                self.memory.linear.bias.as_deref(),
                 Activation::Relu,
             ),
             project: FrozenLinear::new(&self.memory.project, None, Activation::Identity),
@@ -271,10 +280,10 @@ impl Fsmn {
 }
 
 /// An [`Fsmn`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenFsmn {
     conv1: FrozenLinear,
-    slope: Tensor,
+    slope: Weight,
     norm1: FrameNorm,
     to_uv: FrozenFfConvM,
     linear: FrozenLinear,
@@ -284,13 +293,13 @@ pub struct FrozenFsmn {
     conv2: FrozenLinear,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum FrozenForm {
     Plain(Box<FrozenConv>),
     Dense(Vec<FrozenStep>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FrozenStep {
     conv: FrozenGroups,
     norm: FrozenChannelNorm,
@@ -350,7 +359,7 @@ mod tests {
         for memory in [MemoryKind::Plain, MemoryKind::Dense(2), MemoryKind::Dense(3)] {
             let vs = VarStore::new(Device::Cpu);
             let sizes = FsmnSizes { dim: 12, inner: 8, order: 4, kernel: 5, memory };
-            let block = Fsmn::new(&vs.root(), sizes);
+            let block = Fsmn::new(&Params::random(&vs.root()), sizes).expect("sound sizes");
             tch::no_grad(|| {
                 for mut variable in vs.trainable_variables() {
                     let _ = variable.g_add_(&(Tensor::randn_like(&variable) * 0.2));

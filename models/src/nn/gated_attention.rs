@@ -6,7 +6,6 @@
 use formant_kernels::gated_attention as fused;
 use formant_kernels::gated_attention::Scratch;
 use formant_kernels::tensor;
-use tch::nn;
 use tch::{Device, Kind, Tensor};
 
 use super::ffconvm::{FfConvM, FfSizes, FrozenFfConvM, NormKind};
@@ -14,6 +13,8 @@ use super::offset_scale::OffsetScale;
 use super::rotary::RotaryTable;
 use super::tape::cut;
 use super::threads::threads;
+use crate::error::Result;
+use crate::params::{Params, Weight};
 
 /// Queries and keys that are made of one projection: quadratic query, linear query, quadratic key,
 /// linear key.
@@ -35,7 +36,7 @@ pub struct AttentionSizes {
 }
 
 /// The block, `[batch, frames, dim]` to the same shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GatedAttention {
     to_hidden: FfConvM,
     to_qk: FfConvM,
@@ -45,21 +46,23 @@ pub struct GatedAttention {
 }
 
 impl GatedAttention {
-    /// Registers all parameters under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, sizes: AttentionSizes) -> Self {
+    /// All parameters under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, sizes: AttentionSizes) -> Result<Self> {
         let AttentionSizes { dim, expansion, query_key_dim: q, kernel, .. } = sizes;
         let hidden = dim * expansion;
         let ff = |name: &str, inputs, outputs| {
-            FfConvM::new(&(path / name), FfSizes { inputs, outputs, kernel }, NormKind::Scale)
+            FfConvM::new(&(params / name), FfSizes { inputs, outputs, kernel }, NormKind::Scale)
         };
-        Self {
-            to_hidden: ff("to_hidden", dim, hidden),
-            to_qk: ff("to_qk", dim, q),
-            offset_scale: OffsetScale::new(&(path / "qk_offset_scale"), HEADS, q),
-            to_out: ff("to_out", hidden / 2, dim),
+        Ok(Self {
+            to_hidden: ff("to_hidden", dim, hidden)?,
+            to_qk: ff("to_qk", dim, q)?,
+            offset_scale: OffsetScale::new(&(params / "qk_offset_scale"), HEADS, q)?,
+            to_out: ff("to_out", hidden / 2, dim)?,
             sizes,
-        }
+        })
     }
 
     /// The block; `seen` is told about what is computed on the way.
@@ -110,13 +113,13 @@ impl GatedAttention {
             // The quadratic query carries the division by the group's size.
             let scale = [1.0 / group, 1.0, 1.0, 1.0].map(|x| x as f32);
             let scale = Tensor::from_slice(&scale).unsqueeze(1).to_device(gamma.device());
-            let (gamma, beta) = (gamma.detach() * &scale, beta.detach() * &scale);
+            let (gamma, beta) = (&*gamma.detach() * &scale, &*beta.detach() * &scale);
             let values = |x: &Tensor| Vec::<f32>::try_from(x.reshape([-1])).unwrap_or_default();
             FrozenAttention {
                 projection: FfConvM::freeze_all(&[&self.to_hidden, &self.to_qk]),
                 values: [values(&gamma), values(&beta)],
-                gamma,
-                beta,
+                gamma: gamma.into(),
+                beta: beta.into(),
                 to_out: FfConvM::freeze_all(&[&self.to_out]),
                 sizes: self.sizes,
                 kind: self.offset_scale.gamma.kind(),
@@ -126,11 +129,11 @@ impl GatedAttention {
 }
 
 /// A [`GatedAttention`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenAttention {
     projection: FrozenFfConvM, // hidden channels, then those of queries and keys
-    gamma: Tensor,
-    beta: Tensor,
+    gamma: Weight,
+    beta: Weight,
     values: [Vec<f32>; 2], // of gamma and beta
     to_out: FrozenFfConvM,
     sizes: AttentionSizes,
@@ -295,8 +298,8 @@ mod tests {
         let vs = VarStore::new(Device::Cpu);
         let sizes =
             AttentionSizes { dim: 8, expansion: 4, query_key_dim: 6, group_size: 16, kernel: 5 };
-        let block = GatedAttention::new(&vs.root(), sizes);
-        let rotary = Rotary::new(&(vs.root() / "r"), 4);
+        let block = GatedAttention::new(&Params::random(&vs.root()), sizes).expect("sound sizes");
+        let rotary = Rotary::new(&Params::random(&(vs.root() / "r")), 4).expect("sound sizes");
         tch::no_grad(|| {
             for mut variable in vs.trainable_variables() {
                 let _ = variable.g_add_(&(Tensor::randn_like(&variable) * 0.2));

@@ -5,27 +5,44 @@
 //! parallel form as in LMUFormer (ICLR 2024). Here are the discretisation and both forms of the
 //! memory; the gates around it are the networks' business.
 
-use tch::{Kind, Tensor, nn};
+use std::cell::OnceCell;
+
+use crate::error::Result;
+use crate::params::{Params, Weight};
+use tch::{Kind, Tensor};
 
 /// State-space matrices `A [M, M]` and `B [M, 1]`, and the impulse response `H [M, seq_len]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LegendreMemory {
-    a: Tensor,
-    b: Tensor,
-    h: Tensor,
+    a: Weight,
+    b: Weight,
+    h: Weight,
     size: i64,
 }
 
 impl LegendreMemory {
-    /// Registers `A`, `B` and `H` as buffers under `path`, computed for `theta` frames.
+    /// `A`, `B` and `H` as buffers under `params`, computed for `theta` frames.
     ///
     /// A checkpoint that is loaded later overwrites them with its own.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, size: i64, theta: f64, seq_len: i64) -> Self {
-        let (a, b) = discretize(size, theta);
-        let h = impulse_response(&a, &b, seq_len);
-        let buffer = |name, tensor: Tensor| path.add(name, tensor.to_device(path.device()), false);
-        Self { a: buffer("A", a), b: buffer("B", b), h: buffer("H", h), size }
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, size: i64, theta: f64, seq_len: i64) -> Result<Self> {
+        // The three follow from one another, so that the first that is asked for makes all.
+        let made = OnceCell::new();
+        let made = || {
+            made.get_or_init(|| {
+                let (a, b) = discretize(size, theta);
+                let h = impulse_response(&a, &b, seq_len);
+                [a, b, h]
+            })
+        };
+        Ok(Self {
+            a: params.buffer("A", &[size, size], || made()[0].shallow_clone())?,
+            b: params.buffer("B", &[size, 1], || made()[1].shallow_clone())?,
+            h: params.buffer("H", &[size, seq_len], || made()[2].shallow_clone())?,
+            size,
+        })
     }
 
     /// Memory after every frame of `u [batch, frames]`, starting from an empty one:
@@ -94,12 +111,14 @@ fn impulse_response(a: &Tensor, b: &Tensor, seq_len: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, nn::VarStore};
+    use tch::Device;
+    use tch::nn::VarStore;
 
     #[test]
     fn parallel_and_recurrent_forms_agree() {
         let vs = VarStore::new(Device::Cpu);
-        let memory = LegendreMemory::new(&vs.root(), 24, 64.0, 64);
+        let memory =
+            LegendreMemory::new(&Params::random(&vs.root()), 24, 64.0, 64).expect("sound sizes");
         let u = Tensor::rand([3, 50], (Kind::Float, Device::Cpu));
         let parallel = memory.forward(&u);
         let recurrent = memory.advance(&mut memory.empty(3), &u);
@@ -113,7 +132,8 @@ mod tests {
         // 2019, eq. 3); at the far end, r = 1, every polynomial is one.
         let vs = VarStore::new(Device::Cpu);
         let theta = 32.0;
-        let memory = LegendreMemory::new(&vs.root(), 12, theta, 256);
+        let memory =
+            LegendreMemory::new(&Params::random(&vs.root()), 12, theta, 256).expect("sound sizes");
         let frames = 200usize;
         let u: Vec<f32> = (0..frames).map(|t| (t as f32 * 0.05).sin()).collect();
         let states = memory.forward(&Tensor::from_slice(&u).view([1, -1]));

@@ -1,5 +1,7 @@
 //! Layers that several networks share, one file each.
 
+pub mod batch_norm;
+pub mod conv2d;
 pub mod depthwise;
 pub mod ffconvm;
 pub mod frame_norm;
@@ -7,7 +9,6 @@ pub mod frames;
 pub mod frozen_linear;
 pub mod fsmn;
 pub mod gated_attention;
-pub mod keys;
 pub mod l2_norm;
 pub mod legendre;
 pub mod lif;

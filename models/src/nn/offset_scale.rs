@@ -2,31 +2,35 @@
 //!
 //! Source: Hua et al., "Transformer Quality in Linear Time" (ICML 2022), section 3.1.
 
+use crate::error::Result;
+use crate::params::{Params, Weight};
 use tch::Tensor;
 use tch::nn;
 
 /// Scales and offsets of every head.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OffsetScale {
     /// `[heads, channels]`
-    pub gamma: Tensor,
+    pub gamma: Weight,
     /// `[heads, channels]`
-    pub beta: Tensor,
+    pub beta: Weight,
 }
 
 impl OffsetScale {
-    /// Registers `gamma` and `beta` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, heads: i64, channels: i64) -> Self {
+    /// `gamma` and `beta` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, heads: i64, channels: i64) -> Result<Self> {
         let spread = nn::Init::Randn { mean: 0.0, stdev: 0.02 };
-        Self {
-            gamma: path.var("gamma", &[heads, channels], spread),
-            beta: path.zeros("beta", &[heads, channels]),
-        }
+        Ok(Self {
+            gamma: params.get("gamma", &[heads, channels], spread)?,
+            beta: params.zeros("beta", &[heads, channels])?,
+        })
     }
 
     /// `[batch, frames, channels]` to `[batch, frames, heads, channels]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.unsqueeze(-2) * &self.gamma + &self.beta
+        x.unsqueeze(-2) * &*self.gamma + &*self.beta
     }
 }

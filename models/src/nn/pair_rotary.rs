@@ -3,24 +3,28 @@
 //! Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (arXiv
 //! 2104.09864), section 3.2; rates are a part of the weights, as in rotary-embedding-torch.
 
-use tch::{Kind, Tensor, nn};
+use crate::error::Result;
+use crate::params::{Params, Weight};
+use tch::{Device, Kind, Tensor};
 
 /// The rates at which pairs turn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PairRotary {
     /// Radians a position, `[width / 2]`; not learnt.
-    pub freqs: Tensor,
+    pub freqs: Weight,
 }
 
 impl PairRotary {
-    /// Registers `freqs` under `path`: `10000^(-2i / width)` until weights are loaded.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, width: i64) -> Self {
-        let mut freqs = path.zeros_no_train("freqs", &[width / 2]);
-        let pair = Tensor::arange(width / 2, (Kind::Double, freqs.device()));
-        let rates = (pair * (-2.0 / width as f64 * 1e4f64.ln())).exp();
-        tch::no_grad(|| freqs.copy_(&rates));
-        Self { freqs }
+    /// `freqs` under `params`: `10000^(-2i / width)` until weights are loaded.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, width: i64) -> Result<Self> {
+        let rates = || {
+            let pair = Tensor::arange(width / 2, (Kind::Double, Device::Cpu));
+            (pair * (-2.0 / width as f64 * 1e4f64.ln())).exp()
+        };
+        Ok(Self { freqs: params.buffer("freqs", &[width / 2], rates)? })
     }
 
     /// The turns of positions 0 to `count - 1` as complex numbers, `[count, width / 2]`.
@@ -42,12 +46,13 @@ pub fn rotate(x: &Tensor, turns: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, nn::VarStore};
+    use tch::Device;
+    use tch::nn::VarStore;
 
     #[test]
     fn neighbouring_channels_turn_by_position_times_rate() {
         let vs = VarStore::new(Device::Cpu);
-        let rotary = PairRotary::new(&vs.root(), 6);
+        let rotary = PairRotary::new(&Params::random(&vs.root()), 6).expect("sound sizes");
         let x = Tensor::randn([5, 6], tch::kind::FLOAT_CPU);
         let found = rotate(&x, &rotary.turns(5));
         for position in 0..5 {

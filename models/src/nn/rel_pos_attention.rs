@@ -6,8 +6,10 @@
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
-use super::linear::{RESIDUAL_GAIN, linear, linear_of, uniform};
+use super::linear::{Linear, RESIDUAL_GAIN, uniform};
+use crate::error::Result;
 use crate::network::Trace;
+use crate::params::{Params, Weight};
 
 /// How scores of positions become scores of pairs of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,22 +65,22 @@ pub fn shift(scores: &Tensor, kind: Shift) -> Tensor {
 }
 
 /// Multi-head self-attention with relative positions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RelPosAttention {
     /// Queries.
-    pub linear_q: nn::Linear,
+    pub linear_q: Linear,
     /// Keys.
-    pub linear_k: nn::Linear,
+    pub linear_k: Linear,
     /// Values.
-    pub linear_v: nn::Linear,
+    pub linear_v: Linear,
     /// Output.
-    pub linear_out: nn::Linear,
+    pub linear_out: Linear,
     /// Positions; without bias.
-    pub linear_pos: nn::Linear,
+    pub linear_pos: Linear,
     /// Added to queries for the scores of content, `[heads, dim / heads]`.
-    pub pos_bias_u: Tensor,
+    pub pos_bias_u: Weight,
     /// Added to queries for the scores of positions, `[heads, dim / heads]`.
-    pub pos_bias_v: Tensor,
+    pub pos_bias_v: Weight,
     /// How positions become pairs.
     pub shift: Shift,
     /// Share of the weights that training drops.
@@ -96,25 +98,30 @@ pub struct Pairs {
 }
 
 impl RelPosAttention {
-    /// Registers the parameters under `path`; `heads` divides `dim`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, dim: i64, heads: i64, shift: Shift) -> Self {
-        let without_bias =
-            nn::LinearConfig { ws_init: uniform(dim, 1.0), bs_init: None, bias: false };
+    /// The parameters under `params`; `heads` divides `dim`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, dim: i64, heads: i64, shift: Shift) -> Result<Self> {
         let bound = (6.0 / (heads + dim / heads) as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
-        Self {
-            linear_q: linear(path / "linear_q", dim, dim),
-            linear_k: linear(path / "linear_k", dim, dim),
-            linear_v: linear(path / "linear_v", dim, dim),
-            linear_out: linear_of(path / "linear_out", dim, dim, RESIDUAL_GAIN),
-            linear_pos: nn::linear(path / "linear_pos", dim, dim, without_bias),
-            pos_bias_u: path.var("pos_bias_u", &[heads, dim / heads], init),
-            pos_bias_v: path.var("pos_bias_v", &[heads, dim / heads], init),
+        Ok(Self {
+            linear_q: Linear::new(&(params / "linear_q"), dim, dim)?,
+            linear_k: Linear::new(&(params / "linear_k"), dim, dim)?,
+            linear_v: Linear::new(&(params / "linear_v"), dim, dim)?,
+            linear_out: Linear::with_gain(&(params / "linear_out"), dim, dim, RESIDUAL_GAIN)?,
+            linear_pos: Linear::without_bias(
+                &(params / "linear_pos"),
+                dim,
+                dim,
+                uniform(dim, 1.0),
+            )?,
+            pos_bias_u: params.get("pos_bias_u", &[heads, dim / heads], init)?,
+            pos_bias_v: params.get("pos_bias_v", &[heads, dim / heads], init)?,
             shift,
             dropout: 0.0,
             heads,
-        }
+        })
     }
 
     /// Number of heads.
@@ -139,8 +146,8 @@ impl RelPosAttention {
         trace.record(&format!("{name}.linear_k"), &k);
         let q = split(&self.linear_q.forward(x));
         let scale = 1.0 / (width as f64).sqrt();
-        let q_u = ((&q + &self.pos_bias_u) * scale).transpose(1, 2);
-        let q_v = ((&q + &self.pos_bias_v) * scale).transpose(1, 2); // [batch, heads, frames, width]
+        let q_u = ((&q + &*self.pos_bias_u) * scale).transpose(1, 2);
+        let q_v = ((&q + &*self.pos_bias_v) * scale).transpose(1, 2); // [batch, heads, frames, width]
         let p = self.linear_pos.forward(&pairs.positions).view([-1, self.heads, width]);
         let content = q_u.matmul(&split(&k).permute([0, 2, 3, 1])); // [batch, heads, frames, frames]
         let position = q_v.matmul(&p.permute([1, 2, 0])); // [batch, heads, frames, positions]

@@ -12,33 +12,37 @@ use tch::{Device, Kind, Tensor, nn};
 use super::depthwise::{Padding, toeplitz};
 use super::tape;
 use super::threads::threads;
+use crate::error::Result;
+use crate::params::{Params, Weight};
 
 /// A convolution of every channel with a kernel of its own, added to its input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ResidualConv {
-    weight: Tensor, // [channels, 1, kernel], or with more axes of size one
+    weight: Weight, // [channels, 1, kernel], or with more axes of size one
 }
 
 /// A dilated convolution in groups: output channel `c` sees the input channels `c * inputs` to
 /// `c * inputs + inputs - 1`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GroupedConv {
-    weight: Tensor, // [channels, inputs, kernel, 1]
+    weight: Weight, // [channels, inputs, kernel, 1]
     dilation: i64,
 }
 
-fn register(path: &nn::Path<'_>, shape: &[i64]) -> Tensor {
+fn register(params: &Params<'_>, shape: &[i64]) -> Result<Weight> {
     let fan_in: i64 = shape[1..].iter().product();
     let bound = 1.0 / (fan_in as f64).sqrt();
-    path.var("weight", shape, nn::Init::Uniform { lo: -bound, up: bound })
+    params.get("weight", shape, nn::Init::Uniform { lo: -bound, up: bound })
 }
 
 impl ResidualConv {
-    /// Registers `weight` with the shape `[channels, 1, kernel, ..]` under `path`; the kernel is
+    /// `weight` with the shape `[channels, 1, kernel, ..]` under `params`; the kernel is
     /// odd.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, shape: &[i64]) -> Self {
-        Self { weight: register(path, shape) }
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, shape: &[i64]) -> Result<Self> {
+        Ok(Self { weight: register(params, shape)? })
     }
 
     /// `x + conv(x)`, with a cheap gradient.
@@ -75,11 +79,13 @@ impl ResidualConv {
 }
 
 impl GroupedConv {
-    /// Registers `weight` as `[channels, inputs, kernel, 1]` under `path`; the kernel is odd.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, shape: [i64; 3], dilation: i64) -> Self {
+    /// `weight` as `[channels, inputs, kernel, 1]` under `params`; the kernel is odd.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, shape: [i64; 3], dilation: i64) -> Result<Self> {
         let [channels, inputs, kernel] = shape;
-        Self { weight: register(path, &[channels, inputs, kernel, 1]), dilation }
+        Ok(Self { weight: register(params, &[channels, inputs, kernel, 1])?, dilation })
     }
 
     fn inputs(&self) -> i64 {
@@ -131,7 +137,7 @@ impl GroupedConv {
 }
 
 /// A [`GroupedConv`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenGroups {
     convs: Vec<FrozenConv>,
 }
@@ -153,12 +159,12 @@ impl FrozenGroups {
 }
 
 /// A depth-wise convolution with as many frames out as in, which cannot be trained.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenConv {
     kernel: Option<DepthwiseConv1d>,
     /// The same without zeros at the ends.
     inside: Option<DepthwiseConv1d>,
-    weight: Tensor, // [channels, 1, kernel]
+    weight: Weight, // [channels, 1, kernel]
     dilation: i64,
 }
 
@@ -167,7 +173,7 @@ impl FrozenConv {
         let weight = weight.detach().contiguous();
         let around = dilation * (weight.size()[2] - 1) / 2;
         let kernel = plan(&weight, dilation, around);
-        Self { kernel, inside: plan(&weight, dilation, 0), weight, dilation }
+        Self { kernel, inside: plan(&weight, dilation, 0), weight: weight.into(), dilation }
     }
 
     /// The kernel's plan, where a kernel convolves.
@@ -277,7 +283,8 @@ mod tests {
         let vs = VarStore::new(Device::Cpu);
         for (at, (inputs, dilation)) in [(1, 1), (2, 2), (3, 4), (2, 1)].into_iter().enumerate() {
             let path = vs.root() / format!("{at}");
-            let conv = GroupedConv::new(&path, [6, inputs, 7], dilation);
+            let conv = GroupedConv::new(&Params::random(&path), [6, inputs, 7], dilation)
+                .expect("sound sizes");
             for frames in [1, 5, 33, 64, 101] {
                 let x = Tensor::randn([2, frames, 6 * inputs], tch::kind::FLOAT_CPU);
                 let wanted = x
@@ -301,7 +308,8 @@ mod tests {
     #[test]
     fn the_residual_is_part_of_the_kernel() {
         let vs = VarStore::new(Device::Cpu);
-        let conv = ResidualConv::new(&vs.root(), &[5, 1, 17]);
+        let conv =
+            ResidualConv::new(&Params::random(&vs.root()), &[5, 1, 17]).expect("sound sizes");
         let x = Tensor::randn([2, 40, 5], tch::kind::FLOAT_CPU);
         let wanted =
             &x + x.transpose(1, 2).conv1d::<Tensor>(&conv.weight, None, 1, 8, 1, 5).transpose(1, 2);

@@ -3,25 +3,28 @@
 //! Source: Su et al., "RoFormer" (arXiv 2104.09864), section 3.2.2, as in the package
 //! `rotary-embedding-torch`: channels `2i` and `2i + 1` are a pair, and the frequencies are stored.
 
-use tch::nn;
+use crate::error::Result;
+use crate::params::{Params, Weight};
 use tch::{Device, Kind, Tensor};
 
 /// The frequencies of a rotary embedding, which are stored with the weights and not learnt.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rotary {
     /// `[dim / 2]`, radians a frame.
-    pub freqs: Tensor,
+    pub freqs: Weight,
 }
 
 impl Rotary {
-    /// Registers `freqs` under `path` with the usual values, `10000^(-2i/dim)`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, dim: i64) -> Self {
-        let exponents = Tensor::arange_start_step(0, dim, 2, (Kind::Float, Device::Cpu));
-        let freqs = (exponents * (-(1e4f64.ln()) / dim as f64)).exp();
-        let mut stored = path.zeros_no_train("freqs", &[dim / 2]);
-        stored.copy_(&freqs.to_device(path.device()));
-        Self { freqs: stored }
+    /// `freqs` under `params` with the usual values, `10000^(-2i/dim)`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, dim: i64) -> Result<Self> {
+        let usual = || {
+            let exponents = Tensor::arange_start_step(0, dim, 2, (Kind::Float, Device::Cpu));
+            (exponents * (-(1e4f64.ln()) / dim as f64)).exp()
+        };
+        Ok(Self { freqs: params.buffer("freqs", &[dim / 2], usual)? })
     }
 
     /// The angles of the first `frames` positions.
@@ -82,11 +85,12 @@ impl RotaryTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::nn::VarStore;
 
     #[test]
     fn products_depend_on_distance_alone() {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let table = Rotary::new(&vs.root(), 8).table(20);
+        let vs = VarStore::new(Device::Cpu);
+        let table = Rotary::new(&Params::random(&vs.root()), 8).expect("sound sizes").table(20);
         let (q, k) = (
             Tensor::randn([1, 1, 12], tch::kind::FLOAT_CPU),
             Tensor::randn([1, 1, 12], tch::kind::FLOAT_CPU),

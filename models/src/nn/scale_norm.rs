@@ -3,29 +3,32 @@
 //! Source: Nguyen, Salazar, "Transformers without Tears" (IWSLT 2019), section 2.2, with the length
 //! counted per element as in Hua et al., "Transformer Quality in Linear Time" (ICML 2022).
 
+use crate::error::Result;
+use crate::params::{Params, Weight};
 use tch::Tensor;
-use tch::nn;
 
 /// Least length per element that a vector is divided by.
 const EPS: f64 = 1e-5;
 
 /// Divides vectors by the root of their mean square and multiplies them by one number.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ScaleNorm {
     /// `[1]`
-    pub g: Tensor,
+    pub g: Weight,
 }
 
 impl ScaleNorm {
-    /// Registers `g` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>) -> Self {
-        Self { g: path.ones("g", &[1]) }
+    /// `g` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>) -> Result<Self> {
+        Ok(Self { g: params.ones("g", &[1])? })
     }
 
     /// `[.., channels]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        unit(x) * &self.g
+        unit(x) * &*self.g
     }
 }
 
@@ -50,11 +53,12 @@ pub(crate) fn finite(x: &Tensor) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::nn::VarStore;
 
     #[test]
     fn silence_stays_silence_and_the_rest_has_one_length() {
-        let vs = nn::VarStore::new(tch::Device::Cpu);
-        let norm = ScaleNorm::new(&vs.root());
+        let vs = VarStore::new(tch::Device::Cpu);
+        let norm = ScaleNorm::new(&Params::random(&vs.root())).expect("sound sizes");
         let x = Tensor::from_slice(&[0.0f32, 0.0, 3.0, 4.0]).view([2, 2]);
         let y = norm.forward(&x);
         assert!(finite(&y));

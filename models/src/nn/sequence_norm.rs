@@ -2,35 +2,37 @@
 //! channel by itself. Both need all frames before they give the first.
 
 use formant_kernels::tensor as kernels;
-use tch::nn;
 use tch::{Device, Tensor};
 
 use super::threads::threads;
+use crate::error::Result;
+use crate::params::{Params, Weight};
 
 /// One mean and one deviation over all frames and channels, with a scale and an offset a channel:
 /// a group normalisation with one group.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GlobalNorm {
     affine: Affine,
 }
 
 /// A mean and a deviation for every channel over all frames, with a scale and an offset.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ChannelNorm {
     affine: Affine,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Affine {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Weight,
     eps: f64,
 }
 
 impl Affine {
-    fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
-        let (weight, bias) = (path.ones("weight", &[channels]), path.zeros("bias", &[channels]));
-        Self { weight, bias, eps }
+    fn new(params: &Params<'_>, channels: i64, eps: f64) -> Result<Self> {
+        let (weight, bias) =
+            (params.ones("weight", &[channels])?, params.zeros("bias", &[channels])?);
+        Ok(Self { weight, bias, eps })
     }
 
     fn detached(&self) -> Self {
@@ -40,8 +42,8 @@ impl Affine {
     /// Normalises over the axes `over` of `[batch, frames, channels]`.
     fn forward(&self, x: &Tensor, over: &[i64]) -> Tensor {
         let (var, mean) = x.var_mean_dim(over, false, true);
-        let gain = (var + self.eps).rsqrt() * &self.weight; // [batch, 1, channels]
-        let offset = &self.bias - mean * &gain;
+        let gain = (var + self.eps).rsqrt() * &*self.weight; // [batch, 1, channels]
+        let offset = &*self.bias - mean * &gain;
         offset.addcmul(x, &gain)
     }
 }
@@ -53,10 +55,12 @@ impl GlobalNorm {
         Self { affine: self.affine.detached() }
     }
 
-    /// Registers `weight` and `bias` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
-        Self { affine: Affine::new(path, channels, eps) }
+    /// `weight` and `bias` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, channels: i64, eps: f64) -> Result<Self> {
+        Ok(Self { affine: Affine::new(params, channels, eps)? })
     }
 
     /// `[batch, frames, channels]` to the same shape.
@@ -77,13 +81,15 @@ impl ChannelNorm {
                 .map(|((weight, bias), slopes)| [weight, bias, slopes]),
             _ => None,
         };
-        FrozenChannelNorm { affine: self.affine.detached(), slopes: slopes.detach(), learnt }
+        FrozenChannelNorm { affine: self.affine.detached(), slopes: slopes.detach().into(), learnt }
     }
 
-    /// Registers `weight` and `bias` under `path`.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, channels: i64, eps: f64) -> Self {
-        Self { affine: Affine::new(path, channels, eps) }
+    /// `weight` and `bias` under `params`.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(params: &Params<'_>, channels: i64, eps: f64) -> Result<Self> {
+        Ok(Self { affine: Affine::new(params, channels, eps)? })
     }
 
     /// `[batch, frames, channels]` to the same shape.
@@ -93,10 +99,10 @@ impl ChannelNorm {
 }
 
 /// A [`ChannelNorm`] and a PReLU without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenChannelNorm {
     affine: Affine,
-    slopes: Tensor, // [channels]
+    slopes: Weight, // [channels]
     /// Scales, offsets and slopes where the kernel can take them.
     learnt: Option<[Vec<f32>; 3]>,
 }
@@ -121,16 +127,21 @@ impl FrozenChannelNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::nn::VarStore;
 
     #[test]
     fn equal_to_the_librarys_own() {
-        let vs = nn::VarStore::new(Device::Cpu);
+        let vs = VarStore::new(Device::Cpu);
         let x = Tensor::randn([2, 50, 6], tch::kind::FLOAT_CPU) * 3.0 + 1.5;
         let first = x.transpose(1, 2);
-        let global = GlobalNorm::new(&(vs.root() / "g"), 6, 1e-8).forward(&x);
+        let global = GlobalNorm::new(&Params::random(&(vs.root() / "g")), 6, 1e-8)
+            .expect("sound sizes")
+            .forward(&x);
         let wanted = first.group_norm::<Tensor>(1, None, None, 1e-8, false).transpose(1, 2);
         assert!((global - wanted).abs().max().double_value(&[]) < 1e-5);
-        let channel = ChannelNorm::new(&(vs.root() / "c"), 6, 1e-5).forward(&x);
+        let channel = ChannelNorm::new(&Params::random(&(vs.root() / "c")), 6, 1e-5)
+            .expect("sound sizes")
+            .forward(&x);
         let wanted = first.group_norm::<Tensor>(6, None, None, 1e-5, false).transpose(1, 2);
         assert!((channel - wanted).abs().max().double_value(&[]) < 1e-5);
     }

@@ -3,13 +3,15 @@
 //! A symmetric kernel of size `2k + 1` sees `k` frames into the future, so that its stream is `k`
 //! frames late; at both ends of a stream the layer sees zeros at its own input.
 
+use crate::error::Result;
+use crate::params::{Params, Weight};
 use tch::{Tensor, nn};
 
 /// A 1-d convolution with stride 1 and symmetric zero padding.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CenteredConv1d {
-    weight: Tensor, // [out, in, kernel]
-    bias: Option<Tensor>,
+    weight: Weight, // [out, in, kernel]
+    bias: Option<Weight>,
     half: i64,
 }
 
@@ -23,17 +25,25 @@ pub enum Bias {
 }
 
 impl CenteredConv1d {
-    /// Registers `weight` (and `bias`) under `path`; `kernel` is odd.
-    #[must_use]
-    pub fn new(path: &nn::Path<'_>, inputs: i64, outputs: i64, kernel: i64, bias: Bias) -> Self {
+    /// `weight` (and `bias`) under `params`; `kernel` is odd.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn new(
+        params: &Params<'_>,
+        inputs: i64,
+        outputs: i64,
+        kernel: i64,
+        bias: Bias,
+    ) -> Result<Self> {
         debug_assert!(kernel % 2 == 1, "a centred kernel has odd size");
         let bound = 1.0 / ((inputs * kernel) as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
-        Self {
-            weight: path.var("weight", &[outputs, inputs, kernel], init),
-            bias: (bias == Bias::Yes).then(|| path.var("bias", &[outputs], init)),
+        Ok(Self {
+            weight: params.get("weight", &[outputs, inputs, kernel], init)?,
+            bias: (bias == Bias::Yes).then(|| params.get("bias", &[outputs], init)).transpose()?,
             half: kernel / 2,
-        }
+        })
     }
 
     /// `[batch, in, frames]` to `[batch, out, frames]`.
@@ -112,14 +122,16 @@ impl Delay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, nn::VarStore};
+    use tch::Device;
+    use tch::nn::VarStore;
 
     #[test]
     fn any_split_equals_the_whole() {
         let vs = VarStore::new(Device::Cpu);
         for kernel in [1, 3, 7] {
             let path = vs.root() / format!("k{kernel}");
-            let conv = CenteredConv1d::new(&path, 4, 5, kernel, Bias::Yes);
+            let conv = CenteredConv1d::new(&Params::random(&path), 4, 5, kernel, Bias::Yes)
+                .expect("sound sizes");
             let x = Tensor::randn([2, 4, 23], tch::kind::FLOAT_CPU);
             let whole = conv.forward(&x);
             for split in [1, 2, 5, 23] {

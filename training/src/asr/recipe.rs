@@ -197,7 +197,7 @@ impl AsrRecipe {
 
 fn foreign_start() -> Error {
     let reason = "only models of formant's own recipes can be gone on from: asr-an4, or a file that \
-                  `formant train asr` wrote";
+                  `formant train transcribe` wrote";
     Error::Config { setting: "start", reason: reason.to_owned() }
 }
 
@@ -225,6 +225,6 @@ mod tests {
         assert_eq!(changed.network.dropout, recipe.network.dropout);
         card.config = SqueezeformerConfig::Wenet(WenetConfig::default());
         let error = recipe.going_on_from(&card).expect_err("another layout").to_string();
-        assert!(error.contains("train asr"), "{error}");
+        assert!(error.contains("train transcribe"), "{error}");
     }
 }

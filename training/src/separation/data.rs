@@ -9,11 +9,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::compose::compose;
 use super::recipe::{Goal, SeparationRecipe};
+use super::rendered::{MixtureFiles, mixtures_of};
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::manifest::{self, train_rows};
+use crate::manifest::{self, Row, train_rows};
 use crate::progress::Progress;
+use crate::table::Table;
 
 /// Of this many speakers one is kept for validation when no mixtures are given.
 const HELD_OUT_EVERY: usize = 10;
@@ -248,44 +250,27 @@ impl SeparationData {
 
 /// A table of rendered mixtures, or of pairs.
 fn read_dev(path: &Path) -> Result<Vec<Recipe>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let table = Table::read(path)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    let header: Vec<&str> = lines.next().map_or_else(Vec::new, |(_, h)| h.split('\t').collect());
-    let column = |name: &str| header.iter().position(|column| column.trim() == name);
+    let (header, rows) = table.rows().map_or((None, &[][..]), |(row, rows)| (Some(row), rows));
+    let column = |name: &str| header.and_then(|header| header.find(&[name]));
     let pair = (column("path1"), column("path2"));
-    if let (Some(first), Some(second)) = pair {
+    if let (first @ Some(_), second @ Some(_)) = pair {
         let level = column("level_db_of_1_over_2");
-        return lines
-            .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(index, line)| {
-                let cells: Vec<&str> = line.split('\t').map(str::trim).collect();
-                let cell = |at: usize| cells.get(at).filter(|cell| !cell.is_empty());
-                let (Some(first), Some(second)) = (cell(first), cell(second)) else {
-                    let reason = "two paths are needed".to_owned();
-                    return Err(Error::Manifest { path: path.into(), line: index + 1, reason });
-                };
-                let level = level.and_then(|at| cell(at)?.parse().ok()).unwrap_or(0.0);
+        return rows
+            .iter()
+            .map(|row| {
+                let (first, second) = (row.cell(first), row.cell(second));
+                if first.is_empty() || second.is_empty() {
+                    return Err(table.bad(row.line, "two paths are needed"));
+                }
+                let level = row.cell(level).parse().unwrap_or(0.0);
                 Ok(Recipe::Pair { first: base.join(first), second: base.join(second), level })
             })
             .collect();
     }
-    let mut rendered: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
-    for row in manifest::read(path)? {
-        if !row.split.is_empty() && row.split != "dev" {
-            continue;
-        }
-        let stem = row.path.with_extension("").display().to_string();
-        if let Some(name) = stem.strip_suffix(&format!("_{}", row.label)) {
-            rendered.entry(name.to_owned()).or_default().insert(row.label, row.path);
-        }
-    }
-    Ok(rendered
-        .into_values()
-        .filter_map(|mut files| {
-            let mixture = files.remove("mix")?;
-            let sources = (1..).map_while(|i| files.remove(&format!("s{i}"))).collect();
-            Some(Recipe::Rendered { mixture, sources })
-        })
-        .collect())
+    let of_dev = |row: &Row| row.split.is_empty() || row.split == "dev";
+    let mixtures = mixtures_of(manifest::read(path)?.into_iter().filter(of_dev));
+    let rendered = |MixtureFiles { mixture, sources }| Recipe::Rendered { mixture, sources };
+    Ok(mixtures.into_iter().map(rendered).collect())
 }

@@ -9,9 +9,11 @@ mod compose;
 mod data;
 mod loss;
 mod recipe;
+mod rendered;
 mod train;
 
 pub use data::{DevMixture, SeparationData, SeparationSources};
 pub use loss::separation_loss;
 pub use recipe::{Filters, Goal, Measure, SeparationRecipe};
+pub use rendered::{MixtureFiles, mixtures_of};
 pub use train::{SeparationOutcome, train};

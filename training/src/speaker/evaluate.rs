@@ -130,7 +130,11 @@ pub fn embed_files<'a>(
     Ok(found)
 }
 
-fn embed_file(
+/// The embedding of a file, or why there is none.
+///
+/// # Errors
+/// The reason as text: a file that cannot be read, or too little speech.
+pub fn embed_file(
     embedder: &SpeakerEmbedder,
     path: &Path,
     options: &EmbedOptions,

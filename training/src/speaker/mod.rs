@@ -15,7 +15,8 @@ mod trials;
 
 pub use data::{SpeakerData, SpeakerSources};
 pub use evaluate::{
-    Embeddings, Figures, ScoredTrial, SpeakerReport, embed_files, evaluate, fit_calibration,
+    Embeddings, Figures, ScoredTrial, SpeakerReport, embed_file, embed_files, evaluate,
+    fit_calibration,
 };
 pub use head::margin_logits;
 pub use recipe::{FinalStage, SpeakerAugmentation, SpeakerRecipe};

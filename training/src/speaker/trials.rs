@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::table::{Row, Table};
 
 /// Two recordings to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,47 +24,41 @@ pub struct Trial {
 /// [`Error::Io`] when it can't be read, [`Error::Manifest`] naming a line that makes no sense,
 /// [`Error::Data`] when nothing is in it.
 pub fn read_trials(path: &Path, base: Option<&Path>) -> Result<Vec<Trial>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     let base = base.or(path.parent()).unwrap_or(Path::new(""));
-    let trials = parse(&text, base, path)?;
+    let trials = trials_of(&Table::read(path)?, base)?;
     if trials.is_empty() {
         return Err(Error::Data(format!("{}: no trials listed", path.display())));
     }
     Ok(trials)
 }
 
-fn parse(text: &str, base: &Path, name: &Path) -> Result<Vec<Trial>> {
-    let bad = |line: usize, reason: String| Error::Manifest { path: name.into(), line, reason };
-    let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty()).peekable();
-    let columns = lines.peek().and_then(|(_, line)| columns(line));
-    if columns.is_some() {
-        lines.next();
-    }
-    lines
-        .map(|(index, line)| {
-            let cells: Vec<&str> = cells(line);
-            let cell = |at: usize| cells.get(at).copied().filter(|cell| !cell.is_empty());
+fn trials_of(table: &Table, base: &Path) -> Result<Vec<Trial>> {
+    let Some((first, others)) = table.rows() else { return Ok(Vec::new()) };
+    let columns = columns(first);
+    let first = columns.is_none().then_some(first);
+    first
+        .into_iter()
+        .chain(others)
+        .map(|row| {
+            let cell = |at: usize| Some(row.cell(Some(at))).filter(|cell| !cell.is_empty());
             let (target, first, second) = match columns {
                 Some([target, first, second]) => (
                     target.map(|at| cell(at).unwrap_or_default()),
                     first.and_then(cell),
                     second.and_then(cell),
                 ),
-                None if cells.len() == 2 => (None, cell(0), cell(1)),
-                None if answer(cells[0]).is_some() => (cell(0), cell(1), cell(2)),
+                None if row.len() == 2 => (None, cell(0), cell(1)),
+                None if answer(row.cell(Some(0))).is_some() => (cell(0), cell(1), cell(2)),
                 None => (cell(2), cell(0), cell(1)),
             };
             let (Some(first), Some(second)) = (first, second) else {
-                return Err(bad(index + 1, "expected an answer and two paths".to_owned()));
+                return Err(table.bad(row.line, "expected an answer and two paths"));
             };
             let target = match target {
                 None => None,
                 Some(text) => Some(answer(text).ok_or_else(|| {
-                    bad(
-                        index + 1,
-                        format!("the answer `{text}` is none of 1, 0, target, nontarget"),
-                    )
+                    let reason = format!("the answer `{text}` is none of 1, 0, target, nontarget");
+                    table.bad(row.line, reason)
                 })?),
             };
             Ok(Trial { target, first: base.join(first), second: base.join(second) })
@@ -71,20 +66,11 @@ fn parse(text: &str, base: &Path, name: &Path) -> Result<Vec<Trial>> {
         .collect()
 }
 
-fn cells(line: &str) -> Vec<&str> {
-    match ['\t', ','].into_iter().find(|&separator| line.contains(separator)) {
-        Some(separator) => line.split(separator).map(str::trim).collect(),
-        None => line.split_whitespace().collect(),
-    }
-}
-
-/// Where the columns target, path1 and path2 are, when the line is a header.
-fn columns(line: &str) -> Option<[Option<usize>; 3]> {
-    let cells = cells(line);
-    let find = |names: &[&str]| cells.iter().position(|cell| names.contains(cell));
-    let first = find(&["path1", "enrollment", "file1"])?;
-    let second = find(&["path2", "test", "file2"])?;
-    Some([find(&["target", "label"]), Some(first), Some(second)])
+/// Where the columns target, path1 and path2 are, when the row is a header.
+fn columns(row: &Row) -> Option<[Option<usize>; 3]> {
+    let first = row.find(&["path1", "enrollment", "file1"])?;
+    let second = row.find(&["path2", "test", "file2"])?;
+    Some([row.find(&["target", "label"]), Some(first), Some(second)])
 }
 
 fn answer(text: &str) -> Option<bool> {
@@ -100,7 +86,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<Trial>> {
-        parse(text, Path::new("/d"), Path::new("trials.txt"))
+        trials_of(&Table::parse(text, Path::new("trials.txt"))?, Path::new("/d"))
     }
 
     #[test]
@@ -114,6 +100,7 @@ mod tests {
             "target\tpath1\tpath2\n1\ta b.wav\tc.wav\n",
             "path1,path2,target\na b.wav,c.wav,1\n",
             "a b.wav\tc.wav\ttarget\n",
+            "\u{feff}path1,path2,target\r\n\"a b.wav\",\"c.wav\",1\r\n",
         ] {
             assert_eq!(read(text).expect("a list"), std::slice::from_ref(&wanted), "{text}");
         }

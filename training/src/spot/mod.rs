@@ -2,7 +2,7 @@
 //!
 //! A user's words (one folder a word, or manifests) become an LMUFormer that answers `unknown` for
 //! other speech and `silence` for none: [`SpotRecipe`] holds every number, [`train`] does the work
-//! and [`evaluate`] measures a model on speakers that it never heard.
+//! and [`Answers`] counts what a model makes of clips.
 
 mod batches;
 mod compose;
@@ -12,8 +12,6 @@ mod recipe;
 mod train;
 
 pub use data::{SpotData, SpotSources};
-pub use evaluate::{
-    Confusion, FalseAlarms, SpotReport, WordScore, evaluate, false_alarms, split_recordings,
-};
+pub use evaluate::{Answers, Confusion, SpotReport, WordScore, answer};
 pub use recipe::{Augmentation, SpotRecipe};
 pub use train::{TrainOutcome, train};

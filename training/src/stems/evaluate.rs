@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::data::{Role, role, song_name};
 use crate::error::{Error, Result};
 use crate::manifest::Row;
-use crate::progress::Progress;
 
 /// A song by its stems' files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +37,6 @@ pub struct SongScore {
     pub sdr_of_mix: BTreeMap<String, f64>,
 }
 
-/// Figures of a set of songs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StemsReport {
-    /// Mean over the songs of each stem, in dB.
-    pub sdr: BTreeMap<String, f64>,
-    /// The same of the mix taken for the stem.
-    pub sdr_of_mix: BTreeMap<String, f64>,
-    /// Songs measured.
-    pub items: usize,
-    /// Each song.
-    pub songs: Vec<SongScore>,
-}
-
 /// The songs that a table has both stems of, by name.
 #[must_use]
 pub fn songs_of(rows: &[Row]) -> Vec<SongFiles> {
@@ -72,45 +58,15 @@ pub fn songs_of(rows: &[Row]) -> Vec<SongFiles> {
     parts.into_iter().filter_map(pair).collect()
 }
 
-/// Mixes each song, separates it, and compares.
+/// Mixes a song, separates it, and compares.
 ///
 /// # Errors
-/// [`Error::Data`] without a song; [`Error::Interrupted`]; what decoding and separating say.
-pub fn evaluate(
+/// [`Error::Data`] when its stems do not fit together; what decoding and separating say.
+pub fn score_song(
     separator: &StemSeparator,
-    songs: &[SongFiles],
+    song: &SongFiles,
     options: &StemsOptions,
-    progress: &dyn Progress,
-) -> Result<StemsReport> {
-    if songs.is_empty() {
-        let text = "no song to measure: the table needs rows labelled `vocals` and `accompaniment` \
-                    whose files are called NAME_vocals and NAME_accompaniment";
-        return Err(Error::Data(text.to_owned()));
-    }
-    let mut scores = Vec::with_capacity(songs.len());
-    for song in songs {
-        if progress.cancelled() {
-            return Err(Error::Interrupted);
-        }
-        scores.push(score(separator, song, options)?);
-    }
-    let mean = |pick: &dyn Fn(&SongScore) -> &BTreeMap<String, f64>| {
-        let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
-        for (stem, value) in scores.iter().flat_map(pick) {
-            let entry = sums.entry(stem.clone()).or_default();
-            *entry = (entry.0 + value, entry.1 + 1);
-        }
-        sums.into_iter().map(|(stem, (sum, count))| (stem, sum / count as f64)).collect()
-    };
-    Ok(StemsReport {
-        sdr: mean(&|score| &score.sdr),
-        sdr_of_mix: mean(&|score| &score.sdr_of_mix),
-        items: scores.len(),
-        songs: scores,
-    })
-}
-
-fn score(separator: &StemSeparator, song: &SongFiles, options: &StemsOptions) -> Result<SongScore> {
+) -> Result<SongScore> {
     let decode = |path: &PathBuf| decode_file(path, &DecodeOptions::default());
     let (vocals, rest) = (decode(&song.vocals)?.audio, decode(&song.accompaniment)?.audio);
     let channels = vocals.channels().max(rest.channels());

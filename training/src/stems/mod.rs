@@ -2,7 +2,7 @@
 //!
 //! Voices and accompaniments that were recorded apart are mixed anew for every step, so that few
 //! songs go a long way: [`StemsRecipe`] holds every number, [`train`] does the work, and
-//! [`evaluate`] measures a model on songs whose stems are known.
+//! [`score_song`] measures a model on a song whose stems are known.
 
 mod data;
 mod evaluate;
@@ -12,6 +12,6 @@ mod recipe;
 mod train;
 
 pub use data::{Song, StemsData, StemsSources};
-pub use evaluate::{SongFiles, SongScore, StemsReport, evaluate, songs_of};
+pub use evaluate::{SongFiles, SongScore, score_song, songs_of};
 pub use recipe::{Mixing, StemsRecipe};
 pub use train::{StemsOutcome, train};

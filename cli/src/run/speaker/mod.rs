@@ -8,7 +8,6 @@ mod voices;
 use std::path::Path;
 
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::ModelSource;
 use formant_models::registry;
 use formant_models::tasks::speaker::{
     Cohort, Embedding, Scorer, SpeakerEmbedder, Unusable, Verification,
@@ -54,7 +53,7 @@ pub(super) fn run(
 }
 
 /// Loads the model that was asked for, or the default one.
-pub(super) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
+pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
         None => registry::default_for("speaker")?.source(),
@@ -63,7 +62,7 @@ pub(super) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
 }
 
 /// What compares voices: the model's own way, or what the command line changes about it.
-pub(super) fn scorer(
+pub(crate) fn scorer(
     embedder: &SpeakerEmbedder,
     model: &SpeakerModel,
     decision: &DecisionPlan,

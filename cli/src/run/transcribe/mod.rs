@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
 use serde_json::json;
 
-pub(super) use recognizer::{Recognizer, load, source, tell_default};
+pub(crate) use recognizer::{Recognizer, load, tell_default};
 
 use super::spot::Sink;
 use super::{set_threads, warn};

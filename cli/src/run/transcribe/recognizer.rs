@@ -15,9 +15,9 @@ use crate::messages::Messages;
 use crate::plan::{LanguageModel, RecognizerPlan};
 
 /// A recogniser that is ready.
-pub(in crate::run) struct Recognizer {
-    pub(in crate::run) transcriber: Transcriber,
-    pub(in crate::run) options: TranscribeOptions,
+pub(crate) struct Recognizer {
+    pub(crate) transcriber: Transcriber,
+    pub(crate) options: TranscribeOptions,
 }
 
 /// What workers need only once.
@@ -40,7 +40,7 @@ impl Recognizer {
 }
 
 /// The model that was asked for, or the default.
-pub(in crate::run) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure> {
+pub(crate) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure> {
     Ok(match asked {
         Some(source) => source.clone(),
         None => default_for("transcribe")?.source(),
@@ -48,7 +48,7 @@ pub(in crate::run) fn source(asked: Option<&ModelSource>) -> Result<ModelSource,
 }
 
 /// Loads recogniser and language model.
-pub(in crate::run) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure> {
+pub(crate) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure> {
     let mut recognizer = load_with(plan, &None)?;
     recognizer.options.fusion = fusion(plan, &recognizer.transcriber)?.map(Arc::new);
     recognizer.take_own_beam(plan)?;
@@ -106,7 +106,7 @@ fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fus
 }
 
 /// Says which model was used where none was named, how good it is, and where better ones are.
-pub(in crate::run) fn tell_default(
+pub(crate) fn tell_default(
     plan: &RecognizerPlan,
     recognizer: &Recognizer,
     messages: &Messages,

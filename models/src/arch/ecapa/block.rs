@@ -1,15 +1,16 @@
 //! SE-Res2Net block: a convolution in groups that see further and further, then a gate a channel.
 
 use tch::Tensor;
-use tch::nn;
 
 use super::config::{EcapaConfig, Layout};
 use super::layers::{Dense, FrameMask, Reach, Stored, Tdnn, mean_over_time};
 use super::names::{Names, Traced};
+use crate::error::Result;
 use crate::network::Trace;
+use crate::params::Params;
 
 /// One block; its input is added to its output.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     index: i64,
     names: Names,
@@ -20,21 +21,21 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(path: &nn::Path<'_>, index: i64, config: &EcapaConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, index: i64, config: &EcapaConfig) -> Result<Self> {
         let names = Names::new(config.layout);
         let (inputs, outputs) =
             (config.channels[index as usize - 1], config.channels[index as usize]);
         let point = |names: &(String, String), inputs| {
-            Tdnn::new(path, names, inputs, outputs, Reach::POINT, config.layout)
+            Tdnn::new(params, names, inputs, outputs, Reach::POINT, config.layout)
         };
-        Self {
+        Ok(Self {
             index,
             names,
-            tdnn1: point(&names.tdnn1(index), inputs),
-            res2net: Res2Net::new(path, index, config),
-            tdnn2: point(&names.tdnn2(index), outputs),
-            se: SqueezeExcite::new(path, index, config),
-        }
+            tdnn1: point(&names.tdnn1(index), inputs)?,
+            res2net: Res2Net::new(params, index, config)?,
+            tdnn2: point(&names.tdnn2(index), outputs)?,
+            se: SqueezeExcite::new(params, index, config)?,
+        })
     }
 
     /// `[batch, channels, frames]` to the same shape.
@@ -64,7 +65,7 @@ impl Block {
 
 /// Groups of channels; each goes through a convolution together with what came out of the group
 /// before it, except one that passes unchanged: the first (SpeechBrain) or the last (the others).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Res2Net {
     layers: Vec<Tdnn>,
     width: i64,
@@ -72,18 +73,18 @@ struct Res2Net {
 }
 
 impl Res2Net {
-    fn new(path: &nn::Path<'_>, index: i64, config: &EcapaConfig) -> Self {
+    fn new(params: &Params<'_>, index: i64, config: &EcapaConfig) -> Result<Self> {
         let at = index as usize;
         let width = config.channels[at] / config.res2net_scale;
         let reach = Reach { kernel: config.kernel_sizes[at], dilation: config.dilations[at] };
         let names = Names::new(config.layout);
         let layer =
-            |j| Tdnn::new(path, &names.res2net(index, j), width, width, reach, config.layout);
-        Self {
-            layers: (0..config.res2net_scale - 1).map(layer).collect(),
+            |j| Tdnn::new(params, &names.res2net(index, j), width, width, reach, config.layout);
+        Ok(Self {
+            layers: (0..config.res2net_scale - 1).map(layer).collect::<Result<_>>()?,
             width,
             first_passes: config.layout == Layout::Speechbrain,
-        }
+        })
     }
 
     fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
@@ -107,24 +108,24 @@ impl Res2Net {
 }
 
 /// A gate for every channel, from the channels' means over time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct SqueezeExcite {
     squeeze: Dense,
     excite: Dense,
 }
 
 impl SqueezeExcite {
-    fn new(path: &nn::Path<'_>, index: i64, config: &EcapaConfig) -> Self {
+    fn new(params: &Params<'_>, index: i64, config: &EcapaConfig) -> Result<Self> {
         let names = Names::new(config.layout);
         let (channels, inside) = (config.channels[index as usize], config.se_channels);
         let stored = match config.layout {
             Layout::Wespeaker => Stored::Matrix,
             Layout::Speechbrain | Layout::Taoruijie => Stored::Convolution,
         };
-        Self {
-            squeeze: Dense::new(path, &names.squeeze(index), channels, inside, stored),
-            excite: Dense::new(path, &names.excite(index), inside, channels, stored),
-        }
+        Ok(Self {
+            squeeze: Dense::new(params, &names.squeeze(index), channels, inside, stored)?,
+            excite: Dense::new(params, &names.excite(index), inside, channels, stored)?,
+        })
     }
 
     fn forward(&self, x: &Tensor, mask: Option<&FrameMask>) -> Tensor {

@@ -1,21 +1,13 @@
 //! The layers that all parts share: padded convolution, dense layer, convolution with ReLU and
 //! batch normalisation behind it, and frame masks.
 
-use tch::nn::{self, ModuleT};
+use tch::nn;
 use tch::{Kind, Tensor};
 
 use super::config::Layout;
-
-/// The path whose segments are separated by dots in `name`.
-pub(super) fn at<'a>(path: &nn::Path<'a>, name: &str) -> nn::Path<'a> {
-    name.split('.').fold(path.clone(), |path, segment| path / segment)
-}
-
-/// Batch normalisation over channels with an epsilon of 1e-5, starting as the identity.
-pub(super) fn batch_norm(path: &nn::Path<'_>, name: &str, channels: i64) -> nn::BatchNorm {
-    let config = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
-    nn::batch_norm1d(at(path, name), channels, config)
-}
+use crate::error::Result;
+use crate::nn::batch_norm::BatchNorm;
+use crate::params::{Params, Weight};
 
 /// Frames and how far they are apart.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +22,10 @@ impl Reach {
 }
 
 /// A convolution over time that keeps the number of frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Conv {
-    weight: Tensor, // [out, in, kernel]
-    bias: Tensor,
+    weight: Weight, // [out, in, kernel]
+    bias: Weight,
     padding: i64,
     dilation: i64,
     reflect: bool,
@@ -41,23 +33,23 @@ pub(super) struct Conv {
 
 impl Conv {
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         name: &str,
         inputs: i64,
         outputs: i64,
         reach: Reach,
         layout: Layout,
-    ) -> Self {
-        let path = at(path, name);
+    ) -> Result<Self> {
+        let params = params.sub(name);
         let bound = 1.0 / ((inputs * reach.kernel) as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
-        Self {
-            weight: path.var("weight", &[outputs, inputs, reach.kernel], init),
-            bias: path.var("bias", &[outputs], init),
+        Ok(Self {
+            weight: params.get("weight", &[outputs, inputs, reach.kernel], init)?,
+            bias: params.get("bias", &[outputs], init)?,
             padding: reach.dilation * (reach.kernel - 1) / 2,
             dilation: reach.dilation,
             reflect: layout == Layout::Speechbrain,
-        }
+        })
     }
 
     /// `[batch, in, frames]` to `[batch, out, frames]`.
@@ -73,10 +65,10 @@ impl Conv {
 }
 
 /// A dense layer, stored as a matrix or as a convolution over one frame.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Dense {
-    weight: Tensor, // [out, in] or [out, in, 1]
-    bias: Tensor,
+    weight: Weight, // [out, in] or [out, in, 1]
+    bias: Weight,
 }
 
 /// How the weights of a [`Dense`] are stored.
@@ -88,20 +80,23 @@ pub(super) enum Stored {
 
 impl Dense {
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         name: &str,
         inputs: i64,
         outputs: i64,
         stored: Stored,
-    ) -> Self {
-        let path = at(path, name);
+    ) -> Result<Self> {
+        let params = params.sub(name);
         let bound = 1.0 / (inputs as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
         let shape: &[i64] = match stored {
             Stored::Matrix => &[outputs, inputs],
             Stored::Convolution => &[outputs, inputs, 1],
         };
-        Self { weight: path.var("weight", shape, init), bias: path.var("bias", &[outputs], init) }
+        Ok(Self {
+            weight: params.get("weight", shape, init)?,
+            bias: params.get("bias", &[outputs], init)?,
+        })
     }
 
     /// `[batch, in]` to `[batch, out]`.
@@ -111,25 +106,25 @@ impl Dense {
 }
 
 /// Convolution, ReLU, batch normalisation, in this order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tdnn {
     conv: Conv,
-    norm: nn::BatchNorm,
+    norm: BatchNorm,
 }
 
 impl Tdnn {
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         names: &(String, String),
         inputs: i64,
         outputs: i64,
         reach: Reach,
         layout: Layout,
-    ) -> Self {
-        Self {
-            conv: Conv::new(path, &names.0, inputs, outputs, reach, layout),
-            norm: batch_norm(path, &names.1, outputs),
-        }
+    ) -> Result<Self> {
+        Ok(Self {
+            conv: Conv::new(params, &names.0, inputs, outputs, reach, layout)?,
+            norm: BatchNorm::new(&params.sub(&names.1), outputs)?,
+        })
     }
 
     /// `[batch, in, frames]` to `[batch, out, frames]`.
@@ -151,12 +146,12 @@ impl Tdnn {
 }
 
 /// Which frames of a padded batch hold signal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FrameMask {
     /// `[batch, 1, frames]`, one or zero.
-    pub(super) keep: Tensor,
+    pub(super) keep: Weight,
     /// Frames that hold signal, `[batch, 1, 1]`.
-    pub(super) count: Tensor,
+    pub(super) count: Weight,
 }
 
 impl FrameMask {
@@ -168,7 +163,7 @@ impl FrameMask {
         let keep = index.unsqueeze(0).lt_tensor(&ends.unsqueeze(1)); // [batch, frames]
         let keep = keep.to_kind(Kind::Float).unsqueeze(1);
         let count = keep.sum_dim_intlist([2i64].as_slice(), true, Kind::Float);
-        Self { keep, count }
+        Self { keep: keep.into(), count: count.into() }
     }
 
     /// Frames that hold signal, one number a row.
@@ -179,7 +174,7 @@ impl FrameMask {
 
     /// Mean over the frames that hold signal, `[batch, channels, 1]`.
     pub(super) fn mean(&self, x: &Tensor) -> Tensor {
-        (x * &self.keep).sum_dim_intlist([2i64].as_slice(), true, Kind::Float) / &self.count
+        (x * &*self.keep).sum_dim_intlist([2i64].as_slice(), true, Kind::Float) / &*self.count
     }
 }
 

@@ -6,7 +6,9 @@
 //! 2005.07143), in the three forms that published weights have: SpeechBrain (also 3D-Speaker),
 //! WeSpeaker and TaoRuijie/ECAPA-TDNN. Parameter paths equal the reference's keys.
 
+mod adopt;
 mod block;
+mod card;
 mod classifier;
 mod config;
 mod layers;
@@ -14,6 +16,7 @@ mod names;
 mod network;
 mod pooling;
 
+pub use card::{Calibration, Decision, SpeakerCard};
 pub use classifier::{Answers, Classifier};
 pub use config::{EcapaConfig, Layout, WespeakerArgs};
 pub use network::Ecapa;
@@ -27,3 +30,6 @@ pub const IGNORED_KEYS: &[&str] = &[
     "*speaker_encoder.torchfbank.*",
     "speaker_loss.*",
 ];
+
+/// Tensors beside the network in formant's own files: the mean voice and the cohort of scores.
+const COMPANION_KEYS: &[&str] = &["scoring.centre", "scoring.cohort"];

@@ -1,39 +1,40 @@
 //! The whole ECAPA-TDNN: features in, one embedding a signal out.
 
 use tch::Tensor;
-use tch::nn::{self, ModuleT};
 
 use super::block::Block;
 use super::config::{EcapaConfig, Layout};
-use super::layers::{Conv, Dense, FrameMask, Reach, Stored, Tdnn, batch_norm};
+use super::layers::{Conv, Dense, FrameMask, Reach, Stored, Tdnn};
 use super::names::{Names, Traced};
 use super::pooling::AttentivePooling;
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, Trace};
+use crate::nn::batch_norm::BatchNorm;
+use crate::params::Params;
 
 /// An ECAPA-TDNN. Features `[batch, frames, input_size]` become embeddings
 /// `[batch, lin_neurons]`, not of unit length.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ecapa {
     config: EcapaConfig,
     names: Names,
     first: Tdnn,
     blocks: Vec<Block>,
     mfa: Conv,
-    mfa_norm: Option<nn::BatchNorm>,
+    mfa_norm: Option<BatchNorm>,
     pooling: AttentivePooling,
-    pooled_norm: nn::BatchNorm,
+    pooled_norm: BatchNorm,
     fc: Dense,
-    embedding_norm: Option<nn::BatchNorm>,
+    embedding_norm: Option<BatchNorm>,
     parameters: u64,
 }
 
 impl Ecapa {
-    /// Registers all parameters under `path` with fresh random values.
+    /// All parameters under `params` .
     ///
     /// # Errors
     /// [`crate::Error::Config`] when a size is impossible.
-    pub fn new(path: &nn::Path<'_>, config: &EcapaConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &EcapaConfig) -> Result<Self> {
         config.validate()?;
         let (names, layout, last) = (Names::new(config.layout), config.layout, config.blocks() + 1);
         let reach =
@@ -48,17 +49,22 @@ impl Ecapa {
         let first_names = names.first();
         let inputs = config.input_size;
         Ok(Self {
-            first: Tdnn::new(path, &first_names, inputs, config.channels[0], reach(0), layout),
-            blocks: (1..last as i64).map(|i| Block::new(path, i, config)).collect(),
-            mfa: Conv::new(path, &mfa, joined, aggregation, reach(last), layout),
-            mfa_norm: mfa_norm.map(|name| batch_norm(path, &name, aggregation)),
-            pooling: AttentivePooling::new(path, config),
-            pooled_norm: batch_norm(path, names.pooled_norm(), 2 * aggregation),
-            fc: Dense::new(path, &names.fc(), 2 * aggregation, config.lin_neurons, stored),
+            first: Tdnn::new(params, &first_names, inputs, config.channels[0], reach(0), layout)?,
+            blocks: (1..last as i64)
+                .map(|i| Block::new(params, i, config))
+                .collect::<Result<_>>()?,
+            mfa: Conv::new(params, &mfa, joined, aggregation, reach(last), layout)?,
+            mfa_norm: mfa_norm
+                .map(|name| BatchNorm::new(&params.sub(&name), aggregation))
+                .transpose()?,
+            pooling: AttentivePooling::new(params, config)?,
+            pooled_norm: BatchNorm::new(&params.sub(names.pooled_norm()), 2 * aggregation)?,
+            fc: Dense::new(params, &names.fc(), 2 * aggregation, config.lin_neurons, stored)?,
             embedding_norm: names
                 .embedding_norm()
                 .filter(|_| config.embedding_norm)
-                .map(|name| batch_norm(path, name, config.lin_neurons)),
+                .map(|name| BatchNorm::new(&params.sub(name), config.lin_neurons))
+                .transpose()?,
             names,
             config: config.clone(),
             parameters: count_parameters(config),
@@ -202,7 +208,8 @@ mod tests {
     fn all_forms_run_and_count_themselves() {
         for layout in [Layout::Speechbrain, Layout::Wespeaker, Layout::Taoruijie] {
             let vs = VarStore::new(Device::Cpu);
-            let network = Ecapa::new(&vs.root(), &small(layout)).expect("sound sizes");
+            let network =
+                Ecapa::new(&Params::random(&vs.root()), &small(layout)).expect("sound sizes");
             let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, trainable as u64, "{layout:?}");
             let frames = network.info().minimum_frames as i64;
@@ -218,7 +225,7 @@ mod tests {
         for layout in [Layout::Speechbrain, Layout::Wespeaker, Layout::Taoruijie] {
             let vs = VarStore::new(Device::Cpu);
             let config = small(layout);
-            let _network = Ecapa::new(&vs.root(), &config).expect("sound sizes");
+            let _network = Ecapa::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             let state = crate::checkpoint::StateDict::from_var_store(&vs).expect("plain tensors");
             assert_eq!(EcapaConfig::of_weights(&state).expect("all there"), config);
         }
@@ -228,7 +235,7 @@ mod tests {
     fn padding_is_masked_out_of_the_pooling() {
         let vs = VarStore::new(Device::Cpu);
         let config = EcapaConfig { kernel_sizes: vec![1; 5], ..small(Layout::Speechbrain) };
-        let network = Ecapa::new(&vs.root(), &config).expect("sound sizes");
+        let network = Ecapa::new(&Params::random(&vs.root()), &config).expect("sound sizes");
         let x = Tensor::randn([1, 40, 20], (Kind::Float, Device::Cpu));
         let padded = Tensor::cat(&[&x, &x.ones_like()], 1);
         let lengths = Tensor::from_slice(&[0.5f32]);

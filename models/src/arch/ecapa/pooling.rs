@@ -3,14 +3,17 @@
 //! What the attention sees of the whole signal is the same in every frame, so its share of the
 //! hidden layer is computed once and added, which saves two thirds of that layer's work.
 
-use tch::nn::{self, ModuleT};
+use tch::nn;
 use tch::{Kind, Tensor};
 
 use super::config::{EcapaConfig, Layout};
-use super::layers::{Conv, FrameMask, Reach, at, batch_norm, mean_over_time};
+use super::layers::{Conv, FrameMask, Reach, mean_over_time};
 use super::names::{Names, Traced};
+use crate::error::Result;
 use crate::network::Trace;
+use crate::nn::batch_norm::BatchNorm;
 use crate::nn::threads::threads;
+use crate::params::{Params, Weight};
 
 /// Least variance; the deviation stays away from the root's steep end.
 const FLOOR_SPEECHBRAIN: f64 = 1e-12;
@@ -19,44 +22,44 @@ const FLOOR_TAORUIJIE: f64 = 1e-4;
 
 const TIME: [i64; 1] = [2];
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct AttentivePooling {
     names: Names,
     layout: Layout,
-    weight: Tensor, // [attention, channels or 3 * channels, 1]
-    bias: Tensor,
-    norm: Option<nn::BatchNorm>,
+    weight: Weight, // [attention, channels or 3 * channels, 1]
+    bias: Weight,
+    norm: Option<BatchNorm>,
     out: Conv,
     channels: i64,
     global_context: bool,
 }
 
 impl AttentivePooling {
-    pub(super) fn new(path: &nn::Path<'_>, config: &EcapaConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, config: &EcapaConfig) -> Result<Self> {
         let names = Names::new(config.layout);
         let (channels, inside) = (config.aggregation(), config.attention_channels);
         let inputs = if config.global_context { 3 * channels } else { channels };
         let (conv, norm) = names.attention();
-        let hidden = at(path, &conv);
+        let hidden = params.sub(&conv);
         let bound = 1.0 / (inputs as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
-        Self {
+        Ok(Self {
             names,
             layout: config.layout,
-            weight: hidden.var("weight", &[inside, inputs, 1], init),
-            bias: hidden.var("bias", &[inside], init),
-            norm: norm.map(|name| batch_norm(path, &name, inside)),
+            weight: hidden.get("weight", &[inside, inputs, 1], init)?,
+            bias: hidden.get("bias", &[inside], init)?,
+            norm: norm.map(|name| BatchNorm::new(&params.sub(&name), inside)).transpose()?,
             out: Conv::new(
-                path,
+                params,
                 &names.attention_out(),
                 inside,
                 channels,
                 Reach::POINT,
                 config.layout,
-            ),
+            )?,
             channels,
             global_context: config.global_context,
-        }
+        })
     }
 
     /// `[batch, channels, frames]` to `[batch, 2 * channels]`: means, then deviations.
@@ -132,7 +135,7 @@ impl AttentivePooling {
     /// variance of the same shape.
     fn context_deviation(&self, variance: Tensor, frames: i64, mask: Option<&FrameMask>) -> Tensor {
         let unbiased = |variance: Tensor| match mask {
-            Some(mask) => variance * (&mask.count / (&mask.count - 1.0)),
+            Some(mask) => variance * (&*mask.count / (&*mask.count - 1.0)),
             None => {
                 let frames = frames as f64;
                 variance * (frames / (frames - 1.0))

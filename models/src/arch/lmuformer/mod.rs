@@ -4,11 +4,14 @@
 //! Legendre Memory Units" (ICLR 2024, arXiv 2402.04882) and the reference zeyuliu1037/LMUFormer,
 //! variants `lmu_rnn_conv1d` and `slmu_rnn_ms_conv1d`. Parameter paths equal the reference's keys.
 
+mod adopt;
+mod card;
 mod config;
 mod network;
 mod plain;
 mod spiking;
 
+pub use card::{Activation, DetectionDefaults, SpotCard};
 pub use config::{LmuFormerConfig, Variant};
 pub use network::{LmuFormer, LmuFormerState, running_answer};
 

@@ -1,29 +1,32 @@
 //! The whole LMUFormer: patch embedding, blocks, head; whole signals and streams.
 
 use tch::Tensor;
-use tch::nn::{self, Module, ModuleT};
+use tch::nn::{Module, ModuleT};
 
 use super::config::{LmuFormerConfig, Variant};
 use super::{plain, spiking};
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, StreamingNetwork, Trace};
+use crate::nn::batch_norm::BatchNorm;
 use crate::nn::lif::{Lif, Voltages};
+use crate::nn::linear::Linear;
 use crate::nn::stream_conv::End;
+use crate::params::Params;
 
 /// Convolutions of kernel 3 in the patch embedding, each one frame late.
 const LOOKAHEAD_FRAMES: usize = 5;
 
 /// An LMUFormer. Features `[batch, frames, in_channels]` become an answer for every frame,
 /// `[batch, frames, classes]`; the answer for a stretch of audio is the mean over its frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LmuFormer {
     config: LmuFormerConfig,
     body: Body,
-    head: nn::Linear,
+    head: Linear,
     parameters: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Body {
     Plain {
         patch_embed: plain::PatchEmbed,
@@ -32,7 +35,7 @@ enum Body {
     Spiking {
         patch_embed: spiking::PatchEmbed,
         block: Vec<spiking::Block>,
-        head_bn: nn::BatchNorm,
+        head_bn: BatchNorm,
         head_lif: Lif,
     },
 }
@@ -56,27 +59,30 @@ enum BodyState {
 }
 
 impl LmuFormer {
-    /// Registers all parameters under `path` with fresh random values.
+    /// All parameters under `params` .
     ///
     /// # Errors
     /// [`crate::Error::Config`] when a size is impossible.
-    pub fn new(path: &nn::Path<'_>, config: &LmuFormerConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &LmuFormerConfig) -> Result<Self> {
         config.validate()?;
-        let (embed, blocks) = (path / "patch_embed", path / "block");
+        let (embed, blocks) = (params / "patch_embed", params / "block");
         let body = match config.variant {
             Variant::LmuRnnConv1d => Body::Plain {
-                patch_embed: plain::PatchEmbed::new(&embed, config),
-                block: (0..config.layer).map(|i| plain::Block::new(&blocks, i, config)).collect(),
+                patch_embed: plain::PatchEmbed::new(&embed, config)?,
+                block: (0..config.layer)
+                    .map(|i| plain::Block::new(&blocks, i, config))
+                    .collect::<Result<_>>()?,
             },
             Variant::SlmuRnnMsConv1d => Body::Spiking {
-                patch_embed: spiking::PatchEmbed::new(&embed, config),
-                block: (0..config.layer).map(|i| spiking::Block::new(&blocks, i, config)).collect(),
-                head_bn: plain::batch_norm(&(path / "head_bn"), config.dim),
+                patch_embed: spiking::PatchEmbed::new(&embed, config)?,
+                block: (0..config.layer)
+                    .map(|i| spiking::Block::new(&blocks, i, config))
+                    .collect::<Result<_>>()?,
+                head_bn: BatchNorm::new(&(params / "head_bn"), config.dim)?,
                 head_lif: spiking::neuron(config),
             },
         };
-        let head =
-            nn::linear(path / "head", config.dim, config.num_classes, nn::LinearConfig::default());
+        let head = plain::linear(&(params / "head"), config.dim, config.num_classes)?;
         let mut network = Self { config: config.clone(), body, head, parameters: 0 };
         network.parameters = network.count_parameters();
         Ok(network)
@@ -219,7 +225,8 @@ pub fn running_answer(logits: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, nn::VarStore};
+    use tch::Device;
+    use tch::nn::VarStore;
 
     /// Sizes from the paper's table (1.62 M and 1.69 M parameters).
     #[test]
@@ -229,8 +236,8 @@ mod tests {
         {
             let vs = VarStore::new(Device::Cpu);
             let config = LmuFormerConfig { variant, ..Default::default() };
-            let network =
-                LmuFormer::new(&vs.root(), &config).expect("the published sizes are valid");
+            let network = LmuFormer::new(&Params::random(&vs.root()), &config)
+                .expect("the published sizes are valid");
             let stored: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, wanted);
             assert_eq!(stored as u64, wanted);
@@ -250,7 +257,8 @@ mod tests {
                 num_classes: 5,
                 ..Default::default()
             };
-            let network = LmuFormer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                LmuFormer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             let features = Tensor::randn([2, 61, 20], tch::kind::FLOAT_CPU);
             let whole = tch::no_grad(|| network.forward(&features));
             for split in [1, 3, 40, 61] {

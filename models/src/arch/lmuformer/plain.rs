@@ -2,18 +2,22 @@
 //!
 //! Each part has a whole-signal form, used for training and clips, and a streaming form.
 
-use tch::nn::{self, Module, ModuleT};
+use tch::nn::init::DEFAULT_KAIMING_UNIFORM;
 use tch::{Kind, Tensor};
 
 use super::config::LmuFormerConfig;
+use crate::error::Result;
 use crate::network::Trace;
+use crate::nn::batch_norm::BatchNorm;
 use crate::nn::legendre::LegendreMemory;
+use crate::nn::linear::{Linear, uniform};
 use crate::nn::stream_conv::{Bias, CenteredConv1d, ConvState, Delay, End};
+use crate::params::Params;
 
 /// Four convolutions (ReLU before normalisation), and a convolution that encodes position.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PatchEmbed {
-    conv_layers: Vec<(CenteredConv1d, nn::BatchNorm)>,
+    conv_layers: Vec<(CenteredConv1d, BatchNorm)>,
     rpe_conv: CenteredConv1d,
 }
 
@@ -26,21 +30,21 @@ pub(super) struct PatchEmbedState {
 }
 
 impl PatchEmbed {
-    pub(super) fn new(path: &nn::Path<'_>, config: &LmuFormerConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, config: &LmuFormerConfig) -> Result<Self> {
         let dim = config.dim;
         let conv_layers = (0..4)
             .map(|i| {
                 let inputs = if i == 0 { config.in_channels } else { dim };
-                let layer = path / "conv_layers" / i;
+                let layer = params / "conv_layers" / i;
                 // Entries 1 (ReLU) and 2 (identity) of the reference's sequence have no keys.
-                let conv = CenteredConv1d::new(&(&layer / 0), inputs, dim, 3, Bias::No);
-                (conv, batch_norm(&(layer / 3), dim))
+                let conv = CenteredConv1d::new(&(&layer / 0), inputs, dim, 3, Bias::No)?;
+                Ok((conv, BatchNorm::new(&(layer / 3), dim)?))
             })
-            .collect();
-        Self {
+            .collect::<Result<_>>()?;
+        Ok(Self {
             conv_layers,
-            rpe_conv: CenteredConv1d::new(&(path / "rpe_conv"), dim, dim, 3, Bias::No),
-        }
+            rpe_conv: CenteredConv1d::new(&(params / "rpe_conv"), dim, dim, 3, Bias::No)?,
+        })
     }
 
     /// `[batch, in_channels, frames]` to `[batch, dim, frames]`.
@@ -81,39 +85,39 @@ impl PatchEmbed {
 }
 
 /// One block: Legendre memory, then feed-forward, each beside a residual.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     index: i64,
-    w_u: nn::Linear,
+    w_u: Linear,
     memory: LegendreMemory,
-    w_h: nn::Linear,
+    w_h: Linear,
     proj_conv: CenteredConv1d,
-    proj_bn: nn::BatchNorm,
+    proj_bn: BatchNorm,
     fc1_conv: CenteredConv1d,
-    fc1_bn: nn::BatchNorm,
+    fc1_bn: BatchNorm,
     fc2_conv: CenteredConv1d,
-    fc2_bn: nn::BatchNorm,
+    fc2_bn: BatchNorm,
 }
 
 impl Block {
-    pub(super) fn new(path: &nn::Path<'_>, index: i64, config: &LmuFormerConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, index: i64, config: &LmuFormerConfig) -> Result<Self> {
         let (dim, hidden) = (config.dim, config.mlp_dim());
-        let path = path / index;
-        let (attn, mlp) = (&path / "attn", &path / "mlp");
+        let params = params / index;
+        let (attn, mlp) = (&params / "attn", &params / "mlp");
         let lmu = &attn / "lmu";
         let memory_size = config.memory_size();
-        Self {
+        Ok(Self {
             index,
-            w_u: nn::linear(&lmu / "W_u", dim, 1, nn::LinearConfig::default()),
-            memory: LegendreMemory::new(&lmu, memory_size, config.theta, config.seq_len),
-            w_h: nn::linear(&lmu / "W_h", memory_size + dim, dim, nn::LinearConfig::default()),
-            proj_conv: CenteredConv1d::new(&(&attn / "proj_conv"), dim, dim, 1, Bias::Yes),
-            proj_bn: batch_norm(&(&attn / "proj_bn"), dim),
-            fc1_conv: CenteredConv1d::new(&(&mlp / "fc1_conv"), dim, hidden, 1, Bias::Yes),
-            fc1_bn: batch_norm(&(&mlp / "fc1_bn"), hidden),
-            fc2_conv: CenteredConv1d::new(&(&mlp / "fc2_conv"), hidden, dim, 1, Bias::Yes),
-            fc2_bn: batch_norm(&(&mlp / "fc2_bn"), dim),
-        }
+            w_u: linear(&(&lmu / "W_u"), dim, 1)?,
+            memory: LegendreMemory::new(&lmu, memory_size, config.theta, config.seq_len)?,
+            w_h: linear(&(&lmu / "W_h"), memory_size + dim, dim)?,
+            proj_conv: CenteredConv1d::new(&(&attn / "proj_conv"), dim, dim, 1, Bias::Yes)?,
+            proj_bn: BatchNorm::new(&(&attn / "proj_bn"), dim)?,
+            fc1_conv: CenteredConv1d::new(&(&mlp / "fc1_conv"), dim, hidden, 1, Bias::Yes)?,
+            fc1_bn: BatchNorm::new(&(&mlp / "fc1_bn"), hidden)?,
+            fc2_conv: CenteredConv1d::new(&(&mlp / "fc2_conv"), hidden, dim, 1, Bias::Yes)?,
+            fc2_bn: BatchNorm::new(&(&mlp / "fc2_bn"), dim)?,
+        })
     }
 
     /// The memory of `batch` streams before the first frame, `[batch, memory]`.
@@ -154,11 +158,9 @@ impl Block {
     }
 }
 
-/// Batch normalisation over channels with the reference's epsilon of 1e-5, starting as the
-/// identity.
-pub(super) fn batch_norm(path: &nn::Path<'_>, channels: i64) -> nn::BatchNorm {
-    let config = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
-    nn::batch_norm1d(path, channels, config)
+/// A linear layer that begins as libtorch's wrapper begins one.
+pub(super) fn linear(params: &Params<'_>, inputs: i64, outputs: i64) -> Result<Linear> {
+    Linear::begun_as(params, inputs, outputs, [DEFAULT_KAIMING_UNIFORM, uniform(inputs, 1.0)])
 }
 
 /// Mean over all frames so far, for every frame: `[batch, frames, n]` to the same shape.

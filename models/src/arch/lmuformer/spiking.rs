@@ -5,14 +5,18 @@
 //! voltages of a block, since the reference's own recurrent method is not equivalent.
 
 use tch::Tensor;
-use tch::nn::{self, Module, ModuleT};
+use tch::nn::{Module, ModuleT};
 
 use super::config::LmuFormerConfig;
-use super::plain::batch_norm;
+use super::plain::linear;
+use crate::error::Result;
 use crate::network::Trace;
+use crate::nn::batch_norm::BatchNorm;
 use crate::nn::legendre::LegendreMemory;
 use crate::nn::lif::{Lif, Voltages};
+use crate::nn::linear::Linear;
 use crate::nn::stream_conv::{Bias, CenteredConv1d, ConvState, Delay, End};
+use crate::params::Params;
 
 /// The neurons of all layers but the one before the memory.
 pub(super) fn neuron(config: &LmuFormerConfig) -> Lif {
@@ -20,9 +24,9 @@ pub(super) fn neuron(config: &LmuFormerConfig) -> Lif {
 }
 
 /// Four convolutions with normalisation and neurons, and a convolution that encodes position.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PatchEmbed {
-    proj: Vec<(CenteredConv1d, nn::BatchNorm)>,
+    proj: Vec<(CenteredConv1d, BatchNorm)>,
     rpe_conv: CenteredConv1d,
     lif: Lif,
 }
@@ -37,20 +41,21 @@ pub(super) struct PatchEmbedState {
 }
 
 impl PatchEmbed {
-    pub(super) fn new(path: &nn::Path<'_>, config: &LmuFormerConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, config: &LmuFormerConfig) -> Result<Self> {
         let dim = config.dim;
         let proj = ["", "1", "2", "3"]
             .iter()
             .enumerate()
             .map(|(i, suffix)| {
                 let inputs = if i == 0 { config.in_channels } else { dim };
-                let conv = path / format!("proj_conv{suffix}");
-                let bn = path / format!("proj_bn{suffix}");
-                (CenteredConv1d::new(&conv, inputs, dim, 3, Bias::No), batch_norm(&bn, dim))
+                let conv = params / format!("proj_conv{suffix}");
+                let bn = params / format!("proj_bn{suffix}");
+                let conv = CenteredConv1d::new(&conv, inputs, dim, 3, Bias::No)?;
+                Ok((conv, BatchNorm::new(&bn, dim)?))
             })
-            .collect();
-        let rpe_conv = CenteredConv1d::new(&(path / "rpe_conv"), dim, dim, 3, Bias::No);
-        Self { proj, rpe_conv, lif: neuron(config) }
+            .collect::<Result<_>>()?;
+        let rpe_conv = CenteredConv1d::new(&(params / "rpe_conv"), dim, dim, 3, Bias::No)?;
+        Ok(Self { proj, rpe_conv, lif: neuron(config) })
     }
 
     /// `[batch, in_channels, frames]` to `[batch, dim, frames]`.
@@ -98,23 +103,23 @@ impl PatchEmbed {
 }
 
 /// One block: spiking Legendre memory, then spiking feed-forward, each beside a residual.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     index: i64,
     lif: Lif,
     prev_lif: Lif,
-    prev_bn: nn::BatchNorm,
-    w_u: nn::Linear,
-    bn_u: nn::BatchNorm,
+    prev_bn: BatchNorm,
+    w_u: Linear,
+    bn_u: BatchNorm,
     memory: LegendreMemory,
-    bn_m: nn::BatchNorm,
-    w_h: nn::Linear,
-    bn_h: nn::BatchNorm,
+    bn_m: BatchNorm,
+    w_h: Linear,
+    bn_h: BatchNorm,
     proj_conv: CenteredConv1d,
-    proj_bn: nn::BatchNorm,
-    fc1_bn: nn::BatchNorm,
+    proj_bn: BatchNorm,
+    fc1_bn: BatchNorm,
     fc1_conv: CenteredConv1d,
-    fc2_bn: nn::BatchNorm,
+    fc2_bn: BatchNorm,
     fc2_conv: CenteredConv1d,
 }
 
@@ -131,31 +136,31 @@ pub(super) struct BlockState {
 }
 
 impl Block {
-    pub(super) fn new(path: &nn::Path<'_>, index: i64, config: &LmuFormerConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, index: i64, config: &LmuFormerConfig) -> Result<Self> {
         let (dim, hidden) = (config.dim, config.mlp_dim());
-        let path = path / index;
-        let (attn, mlp) = (&path / "attn", &path / "mlp");
+        let params = params / index;
+        let (attn, mlp) = (&params / "attn", &params / "mlp");
         let lmu = &attn / "lmu";
         let memory_size = config.memory_size();
         let lif = neuron(config);
-        Self {
+        Ok(Self {
             index,
             lif,
             prev_lif: Lif { threshold: config.prev_lif_threshold, ..lif },
-            prev_bn: batch_norm(&(&attn / "prev_bn"), dim),
-            w_u: nn::linear(&lmu / "W_u", dim, 1, nn::LinearConfig::default()),
-            bn_u: batch_norm(&(&lmu / "bn_u"), 1),
-            memory: LegendreMemory::new(&lmu, memory_size, config.theta, config.seq_len),
-            bn_m: batch_norm(&(&lmu / "bn_m"), memory_size),
-            w_h: nn::linear(&lmu / "W_h", memory_size + dim, dim, nn::LinearConfig::default()),
-            bn_h: batch_norm(&(&lmu / "bn_h"), dim),
-            proj_conv: CenteredConv1d::new(&(&attn / "proj_conv"), dim, dim, 1, Bias::Yes),
-            proj_bn: batch_norm(&(&attn / "proj_bn"), dim),
-            fc1_bn: batch_norm(&(&mlp / "fc1_bn"), dim),
-            fc1_conv: CenteredConv1d::new(&(&mlp / "fc1_conv"), dim, hidden, 1, Bias::Yes),
-            fc2_bn: batch_norm(&(&mlp / "fc2_bn"), hidden),
-            fc2_conv: CenteredConv1d::new(&(&mlp / "fc2_conv"), hidden, dim, 1, Bias::Yes),
-        }
+            prev_bn: BatchNorm::new(&(&attn / "prev_bn"), dim)?,
+            w_u: linear(&(&lmu / "W_u"), dim, 1)?,
+            bn_u: BatchNorm::new(&(&lmu / "bn_u"), 1)?,
+            memory: LegendreMemory::new(&lmu, memory_size, config.theta, config.seq_len)?,
+            bn_m: BatchNorm::new(&(&lmu / "bn_m"), memory_size)?,
+            w_h: linear(&(&lmu / "W_h"), memory_size + dim, dim)?,
+            bn_h: BatchNorm::new(&(&lmu / "bn_h"), dim)?,
+            proj_conv: CenteredConv1d::new(&(&attn / "proj_conv"), dim, dim, 1, Bias::Yes)?,
+            proj_bn: BatchNorm::new(&(&attn / "proj_bn"), dim)?,
+            fc1_bn: BatchNorm::new(&(&mlp / "fc1_bn"), dim)?,
+            fc1_conv: CenteredConv1d::new(&(&mlp / "fc1_conv"), dim, hidden, 1, Bias::Yes)?,
+            fc2_bn: BatchNorm::new(&(&mlp / "fc2_bn"), hidden)?,
+            fc2_conv: CenteredConv1d::new(&(&mlp / "fc2_conv"), hidden, dim, 1, Bias::Yes)?,
+        })
     }
 
     pub(super) fn start(&self, batch: i64) -> BlockState {

@@ -8,15 +8,18 @@ use tch::nn::{self, Module};
 use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;
+use crate::error::Result;
 use crate::nn::l2_norm::{L2Norm, unit_length};
-use crate::nn::linear::{linear, uniform};
+use crate::nn::linear::Linear;
+use crate::nn::linear::uniform;
 use crate::nn::pair_rotary::{PairRotary, rotate};
+use crate::params::{Params, Weight};
 
 /// Where the two kinds differ.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kernel {
-    Full { rotary: PairRotary, to_gates: nn::Linear },
-    Linear { temperature: Tensor },
+    Full { rotary: PairRotary, to_gates: Linear },
+    Linear { temperature: Weight },
 }
 
 /// Which kind of attention a block has.
@@ -29,57 +32,59 @@ pub(super) enum Attending {
 }
 
 /// Multi-head self-attention behind a normalisation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Attention {
     norm: L2Norm,
-    to_qkv: Tensor, // [3 * heads * width, dim]
-    to_out: Tensor, // [dim, heads * width]
+    to_qkv: Weight, // [3 * heads * width, dim]
+    to_out: Weight, // [dim, heads * width]
     kernel: Kernel,
-    value_mix: Option<nn::Linear>,
+    value_mix: Option<Linear>,
     heads: i64,
 }
 
-fn matrix(path: nn::Path<'_>, inputs: i64, outputs: i64) -> Tensor {
-    path.var("weight", &[outputs, inputs], uniform(inputs, 1.0))
+fn matrix(params: &Params<'_>, inputs: i64, outputs: i64) -> Result<Weight> {
+    params.get("weight", &[outputs, inputs], uniform(inputs, 1.0))
 }
 
 impl Attention {
     /// `mixes` where the values are mixed with those of the first layer.
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         config: &MelRoformerConfig,
         kind: Attending,
         mixes: bool,
-    ) -> Self {
+    ) -> Result<Self> {
         let (dim, heads, width) = (config.dim, config.heads, config.dim_head);
         let inner = heads * width;
         // The linear kind's matrices stand beside members that only reshape.
         let (qkv, out) = match kind {
-            Attending::Full => (path / "to_qkv", path / "to_out" / "0"),
-            Attending::Linear => (path / "to_qkv" / "0", path / "to_out" / "1"),
+            Attending::Full => (params / "to_qkv", params / "to_out" / "0"),
+            Attending::Linear => (params / "to_qkv" / "0", params / "to_out" / "1"),
         };
-        Self {
-            norm: L2Norm::new(&(path / "norm"), dim),
-            to_qkv: matrix(qkv, dim, 3 * inner),
-            to_out: matrix(out, inner, dim),
+        Ok(Self {
+            norm: L2Norm::new(&(params / "norm"), dim)?,
+            to_qkv: matrix(&qkv, dim, 3 * inner)?,
+            to_out: matrix(&out, inner, dim)?,
             kernel: match kind {
                 Attending::Full => Kernel::Full {
-                    rotary: PairRotary::new(&(path / "rotary_embed"), width),
-                    to_gates: linear(path / "to_gates", dim, heads),
+                    rotary: PairRotary::new(&(params / "rotary_embed"), width)?,
+                    to_gates: Linear::new(&(params / "to_gates"), dim, heads)?,
                 },
                 Attending::Linear => Kernel::Linear {
-                    temperature: path.var("temperature", &[heads, 1, 1], nn::Init::Const(0.0)),
+                    temperature: params.get("temperature", &[heads, 1, 1], nn::Init::Const(0.0))?,
                 },
             },
-            value_mix: mixes.then(|| linear(path / "learned_value_residual_mix" / "0", dim, heads)),
+            value_mix: mixes
+                .then(|| Linear::new(&(params / "learned_value_residual_mix" / "0"), dim, heads))
+                .transpose()?,
             heads,
-        }
+        })
     }
 
     /// Makes the matrix products in numbers of `kind`; the gates stay as they are.
     pub(super) fn set_kind(&mut self, kind: Kind) {
-        self.to_qkv = self.to_qkv.detach().to_kind(kind);
-        self.to_out = self.to_out.detach().to_kind(kind);
+        self.to_qkv = self.to_qkv.detach().to_kind(kind).into();
+        self.to_out = self.to_out.detach().to_kind(kind).into();
     }
 
     /// The turns of `count` positions, where the kind has positions.

@@ -10,15 +10,16 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::MelRoformerConfig;
 use crate::error::{Error, Result};
+use crate::params::Weight;
 
 /// Which inputs belong to each band; a bin has `2 * channels` of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Bands {
     /// Of the row `(bin, channel, re/im)` of a frame.
     ranges: Vec<Range<i64>>,
     inputs: i64,
     /// One over the number of bands of each bin, `[bins, 1]`.
-    shares: Tensor,
+    shares: Weight,
 }
 
 impl Bands {
@@ -35,7 +36,7 @@ impl Bands {
         Ok(Self {
             ranges: bins.iter().map(range).collect(),
             inputs: layout.bins() as i64 * width,
-            shares: Tensor::from_slice(&shares).unsqueeze(1).to_device(device),
+            shares: Tensor::from_slice(&shares).unsqueeze(1).to_device(device).into(),
         })
     }
 
@@ -56,7 +57,7 @@ impl Bands {
         let mut sum = self.lay(masks, 0).g_add(&self.lay(masks, 1)); // [batch, frames, inputs]
         let (size, bins) = (sum.size(), self.shares.size()[0]);
         sum = sum.view([size[0], size[1], bins, self.inputs / bins]);
-        sum * &self.shares
+        sum * &*self.shares
     }
 
     /// Every second band from the given one on, side by side with zeros between them.

@@ -1,6 +1,5 @@
 //! The whole Mel-RoFormer: a mix in, its stems out.
 
-use tch::nn;
 use tch::{Kind, Tensor};
 
 use super::config::MelRoformerConfig;
@@ -10,11 +9,12 @@ use super::transformer::Passing;
 use super::trunk::Trunk;
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, Trace};
+use crate::params::Params;
 
 /// A Mel-RoFormer. Audio `[batch, channels, samples]` becomes stems
 /// `[batch, stems, channels, samples']`, where `samples'` is a whole number of hops unless the
 /// configuration matches lengths.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MelRoformer {
     config: MelRoformerConfig,
     spectrum: Spectrum,
@@ -24,19 +24,19 @@ pub struct MelRoformer {
 }
 
 impl MelRoformer {
-    /// Registers all parameters under `path` with fresh random values.
+    /// All parameters under `params` .
     ///
     /// # Errors
     /// [`crate::Error::Config`] when a size is impossible.
-    pub fn new(path: &nn::Path<'_>, config: &MelRoformerConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &MelRoformerConfig) -> Result<Self> {
         config.validate()?;
-        let device = path.device();
-        let trunk = Trunk::new(path, config, device)?;
+        let device = params.device();
+        let trunk = Trunk::new(params, config, device)?;
         let head = |stem: i64| {
-            let path = path / "mask_estimators" / stem;
-            MaskHead::new(&path, config, trunk.bands.widths())
+            let params = params / "mask_estimators" / stem;
+            MaskHead::new(&params, config, trunk.bands.widths())
         };
-        let heads = (0..config.num_stems).map(head).collect();
+        let heads = (0..config.num_stems).map(head).collect::<Result<_>>()?;
         let widths: Vec<i64> = trunk.bands.widths().collect();
         Ok(Self {
             spectrum: Spectrum::new(config, device),
@@ -203,7 +203,8 @@ mod tests {
         for layout in [Layout::Reference, Layout::Lucidrains] {
             let vs = VarStore::new(Device::Cpu);
             let config = small(layout);
-            let network = MelRoformer::new(&vs.root(), &config).expect("sound sizes");
+            let network =
+                MelRoformer::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, trainable as u64, "{layout:?}");
             let state = StateDict::from_var_store(&vs).expect("plain tensors");
@@ -220,7 +221,8 @@ mod tests {
     #[test]
     fn s9_silence_stays_silence() {
         let vs = VarStore::new(Device::Cpu);
-        let network = MelRoformer::new(&vs.root(), &small(Layout::Reference)).expect("sound sizes");
+        let network = MelRoformer::new(&Params::random(&vs.root()), &small(Layout::Reference))
+            .expect("sound sizes");
         let stems = network.forward(&Tensor::zeros([1, 2, 4410], (Kind::Float, Device::Cpu)));
         assert_eq!(stems.abs().max().double_value(&[]), 0.0);
     }
@@ -229,7 +231,7 @@ mod tests {
     fn groups_and_batches_change_nothing() {
         let vs = VarStore::new(Device::Cpu);
         let config = MelRoformerConfig { linear_transformer_depth: 0, ..small(Layout::Reference) };
-        let network = MelRoformer::new(&vs.root(), &config).expect("sound sizes");
+        let network = MelRoformer::new(&Params::random(&vs.root()), &config).expect("sound sizes");
         let mix = Tensor::randn([2, 2, 44_100], (Kind::Float, Device::Cpu));
         let wanted = tch::no_grad(|| network.forward_t(&mix, &mut NoTrace));
         let limit = 1e-5 * wanted.abs().max().double_value(&[]);
@@ -243,8 +245,8 @@ mod tests {
     #[test]
     fn gradients_reach_every_parameter() {
         let vs = VarStore::new(Device::Cpu);
-        let network =
-            MelRoformer::new(&vs.root(), &small(Layout::Lucidrains)).expect("sound sizes");
+        let network = MelRoformer::new(&Params::random(&vs.root()), &small(Layout::Lucidrains))
+            .expect("sound sizes");
         let mix = Tensor::randn([1, 2, 4410], (Kind::Float, Device::Cpu));
         network.forward_t(&mix, &mut NoTrace).square().mean(Kind::Float).backward();
         for (name, variable) in vs.variables().iter().filter(|(_, v)| v.requires_grad()) {

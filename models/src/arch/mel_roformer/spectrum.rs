@@ -3,11 +3,12 @@
 use tch::{Device, Kind, Tensor};
 
 use super::config::MelRoformerConfig;
+use crate::params::Weight;
 
 /// Transform and inverse of one size.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Spectrum {
-    window: Tensor,
+    window: Weight,
     n_fft: i64,
     hop: i64,
     normalized: bool,
@@ -17,7 +18,7 @@ impl Spectrum {
     pub(super) fn new(config: &MelRoformerConfig, device: Device) -> Self {
         let n_fft = config.stft_n_fft;
         Self {
-            window: Tensor::hann_window_periodic(n_fft, true, (Kind::Float, device)),
+            window: Tensor::hann_window_periodic(n_fft, true, (Kind::Float, device)).into(),
             n_fft,
             hop: config.stft_hop_length,
             normalized: config.stft_normalized,

@@ -1,14 +1,16 @@
 //! A stack of attention and feed-forward blocks over one axis, and the groups of sequences that it
 //! takes at a time.
 
-use tch::nn::{self, Module};
+use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::attention::{Attending, Attention};
 use super::config::{Layout, MelRoformerConfig};
+use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::l2_norm::L2Norm;
-use crate::nn::linear::{linear, set_kind};
+use crate::nn::linear::Linear;
+use crate::params::Params;
 
 /// Widening of the feed-forward blocks, a constant in the reference.
 const WIDENING: i64 = 4;
@@ -27,36 +29,36 @@ pub(super) enum Passing {
 }
 
 /// Normalisation and two linear layers with GELU between them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct FeedForward {
     norm: L2Norm,
-    widen: nn::Linear,
-    narrow: nn::Linear,
+    widen: Linear,
+    narrow: Linear,
 }
 
 impl FeedForward {
-    fn new(path: &nn::Path<'_>, dim: i64) -> Self {
-        let net = path / "net";
-        Self {
-            norm: L2Norm::new(&(&net / "0"), dim),
-            widen: linear(&net / "1", dim, dim * WIDENING),
-            narrow: linear(&net / "4", dim * WIDENING, dim),
-        }
+    fn new(params: &Params<'_>, dim: i64) -> Result<Self> {
+        let net = params / "net";
+        Ok(Self {
+            norm: L2Norm::new(&(&net / "0"), dim)?,
+            widen: Linear::new(&(&net / "1"), dim, dim * WIDENING)?,
+            narrow: Linear::new(&(&net / "4"), dim * WIDENING, dim)?,
+        })
     }
 
     fn set_kind(&mut self, kind: Kind) {
-        set_kind(&mut self.widen, kind);
-        set_kind(&mut self.narrow, kind);
+        self.widen.set_kind(kind);
+        self.narrow.set_kind(kind);
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let u = self.norm.forward(x).to_kind(self.widen.ws.kind());
+        let u = self.norm.forward(x).to_kind(self.widen.weight.kind());
         self.narrow.forward(&self.widen.forward(&u).gelu("none")).to_kind(x.kind())
     }
 }
 
 /// The stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Transformer {
     blocks: Vec<(Attention, FeedForward)>,
     norm: L2Norm,
@@ -65,30 +67,30 @@ pub(super) struct Transformer {
 impl Transformer {
     /// `layer` counts from 0; from the second on, values may be mixed with those of the first.
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         config: &MelRoformerConfig,
         depth: i64,
         kind: Attending,
         layer: i64,
-    ) -> Self {
+    ) -> Result<Self> {
         let mixes = config.add_value_residual && layer > 0;
         let place = |block: i64, member: i64| {
-            let path = path / "layers" / block / member;
+            let params = params / "layers" / block / member;
             match config.layout {
-                Layout::Reference => path,
-                Layout::Lucidrains => path / "branch",
+                Layout::Reference => params,
+                Layout::Lucidrains => params / "branch",
             }
         };
-        let block = |i: i64| {
-            (
-                Attention::new(&place(i, 0), config, kind, mixes),
-                FeedForward::new(&place(i, 1), config.dim),
-            )
+        let block = |i: i64| -> Result<(Attention, FeedForward)> {
+            Ok((
+                Attention::new(&place(i, 0), config, kind, mixes)?,
+                FeedForward::new(&place(i, 1), config.dim)?,
+            ))
         };
-        Self {
-            blocks: (0..depth).map(block).collect(),
-            norm: L2Norm::new(&(path / "norm"), config.dim),
-        }
+        Ok(Self {
+            blocks: (0..depth).map(block).collect::<Result<_>>()?,
+            norm: L2Norm::new(&(params / "norm"), config.dim)?,
+        })
     }
 
     /// Makes the matrix products in numbers of `kind`.

@@ -1,6 +1,6 @@
 //! What comes before the heads: the split into bands and the layers over time and bands.
 
-use tch::nn::{self, Module};
+use tch::nn::Module;
 use tch::{Device, Kind, Tensor};
 
 use super::attention::Attending;
@@ -10,10 +10,11 @@ use super::transformer::{Passing, Transformer};
 use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::l2_norm::L2Norm;
-use crate::nn::linear::linear;
+use crate::nn::linear::Linear;
+use crate::params::Params;
 
 /// One layer; each part takes the sequences of its axis.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Layer {
     linear: Option<Transformer>,
     time: Transformer,
@@ -21,10 +22,10 @@ struct Layer {
 }
 
 /// Band split and layers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Trunk {
     pub(super) bands: Bands,
-    to_features: Vec<(L2Norm, nn::Linear)>,
+    to_features: Vec<(L2Norm, Linear)>,
     layers: Vec<Layer>,
     skip_connection: bool,
     value_residual: bool,
@@ -70,32 +71,34 @@ impl Axis {
 
 impl Trunk {
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         config: &MelRoformerConfig,
         device: Device,
     ) -> Result<Self> {
         let bands = Bands::new(config, device)?;
-        let split = path / "band_split" / "to_features";
-        let feature = |(k, width): (usize, i64)| {
-            let path = &split / k as i64;
-            (L2Norm::new(&(&path / "0"), width), linear(&path / "1", width, config.dim))
+        let split = params / "band_split" / "to_features";
+        let feature = |(k, width): (usize, i64)| -> Result<(L2Norm, Linear)> {
+            let params = &split / k as i64;
+            let norm = L2Norm::new(&(&params / "0"), width)?;
+            Ok((norm, Linear::new(&(&params / "1"), width, config.dim)?))
         };
         let time = config.time_position();
-        let layer = |i: i64| {
-            let path = path / "layers" / i;
+        let layer = |i: i64| -> Result<Layer> {
+            let params = params / "layers" / i;
             let part = |position: i64, depth: i64, kind: Attending| {
-                Transformer::new(&(&path / position), config, depth, kind, i)
+                Transformer::new(&(&params / position), config, depth, kind, i)
             };
-            Layer {
+            Ok(Layer {
                 linear: (config.linear_transformer_depth > 0)
-                    .then(|| part(0, config.linear_transformer_depth, Attending::Linear)),
-                time: part(time, config.time_transformer_depth, Attending::Full),
-                freq: part(time + 1, config.freq_transformer_depth, Attending::Full),
-            }
+                    .then(|| part(0, config.linear_transformer_depth, Attending::Linear))
+                    .transpose()?,
+                time: part(time, config.time_transformer_depth, Attending::Full)?,
+                freq: part(time + 1, config.freq_transformer_depth, Attending::Full)?,
+            })
         };
         Ok(Self {
-            to_features: bands.widths().enumerate().map(feature).collect(),
-            layers: (0..config.depth).map(layer).collect(),
+            to_features: bands.widths().enumerate().map(feature).collect::<Result<_>>()?,
+            layers: (0..config.depth).map(layer).collect::<Result<_>>()?,
             bands,
             skip_connection: config.skip_connection,
             value_residual: config.add_value_residual,

@@ -1,36 +1,36 @@
 //! The learnt encoder and decoder between waveforms and frames of a separator.
 
 use tch::Tensor;
-use tch::nn;
 
 use super::config::{Family, MossformerConfig};
 use super::fourier::fourier_filters;
-use crate::nn::keys::at;
+use crate::error::Result;
 use crate::nn::linear::uniform;
+use crate::params::{Params, Weight};
 
 /// Filters that make frames of a waveform and a waveform of frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Codec {
-    encoder: Tensor, // [channels, 1, kernel]
-    decoder: Tensor, // [channels, 1, kernel]
-    bias: Option<Tensor>,
+    encoder: Weight, // [channels, 1, kernel]
+    decoder: Weight, // [channels, 1, kernel]
+    bias: Option<Weight>,
     hop: i64,
 }
 
 impl Codec {
-    pub(super) fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Self {
+    pub(super) fn new(params: &Params<'_>, config: &MossformerConfig) -> Result<Self> {
         let (encoder, decoder) = match config.family {
             Family::Mossformer => ("encoder.conv1d", "decoder"),
             Family::Mossformer2Ss | Family::Mossformer2Se => ("enc.conv1d", "dec"),
         };
         let shape = [config.in_channels, 1, config.kernel_size];
-        let decoder = at(path, decoder);
-        Self {
-            encoder: at(path, encoder).var("weight", &shape, uniform(config.kernel_size, 1.0)),
-            decoder: decoder.var("weight", &shape, uniform(config.in_channels, 1.0)),
-            bias: config.bias.then(|| decoder.zeros("bias", &[1])),
+        let decoder = params.sub(decoder);
+        Ok(Self {
+            encoder: params.sub(encoder).get("weight", &shape, uniform(config.kernel_size, 1.0))?,
+            decoder: decoder.get("weight", &shape, uniform(config.in_channels, 1.0))?,
+            bias: config.bias.then(|| decoder.zeros("bias", &[1])).transpose()?,
             hop: config.hop(),
-        }
+        })
     }
 
     /// Makes both a lapped Fourier or cosine transform, where the sizes allow.
@@ -51,7 +51,7 @@ impl Codec {
         Self {
             encoder: self.encoder.detach(),
             decoder: self.decoder.detach(),
-            bias: self.bias.as_ref().map(Tensor::detach),
+            bias: self.bias.as_ref().map(Weight::detach),
             hop: self.hop,
         }
     }
@@ -77,7 +77,7 @@ impl Codec {
             .col2im([1, covered], [1, self.kernel()], [1, 1], [0, 0], [1, self.hop])
             .flatten(1, 3); // [batch, covered]
         let sum = match &self.bias {
-            Some(bias) => sum + bias,
+            Some(bias) => sum + &**bias,
             None => sum,
         };
         if covered < samples {

@@ -1,20 +1,21 @@
 //! The mask network: norm, positions, blocks, and gated outputs for every voice.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use formant_kernels::gated_attention::Scratch;
-use tch::nn::{self, Init};
+use tch::nn::Init;
 use tch::{Device, Kind, Tensor};
 
 use super::config::{Family, MossformerConfig};
+use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::frame_norm::FrameNorm;
 use crate::nn::fsmn::{FrozenFsmn, Fsmn, FsmnSizes, MemoryKind, Pointwise};
 use crate::nn::gated_attention::{AttentionSizes, FrozenAttention, GatedAttention};
-use crate::nn::keys::at;
 use crate::nn::rotary::{Rotary, RotaryTable};
 use crate::nn::sequence_norm::GlobalNorm;
 use crate::nn::tape::cut;
+use crate::params::{Params, Weight};
 
 /// Epsilon of the norms over the whole sequence.
 const SEQUENCE_EPS: f64 = 1e-8;
@@ -23,7 +24,7 @@ const BLOCKS_EPS: f64 = 1e-6;
 
 /// `[batch, frames, in_channels]` to masks `[batch * num_spks, frames, final_channels]`, which are
 /// not negative and have no upper bound.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MaskNet {
     ends: Ends,
     layers: Vec<GatedAttention>,
@@ -34,15 +35,15 @@ pub struct MaskNet {
 }
 
 /// All but the blocks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ends {
     norm: GlobalNorm,
     encoder: Pointwise,
-    inv_freq: Tensor, // [width / 2]
-    pos_scale: Tensor,
+    inv_freq: Weight, // [width / 2]
+    pos_scale: Weight,
     blocks_norm: FrameNorm,
     sequence_norm: GlobalNorm,
-    slope: Tensor, // [1]
+    slope: Weight, // [1]
     out: Pointwise,
     output: Pointwise,
     gate: Pointwise,
@@ -76,12 +77,11 @@ impl Names {
 }
 
 impl MaskNet {
-    /// Registers all parameters below `mask_net`, or `mossformer`, under `path`.
-    #[must_use]
-    pub(super) fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Self {
+    /// All parameters below `mask_net`, or `mossformer`, under `params`.
+    pub(super) fn new(params: &Params<'_>, config: &MossformerConfig) -> Result<Self> {
         let names = Names::of(config.family);
-        let path = path / names.net;
-        let (mdl, width) = (&path / "mdl", config.width());
+        let params = params / names.net;
+        let (mdl, width) = (&params / "mdl", config.width());
         let inside = &mdl / names.blocks;
         let blocks = &inside / "mossformerM";
         let attention = AttentionSizes {
@@ -97,7 +97,7 @@ impl MaskNet {
             Family::Mossformer2Se => Some(MemoryKind::Plain),
         };
         let layer = |i: i64| &blocks / "layers" / i;
-        let recurrent = |memory| {
+        let recurrent = |memory| -> Result<Vec<Fsmn>> {
             let sizes = FsmnSizes {
                 dim: width,
                 inner: config.fsmn_inner_channels,
@@ -107,17 +107,17 @@ impl MaskNet {
             };
             (0..config.num_blocks).map(|i| Fsmn::new(&(&blocks / "fsmn" / i), sizes)).collect()
         };
-        Self {
+        Ok(Self {
             layers: (0..config.num_blocks)
                 .map(|i| GatedAttention::new(&layer(i), attention))
-                .collect(),
+                .collect::<Result<_>>()?,
             rotary: (0..config.num_blocks)
                 .map(|i| Rotary::new(&(layer(i) / "rotary_pos_emb"), config.rotated()))
-                .collect(),
-            recurrent: memory.map_or_else(Vec::new, recurrent),
-            ends: Ends::new(&path, config, names),
+                .collect::<Result<_>>()?,
+            recurrent: memory.map(recurrent).transpose()?.unwrap_or_default(),
+            ends: Ends::new(&params, config, names)?,
             names,
-        }
+        })
     }
 
     /// The masks; intermediate activations go to `trace`.
@@ -148,25 +148,27 @@ impl MaskNet {
 
     /// The same without a gradient.
     #[must_use]
-    pub fn freeze(&self) -> FrozenMaskNet {
-        self.freeze_with(self.ends.detached())
+    pub fn freeze(self) -> FrozenMaskNet {
+        let ends = self.ends.detached();
+        self.freeze_with(ends)
     }
 
     /// The same without a gradient, for the first voice alone.
     #[must_use]
-    pub fn freeze_first(&self) -> FrozenMaskNet {
+    pub fn freeze_first(self) -> FrozenMaskNet {
         let ends = self.ends.detached();
         let out = ends.out.narrowed(ends.inv_freq.size()[0] * 2);
         self.freeze_with(Ends { out, voices: 1, ..ends })
     }
 
-    fn freeze_with(&self, ends: Ends) -> FrozenMaskNet {
+    /// Each layer is dropped when its frozen form is there.
+    fn freeze_with(self, ends: Ends) -> FrozenMaskNet {
         FrozenMaskNet {
             ends,
-            layers: self.layers.iter().map(GatedAttention::freeze).collect(),
-            recurrent: self.recurrent.iter().map(Fsmn::freeze).collect(),
-            rotary: Rotary { freqs: self.rotary[0].freqs.shallow_clone() },
-            idle: Mutex::default(),
+            layers: self.layers.into_iter().map(|layer| layer.freeze()).collect(),
+            recurrent: self.recurrent.into_iter().map(|layer| layer.freeze()).collect(),
+            rotary: Rotary { freqs: self.rotary[0].freqs.clone() },
+            idle: Idle::default(),
         }
     }
 }
@@ -177,38 +179,39 @@ fn first(x: &Tensor) -> Tensor {
 }
 
 impl Ends {
-    fn new(path: &nn::Path<'_>, config: &MossformerConfig, names: Names) -> Self {
+    fn new(params: &Params<'_>, config: &MossformerConfig, names: Names) -> Result<Self> {
         let (width, inputs) = (config.width(), config.in_channels);
-        let mdl = path / "mdl";
-        let pos = path / "pos_enc";
-        let exponents = Tensor::arange_start_step(0, width, 2, (Kind::Float, Device::Cpu));
-        let inverse = (exponents * (-(1e4f64.ln()) / width as f64)).exp();
-        let mut inv_freq = pos.zeros_no_train("inv_freq", &[width / 2]);
-        inv_freq.copy_(&inverse.to_device(path.device()));
-        Self {
-            norm: GlobalNorm::new(&(path / "norm"), inputs, SEQUENCE_EPS),
-            encoder: Pointwise::without_bias(&(path / "conv1d_encoder"), inputs, width),
+        let mdl = params / "mdl";
+        let pos = params / "pos_enc";
+        let usual = || {
+            let exponents = Tensor::arange_start_step(0, width, 2, (Kind::Float, Device::Cpu));
+            (exponents * (-(1e4f64.ln()) / width as f64)).exp()
+        };
+        let inv_freq = pos.buffer("inv_freq", &[width / 2], usual)?;
+        Ok(Self {
+            norm: GlobalNorm::new(&(params / "norm"), inputs, SEQUENCE_EPS)?,
+            encoder: Pointwise::without_bias(&(params / "conv1d_encoder"), inputs, width)?,
             inv_freq,
-            pos_scale: pos.ones("scale", &[1]),
+            pos_scale: pos.ones("scale", &[1])?,
             blocks_norm: FrameNorm::new(
-                &at(&(&mdl / names.blocks), names.blocks_norm),
+                &(&mdl / names.blocks).sub(names.blocks_norm),
                 width,
                 BLOCKS_EPS,
-            ),
-            sequence_norm: GlobalNorm::new(&(&mdl / names.sequence_norm), width, SEQUENCE_EPS),
-            slope: (path / "prelu").var("weight", &[1], Init::Const(0.25)),
-            out: Pointwise::new(&(path / "conv1d_out"), width, width * config.num_spks),
-            output: Pointwise::new(&at(path, "output.0"), width, width),
-            gate: Pointwise::new(&at(path, "output_gate.0"), width, width),
+            )?,
+            sequence_norm: GlobalNorm::new(&(&mdl / names.sequence_norm), width, SEQUENCE_EPS)?,
+            slope: (params / "prelu").get("weight", &[1], Init::Const(0.25))?,
+            out: Pointwise::new(&(params / "conv1d_out"), width, width * config.num_spks)?,
+            output: Pointwise::new(&params.sub("output.0"), width, width)?,
+            gate: Pointwise::new(&params.sub("output_gate.0"), width, width)?,
             decoder: Pointwise::without_bias(
-                &(path / "conv1_decoder"),
+                &(params / "conv1_decoder"),
                 width,
                 config.final_channels(),
-            ),
+            )?,
             voices: config.num_spks,
             skip: config.skip_around_intra,
             positions: config.use_global_pos_enc,
-        }
+        })
     }
 
     /// From the features to the input of the blocks, `[batch, frames, width]`.
@@ -232,7 +235,7 @@ impl Ends {
     fn sinusoids(&self, frames: i64) -> Tensor {
         let times = Tensor::arange(frames, (self.inv_freq.kind(), self.inv_freq.device()));
         let angles = times.unsqueeze(1) * self.inv_freq.unsqueeze(0); // [frames, width / 2]
-        Tensor::cat(&[angles.sin(), angles.cos()], 1) * &self.pos_scale
+        Tensor::cat(&[angles.sin(), angles.cos()], 1) * &*self.pos_scale
     }
 
     /// From the normalised output of the blocks, and their input, to the masks.
@@ -268,7 +271,7 @@ impl Ends {
         Self {
             norm: self.norm.detached(),
             encoder: self.encoder.detached(),
-            inv_freq: self.inv_freq.shallow_clone(),
+            inv_freq: self.inv_freq.clone(),
             pos_scale: self.pos_scale.detach(),
             blocks_norm: self.blocks_norm.detached(),
             sequence_norm: self.sequence_norm.detached(),
@@ -285,7 +288,7 @@ impl Ends {
 }
 
 /// A [`MaskNet`] without a gradient, which computes the same masks faster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenMaskNet {
     ends: Ends,
     layers: Vec<FrozenAttention>,
@@ -293,7 +296,31 @@ pub struct FrozenMaskNet {
     rotary: Rotary,
     /// Memory of passes that are over, for the next: in large blocks that come and go with every
     /// window, others would settle between them, and the process would grow.
-    idle: Mutex<Vec<Scratch>>,
+    idle: Idle,
+}
+
+/// Memory that no pass uses now. A clone of a network begins without any.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<Scratch>>);
+
+impl Clone for Idle {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Vec<Scratch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Scratch {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    fn put(&self, scratch: Scratch) {
+        self.lock().push(scratch);
+    }
 }
 
 impl FrozenMaskNet {
@@ -315,8 +342,7 @@ impl FrozenMaskNet {
         let _guard = tch::no_grad_guard();
         let inside = self.ends.enter(x, |_, _| {});
         let table = self.rotary.table(x.size()[1]);
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = idle().pop().unwrap_or_default();
+        let mut scratch = self.idle.take();
         let mut y = inside.shallow_clone();
         for (i, layer) in self.layers.iter().enumerate() {
             y = layer.forward(&y, &table, &mut scratch);
@@ -324,7 +350,7 @@ impl FrozenMaskNet {
                 y = recurrent.forward(&y);
             }
         }
-        idle().push(scratch);
+        self.idle.put(scratch);
         let y = self.ends.sequence_norm.forward(&self.ends.blocks_norm.forward(&y));
         self.ends.leave(&y, &inside, |_, _| {})
     }

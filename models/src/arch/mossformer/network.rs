@@ -1,6 +1,5 @@
 //! The whole networks: a separator from waveform to waveforms, and an estimator of masks.
 
-use tch::nn;
 use tch::{Kind, Tensor};
 
 use super::codec::Codec;
@@ -9,9 +8,10 @@ use super::mask_net::{FrozenMaskNet, MaskNet};
 use crate::error::{Error, Result};
 use crate::network::{NetworkInfo, NoTrace, Trace};
 use crate::nn::tape::cut;
+use crate::params::Params;
 
 /// A separator: mixtures `[batch, samples]` become voices `[batch, voices, samples]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Separator {
     config: MossformerConfig,
     codec: Codec,
@@ -21,7 +21,7 @@ pub struct Separator {
 
 /// A network from features `[batch, frames, in_channels]` to a mask
 /// `[batch, frames, final_channels]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct MaskEstimator {
     config: MossformerConfig,
     mask_net: MaskNet,
@@ -29,17 +29,17 @@ pub struct MaskEstimator {
 }
 
 impl Separator {
-    /// Registers all parameters under `path`.
+    /// All parameters under `params`.
     ///
     /// # Errors
     /// [`Error::Config`] when a size is impossible, or the config is no separator's.
-    pub fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &MossformerConfig) -> Result<Self> {
         config.validate()?;
         if !config.separates() {
             return Err(Error::config("model", "this network makes a mask of features"));
         }
-        let codec = Codec::new(path, config);
-        let mask_net = MaskNet::new(path, config);
+        let codec = Codec::new(params, config)?;
+        let mask_net = MaskNet::new(params, config)?;
         Ok(Self { config: config.clone(), codec, mask_net, parameters: parameters(config) })
     }
 
@@ -81,7 +81,7 @@ impl Separator {
 
     /// The same without a gradient, which computes the same faster.
     #[must_use]
-    pub fn freeze(&self) -> FrozenSeparator {
+    pub fn freeze(self) -> FrozenSeparator {
         FrozenSeparator {
             config: self.config.clone(),
             codec: self.codec.detached(),
@@ -91,7 +91,7 @@ impl Separator {
 }
 
 /// A [`Separator`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenSeparator {
     config: MossformerConfig,
     codec: Codec,
@@ -136,16 +136,16 @@ fn decode(
 }
 
 impl MaskEstimator {
-    /// Registers all parameters under `path`.
+    /// All parameters under `params`.
     ///
     /// # Errors
     /// [`Error::Config`] when a size is impossible, or the config is a separator's.
-    pub fn new(path: &nn::Path<'_>, config: &MossformerConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &MossformerConfig) -> Result<Self> {
         config.validate()?;
         if config.separates() {
             return Err(Error::config("model", "this network separates waveforms"));
         }
-        let mask_net = MaskNet::new(path, config);
+        let mask_net = MaskNet::new(params, config)?;
         Ok(Self { config: config.clone(), mask_net, parameters: parameters(config) })
     }
 
@@ -176,13 +176,13 @@ impl MaskEstimator {
 
     /// The same without a gradient, which computes the same faster.
     #[must_use]
-    pub fn freeze(&self) -> FrozenMaskEstimator {
+    pub fn freeze(self) -> FrozenMaskEstimator {
         FrozenMaskEstimator { mask_net: self.mask_net.freeze_first() }
     }
 }
 
 /// A [`MaskEstimator`] without a gradient.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenMaskEstimator {
     mask_net: FrozenMaskNet,
 }
@@ -291,10 +291,11 @@ mod tests {
     fn all_families_run_and_count_themselves() {
         for family in [Family::Mossformer, Family::Mossformer2Ss] {
             let vs = VarStore::new(Device::Cpu);
-            let network = Separator::new(&vs.root(), &small(family)).expect("sound sizes");
+            let network =
+                Separator::new(&Params::random(&vs.root()), &small(family)).expect("sound sizes");
             let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, trainable as u64, "{family:?}");
-            let frozen = network.freeze();
+            let frozen = network.clone().freeze();
             for samples in [4, 5, 31, 77, 200] {
                 let x = Tensor::randn([2, samples], tch::kind::FLOAT_CPU);
                 let y = tch::no_grad(|| network.forward(&x));
@@ -306,13 +307,14 @@ mod tests {
         }
         let vs = VarStore::new(Device::Cpu);
         let network =
-            MaskEstimator::new(&vs.root(), &small(Family::Mossformer2Se)).expect("sound sizes");
+            MaskEstimator::new(&Params::random(&vs.root()), &small(Family::Mossformer2Se))
+                .expect("sound sizes");
         let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
         assert_eq!(network.info().parameters, trainable as u64);
         let x = Tensor::randn([2, 21, 12], tch::kind::FLOAT_CPU);
         let y = tch::no_grad(|| network.forward(&x));
         assert_eq!(y.size(), [2, 21, 5]);
-        assert!((network.freeze().forward(&x) - y).abs().max().double_value(&[]) < 1e-5);
+        assert!((network.clone().freeze().forward(&x) - y).abs().max().double_value(&[]) < 1e-5);
     }
 
     #[test]
@@ -321,9 +323,9 @@ mod tests {
             let vs = VarStore::new(Device::Cpu);
             let config = small(family);
             if config.separates() {
-                Separator::new(&vs.root(), &config).expect("sound sizes");
+                Separator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             } else {
-                MaskEstimator::new(&vs.root(), &config).expect("sound sizes");
+                MaskEstimator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             }
             let state = crate::checkpoint::StateDict::from_var_store(&vs).expect("plain tensors");
             let found = MossformerConfig::of_weights(&state).expect("all there");
@@ -347,11 +349,13 @@ mod tests {
             let vs = VarStore::new(Device::Cpu);
             let config = small(family);
             let loss: Box<dyn Fn() -> Tensor> = if config.separates() {
-                let network = Separator::new(&vs.root(), &config).expect("sound sizes");
+                let network =
+                    Separator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
                 let x = Tensor::randn([2, 200], tch::kind::FLOAT_CPU);
                 Box::new(move || network.forward(&x).square().mean(Kind::Float))
             } else {
-                let network = MaskEstimator::new(&vs.root(), &config).expect("sound sizes");
+                let network =
+                    MaskEstimator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
                 let x = Tensor::randn([2, 50, 12], tch::kind::FLOAT_CPU);
                 Box::new(move || network.forward(&x).square().mean(Kind::Float))
             };

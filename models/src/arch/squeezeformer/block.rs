@@ -2,40 +2,44 @@
 //! before a residual and a normalisation.
 
 use tch::Tensor;
-use tch::nn::{self, Module, ModuleT};
+use tch::nn::Init;
 
 use super::config::{ConvNorm, NemoConfig, WenetConfig};
+use crate::error::Result;
 use crate::network::Trace;
+use crate::nn::batch_norm::BatchNorm;
 use crate::nn::depthwise::{Depthwise, Padding};
+use crate::nn::frame_norm::FrameNorm;
 use crate::nn::frames::Frames;
-use crate::nn::linear::{RESIDUAL_GAIN, linear, linear_of, uniform};
+use crate::nn::linear::{Linear, RESIDUAL_GAIN, uniform};
 use crate::nn::rel_pos_attention::{Pairs, RelPosAttention, Shift};
+use crate::params::{Params, Weight};
+
+/// Epsilon of the normalisations over channels.
+pub(super) const LAYER_EPS: f64 = 1e-5;
 
 /// `x * scale + bias` with one number a channel.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scale {
-    pub(super) scale: Tensor,
-    pub(super) bias: Tensor,
+    pub(super) scale: Weight,
+    pub(super) bias: Weight,
     used: bool,
 }
 
 impl Scale {
-    fn new(scale: (nn::Path<'_>, &str), bias: &str, shape: &[i64], used: bool) -> Self {
-        let (path, scale) = scale;
-        if used {
-            let register = |name: &str, value| path.var(name, shape, nn::Init::Const(value));
-            Self { scale: register(scale, 1.0), bias: register(bias, 0.0), used }
-        } else {
-            Self {
-                scale: path.ones_no_train(scale, shape),
-                bias: path.zeros_no_train(bias, shape),
-                used,
-            }
-        }
+    /// `names` are those of scale and bias. Unused ones are stored and not trained.
+    fn new(params: &Params<'_>, names: [&str; 2], shape: &[i64], used: bool) -> Result<Self> {
+        let tensor = |name: &str, value: f64| match used {
+            true => params.get(name, shape, Init::Const(value)),
+            false => params.buffer(name, shape, || {
+                Tensor::full(shape, value, (tch::Kind::Float, params.device()))
+            }),
+        };
+        Ok(Self { scale: tensor(names[0], 1.0)?, bias: tensor(names[1], 0.0)?, used })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        if self.used { x * &self.scale + &self.bias } else { x.shallow_clone() }
+        if self.used { x * &*self.scale + &*self.bias } else { x.shallow_clone() }
     }
 
     /// The same without a gradient.
@@ -62,11 +66,11 @@ impl Scale {
 }
 
 /// Two linear layers with SiLU between them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FeedForward {
     pub(super) scale: Scale,
-    pub(super) linear1: nn::Linear,
-    pub(super) linear2: nn::Linear,
+    pub(super) linear1: Linear,
+    pub(super) linear2: Linear,
     dropout: f64,
 }
 
@@ -87,24 +91,18 @@ pub(super) enum Gate {
 }
 
 /// Normalisation after the depthwise convolution.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Norm {
-    Batch(nn::BatchNorm),
-    Layer(nn::LayerNorm),
+    Batch(BatchNorm),
+    Layer(FrameNorm),
 }
 
 impl Norm {
-    fn new(path: nn::Path<'_>, kind: ConvNorm, channels: i64) -> Self {
-        match kind {
-            ConvNorm::BatchNorm => Self::Batch(nn::batch_norm1d(
-                path,
-                channels,
-                nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() },
-            )),
-            ConvNorm::LayerNorm => {
-                Self::Layer(nn::layer_norm(path, vec![channels], nn::LayerNormConfig::default()))
-            }
-        }
+    fn new(params: &Params<'_>, kind: ConvNorm, channels: i64) -> Result<Self> {
+        Ok(match kind {
+            ConvNorm::BatchNorm => Self::Batch(BatchNorm::new(params, channels)?),
+            ConvNorm::LayerNorm => Self::Layer(FrameNorm::new(params, channels, LAYER_EPS)?),
+        })
     }
 
     fn forward_t(&self, x: &Tensor, train: bool) -> Tensor {
@@ -116,7 +114,7 @@ impl Norm {
 }
 
 /// The convolution module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ConvModule {
     pub(super) scale: Scale,
     pub(super) pointwise_conv1: Pointwise,
@@ -129,19 +127,19 @@ pub(super) struct ConvModule {
 }
 
 /// A convolution over one frame, `[out, in, 1]` in the checkpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pointwise {
-    pub(super) weight: Tensor,
-    pub(super) bias: Tensor,
+    pub(super) weight: Weight,
+    pub(super) bias: Weight,
 }
 
 impl Pointwise {
-    pub(super) fn new(path: nn::Path<'_>, inputs: i64, outputs: i64, gain: f64) -> Self {
+    pub(super) fn new(params: &Params<'_>, inputs: i64, outputs: i64, gain: f64) -> Result<Self> {
         let init = uniform(inputs, gain);
-        Self {
-            weight: path.var("weight", &[outputs, inputs, 1], init),
-            bias: path.var("bias", &[outputs], init),
-        }
+        Ok(Self {
+            weight: params.get("weight", &[outputs, inputs, 1], init)?,
+            bias: params.get("bias", &[outputs], init)?,
+        })
     }
 
     /// `[batch, frames, in]` to `[batch, frames, out]`.
@@ -175,7 +173,7 @@ impl ConvModule {
 }
 
 /// One layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     name: String,
     labels: &'static Labels,
@@ -184,12 +182,12 @@ pub(super) struct Block {
     pub(super) feed_forward: [FeedForward; 2],
     pub(super) conv: ConvModule,
     /// After attention, feed-forward, convolution, feed-forward.
-    pub(super) norms: [nn::LayerNorm; 4],
+    pub(super) norms: [FrameNorm; 4],
     dropout: f64,
 }
 
 /// What a layer's activations are called in the trace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Labels {
     scaled: Option<&'static str>,
     norms: [Option<&'static str>; 3],
@@ -209,101 +207,116 @@ const WENET: Labels = Labels {
 };
 
 impl Block {
-    pub(super) fn nemo(path: &nn::Path<'_>, index: i64, config: &NemoConfig) -> Self {
-        let (dim, path) = (config.d_model, path / index);
-        let scale =
-            |name: &str| Scale::new((&path / name, "scale"), "bias", &[dim], config.adaptive_scale);
-        let feed_forward = |name: &str| {
-            let (inner, hidden) = (&path / name, dim * config.ff_expansion_factor);
-            FeedForward {
-                scale: scale(&format!("{name}_scale")),
-                linear1: linear(&inner / "linear1", dim, hidden),
-                linear2: linear_of(&inner / "linear2", hidden, dim, RESIDUAL_GAIN),
-                dropout: config.dropout,
-            }
+    pub(super) fn nemo(params: &Params<'_>, index: i64, config: &NemoConfig) -> Result<Self> {
+        let (dim, params) = (config.d_model, params / index);
+        let scale = |name: &str| {
+            Scale::new(&(&params / name), ["scale", "bias"], &[dim], config.adaptive_scale)
         };
-        let norm = |name: &str| nn::layer_norm(&path / name, vec![dim], Default::default());
-        let (conv, kernel) = (&path / "conv", config.conv_kernel_size);
+        let feed_forward = |name: &str| -> Result<FeedForward> {
+            let (inner, hidden) = (&params / name, dim * config.ff_expansion_factor);
+            Ok(FeedForward {
+                scale: scale(&format!("{name}_scale"))?,
+                linear1: Linear::new(&(&inner / "linear1"), dim, hidden)?,
+                linear2: Linear::with_gain(&(&inner / "linear2"), hidden, dim, RESIDUAL_GAIN)?,
+                dropout: config.dropout,
+            })
+        };
+        let norm = |name: &str| FrameNorm::new(&(&params / name), dim, LAYER_EPS);
+        let (conv, kernel) = (&params / "conv", config.conv_kernel_size);
         let norm_name = "batch_norm";
         let mut attention =
-            RelPosAttention::new(&(&path / "self_attn"), dim, config.n_heads, Shift::Relative);
+            RelPosAttention::new(&(&params / "self_attn"), dim, config.n_heads, Shift::Relative)?;
         attention.dropout = config.dropout_att;
-        Self {
+        Ok(Self {
             name: format!("layers.{index}"),
             labels: &NEMO,
-            attention_scale: scale("self_attn_scale"),
+            attention_scale: scale("self_attn_scale")?,
             attention,
-            feed_forward: [feed_forward("feed_forward1"), feed_forward("feed_forward2")],
+            feed_forward: [feed_forward("feed_forward1")?, feed_forward("feed_forward2")?],
             conv: ConvModule {
-                scale: scale("conv_scale"),
-                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim, 1.0),
+                scale: scale("conv_scale")?,
+                pointwise_conv1: Pointwise::new(&(&conv / "pointwise_conv1"), dim, 2 * dim, 1.0)?,
                 depthwise_conv: Depthwise::new(
                     &(&conv / "depthwise_conv"),
                     2 * dim,
                     kernel,
                     Padding::same(kernel),
-                ),
-                norm: Norm::new(&conv / norm_name, config.conv_norm_type, 2 * dim),
+                )?,
+                norm: Norm::new(&(&conv / norm_name), config.conv_norm_type, 2 * dim)?,
                 pointwise_conv2: Pointwise::new(
-                    &conv / "pointwise_conv2",
+                    &(&conv / "pointwise_conv2"),
                     2 * dim,
                     dim,
                     RESIDUAL_GAIN,
-                ),
+                )?,
                 gate: Gate::Silu,
                 lead: 0,
             },
-            norms: ["norm_self_att", "norm_feed_forward1", "norm_conv", "norm_feed_forward2"]
-                .map(norm),
+            norms: [
+                norm("norm_self_att")?,
+                norm("norm_feed_forward1")?,
+                norm("norm_conv")?,
+                norm("norm_feed_forward2")?,
+            ],
             dropout: config.dropout,
-        }
+        })
     }
 
-    pub(super) fn wenet(path: &nn::Path<'_>, index: i64, config: &WenetConfig) -> Self {
-        let (dim, path) = (config.encoder_dim, path / index);
+    pub(super) fn wenet(params: &Params<'_>, index: i64, config: &WenetConfig) -> Result<Self> {
+        let (dim, params) = (config.encoder_dim, params / index);
         let scale = |name: &str| {
             let shape = [1, 1, dim];
-            Scale::new((&path / name, "ada_scale"), "ada_bias", &shape, config.adaptive_scale)
+            Scale::new(&(&params / name), ["ada_scale", "ada_bias"], &shape, config.adaptive_scale)
         };
-        let feed_forward = |name: &str| {
-            let (inner, hidden) = (&path / name, dim * config.feed_forward_expansion_factor);
-            FeedForward {
-                scale: scale(name),
-                linear1: linear(&inner / "w_1", dim, hidden),
-                linear2: linear_of(&inner / "w_2", hidden, dim, RESIDUAL_GAIN),
+        let feed_forward = |name: &str| -> Result<FeedForward> {
+            let (inner, hidden) = (&params / name, dim * config.feed_forward_expansion_factor);
+            Ok(FeedForward {
+                scale: scale(name)?,
+                linear1: Linear::new(&(&inner / "w_1"), dim, hidden)?,
+                linear2: Linear::with_gain(&(&inner / "w_2"), hidden, dim, RESIDUAL_GAIN)?,
                 dropout: 0.0,
-            }
+            })
         };
-        let norm = |name: &str| nn::layer_norm(&path / name, vec![dim], Default::default());
+        let norm = |name: &str| FrameNorm::new(&(&params / name), dim, LAYER_EPS);
         let shift = if config.do_rel_shift { Shift::Square } else { Shift::None };
-        let (conv, kernel) = (&path / "conv_module", config.cnn_module_kernel);
+        let (conv, kernel) = (&params / "conv_module", config.cnn_module_kernel);
         let (lead, padding) = match config.causal {
             true => (kernel - 1, Padding { left: 0, right: 0 }),
             false => (0, Padding::same(kernel)),
         };
-        Self {
+        Ok(Self {
             name: format!("encoders.{index}"),
             labels: &WENET,
-            attention_scale: scale("self_attn"),
+            attention_scale: scale("self_attn")?,
             attention: RelPosAttention::new(
-                &(&path / "self_attn"),
+                &(&params / "self_attn"),
                 dim,
                 config.attention_heads,
                 shift,
-            ),
-            feed_forward: [feed_forward("ffn1"), feed_forward("ffn2")],
+            )?,
+            feed_forward: [feed_forward("ffn1")?, feed_forward("ffn2")?],
             conv: ConvModule {
-                scale: scale("conv_module"),
-                pointwise_conv1: Pointwise::new(&conv / "pointwise_conv1", dim, 2 * dim, 1.0),
-                depthwise_conv: Depthwise::new(&(&conv / "depthwise_conv"), dim, kernel, padding),
-                norm: Norm::new(&conv / "norm", config.cnn_norm_type, dim),
-                pointwise_conv2: Pointwise::new(&conv / "pointwise_conv2", dim, dim, RESIDUAL_GAIN),
+                scale: scale("conv_module")?,
+                pointwise_conv1: Pointwise::new(&(&conv / "pointwise_conv1"), dim, 2 * dim, 1.0)?,
+                depthwise_conv: Depthwise::new(&(&conv / "depthwise_conv"), dim, kernel, padding)?,
+                norm: Norm::new(&(&conv / "norm"), config.cnn_norm_type, dim)?,
+                pointwise_conv2: Pointwise::new(
+                    &(&conv / "pointwise_conv2"),
+                    dim,
+                    dim,
+                    RESIDUAL_GAIN,
+                )?,
                 gate: Gate::Glu,
                 lead,
             },
-            norms: ["layer_norm1", "layer_norm2", "layer_norm3", "layer_norm4"].map(norm),
+            norms: [
+                norm("layer_norm1")?,
+                norm("layer_norm2")?,
+                norm("layer_norm3")?,
+                norm("layer_norm4")?,
+            ],
             dropout: 0.0,
-        }
+        })
     }
 
     /// `x [batch, frames, dim]` to the same shape.

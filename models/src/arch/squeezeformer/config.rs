@@ -366,6 +366,24 @@ impl SqueezeformerConfig {
         }
     }
 
+    /// Layers of the encoder.
+    pub(super) fn layers(&self) -> usize {
+        let layers = match self {
+            Self::Nemo(config) => config.n_layers,
+            Self::Wenet(config) => config.num_blocks,
+        };
+        usize::try_from(layers).unwrap_or(0)
+    }
+
+    /// Features a frame.
+    #[must_use]
+    pub fn inputs(&self) -> i64 {
+        match self {
+            Self::Nemo(config) => config.feat_in,
+            Self::Wenet(config) => config.input_dim,
+        }
+    }
+
     /// Answers for every frame: the pieces of the vocabulary and the blank.
     #[must_use]
     pub fn vocabulary(&self) -> i64 {

@@ -2,44 +2,45 @@
 //! queries, keys and values come from one product, and attention looks at a block of queries at a
 //! time, so that neither all pairs nor all relative positions are ever in memory.
 
-use tch::{Tensor, nn};
+use tch::Tensor;
 
 use super::block::{Block, ConvModule, FeedForward, Gate, Norm, Scale};
 use super::config::SqueezeformerConfig;
 use super::network::Squeezeformer;
 use crate::network::{NetworkInfo, NoTrace};
 use crate::nn::depthwise::{Depthwise, fold_batch_norm};
+use crate::nn::frame_norm::FrameNorm;
 use crate::nn::frames::Frames;
+use crate::nn::linear::Linear;
 use crate::nn::rel_pos_attention::{Pairs, RelPosAttention, Shift, shift};
+use crate::params::Weight;
 
 /// A [`Squeezeformer`] that cannot be trained, and computes the same answers faster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FrozenSqueezeformer {
     network: Squeezeformer,
     layers: Vec<Layer>,
 }
 
 /// A linear layer, `[out, in]` and `[out]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Affine {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Weight,
 }
 
 impl Affine {
-    fn of(linear: &nn::Linear) -> Self {
-        let bias = linear.bs.as_ref().map(Tensor::detach);
-        let weight = linear.ws.detach();
-        let outputs = weight.size()[0];
-        let bias =
-            bias.unwrap_or_else(|| weight.new_zeros([outputs], (weight.kind(), weight.device())));
+    fn of(linear: &Linear) -> Self {
+        let weight = linear.weight.detach();
+        let zeros = || weight.new_zeros([weight.size()[0]], (weight.kind(), weight.device()));
+        let bias = linear.bias.as_ref().map_or_else(|| zeros().into(), Weight::detach);
         Self { weight, bias }
     }
 
     /// A linear layer that does the scaling before it as well.
     fn scaled(scale: &Scale, weight: &Tensor, bias: Option<&Tensor>) -> Self {
         let (weight, bias) = scale.fold(weight, bias);
-        Self { weight, bias }
+        Self { weight: weight.into(), bias: bias.into() }
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
@@ -47,34 +48,34 @@ impl Affine {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Layer {
     attention: Attention,
     feed_forward: [(Affine, Affine); 2],
     conv: Conv,
-    norms: [(Tensor, Tensor); 4],
+    norms: [FrameNorm; 4],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Attention {
     /// Queries with the bias for content, already divided by the root of the head's width; keys;
     /// values.
     qkv: Affine,
     /// What turns those queries into the ones for positions, `[heads, 1, width]`.
-    positions: Tensor,
-    linear_pos: Tensor,
+    positions: Weight,
+    linear_pos: Weight,
     out: Affine,
     heads: i64,
     shift: Shift,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Conv {
     /// What `first` could not take over.
     scale: Option<Scale>,
     first: Affine,
     depthwise: Depthwise,
-    norm: Option<(Tensor, Tensor)>,
+    norm: Option<FrameNorm>,
     second: Affine,
     gate: Gate,
     lead: i64,
@@ -86,19 +87,22 @@ const QUERIES: i64 = 128;
 impl Attention {
     fn new(module: &RelPosAttention, scale: &Scale) -> Self {
         let heads = module.heads();
-        let dim = module.linear_q.ws.size()[0];
+        let dim = module.linear_q.weight.size()[0];
         let root = ((dim / heads) as f64).sqrt();
-        let q = Affine::scaled(scale, &module.linear_q.ws, module.linear_q.bs.as_ref());
-        let k = Affine::scaled(scale, &module.linear_k.ws, module.linear_k.bs.as_ref());
-        let v = Affine::scaled(scale, &module.linear_v.ws, module.linear_v.bs.as_ref());
-        let q_bias = (q.bias + module.pos_bias_u.view([-1])) / root;
+        let q = Affine::scaled(scale, &module.linear_q.weight, module.linear_q.bias.as_deref());
+        let k = Affine::scaled(scale, &module.linear_k.weight, module.linear_k.bias.as_deref());
+        let v = Affine::scaled(scale, &module.linear_v.weight, module.linear_v.bias.as_deref());
+        let q_bias = (&*q.bias + module.pos_bias_u.view([-1])) / root;
         Self {
             qkv: Affine {
-                weight: Tensor::cat(&[q.weight / root, k.weight, v.weight], 0),
-                bias: Tensor::cat(&[q_bias, k.bias, v.bias], 0),
+                weight: Tensor::cat(&[&(&*q.weight / root), &*k.weight, &*v.weight], 0).into(),
+                bias: Tensor::cat(&[&q_bias, &*k.bias, &*v.bias], 0).into(),
             },
-            positions: ((&module.pos_bias_v - &module.pos_bias_u) / root).unsqueeze(1).detach(),
-            linear_pos: module.linear_pos.ws.detach(),
+            positions: ((&*module.pos_bias_v - &*module.pos_bias_u) / root)
+                .unsqueeze(1)
+                .detach()
+                .into(),
+            linear_pos: module.linear_pos.weight.detach(),
             out: Affine::of(&module.linear_out),
             heads,
             shift: module.shift,
@@ -121,7 +125,7 @@ impl Attention {
                         let q = q.narrow(2, from, count);
                         // The positions that these queries can see: `count + frames - 1` of them.
                         let seen = p.narrow(2, frames - from - count, count + frames - 1);
-                        let scores = (&q + &self.positions).matmul(&seen);
+                        let scores = (&q + &*self.positions).matmul(&seen);
                         let scores = block_shift(&scores, count, frames);
                         // The same for all queries, or `[.., frames, frames]`.
                         let mask = pairs.mask.as_ref().map(|mask| match mask.size()[..] {
@@ -134,7 +138,7 @@ impl Attention {
                 if parts.len() == 1 { parts[0].shallow_clone() } else { Tensor::cat(&parts, 2) }
             }
             kind => {
-                let scores = shift(&(&q + &self.positions).matmul(&p), kind);
+                let scores = shift(&(&q + &*self.positions).matmul(&p), kind);
                 attend(&q, &k, &v, scores, pairs.mask.as_ref().map(Tensor::shallow_clone))
             }
         };
@@ -179,19 +183,22 @@ impl Conv {
             // The padding is zeroed between the scaling and the first convolution.
             Gate::Glu => {
                 let bias = first.bias.detach();
-                (Some(module.scale.detached()), Affine { weight: weight.detach(), bias })
+                (Some(module.scale.detached()), Affine { weight: weight.detach().into(), bias })
             }
         };
         let (depthwise, norm) = match &module.norm {
             Norm::Batch(norm) => (fold_batch_norm(&module.depthwise_conv, norm, 1e-5), None),
-            Norm::Layer(norm) => (module.depthwise_conv.detached(), Some(norm_of(norm))),
+            Norm::Layer(norm) => (module.depthwise_conv.detached(), Some(norm.detached())),
         };
         Self {
             scale,
             first,
             depthwise,
             norm,
-            second: Affine { weight: flat(&second.weight).detach(), bias: second.bias.detach() },
+            second: Affine {
+                weight: flat(&second.weight).detach().into(),
+                bias: second.bias.detach(),
+            },
             gate: module.gate,
             lead: module.lead,
         }
@@ -209,7 +216,7 @@ impl Conv {
         };
         let mut y = self.depthwise.infer(&y);
         if let Some(norm) = &self.norm {
-            y = normalize(&y, norm);
+            y = norm.forward(&y);
         }
         let y = self.second.forward(&y.silu_());
         match self.gate {
@@ -219,33 +226,27 @@ impl Conv {
     }
 }
 
-fn norm_of(norm: &nn::LayerNorm) -> (Tensor, Tensor) {
-    let of = |t: &Option<Tensor>| t.as_ref().map(Tensor::detach).unwrap_or_default();
-    (of(&norm.ws), of(&norm.bs))
-}
-
-fn normalize(x: &Tensor, norm: &(Tensor, Tensor)) -> Tensor {
-    x.layer_norm([norm.0.size()[0]], Some(&norm.0), Some(&norm.1), 1e-5, false)
-}
-
 impl Layer {
     fn new(block: &Block) -> Self {
         let feed_forward = |module: &FeedForward| {
             let (first, second) = (&module.linear1, &module.linear2);
-            (Affine::scaled(&module.scale, &first.ws, first.bs.as_ref()), Affine::of(second))
+            (
+                Affine::scaled(&module.scale, &first.weight, first.bias.as_deref()),
+                Affine::of(second),
+            )
         };
         Self {
             attention: Attention::new(&block.attention, &block.attention_scale),
             feed_forward: [&block.feed_forward[0], &block.feed_forward[1]].map(feed_forward),
             conv: Conv::new(&block.conv),
-            norms: [0, 1, 2, 3].map(|at: usize| norm_of(&block.norms[at])),
+            norms: [0, 1, 2, 3].map(|at: usize| block.norms[at].detached()),
         }
     }
 
     fn forward(&self, x: Tensor, frames: &Frames, pairs: &Pairs) -> Tensor {
         let residual = |x: &Tensor, mut y: Tensor, norm: usize| {
             let _ = y.g_add_(x);
-            normalize(&y, &self.norms[norm])
+            self.norms[norm].forward(&y)
         };
         let feed_forward = |x: &Tensor, at: usize| {
             let (first, second) = &self.feed_forward[at];
@@ -262,10 +263,12 @@ impl Layer {
 }
 
 impl FrozenSqueezeformer {
-    /// Takes over a trained network; changes of its variables do not show any more.
+    /// Takes over a trained network; changes of its variables do not show any more. Each layer of
+    /// the network is dropped when its frozen form is there.
     #[must_use]
-    pub fn new(network: Squeezeformer) -> Self {
-        let layers = tch::no_grad(|| network.blocks.iter().map(Layer::new).collect());
+    pub fn new(mut network: Squeezeformer) -> Self {
+        let blocks = std::mem::take(&mut network.blocks);
+        let layers = tch::no_grad(|| blocks.into_iter().map(|block| Layer::new(&block)).collect());
         Self { network, layers }
     }
 
@@ -303,6 +306,7 @@ impl FrozenSqueezeformer {
 mod tests {
     use super::super::config::{ConvNorm, NemoConfig, OneOrMany, WenetConfig};
     use super::*;
+    use crate::params::Params;
     use tch::nn::VarStore;
     use tch::{Device, Kind};
 
@@ -353,7 +357,8 @@ mod tests {
         for config in configs() {
             tch::manual_seed(7);
             let vs = VarStore::new(Device::Cpu);
-            let network = Squeezeformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             stir(&vs);
             let mut wanted = Vec::new();
             let inputs: Vec<(Tensor, Vec<i64>)> = [(1i64, 9i64), (1, 700), (3, 1100)]

@@ -4,20 +4,21 @@
 //! (NeurIPS 2022, arXiv 2206.00888), in the two layouts that checkpoints have: NVIDIA NeMo's and
 //! WeNet's, which differ in arithmetic. Parameter paths equal the keys of either.
 
+mod adopt;
 mod block;
+mod card;
 mod config;
 mod frozen;
-mod load;
 mod network;
 mod reduction;
 mod subsampling;
 
+pub use card::{CtcCard, NemoRelease, PieceKind, Vocabulary};
 pub use config::{
     ConvNorm, NemoConfig, OneOrMany, SqueezeformerConfig, SubsamplingMasks, TimeReduction,
     WenetConfig,
 };
 pub use frozen::FrozenSqueezeformer;
-pub use load::{CARD_KEY, CtcCard, CtcModel, NemoRelease, PieceKind, Vocabulary};
 pub use network::Squeezeformer;
 
 /// Keys of the checkpoints that belong to other parts: the attention decoder, the loss, the front
@@ -37,3 +38,6 @@ pub const IGNORED_KEYS: &[&str] = &[
     "decoder.after_norm.*",
     "decoder.output_layer.*",
 ];
+
+/// A recognizer with its card.
+pub type CtcModel = crate::model::Model<Squeezeformer>;

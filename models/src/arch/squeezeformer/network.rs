@@ -1,47 +1,49 @@
 //! The whole network: subsampling, layers at two frame rates, answers.
 
-use tch::nn::{self, Module};
+use tch::nn::Module;
 use tch::{Device, Kind, Tensor};
 
-use super::block::{Block, Pointwise};
+use super::block::{Block, LAYER_EPS, Pointwise};
 use super::config::{NemoConfig, SqueezeformerConfig, TimeReduction, WenetConfig};
 use super::reduction::{Recovery, Reduction};
 use super::subsampling::Subsampling;
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, Trace};
+use crate::nn::frame_norm::FrameNorm;
 use crate::nn::frames::Frames;
-use crate::nn::linear::linear;
+use crate::nn::linear::Linear;
 use crate::nn::rel_pos_attention::{Pairs, relative_positions, sinusoids};
+use crate::params::{Params, Weight};
 
 /// A Squeezeformer with a CTC head. Features `[batch, frames, bins]` become log-probabilities of
 /// the vocabulary, `[batch, frames / 4, vocabulary]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Squeezeformer {
     config: SqueezeformerConfig,
     cmvn: Option<Cmvn>,
     subsampling: Subsampling,
-    pre_norm: nn::LayerNorm,
+    pre_norm: FrameNorm,
     pub(super) blocks: Vec<Block>,
     reduction: Option<Reduction>,
     recovery: Option<Recovery>,
-    projection: Option<nn::Linear>,
+    projection: Option<Linear>,
     head: Head,
     plan: Plan,
     parameters: u64,
 }
 
 /// Global mean and inverse deviation of the features.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Cmvn {
-    mean: Tensor,
-    istd: Tensor,
+    mean: Weight,
+    istd: Weight,
 }
 
 /// The linear layer to the vocabulary, under either layout's shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Head {
     Conv(Pointwise),
-    Linear(nn::Linear),
+    Linear(Linear),
 }
 
 /// Where the frame rate changes, and how far attention sees.
@@ -108,43 +110,50 @@ impl Plan {
 }
 
 impl Squeezeformer {
-    /// Registers all parameters under `path` with the keys of the layout's checkpoints.
+    /// All parameters under `params` with the keys of the layout's checkpoints.
     ///
     /// # Errors
     /// [`crate::Error::Config`] when a size is impossible.
-    pub fn new(path: &nn::Path<'_>, config: &SqueezeformerConfig) -> Result<Self> {
+    pub fn new(params: &Params<'_>, config: &SqueezeformerConfig) -> Result<Self> {
         config.validate()?;
         let mut network = match config {
-            SqueezeformerConfig::Nemo(sizes) => Self::nemo(path, sizes, config),
-            SqueezeformerConfig::Wenet(sizes) => Self::wenet(path, sizes, config),
+            SqueezeformerConfig::Nemo(sizes) => Self::nemo(params, sizes, config)?,
+            SqueezeformerConfig::Wenet(sizes) => Self::wenet(params, sizes, config)?,
         };
         network.parameters = config.parameters();
         Ok(network)
     }
 
-    fn nemo(path: &nn::Path<'_>, sizes: &NemoConfig, config: &SqueezeformerConfig) -> Self {
-        let (encoder, dim) = (path / "encoder", sizes.d_model);
+    fn nemo(params: &Params<'_>, sizes: &NemoConfig, config: &SqueezeformerConfig) -> Result<Self> {
+        let (encoder, dim) = (params / "encoder", sizes.d_model);
         let layers = &encoder / "layers";
         let reduces = sizes.time_reduce_idx.is_some();
         let (reduce, recovery) = ("time_reduce_layer", "time_recovery_layer");
         let conv1d = TimeReduction::Conv1d;
         let width = if sizes.feat_out > 0 { sizes.feat_out } else { dim };
-        Self {
+        Ok(Self {
             config: config.clone(),
             cmvn: None,
-            subsampling: Subsampling::nemo(&(&encoder / "pre_encode"), sizes),
-            pre_norm: nn::layer_norm(&encoder / "pre_ln", vec![dim], Default::default()),
-            blocks: (0..sizes.n_layers).map(|i| Block::nemo(&layers, i, sizes)).collect(),
+            subsampling: Subsampling::nemo(&(&encoder / "pre_encode"), sizes)?,
+            pre_norm: FrameNorm::new(&(&encoder / "pre_ln"), dim, LAYER_EPS)?,
+            blocks: (0..sizes.n_layers)
+                .map(|i| Block::nemo(&layers, i, sizes))
+                .collect::<Result<_>>()?,
             reduction: reduces
-                .then(|| Reduction::new(&(&encoder / reduce), dim, conv1d, "time_reduce.x")),
-            recovery: reduces.then(|| Recovery::new(&(&encoder / recovery), dim, false)),
-            projection: (sizes.feat_out > 0).then(|| linear(&encoder / "out_proj", dim, width)),
+                .then(|| Reduction::new(&(&encoder / reduce), dim, conv1d, "time_reduce.x"))
+                .transpose()?,
+            recovery: reduces
+                .then(|| Recovery::new(&(&encoder / recovery), dim, false))
+                .transpose()?,
+            projection: (sizes.feat_out > 0)
+                .then(|| Linear::new(&(&encoder / "out_proj"), dim, width))
+                .transpose()?,
             head: Head::Conv(Pointwise::new(
-                path / "decoder" / "decoder_layers" / "0",
+                &(params / "decoder" / "decoder_layers" / "0"),
                 width,
                 config.vocabulary(),
                 1.0,
-            )),
+            )?),
             plan: Plan {
                 reduce: sizes.time_reduce_idx.into_iter().collect(),
                 recover: sizes.recovery().into_iter().collect(),
@@ -154,38 +163,55 @@ impl Squeezeformer {
                 dropout: sizes.dropout_emb,
             },
             parameters: 0,
-        }
+        })
     }
 
-    fn wenet(path: &nn::Path<'_>, sizes: &WenetConfig, config: &SqueezeformerConfig) -> Self {
-        let (encoder, dim) = (path / "encoder", sizes.encoder_dim);
+    fn wenet(
+        params: &Params<'_>,
+        sizes: &WenetConfig,
+        config: &SqueezeformerConfig,
+    ) -> Result<Self> {
+        let (encoder, dim) = (params / "encoder", sizes.encoder_dim);
         let (layers, cmvn) = (&encoder / "encoders", &encoder / "global_cmvn");
         let (reduce, recover) = (sizes.reduce_idx.to_vec(), sizes.recover_idx.to_vec());
         let (reduction, recovery) = ("time_reduction_layer", "time_recover_layer");
         let kind = sizes.time_reduction_layer_type;
-        Self {
+        let statistics = |name: &str, value: f64| {
+            let options = (Kind::Float, params.device());
+            cmvn.buffer(name, &[sizes.input_dim], || {
+                Tensor::full([sizes.input_dim], value, options)
+            })
+        };
+        Ok(Self {
             config: config.clone(),
-            cmvn: sizes.global_cmvn.then(|| Cmvn {
-                mean: cmvn.zeros_no_train("mean", &[sizes.input_dim]),
-                istd: cmvn.ones_no_train("istd", &[sizes.input_dim]),
-            }),
-            subsampling: Subsampling::wenet(&(&encoder / "embed"), sizes),
-            pre_norm: nn::layer_norm(&encoder / "preln", vec![dim], Default::default()),
-            blocks: (0..sizes.num_blocks).map(|i| Block::wenet(&layers, i, sizes)).collect(),
+            cmvn: match sizes.global_cmvn {
+                true => {
+                    Some(Cmvn { mean: statistics("mean", 0.0)?, istd: statistics("istd", 1.0)? })
+                }
+                false => None,
+            },
+            subsampling: Subsampling::wenet(&(&encoder / "embed"), sizes)?,
+            pre_norm: FrameNorm::new(&(&encoder / "preln"), dim, LAYER_EPS)?,
+            blocks: (0..sizes.num_blocks)
+                .map(|i| Block::wenet(&layers, i, sizes))
+                .collect::<Result<_>>()?,
             reduction: (!reduce.is_empty())
-                .then(|| Reduction::new(&(&encoder / reduction), dim, kind, "time_reduction.x")),
+                .then(|| Reduction::new(&(&encoder / reduction), dim, kind, "time_reduction.x"))
+                .transpose()?,
             recovery: (!recover.is_empty())
-                .then(|| Recovery::new(&(&encoder / recovery), dim, true)),
+                .then(|| Recovery::new(&(&encoder / recovery), dim, true))
+                .transpose()?,
             projection: (sizes.output_size != dim)
-                .then(|| linear(&encoder / "final_proj", dim, sizes.output_size)),
-            head: Head::Linear(linear(
-                path / "ctc" / "ctc_lo",
+                .then(|| Linear::new(&(&encoder / "final_proj"), dim, sizes.output_size))
+                .transpose()?,
+            head: Head::Linear(Linear::new(
+                &(params / "ctc" / "ctc_lo"),
                 sizes.output_size,
                 sizes.output_dim,
-            )),
+            )?),
             plan: Plan { reduce, recover, context: [-1, -1], wenet: true, dim, dropout: 0.0 },
             parameters: 0,
-        }
+        })
     }
 
     /// Sizes and constants.
@@ -248,7 +274,7 @@ impl Squeezeformer {
             return (nothing, vec![0; size[0] as usize]);
         }
         let features = match &self.cmvn {
-            Some(cmvn) => (features - &cmvn.mean) * &cmvn.istd,
+            Some(cmvn) => (features - &*cmvn.mean) * &*cmvn.istd,
             None => features.shallow_clone(),
         };
         trace.record("global_cmvn", &features);
@@ -279,7 +305,7 @@ impl Squeezeformer {
         let mut x = self.pre_norm.forward(&x);
         trace.record(if wenet { "preln" } else { "pre_ln" }, &x);
         let mut saved = Vec::new();
-        for index in 0..self.blocks.len() {
+        for index in 0..self.config.layers() {
             for change in self.plan.before(index) {
                 match (change, &self.reduction, &self.recovery) {
                     (Change::Reduce, Some(reduction), _) => {
@@ -357,13 +383,15 @@ mod tests {
                 time_reduce_idx: Some(reduce),
                 ..NemoConfig::default()
             });
-            let network = Squeezeformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             assert_eq!(network.info().parameters, wanted);
         }
         let wenet = WenetConfig { encoder_dim: 8, output_dim: 5, ..Default::default() };
         for config in configs().into_iter().chain([SqueezeformerConfig::Wenet(wenet)]) {
             let vs = VarStore::new(Device::Cpu);
-            let network = Squeezeformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             let stored: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, stored as u64, "{config:?}");
         }
@@ -374,7 +402,8 @@ mod tests {
         for config in configs() {
             tch::manual_seed(5);
             let vs = VarStore::new(Device::Cpu);
-            let network = Squeezeformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             let lengths = [61, 40, 3, 1];
             let features = Tensor::randn([4, 61, 80], tch::kind::FLOAT_CPU);
             let (batch, valid) = tch::no_grad(|| network.forward(&features, &lengths));
@@ -396,7 +425,8 @@ mod tests {
             WenetConfig { encoder_dim: 8, output_size: 8, output_dim: 5, ..Default::default() };
         for config in configs().into_iter().chain([SqueezeformerConfig::Wenet(wenet)]) {
             let vs = VarStore::new(Device::Cpu);
-            let network = Squeezeformer::new(&vs.root(), &config).expect("valid sizes");
+            let network =
+                Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
             for frames in 0..16 {
                 let features = Tensor::zeros([1, frames, 80], tch::kind::FLOAT_CPU);
                 let (answers, lengths) = tch::no_grad(|| network.forward(&features, &[frames]));

@@ -1,17 +1,19 @@
 //! Half the frame rate in the middle of the network, and back.
 
-use tch::nn::{self, Module};
+use tch::nn::Module;
 use tch::{Kind, Tensor};
 
 use super::block::Pointwise;
 use super::config::TimeReduction;
+use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::depthwise::{Depthwise, Padding};
 use crate::nn::frames::Frames;
-use crate::nn::linear::linear;
+use crate::nn::linear::Linear;
+use crate::params::Params;
 
 /// A depthwise convolution of stride two and a projection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reduction {
     pub(super) dw_conv: Depthwise,
     pub(super) pw_conv: Pointwise,
@@ -20,21 +22,21 @@ pub(super) struct Reduction {
 
 impl Reduction {
     pub(super) fn new(
-        path: &nn::Path<'_>,
+        params: &Params<'_>,
         dim: i64,
         kind: TimeReduction,
         label: &'static str,
-    ) -> Self {
+    ) -> Result<Self> {
         let (kernel, pad) = match kind {
             TimeReduction::Conv1d => (5, 3),
             TimeReduction::Stream => (1, 0),
         };
         let padding = Padding { left: pad, right: pad };
-        Self {
-            dw_conv: Depthwise::new(&(path / "dw_conv"), dim, kernel, padding).with_stride(2),
-            pw_conv: Pointwise::new(path / "pw_conv", dim, dim, 1.0),
+        Ok(Self {
+            dw_conv: Depthwise::new(&(params / "dw_conv"), dim, kernel, padding)?.with_stride(2),
+            pw_conv: Pointwise::new(&(params / "pw_conv"), dim, dim, 1.0)?,
             label,
-        }
+        })
     }
 
     /// `[batch, frames, dim]` to `[batch, ceil(frames / 2), dim]`.
@@ -54,16 +56,16 @@ impl Reduction {
 }
 
 /// Every frame twice, projected, and added to what there was before the reduction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recovery {
-    pub(super) linear: nn::Linear,
+    pub(super) linear: Linear,
     /// WeNet projects before it cuts, which shows in the trace alone, and zeroes padded frames.
     pub(super) wenet: bool,
 }
 
 impl Recovery {
-    pub(super) fn new(path: &nn::Path<'_>, dim: i64, wenet: bool) -> Self {
-        Self { linear: linear(path, dim, dim), wenet }
+    pub(super) fn new(params: &Params<'_>, dim: i64, wenet: bool) -> Result<Self> {
+        Ok(Self { linear: Linear::new(params, dim, dim)?, wenet })
     }
 
     /// `x [batch, ceil(frames / 2), dim]` and `skip [batch, frames, dim]` to the latter's shape.

@@ -1,61 +1,63 @@
 //! From features to the input of the layers: two strided convolutions and a projection, a quarter
 //! of the frames.
 
-use tch::nn::{self, Module};
 use tch::{Kind, Tensor};
 
 use super::config::{NemoConfig, SubsamplingMasks, WenetConfig};
+use crate::error::Result;
 use crate::network::Trace;
+use crate::nn::conv2d::{Conv2d, Sampling};
 use crate::nn::frames::Frames;
-use crate::nn::linear::linear;
+use crate::nn::linear::Linear;
+use crate::params::Params;
 
 /// The shortening part of either layout.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Subsampling {
     /// `pre_encode`
     Nemo {
-        conv0: nn::Conv2D,
-        conv2: nn::Conv2D,
-        conv3: nn::Conv2D,
-        out: nn::Linear,
+        conv0: Conv2d,
+        conv2: Conv2d,
+        conv3: Conv2d,
+        out: Linear,
         masks: SubsamplingMasks,
         scale: f64,
     },
     /// `embed`
-    Wenet { pw_conv: nn::Conv2D, dw_conv: nn::Conv2D, input_proj: nn::Linear, scale: f64 },
+    Wenet { pw_conv: Conv2d, dw_conv: Conv2d, input_proj: Linear, scale: f64 },
 }
 
-fn strided(padding: i64, groups: i64) -> nn::ConvConfig {
-    nn::ConvConfig { stride: 2, padding, groups, ..Default::default() }
+fn strided(padding: i64, groups: i64) -> Sampling {
+    Sampling { stride: 2, padding, groups }
 }
 
 impl Subsampling {
-    pub(super) fn nemo(path: &nn::Path<'_>, config: &NemoConfig) -> Self {
-        let conv = path / "conv";
+    pub(super) fn nemo(params: &Params<'_>, config: &NemoConfig) -> Result<Self> {
+        let conv = params / "conv";
         let (channels, dim) = (config.conv_channels(), config.d_model);
         let bins = (config.feat_in + 1) / 2;
         let bins = (bins + 1) / 2;
-        Self::Nemo {
-            conv0: nn::conv2d(&conv / "0", 1, channels, 3, strided(1, 1)),
-            conv2: nn::conv2d(&conv / "2", channels, channels, 3, strided(1, channels)),
-            conv3: nn::conv2d(&conv / "3", channels, channels, 1, nn::ConvConfig::default()),
-            out: linear(path / "out", channels * bins, dim),
+        Ok(Self::Nemo {
+            conv0: Conv2d::new(&(&conv / "0"), [1, channels], 3, strided(1, 1))?,
+            conv2: Conv2d::new(&(&conv / "2"), [channels, channels], 3, strided(1, channels))?,
+            conv3: Conv2d::new(&(&conv / "3"), [channels, channels], 1, Sampling::default())?,
+            out: Linear::new(&(params / "out"), channels * bins, dim)?,
             masks: config.subsampling_masks,
             scale: if config.xscaling { (dim as f64).sqrt() } else { 1.0 },
-        }
+        })
     }
 
-    pub(super) fn wenet(path: &nn::Path<'_>, config: &WenetConfig) -> Self {
+    pub(super) fn wenet(params: &Params<'_>, config: &WenetConfig) -> Result<Self> {
         let dim = config.encoder_dim;
         let groups = if config.dw_stride { dim } else { 1 };
         let flat = dim * config.subsampled_bins();
-        let projection = path / "input_proj" / "0";
-        Self::Wenet {
-            pw_conv: nn::conv2d(path / "pw_conv", 1, dim, 3, strided(0, 1)),
-            dw_conv: nn::conv2d(path / "dw_conv", dim, dim, 3, strided(0, groups)),
-            input_proj: linear(projection, flat, dim),
+        let projection = params / "input_proj" / "0";
+        Ok(Self::Wenet {
+            pw_conv: Conv2d::new(&(params / "pw_conv"), [1, dim], 3, strided(0, 1))?,
+            dw_conv: Conv2d::new(&(params / "dw_conv"), [dim, dim], 3, strided(0, groups))?,
+            input_proj: Linear::new(&projection, flat, dim)?,
             scale: (dim as f64).sqrt(),
-        }
+        })
     }
 
     /// Lengths after one of the two strided convolutions.

@@ -15,9 +15,10 @@ pub use masking::{Masking, Tail};
 pub use session::{EnhanceSession, EnhancementReport};
 
 use super::separate::Separator;
-use crate::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel, Network};
+use crate::arch::mossformer::{MossFormer, MossformerCard, MossformerConfig, Network};
 use crate::checkpoint::Architecture;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::source::{LoadOptions, ModelSource, Precision};
 
 /// Networks that this task runs.
@@ -115,8 +116,13 @@ impl Enhancer {
         config: Option<MossformerConfig>,
         options: &LoadOptions,
     ) -> Result<Self> {
-        let device = options.device.resolve()?;
-        let mut enhancer = Self::of(&MossformerModel::load(source, config, device)?, device)?;
+        let model =
+            Model::load_with(source, options.device.resolve()?, |card: &mut MossformerCard, _| {
+                if let Some(config) = config {
+                    card.config = config;
+                }
+            })?;
+        let mut enhancer = Self::of(model)?;
         enhancer.set_precision(options.precision);
         Ok(enhancer)
     }
@@ -134,22 +140,26 @@ impl Enhancer {
     /// # Errors
     /// [`Error::Config`] for impossible sizes.
     pub fn random(card: MossformerCard, device: Device) -> Result<Self> {
-        Self::of(&MossformerModel::random(card, device)?, device)
+        Self::of(Model::random(card, device)?)
     }
 
     /// An enhancer of a model that is there already.
     ///
     /// # Errors
     /// [`Error::Config`] when front end and network do not fit each other.
-    pub fn of(model: &MossformerModel, device: Device) -> Result<Self> {
+    pub fn of(model: Model<MossFormer>) -> Result<Self> {
         let card = model.card.clone();
-        let kind = match &model.network {
-            Network::MaskEstimator(network) => {
-                Kind::Masking(Box::new(Masking::new(&card, network.freeze(), device)?))
-            }
-            Network::Separator(_) => Kind::Waveform(Box::new(Separator::of(model, device)?)),
+        if let Network::Separator(_) = model.network {
+            return Ok(Self { card, kind: Kind::Waveform(Box::new(Separator::of(model)?)) });
+        }
+        let device = model.device();
+        // The store goes first, so that weights are given back as they are packed.
+        let Model { network, .. } = model;
+        let Network::MaskEstimator(network) = network else {
+            return Err(Error::config("model", "no network that makes a mask"));
         };
-        Ok(Self { card, kind })
+        let masking = Masking::new(&card, network.freeze(), device)?;
+        Ok(Self { card, kind: Kind::Masking(Box::new(masking)) })
     }
 
     /// What the model says about itself.

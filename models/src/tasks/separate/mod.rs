@@ -16,10 +16,11 @@ pub use session::{SeparateSession, SeparationReport};
 
 use super::speaker::SpeakerEmbedder;
 use crate::arch::mossformer::{
-    FrozenSeparator, MossformerCard, MossformerConfig, MossformerModel, Network, Output,
+    FrozenSeparator, MossFormer, MossformerCard, MossformerConfig, Network, Output,
 };
 use crate::checkpoint::Architecture;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::registry;
 use crate::source::{LoadOptions, ModelSource, Precision};
 
@@ -93,8 +94,13 @@ impl Separator {
         config: Option<MossformerConfig>,
         options: &LoadOptions,
     ) -> Result<Self> {
-        let device = options.device.resolve()?;
-        let mut separator = Self::of(&MossformerModel::load(source, config, device)?, device)?;
+        let model =
+            Model::load_with(source, options.device.resolve()?, |card: &mut MossformerCard, _| {
+                if let Some(config) = config {
+                    card.config = config;
+                }
+            })?;
+        let mut separator = Self::of(model)?;
         separator.set_precision(options.precision);
         Ok(separator)
     }
@@ -109,15 +115,18 @@ impl Separator {
     /// # Errors
     /// [`Error::Config`] for impossible sizes.
     pub fn random(card: MossformerCard, device: Device) -> Result<Self> {
-        Self::of(&MossformerModel::random(card, device)?, device)
+        Self::of(Model::random(card, device)?)
     }
 
     /// A separator of a model that is there already.
     ///
     /// # Errors
     /// [`Error::Config`] when it is none.
-    pub fn of(model: &MossformerModel, device: Device) -> Result<Self> {
-        let Network::Separator(network) = &model.network else {
+    pub fn of(model: Model<MossFormer>) -> Result<Self> {
+        let device = model.device();
+        // The store goes first, so that weights are given back as they are packed.
+        let Model { card, network, .. } = model;
+        let Network::Separator(network) = network else {
             let reason = "this model cleans speech and parts no voices; see `formant enhance`";
             return Err(Error::config("model", reason));
         };
@@ -127,7 +136,7 @@ impl Separator {
             let source = ModelSource::Bundled(model.name.to_owned());
             SpeakerEmbedder::load(&source, &LoadOptions::default()).ok()
         });
-        Ok(Self { card: model.card.clone(), network: network.freeze(), device, embedder })
+        Ok(Self { card, network: network.freeze(), device, embedder })
     }
 
     /// What the model says about itself.

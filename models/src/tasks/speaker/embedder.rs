@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::card::SpeakerCard;
-use super::files::{self, Companions};
+use super::companions::Companions;
 use super::score::{Cohort, Scorer};
 use super::session::EmbedSession;
-use crate::arch::ecapa::Ecapa;
-use crate::checkpoint::{RawTensor, StateDict};
+use crate::arch::ecapa::{Ecapa, SpeakerCard};
+use crate::checkpoint::RawTensor;
 use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::params::SharedStore;
 use crate::source::{LoadOptions, ModelSource};
 
 /// A voice as numbers, comparable with others of the same model.
@@ -75,13 +76,13 @@ pub struct EmbedOptions {
 }
 
 /// A loaded speaker model. One serves any number of recordings at the same time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SpeakerEmbedder {
     card: SpeakerCard,
     plan: FeaturePlan,
     network: Ecapa,
     device: Device,
-    vs: VarStore,
+    store: SharedStore,
     companions: Companions,
     identity: String,
 }
@@ -92,13 +93,20 @@ impl SpeakerEmbedder {
     /// # Errors
     /// What reading the checkpoint says, [`Error::Device`] when the device is not there.
     pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        let device = options.device.resolve()?;
-        let (card, weights, companions) = files::read(source)?;
-        let mut embedder = Self::random(card, device)?;
-        files::load_into(&mut embedder.vs, &weights)?;
-        embedder.companions = companions;
-        embedder.identity = identity(&embedder.vs)?;
-        Ok(embedder)
+        Self::of_model(Model::load(source, options.device.resolve()?)?)
+    }
+
+    /// An embedder of a model that is loaded already.
+    ///
+    /// # Errors
+    /// What is wrong with its front end or its companions.
+    pub fn of_model(model: Model<Ecapa>) -> Result<Self> {
+        let plan = FeaturePlan::new(&model.card.frontend)?;
+        let identity = identity(&model.store)?;
+        let companions = Companions::of_state(&model.companions)?;
+        let device = model.device();
+        let Model { card, network, store, .. } = model;
+        Ok(Self { card, plan, network, device, store, companions, identity })
     }
 
     /// A model with random weights, for timing sizes that have no weights.
@@ -106,18 +114,9 @@ impl SpeakerEmbedder {
     /// # Errors
     /// [`Error::Config`] when the card's parts do not fit each other.
     pub fn random(card: SpeakerCard, device: Device) -> Result<Self> {
-        card.validate()?;
-        let plan = FeaturePlan::new(&card.frontend)?;
-        if plan.bins() as i64 != card.config.input_size {
-            let (bins, inputs) = (plan.bins(), card.config.input_size);
-            let reason = format!("{bins} bins for a network with {inputs} inputs");
-            return Err(Error::config("frontend", reason));
-        }
-        let mut vs = VarStore::new(device);
-        let network = Ecapa::new(&vs.root(), &card.config)?;
-        vs.freeze();
-        let companions = Companions::default();
-        Ok(Self { card, plan, network, device, vs, companions, identity: "random".to_owned() })
+        let mut model = Model::random(card, device)?;
+        model.store.freeze();
+        Ok(Self { identity: "random".to_owned(), ..Self::of_model(model)? })
     }
 
     /// A model from named tensors, as training makes them.
@@ -129,14 +128,7 @@ impl SpeakerEmbedder {
         weights: &BTreeMap<String, Tensor>,
         device: Device,
     ) -> Result<Self> {
-        let mut embedder = Self::random(card, device)?;
-        let mut state = StateDict::default();
-        for (name, tensor) in weights {
-            state.insert(name.clone(), RawTensor::from_tensor(tensor)?);
-        }
-        files::load_into(&mut embedder.vs, &state)?;
-        embedder.identity = identity(&embedder.vs)?;
-        Ok(embedder)
+        Self::of_model(Model::from_tensors(card, weights, device)?)
     }
 
     /// Writes weights (as `kind`), card, mean voice and cohort into one safetensors file, which
@@ -145,13 +137,16 @@ impl SpeakerEmbedder {
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
     pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
-        files::write(path, &self.card, &self.vs, &self.companions, kind)
+        let (card, network) = (self.card.clone(), self.network.clone());
+        let companions = self.companions.to_state()?;
+        let store = self.store.clone();
+        Model::<Ecapa> { card, network, store, companions }.save(path, kind)
     }
 
     /// All weights and buffers by name.
     #[must_use]
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.vs.variables().into_iter().collect()
+        self.store.variables().into_iter().collect()
     }
 
     /// What the model says about itself.

@@ -3,16 +3,15 @@
 //! [`SpeakerEmbedder`] loads a model and turns recordings of any length into [`Embedding`]s;
 //! [`Scorer`] compares them; [`Voices`] keeps them in one file and says whose voice one is.
 
-mod card;
+mod companions;
 mod embedder;
-mod files;
 mod score;
 mod session;
 mod store;
 
 use crate::checkpoint::Architecture;
 
-pub use card::{Calibration, Decision, SpeakerCard};
+pub use crate::arch::ecapa::{Calibration, Decision, SpeakerCard};
 pub use embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 pub use score::{Cohort, Scorer, Spread, Verification, cosine};
 pub use session::EmbedSession;

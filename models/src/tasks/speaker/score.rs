@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{Calibration, Decision};
+use crate::arch::ecapa::{Calibration, Decision};
 use crate::error::{Error, Result};
 
 /// Least length of an embedding, as in libtorch's cosine similarity.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{Activation, SpotCard};
+use crate::arch::lmuformer::{Activation, SpotCard};
 use crate::error::{Error, Result};
 
 /// How detections are made from scores. Unset fields take the model's own defaults.

@@ -3,12 +3,10 @@
 //! [`Spotter`] loads a model; a [`SpotSession`] takes audio block by block and gives back
 //! detections, so that files of any length and a microphone take the same path.
 
-mod card;
 mod detector;
-mod files;
 mod spotter;
 
-pub use card::{Activation, Detection as DetectionDefaults, SpotCard};
+pub use crate::arch::lmuformer::{Activation, DetectionDefaults, SpotCard};
 pub use detector::{Detection, Detector, SpotOptions};
 pub use spotter::{Classification, SpotSession, Spotter};
 

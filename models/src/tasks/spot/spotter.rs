@@ -8,15 +8,15 @@ use formant_audio_core::features::{Divisor, FeaturePlan, FeatureStream, Normaliz
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
-use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::card::SpotCard;
 use super::detector::{Detection, Detector, SpotOptions};
-use super::files;
-use crate::arch::lmuformer::{LmuFormer, LmuFormerState};
-use crate::error::{Error, Result};
+use crate::arch::lmuformer::{LmuFormer, LmuFormerState, SpotCard};
+use crate::checkpoint::StateDict;
+use crate::error::Result;
+use crate::model::Model;
 use crate::network::StreamingNetwork;
+use crate::params::SharedStore;
 use crate::source::{LoadOptions, ModelSource};
 use crate::tasks::mono_stream::{MonoStream, Pace};
 
@@ -35,13 +35,13 @@ pub struct Classification {
 }
 
 /// A loaded keyword model. One serves any number of clips and streams at the same time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Spotter {
     card: SpotCard,
     plan: FeaturePlan,
     network: LmuFormer,
     device: Device,
-    vs: VarStore,
+    store: SharedStore,
 }
 
 impl Spotter {
@@ -62,14 +62,24 @@ impl Spotter {
         labels: Option<Vec<String>>,
         options: &LoadOptions,
     ) -> Result<Self> {
-        let device = options.device.resolve()?;
-        let (mut card, weights) = files::read(source)?;
-        if let Some(labels) = labels {
-            card.labels = labels;
-        }
-        let mut spotter = Self::random(card, device)?;
-        files::load_into(&mut spotter.vs, &weights)?;
-        Ok(spotter)
+        let model =
+            Model::load_with(source, options.device.resolve()?, |card: &mut SpotCard, _| {
+                if let Some(labels) = labels {
+                    card.labels = labels;
+                }
+            })?;
+        Self::of_model(model)
+    }
+
+    /// A spotter of a model that is loaded already.
+    ///
+    /// # Errors
+    /// What is wrong with its front end.
+    pub fn of_model(model: Model<LmuFormer>) -> Result<Self> {
+        let plan = FeaturePlan::new(&model.card.frontend.streamable())?;
+        let device = model.device();
+        let Model { card, network, store, .. } = model;
+        Ok(Self { card, plan, network, device, store })
     }
 
     /// A model with random weights, for timing sizes that have no weights.
@@ -77,17 +87,9 @@ impl Spotter {
     /// # Errors
     /// [`Error::Config`] when the card's parts do not fit each other.
     pub fn random(card: SpotCard, device: Device) -> Result<Self> {
-        card.validate()?;
-        let plan = FeaturePlan::new(&card.frontend.streamable())?;
-        if plan.bins() as i64 != card.config.in_channels {
-            let (bins, inputs) = (plan.bins(), card.config.in_channels);
-            let reason = format!("{bins} bins for a network with {inputs} inputs");
-            return Err(Error::config("frontend", reason));
-        }
-        let mut vs = VarStore::new(device);
-        let network = LmuFormer::new(&vs.root(), &card.config)?;
-        vs.freeze();
-        Ok(Self { card, plan, network, device, vs })
+        let mut model = Model::random(card, device)?;
+        model.store.freeze();
+        Self::of_model(model)
     }
 
     /// A model from named tensors, as training makes them.
@@ -99,9 +101,7 @@ impl Spotter {
         weights: &BTreeMap<String, Tensor>,
         device: Device,
     ) -> Result<Self> {
-        let mut spotter = Self::random(card, device)?;
-        files::load_into(&mut spotter.vs, &files::state_dict(weights)?)?;
-        Ok(spotter)
+        Self::of_model(Model::from_tensors(card, weights, device)?)
     }
 
     /// Writes weights (as `kind`) and card into one safetensors file, which [`Spotter::load`]
@@ -110,13 +110,16 @@ impl Spotter {
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
     pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
-        files::write(path, &self.card, &self.vs, kind)
+        let (card, network) = (self.card.clone(), self.network.clone());
+        let companions = StateDict::default();
+        let store = self.store.clone();
+        Model::<LmuFormer> { card, network, store, companions }.save(path, kind)
     }
 
     /// All weights and buffers by name.
     #[must_use]
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.vs.variables().into_iter().collect()
+        self.store.variables().into_iter().collect()
     }
 
     /// What the model says about itself.

@@ -3,15 +3,14 @@
 //! [`StemSeparator`] loads one model or several that are averaged, and separates whole mixes or
 //! streams; how long mixes are cut is the reference's rule, in [`Demixer`].
 
-mod card;
 mod demix;
 mod model;
 mod separator;
 
 use crate::checkpoint::Architecture;
 
-pub use card::StemsCard;
-pub use demix::{DemixConfig, Demixer, EndRule};
+pub use crate::arch::mel_roformer::{DemixConfig, EndRule, StemsCard};
+pub use demix::Demixer;
 pub use model::{Augment, StemsModel};
 pub use separator::{StemSeparator, StemsBlock, StemsOptions, StemsSession};
 

@@ -1,21 +1,13 @@
-//! One stem model: reading and writing files of it, and its network on chunks.
+//! One stem model: its network on chunks.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use serde_json::Value;
-use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::card::StemsCard;
-use crate::arch::mel_roformer::{MelRoformer, MelRoformerConfig};
-use crate::checkpoint::{self, Container, LoadOptions, RawTensor, StateDict};
-use crate::error::{Error, Result};
-use crate::registry::{self, Located};
+use crate::arch::mel_roformer::{MelRoformer, StemsCard};
+use crate::error::Result;
+use crate::model::Model;
 use crate::source::{ModelSource, Precision};
-
-/// Key of the card in the metadata of a weights file.
-const CARD_KEY: &str = "formant.stems";
 
 /// What is averaged for each chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,98 +19,49 @@ pub enum Augment {
     Yes,
 }
 
-/// A stem model that is ready to compute.
-#[derive(Debug)]
+/// A stem model that is ready to compute. Clones share its weights.
+#[derive(Debug, Clone)]
 pub struct StemsModel {
     card: StemsCard,
     network: MelRoformer,
-    store: VarStore,
+    device: Device,
+}
+
+impl From<Model<MelRoformer>> for StemsModel {
+    fn from(model: Model<MelRoformer>) -> Self {
+        let device = model.device();
+        Self { card: model.card, network: model.network, device }
+    }
 }
 
 impl StemsModel {
     /// A network of the card's sizes with random weights.
     ///
     /// # Errors
-    /// [`Error::Config`] for a card that does not fit itself.
+    /// [`crate::Error::Config`] for a card that does not fit itself.
     pub fn random(card: StemsCard, device: Device) -> Result<Self> {
-        card.validate()?;
-        let store = VarStore::new(device);
-        // Chunks come back as long as they are; where they are whole hops it is the same.
-        let config = MelRoformerConfig { match_input_audio_length: true, ..card.config.clone() };
-        let network = MelRoformer::new(&store.root(), &config)?;
-        Ok(Self { card, network, store })
-    }
-
-    /// The card's network with these weights, all of which have to fit.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] listing what does not fit.
-    pub fn from_state(card: StemsCard, state: &StateDict, device: Device) -> Result<Self> {
-        let mut model = Self::random(card, device)?;
-        checkpoint::load_into(&mut model.store, state, &LoadOptions::default())?;
-        Ok(model)
+        Ok(Model::random(card, device)?.into())
     }
 
     /// The card's network with these weights by name.
     ///
     /// # Errors
-    /// As [`StemsModel::from_state`].
+    /// As [`Model::from_tensors`].
     pub fn from_tensors(
         card: StemsCard,
         weights: &BTreeMap<String, Tensor>,
         device: Device,
     ) -> Result<Self> {
-        let mut state = StateDict::default();
-        for (name, tensor) in weights {
-            state.insert(name, RawTensor::from_tensor(&tensor.detach())?);
-        }
-        Self::from_state(card, &state, device)
-    }
-
-    /// The weights by name.
-    #[must_use]
-    pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.store.variables().into_iter().collect()
+        Ok(Model::from_tensors(card, weights, device)?.into())
     }
 
     /// Loads a bundled or published model, a checkpoint with its YAML beside it, a bare one of a
     /// published size, or one of formant's own files.
     ///
     /// # Errors
-    /// What reading says; [`Error::Unsupported`] for a checkpoint of another kind.
+    /// As [`Model::load`].
     pub fn load(source: &ModelSource, device: Device) -> Result<Self> {
-        let (state, container) = match registry::locate(source)? {
-            Located::Bundled(_) => (registry::read_weights(source)?, None),
-            Located::Path(path) => {
-                let container = Container::open(path)?;
-                (container.state_dict()?.clone(), Some(container))
-            }
-        };
-        let card = match state.metadata.get(CARD_KEY) {
-            Some(text) => serde_json::from_str(text).map_err(|e| {
-                let reason = format!("the card in {} is unreadable: {e}", state.path.display());
-                Error::config(CARD_KEY, reason)
-            })?,
-            None => foreign_card(state.clone(), container.as_ref())?,
-        };
-        Self::from_state(card, &state, device)
-    }
-
-    /// Writes weights and card to a safetensors file, floats with the given type.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
-        let mut state = StateDict::default();
-        let variables: BTreeMap<_, _> = self.store.variables().into_iter().collect();
-        for (name, tensor) in variables {
-            // Rates are multiplied by positions, which half floats are too coarse for.
-            let kind = if name.ends_with(".freqs") { Kind::Float } else { kind };
-            state.insert(name, RawTensor::from_tensor(&tensor.detach().to_kind(kind))?);
-        }
-        let card = serde_json::to_string(&self.card)
-            .map_err(|e| Error::config(CARD_KEY, e.to_string()))?;
-        checkpoint::write_safetensors(path, &state, &BTreeMap::from([(CARD_KEY.to_owned(), card)]))
+        Ok(Model::load(source, device)?.into())
     }
 
     /// What it is.
@@ -162,7 +105,7 @@ impl StemsModel {
             let stems = [batch, self.card.config.num_stems, channels, samples];
             return Ok(Tensor::f_zeros(stems, (Kind::Float, Device::Cpu))?);
         }
-        let chunks = chunks.f_to_device(self.store.device())?;
+        let chunks = chunks.f_to_device(self.device)?;
         let plain = self.network.forward(&chunks);
         if augment == Augment::No {
             return Ok(plain);
@@ -176,28 +119,10 @@ impl StemsModel {
     }
 }
 
-fn foreign_card(mut state: StateDict, container: Option<&Container>) -> Result<StemsCard> {
-    checkpoint::clean(&mut state, checkpoint::WeightNorm::Keep)?;
-    let detected = checkpoint::detect(&state).map(|found| found.architecture);
-    if !detected.is_some_and(|found| super::ARCHITECTURES.contains(&found)) {
-        let found = detected.map_or("unknown weights".to_owned(), |found| found.to_string());
-        return Err(Error::unsupported(
-            &state.path,
-            format!("{found}, no Mel-RoFormer; `formant models list --task stems` shows what fits"),
-        ));
-    }
-    let has_sizes =
-        |yaml: &&Value| yaml.get("model").is_some_and(|model| model.get("dim").is_some());
-    let yaml = container.and_then(|c| c.configs.iter().map(|(_, value)| value).find(has_sizes));
-    match yaml {
-        Some(yaml) => StemsCard::of_yaml(yaml, MelRoformerConfig::layout_of(&state)?),
-        None => Ok(StemsCard::of_config(MelRoformerConfig::of_weights(&state)?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::mel_roformer::MelRoformerConfig;
 
     fn tiny() -> StemsCard {
         let config = MelRoformerConfig {
@@ -217,10 +142,11 @@ mod tests {
 
     #[test]
     fn a_saved_model_loads_again_and_odd_chunks_keep_their_length() {
-        let model = StemsModel::random(tiny(), Device::Cpu).expect("valid");
+        let saved = Model::<MelRoformer>::random(tiny(), Device::Cpu).expect("valid");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("m.safetensors");
-        model.save(&path, Kind::Float).expect("written");
+        saved.save(&path, Kind::Float).expect("written");
+        let model = StemsModel::from(saved);
         let again = StemsModel::load(&ModelSource::Path(path), Device::Cpu).expect("read");
         assert_eq!(again.card(), model.card());
         let chunk = Tensor::randn([1, 2, 1001], tch::kind::FLOAT_CPU);
@@ -231,10 +157,12 @@ mod tests {
 
     #[test]
     fn silence_is_not_computed() {
-        let model = StemsModel::random(tiny(), Device::Cpu).expect("valid");
+        let model = Model::<MelRoformer>::random(tiny(), Device::Cpu).expect("valid");
+        let variables = model.store.trainable_variables();
+        let model = StemsModel::from(model);
         let chunks = Tensor::zeros([2, 2, 1000], tch::kind::FLOAT_CPU);
         let computed = tch::no_grad(|| model.network.forward(&chunks));
-        for variable in model.store.trainable_variables() {
+        for variable in variables {
             let _ = tch::no_grad(|| variable.shallow_clone().fill_(f64::NAN));
         }
         for augment in [Augment::No, Augment::Yes] {
@@ -244,11 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn augmentation_is_fair_to_both_channels() {
+    fn augmentation_is_fair_to_both_channels_and_polarities() {
         let model = StemsModel::random(tiny(), Device::Cpu).expect("valid");
         let chunk = Tensor::randn([1, 2, 1024], tch::kind::FLOAT_CPU);
         let run = |x: &Tensor| model.separate(x, Augment::Yes).expect("computed");
-        let negative = run(&chunk.neg());
-        assert!((run(&chunk) + negative).abs().max().double_value(&[]) < 1.0);
+        let forms = |x: &Tensor| {
+            let plain = |x: &Tensor| model.separate(x, Augment::No).expect("computed");
+            (plain(x) + plain(&x.flip([1])).flip([2]) - plain(&x.neg())) / 3.0
+        };
+        for x in [&chunk, &chunk.flip([1]), &chunk.neg()] {
+            let (found, wanted) = (run(x), forms(x));
+            let scale = wanted.abs().max().double_value(&[]);
+            assert!(scale > 0.0);
+            assert!((found - wanted).abs().max().double_value(&[]) <= 1e-5 * scale);
+        }
     }
 }

@@ -7,8 +7,9 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use tch::Tensor;
 
-use super::demix::{DemixConfig, Demixer};
+use super::demix::Demixer;
 use super::model::{Augment, StemsModel};
+use crate::arch::mel_roformer::DemixConfig;
 use crate::error::{Error, Result};
 use crate::source::{LoadOptions, ModelSource};
 

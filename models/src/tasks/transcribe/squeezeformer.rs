@@ -9,14 +9,15 @@ use tch::{Device, Kind, Tensor};
 use super::network::{BatchPadding, CtcNetwork};
 use super::transcriber::Transcriber;
 use crate::arch::squeezeformer::{
-    CtcCard, CtcModel, FrozenSqueezeformer, NemoRelease, SqueezeformerConfig, SubsamplingMasks,
-    Vocabulary,
+    CtcCard, FrozenSqueezeformer, NemoRelease, Squeezeformer, SqueezeformerConfig,
+    SubsamplingMasks, Vocabulary,
 };
 use crate::error::Result;
+use crate::model::{Model, Origin};
 use crate::source::{LoadOptions, ModelSource};
 use crate::text::{SentencePiece, Tokenizer};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Recogniser {
     card: CtcCard,
     network: FrozenSqueezeformer,
@@ -97,19 +98,28 @@ impl Transcriber {
         release: NemoRelease,
         options: &LoadOptions,
     ) -> Result<Self> {
-        Self::of_model(CtcModel::load(source, release, options.device.resolve()?)?)
+        let mut broken = Ok(());
+        let model =
+            Model::load_with(source, options.device.resolve()?, |card: &mut CtcCard, origin| {
+                if origin == Origin::Foreign {
+                    broken = card.behave_like(release);
+                }
+            })?;
+        broken?;
+        Self::of_model(model)
     }
 
     /// A recogniser from a network that is loaded already.
     ///
     /// # Errors
     /// What is wrong with its front end or its SentencePiece model.
-    pub fn of_model(model: CtcModel) -> Result<Self> {
+    pub fn of_model(model: Model<Squeezeformer>) -> Result<Self> {
         let plan = FeaturePlan::new(&model.card.frontend)?;
         let tokenizer = tokenizer(&model.card.vocabulary)?;
         let provenance = model.card.provenance.clone();
-        let (card, device) = (model.card, model.store.device());
-        let network = FrozenSqueezeformer::new(model.network);
+        let device = model.device();
+        let Model { card, network, .. } = model;
+        let network = FrozenSqueezeformer::new(network);
         Self::new(Box::new(Recogniser { card, network, device, plan }), tokenizer, provenance)
     }
 }
@@ -149,7 +159,7 @@ mod tests {
             vocabulary: Vocabulary { kind: PieceKind::Characters, pieces, model: None },
             provenance: serde_json::Value::Null,
         };
-        Transcriber::of_model(CtcModel::random(card, Device::Cpu).expect("valid")).expect("valid")
+        Transcriber::of_model(Model::random(card, Device::Cpu).expect("valid")).expect("valid")
     }
 
     /// S3: windows of many lengths, one by one and side by side, have the same text.

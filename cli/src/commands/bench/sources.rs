@@ -1,0 +1,106 @@
+//! Networks that separate: overlapping speakers, speech from noise, and the stems of music.
+
+use std::path::Path;
+
+use formant_audio_core::resample::{Quality, resample};
+use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
+use formant_models::LoadOptions;
+use formant_models::arch::mel_roformer::MelRoformerConfig;
+use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
+use formant_models::tasks::separate::Separator;
+use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
+use tch::Tensor;
+
+use super::{Job, Network};
+use crate::failure::Failure;
+use crate::plan::{Settings, read_json};
+use crate::run::use_threads;
+
+/// The speakers of all of the audio at once.
+pub(super) fn speakers(
+    network: &Network,
+    load: &LoadOptions,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    let mut separator = network.make(
+        load,
+        |sizes, device| Ok(Separator::random(moss_card(sizes)?, device)?),
+        |source| Separator::load(source, load),
+    )?;
+    separator.set_precision(load.precision);
+    let audio = resample(&audio.view(), separator.sample_rate(), Quality::High)?;
+    let input = audio.clone();
+    let work = move || Ok(separator.run(input.channel(0))?.concat());
+    Job::of_network(network, *load, &audio, Box::new(work))
+}
+
+/// All of the audio without noise, at once.
+pub(super) fn speech(
+    network: &Network,
+    load: &LoadOptions,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    let mut enhancer = network.make(
+        load,
+        |sizes, device| Ok(Enhancer::random(moss_card(sizes)?, device)?),
+        |source| Enhancer::load(source, load),
+    )?;
+    enhancer.set_precision(load.precision);
+    let audio = resample(&audio.view(), enhancer.sample_rate(), Quality::High)?;
+    let usual = EnhanceOptions::default();
+    let window_seconds = usual.window_seconds.max(audio.duration() + 1.0);
+    let options = EnhanceOptions { window_seconds, ..usual };
+    let input = audio.clone();
+    let work = move || Ok(enhancer.enhance(&input.view(), &options)?.channel(0).to_vec());
+    Job::of_network(network, *load, &audio, Box::new(work))
+}
+
+/// The card of a network of the MossFormer family whose sizes are in a file, at the rate of the
+/// published ones.
+fn moss_card(sizes: &Path) -> Result<MossformerCard, Failure> {
+    let config: MossformerConfig = read_json(sizes)?;
+    let rate = if config.separates() { 16_000 } else { 48_000 };
+    Ok(MossformerCard::published(config, rate)?)
+}
+
+/// Stems of all of the audio: in one piece where it is no longer than a chunk, else in chunks.
+pub(super) fn stems(
+    network: &Network,
+    load: &LoadOptions,
+    settings: &Settings,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    // Unlike the small networks this one gains from all cores.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
+    let separator = network.make(
+        load,
+        |sizes, device| {
+            let config: MelRoformerConfig = read_json(sizes)?;
+            let mut model = StemsModel::random(StemsCard::of_config(config), device)?;
+            model.set_precision(load.precision);
+            Ok(StemSeparator::new(vec![model])?)
+        },
+        |source| StemSeparator::load(std::slice::from_ref(source), load),
+    )?;
+    let card = separator.models()[0].card();
+    let audio = resample(&audio.view(), card.sample_rate(), Quality::High)?;
+    let channels = if card.config.stereo { 2 } else { 1 };
+    let layout = ChannelLayout::from_count(channels);
+    let spec = AudioSpec { rate: audio.rate(), layout };
+    let planes = std::iter::repeat_n(audio.channel(0), channels.into()).flatten().copied();
+    let audio = AudioBuf::from_planar(spec, planes.collect())?;
+    let in_one_piece = audio.frames() <= card.demix.chunk_size;
+    let chunk = Tensor::from_slice(audio.as_planar()).view([1, i64::from(channels), -1]);
+    let input = audio.clone();
+    let work = move || {
+        if in_one_piece {
+            let stems = separator.models()[0].separate(&chunk, Augment::No)?;
+            return Ok(Vec::try_from(stems.view([-1])).map_err(formant_models::Error::from)?);
+        }
+        let stems = separator.separate(&input.view(), &StemsOptions::default())?;
+        Ok(stems.iter().flat_map(|(_, audio)| audio.as_planar()).copied().collect())
+    };
+    Job::of_network(network, *load, &audio, Box::new(work))
+}

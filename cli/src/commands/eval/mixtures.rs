@@ -1,0 +1,188 @@
+//! `formant eval separate` and `eval enhance`: SI-SDR and SDR of a model on mixtures whose parts are
+//! known.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use formant_audio_core::AudioBuf;
+use formant_audio_core::decode::{DecodeOptions, decode_file};
+use formant_audio_core::metrics::separation::{sdr, si_sdr, si_sdr_sources};
+use formant_models::{LoadOptions, ModelSource};
+use formant_training::manifest;
+use formant_training::separation::{MixtureFiles, mixtures_of};
+use serde::Serialize;
+
+use super::{Evaluation, Summary, Tally, figures, mean, of_split, write};
+use crate::failure::Failure;
+use crate::json as lines;
+use crate::outputs::Target;
+use crate::plan::{Settings, bundled_or, check_stdout, load_options};
+
+/// What both commands take.
+#[derive(Debug, Args)]
+pub(super) struct MixturesArgs {
+    /// Mixtures and their parts: a table with the columns path and label (and split); `mix`, `s1`,
+    /// `s2` belong together by file name.
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// Rows of this split only.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    /// Name of a bundled or published model, or a file or folder.
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
+    /// Write the scores of every mixture to this file, separated by commas; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+/// A model to be measured on mixtures.
+#[derive(Debug)]
+pub(super) struct MixturesPlan {
+    pub(super) model: ModelSource,
+    pub(super) load: LoadOptions,
+    pub(super) csv: Option<Target>,
+    manifest: PathBuf,
+    split: Option<String>,
+}
+
+impl MixturesPlan {
+    /// The plan for the command of this name.
+    pub(super) fn of(
+        typed: &MixturesArgs,
+        task: &str,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let csv = typed.csv.as_ref().map(|path| match path.as_os_str() == "-" {
+            true => Target::Stdout,
+            false => Target::File(path.clone()),
+        });
+        check_stdout(std::slice::from_ref(&csv), settings)?;
+        Ok(Self {
+            model: bundled_or(typed.model.as_deref(), task, "--model")?,
+            load: load_options(settings)?,
+            csv,
+            manifest: typed.manifest.clone(),
+            split: typed.split.clone(),
+        })
+    }
+
+    /// Mixtures of the manifest.
+    pub(super) fn items(&self) -> Result<Vec<MixtureFiles>, Failure> {
+        let rows = manifest::read(&self.manifest)?;
+        let items = mixtures_of(of_split(rows, &self.manifest, self.split.as_deref())?);
+        if items.is_empty() {
+            let why = "no mixture with its parts in it";
+            return Err(Failure::usage(self.manifest.display().to_string(), why).help(
+                "label files mix, s1, s2, ... and end their names so: talk_mix.wav, talk_s1.wav",
+            ));
+        }
+        Ok(items)
+    }
+}
+
+/// Scores of one mixture, in dB.
+#[derive(Debug, Serialize)]
+struct Score {
+    mixture: String,
+    si_sdr: Option<f64>,
+    si_sdri: Option<f64>,
+    sdr: Option<f64>,
+}
+
+/// What a model makes of a mixture of so many parts: as many signals, or the first of them.
+pub(super) type Process<'a> = dyn Fn(&AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure> + 'a;
+
+/// A model, and the scores of all mixtures.
+pub(super) struct Mixtures<'a> {
+    process: Box<Process<'a>>,
+    csv: Option<&'a Target>,
+    scores: Vec<Score>,
+}
+
+impl<'a> Mixtures<'a> {
+    /// Measures a model by its function.
+    pub(super) fn new(plan: &'a MixturesPlan, process: Box<Process<'a>>) -> Self {
+        Self { process, csv: plan.csv.as_ref(), scores: Vec::new() }
+    }
+}
+
+impl Evaluation for Mixtures<'_> {
+    type Item = MixtureFiles;
+    const UNIT: &'static str = "mixtures";
+
+    fn name(&self, item: &MixtureFiles) -> String {
+        item.mixture.display().to_string()
+    }
+
+    fn measure(&mut self, item: &MixtureFiles) -> Result<Option<String>, Failure> {
+        let mixture = mono(&item.mixture)?;
+        let references: Vec<AudioBuf> =
+            item.sources.iter().map(|path| mono(path)).collect::<Result<_, _>>()?;
+        let estimates = (self.process)(&mixture, references.len())?;
+        let [si_sdr, si_sdri, sdr] = score(&mixture, &references, &estimates)?;
+        let score = Score { mixture: item.mixture.display().to_string(), si_sdr, si_sdri, sdr };
+        let line = lines::line("mixture", &score);
+        self.scores.push(score);
+        Ok(Some(line))
+    }
+
+    fn finish(self, tally: &mut Tally) -> Result<Summary, Failure> {
+        write(self.csv, || table(&self.scores))?;
+        let [si_sdr, si_sdri, sdr] =
+            [|s: &Score| s.si_sdr, |s: &Score| s.si_sdri, |s: &Score| s.sdr]
+                .map(|of: fn(&Score) -> Option<f64>| mean(self.scores.iter().map(of)));
+        let decibel = |value: Option<f64>| value.map_or("-".to_owned(), |x| format!("{x:.2} dB"));
+        let text = format!(
+            "{} mixtures, {} failed\nSI-SDR {}, improvement {}, SDR {}\n",
+            tally.done,
+            tally.failed.len(),
+            decibel(si_sdr),
+            decibel(si_sdri),
+            decibel(sdr)
+        );
+        let figures = figures([("si_sdr", si_sdr), ("si_sdri", si_sdri), ("sdr", sdr)]);
+        Ok(Summary { details: String::new(), figures, text })
+    }
+}
+
+fn mono(path: &Path) -> Result<AudioBuf, Failure> {
+    let clip = decode_file(path, &DecodeOptions::default())?;
+    Ok(AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono()))
+}
+
+/// SI-SDR, its improvement over the mixture, and SDR, in dB.
+fn score(
+    mixture: &AudioBuf,
+    references: &[AudioBuf],
+    estimates: &[AudioBuf],
+) -> Result<[Option<f64>; 3], Failure> {
+    let heard = mixture.channel(0);
+    if estimates.len() < references.len() {
+        // Of an enhanced mixture the speech alone is compared.
+        let (reference, estimate) = (&references[0], &estimates[0]);
+        let after = si_sdr(reference.channel(0), estimate.channel(0))?;
+        let before = si_sdr(reference.channel(0), heard)?;
+        let gain = after.zip(before).map(|(after, before)| after - before);
+        return Ok([after, gain, Some(sdr(&reference.view(), &estimate.view())?)]);
+    }
+    fn rows(list: &[AudioBuf]) -> Vec<&[f32]> {
+        list.iter().map(|audio| audio.channel(0)).collect()
+    }
+    let scores = si_sdr_sources(&rows(references), &rows(estimates), Some(heard))?;
+    let mut sum = 0.0;
+    for (reference, &estimate) in references.iter().zip(&scores.permutation) {
+        sum += sdr(&reference.view(), &estimates[estimate].view())?;
+    }
+    let sdr = sum / references.len() as f64;
+    Ok([scores.mean_si_sdr_db, scores.mean_si_sdr_improvement_db, Some(sdr)])
+}
+
+fn table(scores: &[Score]) -> Result<Vec<u8>, Failure> {
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.3}"));
+    let row = |score: &Score| {
+        let [a, b, c] = [score.si_sdr, score.si_sdri, score.sdr].map(number);
+        [score.mixture.clone(), a, b, c]
+    };
+    super::csv(b',', ["mixture", "si_sdr", "si_sdri", "sdr"], scores.iter().map(row))
+}

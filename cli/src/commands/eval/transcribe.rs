@@ -1,0 +1,176 @@
+//! `formant eval transcribe`: how many words and characters a recognizer gets wrong.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_audio_core::metrics::text::{ErrorCounts, TextOptions, character_errors, word_errors};
+use formant_models::tasks::transcribe::Transcript;
+use formant_training::manifest::{self, Row};
+use serde_json::json;
+
+use super::{Evaluation, Summary, Tally, beside, evaluate, figures, of_split, write};
+use crate::args::RecognizerArgs;
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::messages::Messages;
+use crate::outputs::Target;
+use crate::plan::{RecognizerPlan, Settings, recognizer};
+use crate::run::transcribe::{Recognizer, load, tell_default};
+use crate::run::{spot::round, use_threads};
+use crate::{interrupt, json as lines};
+
+/// What `formant eval transcribe` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant eval transcribe --manifest test.tsv --split test --json")]
+pub(super) struct EvalTranscribeArgs {
+    /// Table with the columns path and text (or label), and split.
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    /// Rows of this split only.
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
+    /// Write the reference and the transcript of each recording, word by word, to a file.
+    #[arg(long, value_name = "FILE")]
+    listing: Option<PathBuf>,
+    /// Replace a listing that exists.
+    #[arg(long)]
+    overwrite: bool,
+    /// Count differences of case and punctuation.
+    #[arg(long)]
+    exact: bool,
+    #[command(flatten)]
+    recognizer: RecognizerArgs,
+}
+
+/// A recognizer to be measured.
+#[derive(Debug)]
+pub(super) struct EvalTranscribePlan {
+    recognizer: RecognizerPlan,
+    manifest: PathBuf,
+    split: Option<String>,
+    listing: Option<Target>,
+    texts: TextOptions,
+}
+
+pub(super) fn resolve(
+    typed: &EvalTranscribeArgs,
+    settings: &Settings,
+) -> Result<EvalTranscribePlan, Failure> {
+    Ok(EvalTranscribePlan {
+        listing: beside(typed.listing.as_ref(), typed.overwrite)?,
+        recognizer: recognizer(&typed.recognizer, settings)?,
+        manifest: typed.manifest.clone(),
+        split: typed.split.clone(),
+        texts: if typed.exact { TextOptions::default() } else { TextOptions::plain() },
+    })
+}
+
+pub(super) fn run(
+    plan: EvalTranscribePlan,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    use_threads(settings);
+    let rows = manifest::read_transcripts(&plan.manifest)?;
+    let rows = of_split(rows, &plan.manifest, plan.split.as_deref())?;
+    let recognizer = load(&plan.recognizer)?;
+    tell_default(&plan.recognizer, &recognizer, messages)?;
+    recognizer.transcriber.start(&recognizer.options)?;
+    let task = Utterances {
+        recognizer,
+        texts: plan.texts,
+        target: plan.listing,
+        words: ErrorCounts::default(),
+        characters: ErrorCounts::default(),
+        seconds: 0.0,
+        listing: String::new(),
+    };
+    evaluate(task, &rows, settings, messages)
+}
+
+/// A recognizer, and sums over all recordings.
+struct Utterances {
+    recognizer: Recognizer,
+    texts: TextOptions,
+    target: Option<Target>,
+    words: ErrorCounts,
+    characters: ErrorCounts,
+    seconds: f64,
+    listing: String,
+}
+
+impl Evaluation for Utterances {
+    type Item = Row;
+    const UNIT: &'static str = "recordings";
+
+    fn name(&self, row: &Row) -> String {
+        row.path.display().to_string()
+    }
+
+    fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
+        interrupt::check()?;
+        let mut reader = BlockReader::open(&row.path, &DecodeOptions::default())?;
+        let mut segments = Vec::new();
+        let report = |segment| segments.push(segment);
+        let Recognizer { transcriber, options } = &self.recognizer;
+        let seconds = transcriber.process_stream(&mut reader, options, report)?;
+        let found = Transcript::of(segments, seconds, 1);
+        let words = word_errors(&row.label, &found.text, &self.texts)?;
+        let characters = character_errors(&row.label, &found.text, &self.texts)?.counts;
+        self.words += words.counts;
+        self.characters += characters;
+        self.seconds += seconds;
+        let name = row.path.display();
+        let _ = write!(
+            self.listing,
+            "{name}  {} of {} words wrong\n  said:  {}\n  heard: {}\n  {words}\n\n",
+            words.counts.errors(),
+            words.counts.reference_units(),
+            self.texts.normalize(&row.label),
+            self.texts.normalize(&found.text),
+        );
+        let line = json!({
+            "input": name.to_string(),
+            "reference": row.label,
+            "text": found.text,
+            "wer": words.counts.rate(),
+            "cer": characters.rate(),
+            "errors": words.counts.errors(),
+            "words": words.counts.reference_units(),
+        });
+        Ok(Some(lines::line("utterance", &line)))
+    }
+
+    fn finish(self, tally: &mut Tally) -> Result<Summary, Failure> {
+        write(self.target.as_ref(), || Ok(self.listing.into_bytes()))?;
+        let (words, characters) = (self.words, self.characters);
+        let mut figures = figures([("wer", words.rate()), ("cer", characters.rate())]);
+        for (name, count) in [
+            ("words", words.reference_units()),
+            ("substitutions", words.substitutions),
+            ("deletions", words.deletions),
+            ("insertions", words.insertions),
+        ] {
+            figures.insert(name.to_owned(), count.into());
+        }
+        figures.insert("audio_seconds".to_owned(), round(self.seconds).into());
+        let percent = |rate: Option<f64>| {
+            rate.map_or_else(|| "none".to_owned(), |rate| format!("{:.2} %", 100.0 * rate))
+        };
+        let text = format!(
+            "WER {} ({} substituted, {} left out, {} added, of {} words)\nCER {}\n\
+             {} recordings, {:.2} h\n",
+            percent(words.rate()),
+            words.substitutions,
+            words.deletions,
+            words.insertions,
+            words.reference_units(),
+            percent(characters.rate()),
+            tally.done,
+            self.seconds / 3600.0,
+        );
+        Ok(Summary { details: String::new(), figures, text })
+    }
+}

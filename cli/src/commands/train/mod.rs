@@ -1,0 +1,269 @@
+//! `formant train`: trains a model on recordings of the user.
+//!
+//! What all trainings of networks do is here; a file a task says what its data and figures are.
+
+pub(super) mod lm;
+pub(super) mod separate;
+mod shown;
+pub(super) mod speaker;
+pub(super) mod spot;
+pub(super) mod stems;
+pub(super) mod transcribe;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use formant_models::ModelSource;
+use formant_training::TrainPaths;
+use formant_training::progress::Progress;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use self::shown::Shown;
+use super::{Work, work};
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::messages::Messages;
+use crate::outputs::{Existing, Target, begin};
+use crate::plan::{Settings, read_json};
+use crate::run::use_threads;
+use crate::{interrupt, json as lines, stdout};
+
+/// What `formant train` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors")]
+pub(crate) struct TrainArgs {
+    #[command(subcommand)]
+    command: TrainCommand,
+}
+
+/// What can be trained, by the names of the commands that use it.
+#[derive(Debug, Subcommand)]
+enum TrainCommand {
+    /// Train a keyword spotter on words of your own.
+    Spot(spot::TrainSpotArgs),
+    /// Train a speaker embedder.
+    Speaker(speaker::TrainSpeakerArgs),
+    /// Train a speech recognizer.
+    #[command(alias = "asr")]
+    Transcribe(transcribe::TrainTranscribeArgs),
+    /// Estimate an n-gram language model for a recognizer.
+    Lm(lm::TrainLmArgs),
+    /// Train a separator of overlapping speakers, or an enhancer of speech.
+    Separate(separate::TrainSeparateArgs),
+    /// Train a separator of vocals and accompaniment.
+    Stems(stems::TrainStemsArgs),
+}
+
+/// What the trainings of all networks take.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training options")]
+struct TrainingArgs {
+    /// The model file to write.
+    #[arg(long, short = 'o', visible_alias = "output", value_name = "FILE")]
+    out: PathBuf,
+    /// Noise: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    noise: Vec<PathBuf>,
+    /// Begin with the weights of this model: the name of a bundled one, or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    start: Option<String>,
+    /// A recipe as JSON; what it leaves out has its usual value.
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Epochs, instead of the recipe's.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Batches in an epoch, instead of the recipe's.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Size of a batch, instead of the recipe's: examples, or seconds of speech for `transcribe`.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Keep the decoded recordings in this file, so that the next training starts at once.
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+    /// Replace a model file that exists.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl TrainArgs {
+    /// Finds out what was meant.
+    pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        match self.command {
+            TrainCommand::Spot(typed) => spot::resolve(typed, settings),
+            TrainCommand::Speaker(typed) => speaker::resolve(typed, settings),
+            TrainCommand::Transcribe(typed) => transcribe::resolve(typed, settings),
+            TrainCommand::Lm(typed) => Ok(work(lm::resolve(typed)?, lm::run)),
+            TrainCommand::Separate(typed) => separate::resolve(typed, settings),
+            TrainCommand::Stems(typed) => stems::resolve(typed, settings),
+        }
+    }
+}
+
+/// The training of a network as functions: of sources `S`, a recipe `R`, data `D`, a model `M` to begin
+/// with, and an outcome `O`.
+#[derive(Clone, Copy)]
+struct Network<S, R, D, M, O> {
+    /// Epochs, steps in an epoch, seed, and the size of a batch in a recipe.
+    numbers: fn(&mut R) -> (&mut usize, &mut usize, &mut u64, Size<'_>),
+    validate: fn(&R) -> formant_training::Result<()>,
+    start: fn(&ModelSource) -> formant_models::Result<M>,
+    provenance: fn(&M) -> &Value,
+    /// The recipe for a training that begins with a model, where that differs.
+    starting_from: Option<fn(R, &M) -> formant_training::Result<R>>,
+    /// Names of the data by their kind, for the card of the model.
+    names: fn(&S) -> Vec<(&'static str, Value)>,
+    load: fn(&S, &R, Option<&Path>, &dyn Progress) -> formant_training::Result<D>,
+    /// How many data there are, in words.
+    describe: fn(&D) -> String,
+    /// Looks for data that the model to begin with gets wrong; what was found, in words.
+    mine: Option<fn(&mut D, &M, &dyn Progress) -> formant_training::Result<String>>,
+    train: Train<R, D, M, O>,
+    /// The figures on the data for validation.
+    figures: fn(&O) -> String,
+    /// Parameters, the best epoch, seconds.
+    facts: fn(&O) -> (u64, usize, f64),
+    /// What the JSON line says beside the outcome.
+    details: fn(&D) -> Value,
+}
+
+type Train<R, D, M, O> =
+    fn(&D, &R, &TrainPaths, Option<&M>, Value, &dyn Progress) -> formant_training::Result<O>;
+
+/// The size of a batch.
+enum Size<'a> {
+    Examples(&'a mut usize),
+    Seconds(&'a mut f64),
+}
+
+/// A training of a network: where its data are, and its recipe.
+#[derive(Debug)]
+struct NetworkPlan<S, R> {
+    sources: S,
+    recipe: R,
+    paths: TrainPaths,
+    cache: Option<PathBuf>,
+    start: Option<ModelSource>,
+}
+
+impl<
+    S: 'static,
+    R: Default + DeserializeOwned + 'static,
+    D: 'static,
+    M: 'static,
+    O: Serialize + 'static,
+> Network<S, R, D, M, O>
+{
+    /// The work for what was typed, once it is clear that the model may be written; `change` puts
+    /// options of the task into the recipe.
+    fn resolve(
+        self,
+        typed: TrainingArgs,
+        sources: S,
+        settings: &Settings,
+        change: impl FnOnce(&mut R),
+    ) -> Result<Work, Failure> {
+        admit(&typed.out, typed.overwrite)?;
+        let recipe = typed.recipe.as_deref();
+        let mut recipe = recipe.map_or_else(|| Ok(R::default()), read_json)?;
+        change(&mut recipe);
+        let (epochs, steps, seed, batch) = (self.numbers)(&mut recipe);
+        *epochs = typed.epochs.unwrap_or(*epochs);
+        *steps = typed.steps.unwrap_or(*steps);
+        *seed = settings.seed.unwrap_or(*seed);
+        match (batch, typed.batch) {
+            (_, None) => {}
+            (Size::Examples(batch), Some(typed)) => *batch = typed,
+            (Size::Seconds(batch), Some(typed)) => *batch = typed as f64,
+        }
+        (self.validate)(&recipe)?;
+        let plan = NetworkPlan {
+            sources,
+            recipe,
+            paths: TrainPaths::of(typed.out),
+            cache: typed.cache,
+            start: typed.start.as_deref().map(ModelSource::named),
+        };
+        Ok(Box::new(move |settings, messages| self.run(plan, settings, messages)))
+    }
+
+    /// Trains, with bars on the way and figures at the end.
+    fn run(
+        self,
+        plan: NetworkPlan<S, R>,
+        settings: &Settings,
+        messages: &Messages,
+    ) -> Result<Outcome, Failure> {
+        interrupt::install()?;
+        use_threads(settings);
+        let _underway = begin(&Target::File(plan.paths.output.clone()))?;
+        let progress = Shown::new(messages, settings.json);
+        let start = plan.start.as_ref().map(self.start).transpose()?;
+        let mut recipe = match (&start, self.starting_from) {
+            (Some(start), Some(adapt)) => adapt(plan.recipe, start)?,
+            _ => plan.recipe,
+        };
+        let mut data = (self.load)(&plan.sources, &recipe, plan.cache.as_deref(), &progress)?;
+        progress.clear();
+        messages.note(&(self.describe)(&data));
+        if let (Some(start), Some(mine)) = (&start, self.mine) {
+            let found = mine(&mut data, start, &progress)?;
+            progress.clear();
+            messages.note(&found);
+        }
+        let mut card = json!({ "program": concat!("formant ", env!("CARGO_PKG_VERSION")) });
+        for (kind, names) in (self.names)(&plan.sources) {
+            card[kind] = names;
+        }
+        card["start"] = json!(start.as_ref().map(self.provenance));
+        let outcome = (self.train)(&data, &recipe, &plan.paths, start.as_ref(), card, &progress)?;
+        progress.clear();
+        let output = plan.paths.output.display().to_string();
+        let text = if settings.json {
+            let mut result = (self.details)(&data);
+            result["outcome"] = json!(outcome);
+            result["output"] = output.into();
+            lines::line("trained", &result)
+        } else {
+            let (parameters, best, seconds) = (self.facts)(&outcome);
+            let (epochs, ..) = (self.numbers)(&mut recipe);
+            format!(
+                "{}\n{output}: {parameters} parameters, epoch {best} of {epochs}, {seconds:.0} s\n",
+                (self.figures)(&outcome)
+            )
+        };
+        stdout::print(&text)?;
+        Ok(Outcome::done())
+    }
+}
+
+fn admit(output: &Path, overwrite: bool) -> Result<bool, Failure> {
+    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+    existing.admits(&Target::File(output.to_owned()))
+}
+
+/// Names of files, each with that of its folder: what a model tells of its data is read by others, whom
+/// the rest of the path does not concern.
+fn names(paths: &[impl AsRef<Path>]) -> Vec<String> {
+    paths.iter().map(|path| name(path.as_ref())).collect()
+}
+
+fn name(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().collect();
+    let last: PathBuf = parts[parts.len().saturating_sub(2)..].iter().collect();
+    last.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_data_is_not_told() {
+        let paths = ["/home/jo/data/voices/list.tsv", "list.tsv", "voices/list.tsv"];
+        assert_eq!(names(&paths), ["voices/list.tsv", "list.tsv", "voices/list.tsv"]);
+    }
+}

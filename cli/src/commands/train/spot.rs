@@ -1,0 +1,112 @@
+//! `formant train spot`: a keyword spotter.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use formant_models::LoadOptions;
+use formant_models::tasks::spot::Spotter;
+use formant_training::spot::{SpotData, SpotRecipe, SpotReport, SpotSources, TrainOutcome, train};
+use serde_json::json;
+
+use super::{Network, Size, TrainingArgs, names};
+use crate::commands::Work;
+use crate::failure::Failure;
+use crate::plan::Settings;
+
+/// What `formant train spot` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors\n\n\
+    With --start, the training dwells on the stretches of speech and noise that fool that model.\n\
+    A training that was stopped goes on where it was when the same command is run again."
+)]
+pub(super) struct TrainSpotArgs {
+    /// Clips of words: a table with the columns path and label (and split, speaker), or a folder
+    /// that holds one folder a word; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER", required = true)]
+    data: Vec<PathBuf>,
+    /// Words to learn, separated by commas [default: every label of the data].
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    words: Vec<String>,
+    /// Speech without the words: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    speech: Vec<PathBuf>,
+    /// Room responses: table or folder; may be repeated.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    rooms: Vec<PathBuf>,
+    #[command(flatten)]
+    training: TrainingArgs,
+}
+
+/// The training of words.
+const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, TrainOutcome> = Network {
+    numbers: |recipe| {
+        let size = Size::Examples(&mut recipe.batch);
+        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
+    },
+    validate: SpotRecipe::validate,
+    start: |source| Spotter::load(source, &LoadOptions::default()),
+    provenance: |start| &start.card().provenance,
+    names: |sources| {
+        vec![
+            ("data", json!(names(&sources.words))),
+            ("speech", json!(names(&sources.speech))),
+            ("noise", json!(names(&sources.noise))),
+            ("rooms", json!(names(&sources.rooms))),
+        ]
+    },
+    load: SpotData::load,
+    describe: |data| {
+        format!(
+            "{} words, {:.1} h of audio in {} clips: {}",
+            data.words.len(),
+            data.corpus.seconds() / 3600.0,
+            data.corpus.len(),
+            data.words.join(", ")
+        )
+    },
+    train,
+    figures: |outcome| table(&outcome.dev),
+    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
+    mine: Some(|data, start, progress| {
+        data.mine(start, progress)?;
+        let stretches = data.hard.len();
+        Ok(format!("{stretches} stretches without words fool the model to begin with"))
+    }),
+    details: |data| json!({ "words": data.words }),
+    starting_from: None,
+};
+
+pub(super) fn resolve(typed: TrainSpotArgs, settings: &Settings) -> Result<Work, Failure> {
+    let sources = SpotSources {
+        words: typed.data,
+        speech: typed.speech,
+        noise: typed.training.noise.clone(),
+        rooms: typed.rooms,
+    };
+    WORDS.resolve(typed.training, sources, settings, |recipe| {
+        if !typed.words.is_empty() {
+            recipe.words = typed.words;
+        }
+    })
+}
+
+/// Accuracy of every word, what was mistaken for what, and the sums.
+pub(crate) fn table(report: &SpotReport) -> String {
+    let width =
+        report.words.iter().map(|word| word.label.chars().count()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:<width$}  clips  correct\n", "word");
+    for word in &report.words {
+        let share = 100.0 * word.correct as f64 / word.clips.max(1) as f64;
+        text += &format!("{:<width$}  {:>5}  {share:>5.1} %\n", word.label, word.clips);
+    }
+    let shown = report.confusions.iter().take(10);
+    for confusion in shown {
+        let answered = match confusion.answered.as_str() {
+            "" => "no word",
+            word => word,
+        };
+        text += &format!("{} x {} taken for {answered}\n", confusion.clips, confusion.said);
+    }
+    text + &report.one_line()
+}

@@ -1,0 +1,301 @@
+//! Cards and configs whose numbers make no sense: every number of every fixture is replaced by
+//! values that sizes must not have. Loading and running either works or is an error that blames the
+//! checkpoint, in bounded time and memory; it never panics and never aborts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use formant_audio_core::AudioView;
+use formant_audio_core::features::presets;
+use formant_models::arch::ecapa::{Ecapa, EcapaConfig, SpeakerCard};
+use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
+use formant_models::arch::mel_roformer::{MelRoformer, MelRoformerConfig, StemsCard};
+use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
+use formant_models::arch::squeezeformer::{
+    CtcCard, NemoConfig, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
+};
+use formant_models::checkpoint::{self, StateDict};
+use formant_models::tasks::enhance::Enhancer;
+use formant_models::tasks::separate::Separator;
+use formant_models::tasks::speaker::SpeakerEmbedder;
+use formant_models::tasks::spot::Spotter;
+use formant_models::tasks::stems::StemSeparator;
+use formant_models::tasks::transcribe::Transcriber;
+use formant_models::{Arch, Error, LoadOptions, Model, ModelSource, Result};
+use serde_json::Value;
+use tch::{Device, Kind};
+
+/// What a number is replaced by, as JSON text.
+const VALUES: [&str; 8] = ["0", "-1", "2", "65536", "2147483647", "4294967296", "1e308", "NaN"];
+/// Most processor time of one checkpoint, in seconds.
+const MOST_SECONDS: f64 = 2.0;
+/// Most memory above that before, in bytes.
+const MOST_MEMORY: u64 = 500 << 20;
+
+/// Loads a checkpoint and runs it on a second of noise.
+type Run = fn(&Path) -> Result<()>;
+
+fn noise(rate: u32) -> Vec<f32> {
+    let mut state = 1u32;
+    (0..rate)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+        })
+        .collect()
+}
+
+fn source(path: &Path) -> ModelSource {
+    ModelSource::Path(path.to_owned())
+}
+
+fn spot(path: &Path) -> Result<()> {
+    let spotter = Spotter::load(&source(path), &LoadOptions::default())?;
+    spotter.classify(&AudioView::from_mono(16_000, &noise(16_000))).map(drop)
+}
+
+fn speaker(path: &Path) -> Result<()> {
+    let embedder = SpeakerEmbedder::load(&source(path), &LoadOptions::default())?;
+    embedder.embed(&AudioView::from_mono(16_000, &noise(16_000)), &Default::default()).map(drop)
+}
+
+fn transcribe(path: &Path) -> Result<()> {
+    let transcriber = Transcriber::load(&source(path), &LoadOptions::default())?;
+    transcriber
+        .process(&AudioView::from_mono(16_000, &noise(16_000)), &Default::default())
+        .map(drop)
+}
+
+fn separate(path: &Path) -> Result<()> {
+    let separator = Separator::load(&source(path), &LoadOptions::default())?;
+    separator.separate(&AudioView::from_mono(8_000, &noise(8_000)), &Default::default()).map(drop)
+}
+
+fn enhance(path: &Path) -> Result<()> {
+    let enhancer = Enhancer::load(&source(path), &LoadOptions::default())?;
+    enhancer.enhance(&AudioView::from_mono(48_000, &noise(48_000)), &Default::default()).map(drop)
+}
+
+fn stems(path: &Path) -> Result<()> {
+    let separator = StemSeparator::load(&[source(path)], &LoadOptions::default())?;
+    let mix = noise(44_100);
+    separator.separate(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
+}
+
+fn save<A: Arch>(card: A::Card, path: &Path) {
+    Model::<A>::random(card, Device::Cpu)
+        .expect("sound sizes")
+        .save(path, Kind::Float)
+        .expect("written");
+}
+
+/// Own files of every architecture, of small sizes.
+fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
+    let at = |name: &str| folder.join(format!("{name}.safetensors"));
+    let frontend = |name: &str, bands: usize| {
+        let mut config = presets::by_name(name).expect("a preset");
+        if let Some(mel) = &mut config.mel {
+            mel.n_mels = bands;
+        }
+        config
+    };
+    let lmuformer = LmuFormerConfig {
+        dim: 16,
+        layer: 1,
+        in_channels: 20,
+        num_classes: 3,
+        seq_len: 40,
+        theta: 40.0,
+        ..Default::default()
+    };
+    let mut spot_frontend = frontend("lmuformer", 20);
+    spot_frontend.target_frames = None;
+    save::<LmuFormer>(
+        SpotCard {
+            config: lmuformer,
+            frontend: spot_frontend,
+            labels: ["yes", "no", "unknown"].map(str::to_owned).to_vec(),
+            background: vec!["unknown".to_owned()],
+            activation: Default::default(),
+            detection: Default::default(),
+            provenance: Value::Null,
+        },
+        &at("spot"),
+    );
+    let ecapa = EcapaConfig {
+        input_size: 20,
+        channels: vec![16, 16, 16, 16, 24],
+        attention_channels: 8,
+        se_channels: 4,
+        lin_neurons: 6,
+        ..EcapaConfig::default()
+    };
+    save::<Ecapa>(SpeakerCard::published(ecapa).expect("a preset"), &at("speaker"));
+    let nemo = NemoConfig {
+        feat_in: 20,
+        d_model: 8,
+        n_heads: 2,
+        n_layers: 2,
+        num_classes: 3,
+        time_reduce_idx: Some(0),
+        ..NemoConfig::default()
+    };
+    save::<Squeezeformer>(
+        CtcCard {
+            config: SqueezeformerConfig::Nemo(nemo),
+            frontend: frontend("nemo", 20),
+            vocabulary: Vocabulary {
+                kind: PieceKind::Characters,
+                pieces: ["a", "b", "c"].map(str::to_owned).to_vec(),
+                model: None,
+            },
+            provenance: Value::Null,
+        },
+        &at("transcribe"),
+    );
+    let separator = MossformerConfig {
+        in_channels: 8,
+        out_channels: 8,
+        num_blocks: 1,
+        group_size: 32,
+        query_key_dim: 6,
+        fsmn_inner_channels: 6,
+        ..MossformerConfig::default()
+    };
+    save::<MossFormer>(
+        MossformerCard::published(separator.clone(), 8_000).expect("a card"),
+        &at("separate"),
+    );
+    let mut card = MossformerCard::published(
+        MossformerConfig {
+            family: Family::Mossformer2Se,
+            in_channels: 180,
+            out_channels: 8,
+            ..separator
+        },
+        48_000,
+    )
+    .expect("a card");
+    card.config.out_channels_final = None.or(card.config.out_channels_final);
+    save::<MossFormer>(card, &at("enhance"));
+    let mel = MelRoformerConfig {
+        dim: 8,
+        depth: 1,
+        heads: 2,
+        dim_head: 4,
+        num_bands: 16,
+        stft_n_fft: 512,
+        stft_win_length: 512,
+        stft_hop_length: 128,
+        mlp_expansion_factor: 1,
+        ..MelRoformerConfig::default()
+    };
+    save::<MelRoformer>(StemsCard::of_config(mel), &at("stems"));
+    vec![
+        (at("spot"), LmuFormer::CARD_KEY, spot as Run),
+        (at("speaker"), Ecapa::CARD_KEY, speaker),
+        (at("transcribe"), Squeezeformer::CARD_KEY, transcribe),
+        (at("separate"), MossFormer::CARD_KEY, separate),
+        (at("enhance"), MossFormer::CARD_KEY, enhance),
+        (at("stems"), MelRoformer::CARD_KEY, stems),
+    ]
+}
+
+/// JSON pointers of all numbers of `value`.
+fn numbers(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Number(_) => found.push(at),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                numbers(item, format!("{at}/{index}"), found);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, item) in entries {
+                numbers(item, format!("{at}/{key}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `card` as text with the number at `pointer` replaced.
+fn mutated(card: &Value, pointer: &str, value: &str) -> String {
+    const PLACE: &str = "the number";
+    let mut card = card.clone();
+    *card.pointer_mut(pointer).expect("a number is there") = PLACE.into();
+    card.to_string().replace(&format!("\"{PLACE}\""), value)
+}
+
+/// Processor seconds of this process.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 =
+        after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    ticks as f64 / 100.0
+}
+
+/// A line of `/proc/self/status`, in bytes.
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+/// Runs one checkpoint; what is wrong with how it ended.
+fn verdict(run: Run, path: &Path) -> Option<String> {
+    // Begins a new peak of the memory in use.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let (seconds, memory) = (processor_seconds(), status("VmRSS:"));
+    let result = std::panic::catch_unwind(|| run(path));
+    let seconds = processor_seconds() - seconds;
+    let memory = status("VmHWM:").saturating_sub(memory);
+    match result {
+        Err(_) => return Some("panicked".to_owned()),
+        Ok(
+            Err(
+                Error::Card { .. }
+                | Error::Mismatch(_)
+                | Error::Unsupported { .. }
+                | Error::Missing { .. }
+                | Error::Limit { .. },
+            )
+            | Ok(()),
+        ) => {}
+        Ok(Err(error)) => return Some(format!("does not blame the checkpoint: {error:?}")),
+    }
+    if seconds > MOST_SECONDS {
+        return Some(format!("took {seconds:.1} s"));
+    }
+    (memory > MOST_MEMORY).then(|| format!("took {} MB", memory >> 20))
+}
+
+#[test]
+fn no_number_of_a_card_does_harm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut faults = Vec::new();
+    let mut tried = 0;
+    for (path, key, run) in fixtures(folder.path()) {
+        run(&path).unwrap_or_else(|error| panic!("{key}: {error}"));
+        let state: StateDict = checkpoint::read_state_dict(&path).expect("readable");
+        let card: Value = serde_json::from_str(&state.metadata[key]).expect("a card");
+        let mut pointers = Vec::new();
+        numbers(&card, String::new(), &mut pointers);
+        assert!(!pointers.is_empty());
+        for pointer in pointers {
+            for value in VALUES {
+                let text = mutated(&card, &pointer, value);
+                let metadata = BTreeMap::from([(key.to_owned(), text)]);
+                let broken = folder.path().join("broken.safetensors");
+                checkpoint::write_safetensors(&broken, &state, &metadata).expect("written");
+                tried += 1;
+                if let Some(fault) = verdict(run, &broken) {
+                    faults.push(format!("{key}{pointer} = {value}: {fault}"));
+                }
+            }
+        }
+    }
+    assert!(tried > 500, "{tried} mutations only");
+    assert!(faults.is_empty(), "{} of {tried}:\n{}", faults.len(), faults.join("\n"));
+}
