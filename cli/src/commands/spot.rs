@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
@@ -216,13 +216,7 @@ pub(crate) fn run(
 pub(crate) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
-        None => match BUNDLED.iter().find(|bundled| bundled.task == "spot") {
-            Some(bundled) => ModelSource::Bundled(bundled.name.to_owned()),
-            None => {
-                return Err(Failure::new(Kind::Model, "model", "this build has no default")
-                    .help("name a model file with --model"));
-            }
-        },
+        None => registry::default_for("spot")?.source(),
     };
     Ok(Spotter::load_with_labels(&source, model.labels.clone(), &model.load)?)
 }

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use formant_audio_core::Warning;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
 use formant_audio_core::level::{LevelMeter, LevelReport, NullMeter, NullTest};
-use formant_models::registry::{BUNDLED, Bundled};
+use formant_models::registry;
 use formant_models::tasks::stems::{
     Augment, DemixConfig, EndRule, StemSeparator, StemsBlock, StemsOptions, StemsSession,
 };
@@ -316,10 +316,6 @@ pub(crate) fn run(
     batch::run(&plan.sources.list.entries, options, messages, worker, work)
 }
 
-fn default_model() -> Option<&'static Bundled> {
-    BUNDLED.iter().find(|bundled| bundled.task == "stems")
-}
-
 /// Loads the models that were asked for, or the default one.
 pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
     let first = source(plan.model.as_ref())?;
@@ -332,22 +328,15 @@ pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
 }
 
 fn source(model: Option<&ModelSource>) -> Result<ModelSource, Failure> {
-    match (model, default_model()) {
-        (Some(source), _) => Ok(source.clone()),
-        (None, Some(bundled)) => Ok(ModelSource::Bundled(bundled.name.to_owned())),
-        (None, None) => {
-            let why = "no stem model comes with the program";
-            Err(Failure::new(Kind::Model, "model", why).help(
-                "fetch one with `formant models pull mel-roformer-vocals`, then use --model \
-                 mel-roformer-vocals",
-            ))
-        }
-    }
+    Ok(match model {
+        Some(source) => source.clone(),
+        None => registry::default_for("stems")?.source(),
+    })
 }
 
 /// Says which model was used where none was named.
 pub(crate) fn tell_default(plan: &SeparationPlan, messages: &Messages) {
-    if let (None, Some(bundled)) = (&plan.model, default_model()) {
+    if let (None, Ok(bundled)) = (&plan.model, registry::default_for("stems")) {
         messages.note(&format!(
             "model {}: {}; `formant models list --task stems` shows larger ones",
             bundled.name, bundled.summary

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::speaker::{
     Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder, SpeechOnly, Unusable, Verification,
 };
@@ -415,13 +415,7 @@ pub(crate) fn run(
 pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
-        None => match BUNDLED.iter().find(|bundled| bundled.task == "speaker") {
-            Some(bundled) => ModelSource::Bundled(bundled.name.to_owned()),
-            None => {
-                return Err(Failure::new(Kind::Model, "model", "this build has no default")
-                    .help("name a model file or folder with --model"));
-            }
-        },
+        None => registry::default_for("speaker")?.source(),
     };
     Ok(SpeakerEmbedder::load(&source, &model.load)?)
 }
