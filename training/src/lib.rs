@@ -18,6 +18,7 @@ pub mod speaker;
 pub mod spot;
 mod start;
 pub mod stems;
+mod training;
 
 pub use error::{Error, Result};
 pub use paths::TrainPaths;
