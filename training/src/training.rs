@@ -278,7 +278,7 @@ mod tests {
             let paths = TrainPaths::of(folder.path().join(name));
             run(&training, &paths, serde_json::json!({}), progress, |_, x| {
                 copied.set(copied.get() + 1);
-                tch::no_grad(|| x.shallow_clone().fill_(5.0));
+                let _ = tch::no_grad(|| x.shallow_clone().fill_(5.0));
                 Ok(())
             })
         };
