@@ -14,7 +14,7 @@ use crate::args::{AudioArgs, InputArgs, OutputArgs, Precision};
 use crate::batch::{Done, Lane};
 use crate::commands::{Work, work};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Draft, Existing, Target, Underway, begin};
