@@ -126,7 +126,7 @@ fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancem
             .help("give --enhanced FILE, or --play for an output device, or both"));
     }
     Ok(ListenEnhancement {
-        model: separation::model(typed.enhance_model.as_deref(), "enhance", "--enhance-model")?,
+        model: separation::model(typed.enhance_model.as_deref(), "enhance")?,
         load: separation::load_options(settings)?,
         options: separation::cleaning(&typed.cleaning, settings),
         live: LiveOptions {

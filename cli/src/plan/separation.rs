@@ -2,7 +2,7 @@
 
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::WriteOptions;
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::enhance::EnhanceOptions;
 use formant_models::tasks::separate::{Levels, SeparateOptions};
 use formant_models::{LoadOptions, ModelSource};
@@ -57,7 +57,7 @@ pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
         return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
     }
     Ok(SeparatePlan {
-        model: model(typed.model.as_deref(), "separate", "--model")?,
+        model: model(typed.model.as_deref(), "separate")?,
         load,
         sources: place.sources,
         targets: place.targets,
@@ -80,7 +80,7 @@ pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<Enhanc
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, "_enhanced", settings)?;
     Ok(EnhancePlan {
-        model: model(typed.model.as_deref(), "enhance", "--model")?,
+        model: model(typed.model.as_deref(), "enhance")?,
         load,
         sources: place.sources,
         targets: place.targets,
@@ -106,20 +106,11 @@ pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOpti
     }
 }
 
-/// The model that `option` names, or the task's bundled one.
-pub(crate) fn model(name: Option<&str>, task: &str, option: &str) -> Result<ModelSource, Failure> {
-    if let Some(name) = name {
-        return Ok(ModelSource::named(name));
-    }
-    let bundled = BUNDLED.iter().find(|model| model.task == task);
-    bundled.map(|model| ModelSource::Bundled(model.name.to_owned())).ok_or_else(|| {
-        let published = match task {
-            "separate" => "mossformer2-ss-16k",
-            _ => "mossformer2-se-48k",
-        };
-        Failure::usage(option, format!("no model for `{task}` is part of the program")).help(
-            format!("fetch one with `formant models pull {published}`, then {option} {published}"),
-        )
+/// The model of this name, or the task's default.
+pub(crate) fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
+    Ok(match name {
+        Some(name) => ModelSource::named(name),
+        None => registry::default_for(task)?.source(),
     })
 }
 

@@ -3,8 +3,7 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use formant_models::ModelSource;
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::spot::{Detection, Spotter};
 use serde_json::json;
 
@@ -12,7 +11,7 @@ use super::{use_few_threads, warn};
 use crate::args::SpotFormat;
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Draft, Target, Underway, begin};
@@ -35,13 +34,7 @@ pub(super) fn run(
 pub(crate) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
-        None => match BUNDLED.iter().find(|bundled| bundled.task == "spot") {
-            Some(bundled) => ModelSource::Bundled(bundled.name.to_owned()),
-            None => {
-                return Err(Failure::new(Kind::Model, "model", "this build has no default")
-                    .help("name a model file with --model"));
-            }
-        },
+        None => registry::default_for("spot")?.source(),
     };
     Ok(Spotter::load_with_labels(&source, model.labels.clone(), &model.load)?)
 }

@@ -7,7 +7,7 @@ use formant_audio_core::Warning;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
 use formant_audio_core::level::{LevelMeter, LevelReport, NullMeter, NullTest};
 use formant_models::ModelSource;
-use formant_models::registry::{BUNDLED, Bundled};
+use formant_models::registry;
 use formant_models::tasks::stems::{
     Augment, DemixConfig, StemSeparator, StemsBlock, StemsOptions, StemsSession,
 };
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{any_admitted, clock, internal, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Target, Underway, begin};
@@ -48,10 +48,6 @@ pub(super) fn run(
     batch::run(&plan.sources.list.entries, options, messages, worker, work)
 }
 
-fn default_model() -> Option<&'static Bundled> {
-    BUNDLED.iter().find(|bundled| bundled.task == "stems")
-}
-
 /// Loads the models that were asked for, or the default one.
 pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
     let first = source(plan.model.as_ref())?;
@@ -64,22 +60,15 @@ pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
 }
 
 fn source(model: Option<&ModelSource>) -> Result<ModelSource, Failure> {
-    match (model, default_model()) {
-        (Some(source), _) => Ok(source.clone()),
-        (None, Some(bundled)) => Ok(ModelSource::Bundled(bundled.name.to_owned())),
-        (None, None) => {
-            let why = "no stem model comes with the program";
-            Err(Failure::new(Kind::Model, "model", why).help(
-                "fetch one with `formant models pull mel-roformer-vocals`, then use --model \
-                 mel-roformer-vocals",
-            ))
-        }
-    }
+    Ok(match model {
+        Some(source) => source.clone(),
+        None => registry::default_for("stems")?.source(),
+    })
 }
 
 /// Says which model was used where none was named.
 pub(crate) fn tell_default(plan: &SeparationPlan, messages: &Messages) {
-    if let (None, Some(bundled)) = (&plan.model, default_model()) {
+    if let (None, Ok(bundled)) = (&plan.model, registry::default_for("stems")) {
         messages.note(&format!(
             "model {}: {}; `formant models list --task stems` shows larger ones",
             bundled.name, bundled.summary

@@ -8,8 +8,7 @@ mod voices;
 use std::path::Path;
 
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::ModelSource;
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::speaker::{
     Cohort, Embedding, Scorer, SpeakerEmbedder, Unusable, Verification,
 };
@@ -57,13 +56,7 @@ pub(super) fn run(
 pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
     let source = match &model.source {
         Some(source) => source.clone(),
-        None => match BUNDLED.iter().find(|bundled| bundled.task == "speaker") {
-            Some(bundled) => ModelSource::Bundled(bundled.name.to_owned()),
-            None => {
-                return Err(Failure::new(Kind::Model, "model", "this build has no default")
-                    .help("name a model file or folder with --model"));
-            }
-        },
+        None => registry::default_for("speaker")?.source(),
     };
     Ok(SpeakerEmbedder::load(&source, &model.load)?)
 }

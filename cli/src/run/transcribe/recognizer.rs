@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use formant_models::decoding::{Fusion, FusionOptions, NgramModel};
-use formant_models::registry::{BUNDLED, Bundled, bundled_lm};
+use formant_models::registry::{Bundled, bundled_lm, default_for};
 use formant_models::tasks::transcribe::{
     Decoding, ErrorRates, Quality, TranscribeOptions, Transcriber,
 };
@@ -39,18 +39,12 @@ impl Recognizer {
     }
 }
 
-fn default_model() -> Option<&'static Bundled> {
-    BUNDLED.iter().find(|bundled| bundled.task == "transcribe")
-}
-
 /// The model that was asked for, or the default.
 pub(crate) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure> {
-    match (asked, default_model()) {
-        (Some(source), _) => Ok(source.clone()),
-        (None, Some(bundled)) => Ok(ModelSource::Bundled(bundled.name.to_owned())),
-        (None, None) => Err(Failure::new(Kind::Model, "model", "this build has no default")
-            .help("name one with --model: a file, or a name from `formant models list`")),
-    }
+    Ok(match asked {
+        Some(source) => source.clone(),
+        None => default_for("transcribe")?.source(),
+    })
 }
 
 /// Loads recogniser and language model.
@@ -117,7 +111,7 @@ pub(crate) fn tell_default(
     recognizer: &Recognizer,
     messages: &Messages,
 ) -> Result<(), Failure> {
-    if let (None, Some(bundled)) = (&plan.source, default_model()) {
+    if let (None, Ok(bundled)) = (&plan.source, default_for("transcribe")) {
         let quality = Quality::of(recognizer.transcriber.provenance())?;
         let own = plan.lm == LanguageModel::Own && recognizer.options.fusion.is_some();
         messages.note(&default_note(bundled, quality.as_ref(), own));
@@ -151,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_default_says_how_good_it_is() {
-        let bundled = default_model().expect("there is one");
+        let bundled = default_for("transcribe").expect("there is one");
         let plain = default_note(bundled, None, false);
         assert!(plain.starts_with("model: asr-an4 (") && plain.contains("models pull NAME"));
         assert!(!plain.contains("measured") && !plain.contains("--lm"), "{plain}");
