@@ -59,7 +59,7 @@ impl MixturesPlan {
         });
         check_stdout(std::slice::from_ref(&csv), settings)?;
         Ok(Self {
-            model: bundled_or(typed.model.as_deref(), task, "--model")?,
+            model: bundled_or(typed.model.as_deref(), task)?,
             load: load_options(settings)?,
             csv,
             manifest: typed.manifest.clone(),
