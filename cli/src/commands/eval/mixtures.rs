@@ -16,7 +16,8 @@ use super::{Evaluation, Summary, Tally, figures, mean, of_split, write};
 use crate::failure::Failure;
 use crate::json as lines;
 use crate::outputs::Target;
-use crate::plan::{Settings, bundled_or, check_stdout, load_options};
+use crate::plan::separation::model as bundled_or;
+use crate::plan::{Settings, check_stdout, load_options};
 
 /// What both commands take.
 #[derive(Debug, Args)]
