@@ -22,7 +22,6 @@ pub(crate) struct CompletionsArgs {
 
 impl CompletionsArgs {
     /// The work of the command.
-    #[expect(clippy::unnecessary_wraps, reason = "all commands resolve alike")]
     pub(crate) fn resolve(self, _: &Settings) -> Result<Work, Failure> {
         Ok(work(self.shell, |shell, _, _| run(shell)))
     }
