@@ -21,6 +21,9 @@ pub(crate) enum ModelsCommand {
         /// Only models for this task, named as its command.
         #[arg(long, value_name = "TASK")]
         task: Option<String>,
+        /// List the tasks instead: what each is called, does, and uses where no model is named.
+        #[arg(long, conflicts_with = "task")]
+        tasks: bool,
         #[command(flatten)]
         cache: CacheArgs,
     },

@@ -15,6 +15,7 @@ use crate::outputs::{Existing, Target};
 /// What `models` does.
 #[derive(Debug)]
 pub(crate) enum ModelsPlan {
+    Tasks,
     /// `None` is a cache that no variable names.
     List {
         task: Option<String>,
@@ -46,7 +47,8 @@ pub(crate) enum ModelsPlan {
 
 pub(super) fn models(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
     Ok(match typed {
-        ModelsCommand::List { task, cache } => {
+        ModelsCommand::List { tasks: true, .. } => ModelsPlan::Tasks,
+        ModelsCommand::List { task, cache, tasks: false } => {
             if let Some(task) = &task {
                 check_task(task)?;
             }

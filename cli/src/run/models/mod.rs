@@ -20,6 +20,7 @@ pub(super) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     match plan {
+        ModelsPlan::Tasks => catalogue::list_tasks(settings),
         ModelsPlan::List { task, cache } => {
             catalogue::list(task.as_deref(), cache.as_ref(), settings)
         }
