@@ -17,7 +17,7 @@
 //!
 //! Live audio goes the same way: see [`streaming`]. All errors become one, [`Error`].
 //!
-//! ```no_run
+//! ```
 //! use formant::audio::features::{FeaturePlan, presets};
 //! use formant::prelude::*;
 //!
@@ -36,7 +36,7 @@
 //!
 //! ## Remove noise from speech
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let noisy = decode_file("samples/speech_noisy_5db_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
@@ -48,7 +48,7 @@
 //!
 //! ## Separate overlapping speakers
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let mixture = decode_file("samples/mix_two_speakers_8k.wav".as_ref(), &DecodeOptions::default())?.audio;
@@ -60,7 +60,7 @@
 //!
 //! ## Compare speakers
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let embedder =
@@ -77,7 +77,7 @@
 //!
 //! ## Find keywords
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let stream = decode_file("samples/keyword_stream_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
@@ -89,7 +89,7 @@
 //!
 //! ## Separate vocals from accompaniment
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let song = decode_file("samples/song_mix_44k.flac".as_ref(), &DecodeOptions::default())?.audio;
@@ -103,7 +103,7 @@
 //!
 //! ## Transcribe speech
 //!
-//! ```no_run
+//! ```
 //! use formant::prelude::*;
 //!
 //! let speech = decode_file("samples/keyword_stream_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
