@@ -214,6 +214,8 @@ impl FrozenAttention {
         let [mut att_v, mut att_u] = [0, half].map(|from| attended.narrow(2, from, half));
         let gate = att_v.g_mul_(&u).sigmoid_();
         let gated = att_u.g_mul_(&v).g_mul_(&gate);
+        // The norm is made of 32-bit numbers, and so is what the convolution takes.
+        let gated = gated.to_kind(Kind::Float);
         self.to_out.activated(&self.to_out.normed(&gated))
     }
 }

@@ -201,6 +201,19 @@ pub(super) fn list(
     Ok(Outcome::done())
 }
 
+/// Lists the tasks.
+pub(super) fn list_tasks(settings: &Settings) -> Result<Outcome, Failure> {
+    for task in tasks::TASKS {
+        let text = if settings.json {
+            lines::line("task", task)
+        } else {
+            format!("{:<11} {:<18} {}\n", task.name, task.default.unwrap_or("-"), task.summary)
+        };
+        stdout::print(&text)?;
+    }
+    Ok(Outcome::done())
+}
+
 /// The whole row of a published model.
 pub(super) fn published_text(
     model: &'static Published,

@@ -36,6 +36,9 @@ pub(crate) enum ModelsCommand {
         /// Only models for this task, named as its command.
         #[arg(long, value_name = "TASK")]
         task: Option<String>,
+        /// List the tasks instead: what each is called, does, and uses where no model is named.
+        #[arg(long, conflicts_with = "task")]
+        tasks: bool,
         #[command(flatten)]
         cache: CacheArgs,
     },
@@ -141,6 +144,7 @@ impl ModelsArgs {
 /// What `models` does.
 #[derive(Debug)]
 pub(crate) enum ModelsPlan {
+    Tasks,
     /// `None` is a cache that no variable names.
     List {
         task: Option<String>,
@@ -172,7 +176,8 @@ pub(crate) enum ModelsPlan {
 
 fn plan(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure> {
     Ok(match typed {
-        ModelsCommand::List { task, cache } => {
+        ModelsCommand::List { tasks: true, .. } => ModelsPlan::Tasks,
+        ModelsCommand::List { task, cache, tasks: false } => {
             if let Some(task) = &task {
                 check_task(task)?;
             }
@@ -255,6 +260,7 @@ pub(crate) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     match plan {
+        ModelsPlan::Tasks => catalogue::list_tasks(settings),
         ModelsPlan::List { task, cache } => {
             catalogue::list(task.as_deref(), cache.as_ref(), settings)
         }

@@ -1,4 +1,4 @@
-//! Reading the answers of the programs: one flat JSON object a line.
+//! Reading the answers of programs: the fields of a JSON object on one line.
 
 /// The text after `"key":`.
 fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
@@ -6,19 +6,19 @@ fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// The number that belongs to `key`.
-pub(super) fn number(line: &str, key: &str) -> Option<f64> {
+pub(crate) fn number(line: &str, key: &str) -> Option<f64> {
     let value = value(line, key)?;
     value[..value.find([',', '}']).unwrap_or(value.len())].trim().parse().ok()
 }
 
 /// The list of numbers that belongs to `key`.
-pub(super) fn numbers(line: &str, key: &str) -> Option<Vec<f64>> {
+pub(crate) fn numbers(line: &str, key: &str) -> Option<Vec<f64>> {
     let (list, _) = value(line, key)?.strip_prefix('[')?.split_once(']')?;
     list.split(',').map(|number| number.trim().parse().ok()).collect()
 }
 
 /// The text that belongs to `key`, with its escapes as they are.
-pub(super) fn text<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let text = value(line, key)?.strip_prefix('"')?;
     let quote = text.match_indices('"').find(|(at, _)| !text[..*at].ends_with('\\'))?.0;
     Some(&text[..quote])
