@@ -166,7 +166,7 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         MossformerCard::published(separator.clone(), 8_000).expect("a card"),
         &at("separate"),
     );
-    let mut card = MossformerCard::published(
+    let card = MossformerCard::published(
         MossformerConfig {
             family: Family::Mossformer2Se,
             in_channels: 180,
