@@ -119,7 +119,7 @@ const LAYERS: usize = 64;
 /// Largest number of channels, bins or taps.
 const WIDTH: i64 = 1 << 16;
 /// Most frames between two taps, which no weight shows: 2.6 s at a hop of 10 ms, where published
-/// networks use up to 5 frames. Signals are padded by this distance for every tap.
+/// networks use up to 4 frames. Signals are padded by this distance for every tap.
 const DILATION: i64 = 256;
 
 impl EcapaConfig {
