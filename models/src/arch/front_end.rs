@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 
 /// Longest transform: 1.4 s at 48 kHz, where networks for audio use up to 0.1 s.
 const LONGEST_N_FFT: usize = 1 << 16;
+/// Most frames that see a sample, where front ends of networks have two to six.
+const MOST_FRAMES_A_SAMPLE: usize = 64;
 /// Longest fixed length of an input in frames: eleven minutes at a hop of 10 ms.
 const LONGEST_TARGET: usize = 1 << 16;
 /// Sample rates in Hz, from telephone speech with room below, to the fastest audio converters.
@@ -31,6 +33,11 @@ pub(super) fn check(config: &FeatureConfig, inputs: i64) -> Result<()> {
             "hop_length",
             format!("{} is not from 1 to {LONGEST_N_FFT}", config.hop_length),
         );
+    }
+    if config.hop_length.saturating_mul(MOST_FRAMES_A_SAMPLE) < config.win_length {
+        let least = config.win_length.div_ceil(MOST_FRAMES_A_SAMPLE);
+        let reason = format!("{} is less than {least}, 1/64 of a window", config.hop_length);
+        return refuse("hop_length", reason);
     }
     if config.target_frames.is_some_and(|frames| !(4..=LONGEST_TARGET).contains(&frames)) {
         return refuse("target_frames", format!("only 4 to {LONGEST_TARGET} are accepted"));

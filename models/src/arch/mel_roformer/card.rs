@@ -8,6 +8,9 @@ use super::config::{Layout, MelRoformerConfig};
 use super::demix_config::DemixConfig;
 use crate::error::{Error, Result};
 
+/// Frames of a chunk, at most: three minutes at the published hop, where chunks are of 8 s.
+const MOST_FRAMES: usize = 1 << 14;
+
 /// Everything about a stem model but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StemsCard {
@@ -112,6 +115,11 @@ impl StemsCard {
             let reason = "a chunk must be longer than half a transform";
             return Err(Error::config("chunk_size", reason));
         }
+        let frames = self.demix.chunk_size / self.config.stft_hop_length as usize;
+        if frames > MOST_FRAMES {
+            let reason = format!("a chunk of {frames} frames; at most {MOST_FRAMES} are accepted");
+            return Err(Error::config("chunk_size", reason));
+        }
         Ok(())
     }
 }
@@ -147,6 +155,14 @@ mod tests {
             let error = StemsCard::of_yaml(&yaml, Layout::Reference).expect_err("refused");
             assert!(error.to_string().contains("num_stems"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_chunk_has_a_bounded_number_of_frames() {
+        let mut card = StemsCard::of_config(MelRoformerConfig::default());
+        card.validate().expect("the published cut");
+        card.demix.chunk_size = (MOST_FRAMES + 1) * 441;
+        assert!(card.validate().expect_err("refused").to_string().contains("chunk_size"));
     }
 
     #[test]

@@ -7,6 +7,10 @@ use serde_json::{Map, Value};
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
+/// Transforms that see a sample, at most; published networks have five. Attention over time costs
+/// the square of their number, and no tensor fixes the hop.
+const MOST_OVERLAP: i64 = 64;
+
 /// Whose form of the network: names and a few formulas differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -298,6 +302,13 @@ impl MelRoformerConfig {
         if self.stft_hop_length > self.stft_n_fft / 2 {
             return Err(Error::config("stft_hop_length", "more than half of stft_n_fft"));
         }
+        if self.stft_hop_length * MOST_OVERLAP < self.stft_n_fft {
+            let reason = format!(
+                "{} is less than a part in {MOST_OVERLAP} of stft_n_fft",
+                self.stft_hop_length
+            );
+            return Err(Error::config("stft_hop_length", reason));
+        }
         if self.layout == Layout::Reference && self.add_value_residual {
             let reason = "known of the package's layout alone";
             return Err(Error::config("add_value_residual", reason));
@@ -375,6 +386,7 @@ mod tests {
             MelRoformerConfig { dim_head: 7, ..Default::default() },
             MelRoformerConfig { stft_win_length: 1024, ..Default::default() },
             MelRoformerConfig { stft_hop_length: 2000, ..Default::default() },
+            MelRoformerConfig { stft_hop_length: 2, ..Default::default() },
             MelRoformerConfig { add_value_residual: true, ..Default::default() },
         ];
         for config in broken {

@@ -45,6 +45,11 @@ impl MossformerCard {
         self.config.validate()?;
         if let Some(frontend) = self.frontend.as_ref().filter(|_| !self.config.separates()) {
             front_end::check(frontend, self.config.in_channels)?;
+            let (bins, masked) = (frontend.win_length / 2 + 1, self.config.final_channels());
+            if i64::try_from(bins) != Ok(masked) {
+                let reason = format!("{bins} bins of a window for a mask of {masked}");
+                return Err(Error::config("frontend.win_length", reason));
+            }
         }
         if !(1_000..=768_000).contains(&self.sample_rate) {
             let reason = format!("{} Hz is not from 1,000 to 768,000", self.sample_rate);

@@ -6,6 +6,10 @@ use serde_json::Value;
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
+/// Eight times the published size. Every thread holds the scores of a group, which are its square:
+/// 16 MiB here.
+const LARGEST_GROUP: i64 = 2048;
+
 /// Which network of the family, and by that the names of its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -193,7 +197,7 @@ impl MossformerConfig {
             ("out_channels_final", self.final_channels(), width),
             ("kernel_size", self.kernel_size, width),
             ("num_blocks", self.num_blocks, 256),
-            ("group_size", self.group_size, 1 << 16),
+            ("group_size", self.group_size, LARGEST_GROUP),
             ("query_key_dim", self.query_key_dim, width),
             ("rotary_dim", self.rotated(), width),
             ("conv_kernel", self.conv_kernel, 1023),
@@ -381,6 +385,8 @@ mod tests {
             MossformerConfig { in_channels: 256, ..MossformerConfig::default() },
             MossformerConfig { conv_kernel: 16, ..MossformerConfig::default() },
             MossformerConfig { num_spks: 0, ..MossformerConfig::default() },
+            MossformerConfig { group_size: 0, ..MossformerConfig::default() },
+            MossformerConfig { group_size: 1 << 16, ..MossformerConfig::default() },
             MossformerConfig { stride: Some(4), ..MossformerConfig::default() },
             MossformerConfig { causal: true, ..MossformerConfig::default() },
             MossformerConfig { norm: "gln".to_owned(), ..MossformerConfig::default() },

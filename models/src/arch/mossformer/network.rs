@@ -377,8 +377,11 @@ mod tests {
             }
             let (value, tape) = tape::record(&loss);
             tape.backward(&value);
+            // A gradient whose parts cancel is as exact as its parts.
+            let size = |gradient: &Tensor| gradient.abs().max().double_value(&[]);
+            let overall = plain.iter().map(size).fold(0.0, f64::max);
             for ((name, variable), plain) in learnt.iter().zip(&plain) {
-                let largest = plain.abs().max().double_value(&[]);
+                let largest = size(plain).max(0.01 * overall);
                 let worst = (variable.grad() - plain).abs().max().double_value(&[]);
                 assert!(worst <= 2e-5 * largest, "{family:?} {name}: {worst} of {largest}");
             }

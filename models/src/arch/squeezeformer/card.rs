@@ -34,6 +34,9 @@ pub struct Vocabulary {
     pub model: Option<Vec<u8>>,
 }
 
+/// Rates at which the voice detector, which cuts recordings, works, in Hz.
+const VOICE_RATES: [u32; 2] = [8_000, 16_000];
+
 /// Everything about a recogniser but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CtcCard {
@@ -56,6 +59,11 @@ impl CtcCard {
     pub fn validate(&self) -> Result<()> {
         self.config.validate()?;
         front_end::check(&self.frontend, self.config.inputs())?;
+        let rate = self.frontend.sample_rate;
+        if !VOICE_RATES.contains(&rate) {
+            let reason = format!("{rate} Hz; recognizers hear 8000 or 16000 Hz");
+            return Err(Error::config("frontend.sample_rate", reason));
+        }
         let answers = match self.config {
             SqueezeformerConfig::Nemo(_) => self.config.vocabulary() - 1,
             SqueezeformerConfig::Wenet(_) => self.config.vocabulary(),
