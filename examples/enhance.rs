@@ -9,7 +9,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [input, output] = &args[..] else { return Err("usage: enhance INPUT OUTPUT".into()) };
+    let [input, output] = args else { return Err("usage: enhance INPUT OUTPUT".into()) };
     let noisy = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("enhance-speech");
     let enhancer = Enhancer::load(&model, &LoadOptions::default())?;

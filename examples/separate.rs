@@ -11,7 +11,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [input, folder] = &args[..] else { return Err("usage: separate INPUT FOLDER".into()) };
+    let [input, folder] = args else { return Err("usage: separate INPUT FOLDER".into()) };
     let mixture = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("separate-voices");
     let separator = Separator::load(&model, &LoadOptions::default())?;

@@ -9,7 +9,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [first, second] = &args[..] else { return Err("usage: speaker FILE FILE".into()) };
+    let [first, second] = args else { return Err("usage: speaker FILE FILE".into()) };
     let model = ModelSource::named("speaker-voices");
     let embedder = SpeakerEmbedder::load(&model, &LoadOptions::default())?;
     let embed = |path: &String| -> Result<_> {

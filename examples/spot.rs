@@ -9,7 +9,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [input] = &args[..] else { return Err("usage: spot FILE".into()) };
+    let [input] = args else { return Err("usage: spot FILE".into()) };
     let model = ModelSource::named("spot-commands");
     let spotter = Spotter::load(&model, &LoadOptions::default())?;
     let mut reader = BlockReader::open(input.as_ref(), &DecodeOptions::default())?;

@@ -11,7 +11,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [input, folder] = &args[..] else { return Err("usage: stems INPUT FOLDER".into()) };
+    let [input, folder] = args else { return Err("usage: stems INPUT FOLDER".into()) };
     let song = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let models = [ModelSource::named("stems-vocals")];
     let separator = StemSeparator::load(&models, &LoadOptions::default())?;

@@ -9,7 +9,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let [input] = &args[..] else { return Err("usage: transcribe FILE".into()) };
+    let [input] = args else { return Err("usage: transcribe FILE".into()) };
     let speech = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("asr-an4");
     let transcriber = Transcriber::load(&model, &LoadOptions::default())?;

@@ -26,13 +26,11 @@ fn frames(path: &Path) -> usize {
     decode_file(path, &DecodeOptions::default()).expect("it was written").audio.frames()
 }
 
+/// The main function of an example, with its arguments.
+type Example = fn(&[String]) -> std::result::Result<(), Box<dyn std::error::Error>>;
+
 /// Runs an example that writes `files`, each as long as its input.
-fn writes(
-    example: fn(&[String]) -> std::result::Result<(), Box<dyn std::error::Error>>,
-    input: &str,
-    output: Option<&str>,
-    files: &[&str],
-) {
+fn writes(example: Example, input: &str, output: Option<&str>, files: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let output = output.map_or(folder.path().to_owned(), |name| folder.path().join(name));
     example(&[sample(input), output.display().to_string()]).expect("it runs");

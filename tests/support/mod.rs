@@ -117,7 +117,6 @@ pub(crate) fn on_one_and_two_threads(check: impl Fn()) {
 
 /// A number of threads that holds until this is dropped; a failure meanwhile names it.
 struct Threads {
-    now: i32,
     before: i32,
 }
 
@@ -126,15 +125,12 @@ impl Threads {
         let before = tch::get_num_threads();
         tch::set_num_threads(now);
         assert_eq!(tch::get_num_threads(), now, "libtorch takes the number of threads");
-        Self { now, before }
+        Self { before }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("with {} thread(s)", self.now);
-        }
         tch::set_num_threads(self.before);
     }
 }

@@ -120,7 +120,7 @@ struct Network<S, R, D, M, O> {
     /// How many data there are, in words.
     describe: fn(&D) -> String,
     /// Looks for data that the model to begin with gets wrong; what was found, in words.
-    mine: Option<fn(&mut D, &M, &dyn Progress) -> formant_training::Result<String>>,
+    mine: Option<Mine<D, M>>,
     train: Train<R, D, M, O>,
     /// The figures on the data for validation.
     figures: fn(&O) -> String,
@@ -129,6 +129,8 @@ struct Network<S, R, D, M, O> {
     /// What the JSON line says beside the outcome.
     details: fn(&D) -> Value,
 }
+
+type Mine<D, M> = fn(&mut D, &M, &dyn Progress) -> formant_training::Result<String>;
 
 type Train<R, D, M, O> =
     fn(&D, &R, &TrainPaths, Option<&M>, Value, &dyn Progress) -> formant_training::Result<O>;

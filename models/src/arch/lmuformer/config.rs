@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn impossible_sizes_are_named() {
         LmuFormerConfig::default().validate().expect("the published sizes");
-        let broken: [(&str, fn(&mut LmuFormerConfig)); 9] = [
+        type Change = fn(&mut LmuFormerConfig);
+        let broken: [(&str, Change); 9] = [
             ("dim", |c| c.dim = 0),
             ("layer", |c| c.layer = 1 << 16),
             ("in_channels", |c| c.in_channels = 1 << 32),

@@ -93,7 +93,7 @@ impl CtcCard {
             win_length: stated.win_length,
             hop_length: stated.hop_length,
             n_fft: stated.n_fft,
-            mel: stated.mel.clone(),
+            mel: stated.mel,
             ..presets::by_name(preset)?
         };
         Ok(())
