@@ -20,6 +20,40 @@ use tch::{Device, Tensor};
 /// Design tolerance, relative to the largest reference value.
 const TOLERANCE: f64 = 2e-5;
 
+/// Most that rounding the features differently may move an activation. Small random networks of
+/// this architecture amplify a rounding error about a hundredfold in five layers, so that the
+/// reference itself gives other numbers on another processor.
+const MOST_AMPLIFIED: f64 = 1e-4;
+
+/// How many roundings of the features count as those of all operations on the way.
+const ROUNDINGS: f64 = 4.0;
+
+/// What is allowed for each activation of `trace`: the design tolerance, or, where that is more,
+/// [`ROUNDINGS`] times the largest change that features with their last bit changed make. Every
+/// operation rounds, so that no arithmetic of 32-bit numbers can be closer to a reference of such
+/// numbers on another processor.
+fn tolerances(
+    trace: &[(String, Tensor)],
+    features: &Tensor,
+    mut run: impl FnMut(&Tensor) -> Vec<(String, Tensor)>,
+) -> Vec<f64> {
+    let mut worst = vec![TOLERANCE; trace.len()];
+    for seed in 0..4 {
+        tch::manual_seed(seed);
+        let signs = features.rand_like().round() * 2.0 - 1.0;
+        let nudged = run(&(features * (signs * f64::from(f32::EPSILON) + 1.0)));
+        for (((name, plain), (_, nudged)), worst) in trace.iter().zip(&nudged).zip(&mut worst) {
+            let largest = |x: &Tensor| x.abs().max().double_value(&[]);
+            if plain.numel() > 0 && plain.is_floating_point() {
+                let moved = largest(&(plain - nudged)) / largest(plain).max(1e-12);
+                assert!(moved <= MOST_AMPLIFIED, "{name} moves by {moved:.1e} for one rounding");
+                *worst = worst.max((ROUNDINGS * moved).min(MOST_AMPLIFIED));
+            }
+        }
+    }
+    worst
+}
+
 /// Names of stored tensors that are no activations of the network.
 const OUTSIDE: &[&str] =
     &["waveform", "greedy_ids", "beam_", "features", "encoded_len", "encoder_out_lens"];
@@ -74,11 +108,17 @@ fn features(set: &GoldenSet, prefix: &str) -> (Tensor, Vec<i64>) {
 }
 
 /// Compares the valid frames of each row; `axis` is that of the frames.
-fn assert_valid(name: &str, found: &Tensor, wanted: &Tensor, axis: i64, lengths: &[i64]) {
+fn assert_valid(
+    name: &str,
+    found: &Tensor,
+    wanted: &Tensor,
+    (axis, lengths): (i64, &[i64]),
+    limit: f64,
+) {
     assert_eq!(found.size(), wanted.size(), "shape of {name}");
     for (row, &length) in lengths.iter().enumerate() {
         let valid = |t: &Tensor| t.get(row as i64).narrow(axis - 1, 0, length);
-        assert_close(&format!("{name}, row {row}"), &valid(found), &valid(wanted), TOLERANCE);
+        assert_close(&format!("{name}, row {row}"), &valid(found), &valid(wanted), limit);
     }
 }
 
@@ -104,17 +144,22 @@ fn compare(set: &GoldenSet, masks: SubsamplingMasks, prefix: &str) {
     let label = set.folder.display();
     assert_eq!(valid, set.integers(&format!("{prefix}{lens}")), "{label}: lengths");
     let answers = log_probs.size()[1];
+    let limits = tolerances(&trace, &features, |features| {
+        let mut trace: Vec<(String, Tensor)> = Vec::new();
+        let _ = tch::no_grad(|| network.forward_t(features, &lengths, false, &mut trace));
+        trace
+    });
     let mut compared = Vec::new();
-    for (name, activation) in &trace {
+    for ((name, activation), limit) in trace.iter().zip(limits) {
         let Some(wanted) = set.io.get(&format!("{prefix}{name}")) else { continue };
         let label = format!("{label}: {prefix}{name}");
         compared.push(format!("{prefix}{name}"));
         match layout(name, activation, answers) {
             Some((axis, share)) => {
                 let lengths: Vec<i64> = valid.iter().map(|&n| (n + share - 1) / share).collect();
-                assert_valid(&label, activation, wanted, axis, &lengths);
+                assert_valid(&label, activation, wanted, (axis, &lengths), limit);
             }
-            None => assert_close(&label, activation, wanted, TOLERANCE),
+            None => assert_close(&label, activation, wanted, limit),
         }
     }
     let missing: Vec<&String> = set
@@ -215,7 +260,7 @@ fn published_containers_load_unchanged() {
             let (features, lengths) = features(&set, prefix);
             let (found, valid) = tch::no_grad(|| model.network.forward(&features, &lengths));
             let wanted = set.get(&format!("{prefix}log_probs"));
-            assert_valid(&path.display().to_string(), &found, &wanted, 1, &valid);
+            assert_valid(&path.display().to_string(), &found, &wanted, (1, &valid), TOLERANCE);
         }
     }
 }
@@ -256,7 +301,7 @@ fn wenet_folders_load() {
             assert_eq!(model.card.vocabulary.pieces[1], "p1");
             let (features, lengths) = features(set, "");
             let (found, valid) = tch::no_grad(|| model.network.forward(&features, &lengths));
-            assert_valid("WeNet folder", &found, &set.get("log_probs"), 1, &valid);
+            assert_valid("WeNet folder", &found, &set.get("log_probs"), (1, &valid), TOLERANCE);
         }
     }
 }

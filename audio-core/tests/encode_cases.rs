@@ -209,6 +209,26 @@ fn s14_clip_counts_and_keeps_signs() {
 }
 
 #[test]
+fn each_file_of_a_group_is_scaled_to_the_wanted_peak() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stems = [mono(sine(4_000, 1.4)), mono(sine(4_000, 0.1)), mono(vec![0.0; 4_000])];
+    for format in [SampleFormat::F32, SampleFormat::S24] {
+        let files: Vec<_> = stems
+            .iter()
+            .enumerate()
+            .map(|(i, stem)| (folder.path().join(format!("{i}_{format:?}.wav")), stem.view()))
+            .collect();
+        let options = WriteOptions { normalize_peak: Some(0.5), ..with(format, ClipPolicy::Scale) };
+        let reports = write_group(&files, &options).expect("writes");
+        for ((path, _), (report, wanted)) in files.iter().zip(reports.iter().zip([0.5, 0.5, 0.0])) {
+            let peak = read(path).channel(0).iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+            assert!((peak - wanted).abs() < 1e-6 && (report.peak - wanted).abs() < 1e-6, "{peak}");
+            assert!(report.clipped == 0 && report.gain == 1.0);
+        }
+    }
+}
+
+#[test]
 fn s14_scale_uses_one_gain_and_the_stems_still_add_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let one = sine(16_000, 1.4);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use formant_audio_core::{AudioSpec, ChannelLayout};
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::speaker::{SpeakerEmbedder, Voices};
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
@@ -124,11 +124,7 @@ fn model(task: &str, name: &str) -> Result<ModelSource, Failure> {
     if !name.is_empty() {
         return Ok(ModelSource::named(name));
     }
-    let bundled = BUNDLED.iter().find(|bundled| bundled.task == task);
-    let bundled = bundled.ok_or_else(|| {
-        Failure::new(FormantStatus::Model, format!("this build has no default model for {task}"))
-    })?;
-    Ok(ModelSource::Bundled(bundled.name.to_owned()))
+    Ok(registry::default_for(task)?.source())
 }
 
 /// Runs `work` on what `session` points to.

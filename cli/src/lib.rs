@@ -1,8 +1,8 @@
 //! The `formant` command.
 //!
-//! What was typed (`args`) becomes what it means (`plan`), which is then done (`run`). Inputs
-//! and outputs are found in `inputs` and `outputs`, many files are worked on in `batch`,
-//! and what the shell gets to know in the end is decided in `exit` alone.
+//! Each command is a module of `commands`: its arguments are parsed, resolved to a plan, and run.
+//! `inputs` and `outputs` find files, `batch` works on many files, and `exit` alone decides the
+//! exit code.
 
 mod args;
 mod batch;
@@ -30,7 +30,7 @@ use crate::messages::{Messages, Verbosity};
 /// The grammar of the command line, for completions and manuals.
 #[must_use]
 pub fn command() -> clap::Command {
-    args::Cli::command()
+    commands::Cli::command()
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for.
@@ -45,7 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    let typed = match args::Cli::try_parse_from(arguments) {
+    let typed = match commands::Cli::try_parse_from(arguments) {
         Ok(typed) => typed,
         Err(refused) => {
             // Nothing can be done when not even the help can be printed.
@@ -59,8 +59,9 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     };
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
-        let plan = plan::resolve(typed)?;
-        run::run(plan, &messages)
+        let names_microphone = matches!(typed.command, commands::Command::Listen(_));
+        let settings = plan::Settings::of(&typed.global, names_microphone)?;
+        typed.command.resolve(&settings)?(&settings, &messages)
     };
     work().unwrap_or_else(|failure| {
         messages.failure(&failure);

@@ -26,6 +26,22 @@ fn files_are_described() {
 }
 
 #[test]
+fn tasks_are_listed() {
+    let place = Place::new();
+    let rows = place.run(&["models", "list", "--tasks", "--json"]).code(0).json();
+    let names: Vec<_> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+    let wanted: Vec<_> = formant_models::tasks::TASKS.iter().map(|task| task.name).collect();
+    assert_eq!(names, wanted);
+    for row in &rows {
+        assert_eq!(row["type"], "task");
+        assert!(row["metrics"].as_array().is_some_and(|metrics| !metrics.is_empty()), "{row}");
+    }
+    let text = place.run(&["models", "list", "--tasks"]).code(0).text();
+    assert!(wanted.iter().all(|name| text.contains(name)), "{text}");
+    place.run(&["models", "list", "--tasks", "--task", "spot"]).code(2);
+}
+
+#[test]
 fn the_rest_is_described_when_one_is_not() {
     let place = Place::new();
     place.file("bad.pth", b"rubbish");

@@ -57,16 +57,20 @@ fn bench_prints_a_line_a_job() {
 }
 
 #[test]
-fn bench_times_every_bundled_model() {
+fn bench_without_names_times_every_task() {
     let place = Place::new();
     let all = ["bench", "--seconds", "1", "--repeat", "1", "--cold", "--threads", "2", "-q"];
     let lines = place.run(&all).code(0).json();
-    for model in formant_models::registry::BUNDLED {
-        let of_model = |line: &&serde_json::Value| line["model"] == model.name;
-        let line =
-            lines.iter().find(of_model).unwrap_or_else(|| panic!("no line of {}", model.name));
-        assert_eq!(line["job"], model.task);
-        assert!(line["wall_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    for task in formant_models::tasks::TASKS {
+        let bundled = formant_models::registry::BUNDLED.iter().filter(|row| row.task == task.name);
+        let names: Vec<&str> = bundled.map(|model| model.name).collect();
+        let of_task = lines.iter().filter(|line| line["job"] == task.name);
+        let timed: Vec<&str> = of_task.clone().filter_map(|line| line["model"].as_str()).collect();
+        assert_eq!(timed, names, "{}", task.name);
+        assert!(task.default.is_none_or(|name| timed.contains(&name)), "{}", task.name);
+        for line in of_task {
+            assert!(line["wall_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+        }
     }
 }
 

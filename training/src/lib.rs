@@ -19,6 +19,7 @@ pub mod spot;
 mod start;
 pub mod stems;
 mod table;
+mod training;
 
 pub use error::{Error, Result};
 pub use paths::TrainPaths;

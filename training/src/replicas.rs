@@ -17,11 +17,11 @@ pub(crate) fn variables(vs: &VarStore) -> Vec<Tensor> {
 }
 
 /// A copy on a thread of its own.
-pub(crate) struct Learner<B> {
+pub(crate) struct Learner<'a, B> {
     /// Its [`variables()`].
     pub(crate) variables: Vec<Tensor>,
     /// Adds the gradients of a part of a batch to the variables, and returns its share of the loss.
-    pub(crate) learn: Box<dyn FnMut(&B) -> f64>,
+    pub(crate) learn: Box<dyn FnMut(&B) -> f64 + 'a>,
 }
 
 /// The copies besides the network itself.
@@ -50,7 +50,7 @@ impl<'scope, B: Send + 'scope> Replicas<'scope, B> {
     pub(crate) fn start(
         scope: &'scope Scope<'scope, '_>,
         count: usize,
-        make: impl Fn() -> Learner<B> + Send + Clone + 'scope,
+        make: impl Fn() -> Learner<'scope, B> + Send + Clone + 'scope,
     ) -> Self {
         let start = |_| {
             let (tasks, inbox) = sync_channel::<Task<B>>(1);
@@ -106,7 +106,7 @@ impl<'scope, B: Send + 'scope> Replicas<'scope, B> {
     }
 }
 
-impl<B> Learner<B> {
+impl<B> Learner<'_, B> {
     fn run(&mut self, weights: &[Tensor], part: &B) -> Found {
         tch::no_grad(|| {
             for (variable, weight) in self.variables.iter_mut().zip(weights) {
@@ -156,7 +156,7 @@ mod tests {
         (vs, a, b)
     }
 
-    fn learner() -> Learner<Tensor> {
+    fn learner<'a>() -> Learner<'a, Tensor> {
         let (vs, a, b) = network();
         Learner {
             variables: variables(&vs),

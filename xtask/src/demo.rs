@@ -166,7 +166,7 @@ fn fresh(folder: &Path) -> Result<()> {
 }
 
 fn run_job(formant: &Path, job: &Job, output: &Path) -> Result<()> {
-    let mut command = shell::formant(formant);
+    let mut command = setup::formant(formant);
     command.args(job.arguments);
     println!("\n# {}\n$ {}", job.title, shell::line(&command));
     let remedy = "this is a fault of formant; please report it with the lines above";

@@ -8,11 +8,13 @@
 mod bench_peers;
 mod check;
 mod demo;
+mod fields;
 mod live;
 mod problem;
 mod quality;
 mod setup;
 mod shell;
+mod tasks;
 mod test;
 
 use std::process::ExitCode;

@@ -3,66 +3,66 @@
 //! The numbers come from `formant eval`; this file only says which and where they go.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
-use crate::{setup, shell};
+use crate::tasks::{self, Task};
+use crate::{fields, setup, shell};
 
-/// One row: a bundled model, measured on one list of labelled recordings.
-struct Row {
-    model: &'static str,
+/// Labelled recordings that a task's default model is measured on.
+struct List {
+    /// The task, as its command is called.
     task: &'static str,
     /// Option of `formant eval` that names the list.
     option: &'static str,
-    /// The list, in the folder of the recordings.
-    list: &'static str,
-    /// Split of the list that counts, where it has several.
-    split: Option<&'static str>,
+    /// Where it is.
+    place: Place,
 }
 
-const ROWS: &[Row] = &[
-    Row {
-        model: "spot-commands",
-        task: "spot",
-        option: "--manifest",
-        list: "kws/manifest.tsv",
-        split: Some("test"),
+/// Where a list is.
+enum Place {
+    /// A file in the folder of the recordings.
+    Data {
+        list: &'static str,
+        /// Split of the list that counts, where it has several.
+        split: Option<&'static str>,
+        /// Folder whose rows alone count.
+        folder: Option<&'static str>,
     },
-    Row {
-        model: "speaker-voices",
-        task: "speaker",
-        option: "--trials",
-        list: "speakers/trials_test.tsv",
-        split: None,
-    },
-    Row {
-        model: "stems-vocals",
-        task: "stems",
-        option: "--manifest",
-        list: "music/manifest.tsv",
-        split: Some("test"),
-    },
-    Row {
-        model: "separate-voices",
-        task: "separation",
-        option: "--manifest",
-        list: "separation/manifest.tsv",
-        split: Some("test"),
-    },
-];
+    /// A mixture and its speech, both in `samples/`.
+    Sample { mixture: &'static str, speech: &'static str },
+}
 
-/// Keys of the summary that `formant eval --json` ends with: how the table calls them, the factor
-/// that makes their unit, the unit, and the number of decimals.
-const METRICS: &[(&str, &str, f64, &str, usize)] = &[
-    ("accuracy", "accuracy", 100.0, " %", 1),
-    ("false_alarms_per_hour", "false alarms", 1.0, " an hour", 2),
-    ("eer", "equal error rate", 100.0, " %", 2),
-    ("min_dcf", "minDCF", 1.0, "", 3),
-    ("wer", "word error rate", 100.0, " %", 1),
-    ("cer", "character error rate", 100.0, " %", 1),
-    ("si_sdri", "SI-SDR improvement", 1.0, " dB", 1),
-    ("sdr", "SDR", 1.0, " dB", 1),
-    ("lsd", "log-spectral distance", 1.0, " dB", 2),
+const fn data(list: &'static str, split: Option<&'static str>) -> Place {
+    Place::Data { list, split, folder: None }
+}
+
+const LISTS: &[List] = &[
+    List {
+        task: "enhance",
+        option: "--manifest",
+        place: Place::Sample {
+            mixture: "speech_noisy_5db_16k.wav",
+            speech: "speech_noisy_reference_16k.wav",
+        },
+    },
+    List {
+        task: "separate",
+        option: "--manifest",
+        place: data("separation/manifest.tsv", Some("test")),
+    },
+    List { task: "speaker", option: "--trials", place: data("speakers/trials_test.tsv", None) },
+    List { task: "spot", option: "--manifest", place: data("kws/manifest.tsv", Some("test")) },
+    List { task: "stems", option: "--manifest", place: data("music/manifest.tsv", Some("test")) },
+    List {
+        task: "transcribe",
+        option: "--manifest",
+        place: Place::Data {
+            list: "asr/transcripts.tsv",
+            split: Some("test"),
+            folder: Some("an4/"),
+        },
+    },
 ];
 
 const BEGIN: &str = "<!-- written by `cargo xtask quality`: begin -->";
@@ -85,10 +85,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let old = read(&page)?;
     setup::run(&[])?;
     let formant = shell::build_formant()?;
+    let tasks = tasks::of(&formant)?;
+    let rows = rows(&tasks)?;
     let mut table =
         String::from("| model | task | recordings | number | result |\n|---|---|---|---|---|\n");
-    for row in ROWS {
-        table.push_str(&measure(&formant, row, &data)?);
+    for (task, model, list) in &rows {
+        table.push_str(&measure(&formant, task, model, list, &data)?);
     }
     let new = replace(&old, &table).ok_or_else(|| {
         Problem::new(
@@ -105,7 +107,26 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn manifests() -> String {
-    ROWS.iter().map(|row| row.list).collect::<Vec<_>>().join(", ")
+    let lists = LISTS.iter().filter_map(|list| match list.place {
+        Place::Data { list, .. } => Some(list),
+        Place::Sample { .. } => None,
+    });
+    lists.collect::<Vec<_>>().join(", ")
+}
+
+/// A row for every task that has a default model: the task, the model, the list.
+fn rows(tasks: &[Task]) -> Result<Vec<(&Task, &str, &'static List)>> {
+    let with_model = tasks.iter().filter_map(|task| Some((task, task.default.as_deref()?)));
+    let rows = with_model.map(|(task, model)| {
+        let list = LISTS.iter().find(|list| list.task == task.name).ok_or_else(|| {
+            Problem::new(
+                format!("there is no list of recordings for `{}`", task.name),
+                "name one in xtask/src/quality.rs",
+            )
+        })?;
+        Ok((task, model, list))
+    });
+    rows.collect()
 }
 
 fn read(page: &Path) -> Result<String> {
@@ -115,17 +136,17 @@ fn read(page: &Path) -> Result<String> {
 }
 
 /// Runs `formant eval` for one row and returns the row's text.
-fn measure(formant: &Path, row: &Row, data: &Path) -> Result<String> {
-    let mut command = shell::formant(formant);
-    command.args(["eval", row.task, "--model", row.model, "--json", row.option]);
-    command.arg(data.join(row.list));
-    if let Some(split) = row.split {
+fn measure(formant: &Path, task: &Task, model: &str, list: &List, data: &Path) -> Result<String> {
+    let mut command = setup::formant(formant);
+    command.args(["eval", &task.name, "--model", model, "--json", list.option]);
+    command.arg(list.place.file(data)?);
+    if let Place::Data { split: Some(split), .. } = list.place {
         command.args(["--split", split]);
     }
     let remedy = "the lines above say why";
     let printed = shell::run_and_read(&mut command, remedy)?;
     let summary = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    text(row, summary).ok_or_else(|| {
+    text(task, model, &list.place, summary).ok_or_else(|| {
         Problem::new(
             format!("`{}` ended with `{summary}`, which holds no result", shell::line(&command)),
             "its last line must be the summary that `formant eval --json` prints",
@@ -133,37 +154,79 @@ fn measure(formant: &Path, row: &Row, data: &Path) -> Result<String> {
     })
 }
 
+impl Place {
+    /// The table that `formant eval` is to read. What is not there as a file is written into the
+    /// build folder.
+    fn file(&self, data: &Path) -> Result<PathBuf> {
+        let failed = |path: &Path, error: &std::io::Error| {
+            Problem::new(format!("{}: {error}", path.display()), "see that it is there")
+        };
+        let written = shell::root().join("target").join("quality");
+        fs::create_dir_all(&written).map_err(|error| failed(&written, &error))?;
+        let table = written.join("table.tsv");
+        let rows = match *self {
+            Self::Data { list, folder: None, .. } => return Ok(data.join(list)),
+            Self::Data { list, folder: Some(folder), .. } => {
+                let list = data.join(list);
+                let text = fs::read_to_string(&list).map_err(|error| failed(&list, &error))?;
+                of_folder(&text, folder, list.parent().unwrap_or(data))
+            }
+            Self::Sample { mixture, speech } => {
+                let mut rows = String::from("path\tlabel\n");
+                // Parts of a mixture are known by the ends of their names.
+                for (clip, label) in [(mixture, "mix"), (speech, "s1")] {
+                    let (from, to) =
+                        (shell::root().join("samples").join(clip), format!("sample_{label}.wav"));
+                    fs::copy(&from, written.join(&to)).map_err(|error| failed(&from, &error))?;
+                    rows.push_str(&format!("{to}\t{label}\n"));
+                }
+                rows
+            }
+        };
+        fs::write(&table, rows).map_err(|error| failed(&table, &error))?;
+        Ok(table)
+    }
+
+    /// What the table of results says of it.
+    fn text(&self) -> String {
+        match self {
+            Self::Data { list, split, folder } => {
+                let split = split.map(|split| format!(", split {split}"));
+                let folder = folder.map(|folder| format!(", {folder} alone"));
+                format!("{list}{}{}", split.unwrap_or_default(), folder.unwrap_or_default())
+            }
+            Self::Sample { mixture, .. } => format!("samples/{mixture}"),
+        }
+    }
+}
+
+/// The head of a table, and its rows whose path begins with `folder`, made paths from `base`.
+fn of_folder(table: &str, folder: &str, base: &Path) -> String {
+    let mut lines = table.lines();
+    let head = lines.next().unwrap_or_default();
+    let mut kept = format!("{head}\n");
+    for row in lines.filter(|row| row.starts_with(folder)) {
+        kept.push_str(&format!("{}\n", base.join(row).display()));
+    }
+    kept
+}
+
 /// A row of the table from a summary; `None` if there is no number in it.
-fn text(row: &Row, summary: &str) -> Option<String> {
-    let items = number(summary, "items")?;
-    let failed = number(summary, "failed").unwrap_or(0.0);
-    let results: Vec<String> = METRICS
-        .iter()
-        .filter_map(|&(key, name, factor, unit, decimals)| {
-            Some(format!("{name} {:.decimals$}{unit}", number(summary, key)? * factor))
-        })
-        .collect();
+fn text(task: &Task, model: &str, place: &Place, summary: &str) -> Option<String> {
+    let items = fields::number(summary, "items")?;
+    let failed = fields::number(summary, "failed").unwrap_or(0.0);
+    let results: Vec<String> =
+        task.metrics.iter().filter_map(|metric| metric.text(summary)).collect();
     if results.is_empty() {
         return None;
     }
-    let list = match row.split {
-        Some(split) => format!("{}, split {split}", row.list),
-        None => row.list.to_owned(),
-    };
     let failures = if failed > 0.0 { format!(", {failed} failed") } else { String::new() };
     Some(format!(
-        "| {} | {} | {list} | {items}{failures} | {} |\n",
-        row.model,
-        row.task,
+        "| {model} | {} | {} | {items}{failures} | {} |\n",
+        task.name,
+        place.text(),
         results.join(", ")
     ))
-}
-
-/// The number that belongs to `key` in one line of JSON.
-fn number(json: &str, key: &str) -> Option<f64> {
-    let after = json.split_once(&format!("\"{key}\""))?.1.trim_start().strip_prefix(':')?;
-    let end = after.find([',', '}', ']']).unwrap_or(after.len());
-    after[..end].trim().parse().ok()
 }
 
 /// `page` with `table` between the marks; `None` if they are not there.
@@ -177,17 +240,60 @@ fn replace(page: &str, table: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    use crate::tasks::tests::SPOT;
+
     #[test]
     fn summary_becomes_a_row() {
+        let tasks = tasks::read(SPOT).expect("a table");
+        let (task, model, list) = rows(&tasks).expect("a list")[0];
+        let row = |summary| text(task, model, &list.place, summary);
         let summary = r#"{"accuracy":0.9612,"false_alarms_per_hour": 0.25, "eer":null,"items":1437,"failed":2}"#;
-        let row = text(&ROWS[0], summary).expect("numbers");
         assert_eq!(
-            row,
+            row(summary).expect("numbers"),
             "| spot-commands | spot | kws/manifest.tsv, split test | 1437, 2 failed \
              | accuracy 96.1 %, false alarms 0.25 an hour |\n"
         );
-        assert_eq!(text(&ROWS[0], r#"{"items":3}"#), None);
-        assert_eq!(text(&ROWS[0], ""), None);
+        assert_eq!(row(r#"{"items":3}"#), None);
+        assert_eq!(row(""), None);
+    }
+
+    /// The table of the tasks is read as text here, because this program cannot link it.
+    #[test]
+    fn each_task_with_a_default_model_has_a_list() {
+        let path = shell::root().join("models/src/tasks/info.rs");
+        let source = fs::read_to_string(path).expect("it is part of the repository");
+        let (_, table) = source.split_once("pub const TASKS").expect("the table");
+        let (table, _) = table.split_once("];\n\n").expect("its end");
+        let mut seen = 0;
+        for row in table.split("TaskInfo {").skip(1).filter(|row| row.contains("default: Some(")) {
+            let name = row.split('"').nth(1).expect("the name stands first");
+            assert!(LISTS.iter().any(|list| list.task == name), "no recordings for {name}");
+            seen += 1;
+        }
+        assert_eq!(seen, LISTS.len(), "as many lists as tasks");
+        let other = SPOT.replace("\"spot\"", "\"sing\"");
+        let other = tasks::read(&other).expect("a table");
+        assert!(rows(&other).err().expect("no list").to_string().contains("sing"));
+    }
+
+    #[test]
+    fn rows_of_a_folder_are_kept() {
+        let table = "path\ttext\nan4/a.opus\tyes\nother/b.opus\tno\n";
+        let base = Path::new("/data/asr");
+        let wanted = format!("path\ttext\n{}\tyes\n", base.join("an4/a.opus").display());
+        assert_eq!(of_folder(table, "an4/", base), wanted);
+    }
+
+    #[test]
+    fn samples_are_there() {
+        for list in LISTS {
+            if let Place::Sample { mixture, speech } = list.place {
+                let file = list.place.file(Path::new("")).expect("written");
+                let rows = fs::read_to_string(file).expect("readable");
+                assert_eq!(rows, "path\tlabel\nsample_mix.wav\tmix\nsample_s1.wav\ts1\n");
+                assert!(mixture != speech);
+            }
+        }
     }
 
     #[test]

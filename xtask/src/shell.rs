@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::problem::{Problem, Result};
-use crate::setup;
 
 /// The folder of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -73,14 +72,6 @@ pub(crate) fn build_formant() -> Result<PathBuf> {
     Ok(own.with_file_name(format!("formant{}", env::consts::EXE_SUFFIX)))
 }
 
-/// The `formant` command, to run in the workspace's folder.
-pub(crate) fn formant(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(root()).stdin(Stdio::null());
-    setup::library_path(&mut command);
-    command
-}
-
 /// Runs `command`, showing its standard output and returning it.
 pub(crate) fn run_and_read(command: &mut Command, remedy: &str) -> Result<String> {
     let name = line(command);
@@ -138,6 +129,19 @@ mod tests {
     #[test]
     fn root_holds_the_workspace() {
         assert!(root().join("xtask").join("Cargo.toml").is_file());
+    }
+
+    /// What install.md and the demo promise of `cargo build --release`.
+    #[test]
+    fn builds_at_the_root_make_the_command() {
+        let asked =
+            cargo().args(["metadata", "--no-deps", "--offline", "--format-version=1"]).output();
+        let told = String::from_utf8(asked.expect("cargo runs").stdout).expect("JSON is UTF-8");
+        let (_, rest) = told.split_once("\"workspace_default_members\":[").expect("cargo tells it");
+        let (members, _) = rest.split_once(']').expect("a list");
+        let command = root().join("cli").canonicalize().expect("a folder");
+        assert!(members.contains(&format!("{}#", command.display())), "{members}");
+        assert!(members.split(',').count() < 5, "no need to build the rest: {members}");
     }
 
     #[test]

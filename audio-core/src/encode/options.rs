@@ -95,6 +95,9 @@ pub struct WriteOptions {
     pub container: Option<Container>,
     /// What happens to samples beyond full scale.
     pub clip: ClipPolicy,
+    /// Peak that each file is scaled to by a gain of its own, instead of the clip policy; silence
+    /// stays. Samples wait in a temporary file until the gain is known.
+    pub normalize_peak: Option<f32>,
     /// Seed of triangular dither for 16 bits; no dither without one.
     pub dither: Option<u64>,
     /// Length, when it is known beforehand: spares the room kept for a switch to RF64.
@@ -113,6 +116,7 @@ impl Default for WriteOptions {
             format: None,
             container: None,
             clip: ClipPolicy::default(),
+            normalize_peak: None,
             dither: None,
             expected_frames: None,
             tags: BTreeMap::new(),
@@ -132,7 +136,7 @@ pub struct WriteReport {
     pub format: SampleFormat,
     /// Frames written.
     pub frames: u64,
-    /// The largest absolute sample value before the clip policy.
+    /// The largest absolute sample value before the clip policy, or after a scaling to a peak.
     pub peak: f32,
     /// Samples that were clipped.
     pub clipped: u64,

@@ -36,6 +36,7 @@ pub struct AudioWriter {
     sink: Sink,
     stage: Stage,
     spec: AudioSpec,
+    normalize_peak: Option<f32>,
     report: WriteReport,
     samples: Vec<f32>,
 }
@@ -65,7 +66,10 @@ impl AudioWriter {
     /// or the file can't be written.
     pub fn create_in_place(path: &Path, spec: AudioSpec, options: &WriteOptions) -> Result<Self> {
         let container = options.container.map_or_else(|| Container::from_path(path), Ok)?;
-        if container != Container::Wav || options.clip != ClipPolicy::Clip {
+        if container != Container::Wav
+            || options.clip != ClipPolicy::Clip
+            || options.normalize_peak.is_some()
+        {
             let reason = format!("{}: only WAV files are whole while they grow", path.display());
             return Err(Error::config("output format", reason));
         }
@@ -105,13 +109,15 @@ impl AudioWriter {
         let format = options.format.unwrap_or(default);
         let quantizer = Quantizer::new(format, options.dither);
         let path = output.path().to_owned();
+        let spool = || -> Result<Stage> {
+            Ok(Stage::Spool(BufWriter::new(tempfile::tempfile().map_err(|e| Error::io(&path, e))?)))
+        };
         let stage = match options.clip {
+            _ if options.normalize_peak.is_some() => spool()?,
             _ if format == SampleFormat::F32 => Stage::Direct,
             ClipPolicy::Clip => Stage::Direct,
             ClipPolicy::Limit => Stage::Limit(Limiter::new(spec.rate, spec.channels())),
-            ClipPolicy::Scale => {
-                Stage::Spool(BufWriter::new(tempfile::tempfile().map_err(|e| Error::io(&path, e))?))
-            }
+            ClipPolicy::Scale => spool()?,
         };
         let sink = match container {
             Container::Wav => {
@@ -136,7 +142,8 @@ impl AudioWriter {
             gain: 1.0,
             non_finite: 0,
         };
-        Ok(Self { sink, stage, spec, report, samples: Vec::new() })
+        let normalize_peak = options.normalize_peak;
+        Ok(Self { sink, stage, spec, normalize_peak, report, samples: Vec::new() })
     }
 
     /// Append a block.
@@ -188,11 +195,8 @@ impl AudioWriter {
 
     /// The gain that [`ClipPolicy::Scale`] asks for.
     fn own_gain(&self) -> f32 {
-        if matches!(self.stage, Stage::Spool(_)) && self.report.peak > 1.0 {
-            1.0 / self.report.peak
-        } else {
-            1.0
-        }
+        let scales = self.normalize_peak.is_none() && matches!(self.stage, Stage::Spool(_));
+        if scales && self.report.peak > 1.0 { 1.0 / self.report.peak } else { 1.0 }
     }
 
     fn complete(mut self, gain: f32) -> Result<(Output, WriteReport)> {
@@ -204,10 +208,18 @@ impl AudioWriter {
                 self.report.limited = limiter.limited;
                 self.sink.write(&self.samples)?;
             }
-            Stage::Spool(spool) => {
-                self.report.gain = gain;
-                self.unspool(spool, gain)?;
-            }
+            Stage::Spool(spool) => match self.normalize_peak {
+                Some(wanted) => {
+                    let peak = self.report.peak;
+                    let gain = if peak > 0.0 { wanted / peak } else { 1.0 };
+                    self.unspool(spool, gain)?;
+                    self.report.peak = peak * gain;
+                }
+                None => {
+                    self.report.gain = gain;
+                    self.unspool(spool, gain)?;
+                }
+            },
         }
         let mut report = self.report;
         let output = match self.sink {

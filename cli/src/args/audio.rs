@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{ChannelSelect, RawFormat};
 
-use super::{InputArgs, OutputArgs};
+use crate::args::{InputArgs, OutputArgs};
 
 /// How audio is read.
 #[derive(Debug, Clone, Default, Args)]

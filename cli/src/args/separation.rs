@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{AudioArgs, InputArgs, WriteArgs};
+use crate::args::{AudioArgs, InputArgs, WriteArgs};
 
 /// What the levels of voices are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,15 +1,42 @@
-//! One module a command.
+//! The commands of `formant`, one module each: its arguments, their meaning, and its run.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod doctor;
+pub(crate) mod enhance;
 pub(crate) mod eval;
+pub(crate) mod features;
+pub(crate) mod formats;
+pub(crate) mod info;
+pub(crate) mod listen;
+pub(crate) mod models;
+pub(crate) mod plot;
+pub(crate) mod resample;
+pub(crate) mod separate;
+pub(crate) mod speaker;
+pub(crate) mod spot;
+pub(crate) mod stems;
 pub(crate) mod train;
+pub(crate) mod transcribe;
 
+use clap::{Parser, Subcommand};
+
+use crate::args::{ConvertArgs, EnhanceArgs, GlobalArgs, InfoArgs, ResampleArgs, SeparateArgs};
+use crate::commands::features::FeaturesArgs;
+use crate::commands::listen::ListenArgs;
+use crate::commands::models::ModelsArgs;
+use crate::commands::plot::PlotArgs;
+use crate::commands::speaker::SpeakerArgs;
+use crate::commands::spot::SpotArgs;
+use crate::commands::stems::StemsArgs;
+use crate::commands::transcribe::TranscribeArgs;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::plan::Settings;
 
-/// The work of a command, when it is clear what was meant.
+/// The work of a command, once its arguments are resolved and free of usage errors.
 pub(crate) type Work = Box<dyn FnOnce(&Settings, &Messages) -> Result<Outcome, Failure>>;
 
 /// The work that a plan stands for.
@@ -18,4 +45,111 @@ pub(crate) fn work<P: 'static>(
     run: fn(P, &Settings, &Messages) -> Result<Outcome, Failure>,
 ) -> Work {
     Box::new(move |settings, messages| run(plan, settings, messages))
+}
+
+/// Audio and speech toolkit: decode, features, and neural models for speech and music, offline.
+///
+/// Inputs are files, folders (with everything in them), patterns such as "*.mp3", or `-` for
+/// standard input. Results go to standard output; progress, warnings and errors to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "formant",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Example: formant info talk.mp3\n\n\
+        Exit status: 0 done, 1 some inputs failed, 2 wrong usage or output, 3 input unreadable,\n\
+        4 model, 5 device, 70 internal fault, 130 interrupted. `formant COMMAND --help` has more."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Makes the grammar and the dispatch of the listed commands. The arguments of each command have a
+/// method `resolve`, which reports all usage errors and returns the work.
+macro_rules! commands {
+    ($($(#[$about:meta])* $name:ident($arguments:ty),)*) => {
+        /// The commands, in the order of the help.
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$about])* $name($arguments),)*
+        }
+
+        impl Command {
+            /// Resolves the arguments of the command.
+            pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+                match self {
+                    $(Self::$name(typed) => typed.resolve(settings),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Say what a file holds: codec, rate, channels, length, tags, repairs, levels.
+    Info(InfoArgs),
+    /// Decode any input and write WAV, FLAC or raw samples.
+    Convert(ConvertArgs),
+    /// Change the sample rate, with exact length.
+    Resample(ResampleArgs),
+    /// Compute log-mel, filter-bank or cepstral features.
+    Features(FeaturesArgs),
+    /// Draw waveform and spectrogram.
+    Plot(PlotArgs),
+    /// Write down what is said, with times.
+    Transcribe(Box<TranscribeArgs>),
+    /// Find spoken words.
+    Spot(SpotArgs),
+    /// Part music into vocals and what accompanies them.
+    Stems(Box<StemsArgs>),
+    /// Compare and recognise voices.
+    Speaker(SpeakerArgs),
+    /// Part the voices of people who speak at the same time.
+    Separate(Box<SeparateArgs>),
+    /// Take noise away from speech.
+    Enhance(Box<EnhanceArgs>),
+    /// Listen to the microphone, live: words, captions, voices, a recording.
+    Listen(Box<ListenArgs>),
+    /// Train a model on your own recordings.
+    Train(train::TrainArgs),
+    /// Measure a model on labelled recordings.
+    Eval(eval::EvalArgs),
+    /// Measure speed and memory; a JSON line a job.
+    Bench(bench::BenchArgs),
+    /// List, describe, fetch and convert models.
+    Models(ModelsArgs),
+    /// Say what was found on this machine, and what to do about what was not.
+    Doctor(doctor::DoctorArgs),
+    /// List the audio formats.
+    Formats(formats::FormatsArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example: formant"), "{name} has no example");
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
 }

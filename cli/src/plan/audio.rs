@@ -5,13 +5,13 @@ use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{ClipPolicy, Container, SampleFormat, WriteOptions};
 use formant_audio_core::resample::Quality;
 
-use super::{Settings, Sources, check_stdout};
 use crate::args::{
     AudioArgs, ClipPolicyArg, ConvertArgs, FormatArg, InfoArgs, InputArgs, OutputArgs, QualityArg,
     ResampleArgs, SampleArg, WriteArgs,
 };
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
+use crate::plan::{Settings, Sources, check_stdout};
 
 /// What `info` does.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct TranscodePlan {
     pub(crate) write: WriteOptions,
 }
 
-pub(super) fn info(typed: &InfoArgs) -> Result<InfoPlan, Failure> {
+pub(crate) fn info(typed: &InfoArgs) -> Result<InfoPlan, Failure> {
     let depth = match (typed.header_only, typed.levels) {
         (true, _) => InfoDepth::Header,
         (false, true) => InfoDepth::Levels,
@@ -54,7 +54,7 @@ pub(super) fn info(typed: &InfoArgs) -> Result<InfoPlan, Failure> {
     Ok(InfoPlan { sources: Sources::of(&typed.input, &typed.audio)?, depth })
 }
 
-pub(super) fn convert(typed: &ConvertArgs, settings: &Settings) -> Result<TranscodePlan, Failure> {
+pub(crate) fn convert(typed: &ConvertArgs, settings: &Settings) -> Result<TranscodePlan, Failure> {
     let request = Request {
         command: "convert",
         input: &typed.input,
@@ -66,7 +66,7 @@ pub(super) fn convert(typed: &ConvertArgs, settings: &Settings) -> Result<Transc
     request.resolve(settings)
 }
 
-pub(super) fn resample(
+pub(crate) fn resample(
     typed: &ResampleArgs,
     settings: &Settings,
 ) -> Result<TranscodePlan, Failure> {
@@ -132,7 +132,7 @@ impl Request<'_> {
 }
 
 /// Kind of file and how it is written.
-pub(super) fn writing(
+pub(crate) fn writing(
     typed: &WriteArgs,
     single: bool,
     settings: &Settings,
@@ -150,7 +150,7 @@ pub(super) fn writing(
 }
 
 /// By `--format`, else by the extension of a single output file, else WAV.
-pub(super) fn container(
+pub(crate) fn container(
     format: Option<FormatArg>,
     output: &OutputArgs,
     single: bool,
@@ -171,7 +171,7 @@ pub(super) fn container(
     }
 }
 
-pub(super) fn clip_policy(typed: ClipPolicyArg) -> ClipPolicy {
+pub(crate) fn clip_policy(typed: ClipPolicyArg) -> ClipPolicy {
     match typed {
         ClipPolicyArg::Clip => ClipPolicy::Clip,
         ClipPolicyArg::Scale => ClipPolicy::Scale,
@@ -179,7 +179,7 @@ pub(super) fn clip_policy(typed: ClipPolicyArg) -> ClipPolicy {
     }
 }
 
-pub(super) fn extension(container: Container) -> &'static str {
+pub(crate) fn extension(container: Container) -> &'static str {
     match container {
         Container::Wav | Container::Rf64 => "wav",
         Container::Flac => "flac",
@@ -187,7 +187,7 @@ pub(super) fn extension(container: Container) -> &'static str {
     }
 }
 
-pub(super) fn sample_format(typed: SampleArg) -> SampleFormat {
+pub(crate) fn sample_format(typed: SampleArg) -> SampleFormat {
     match typed {
         SampleArg::S16 => SampleFormat::S16,
         SampleArg::S24 => SampleFormat::S24,
@@ -196,7 +196,7 @@ pub(super) fn sample_format(typed: SampleArg) -> SampleFormat {
     }
 }
 
-pub(super) fn check_sample_format(
+pub(crate) fn check_sample_format(
     container: Container,
     format: Option<SampleFormat>,
 ) -> Result<(), Failure> {

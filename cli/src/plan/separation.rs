@@ -2,16 +2,16 @@
 
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::WriteOptions;
-use formant_models::registry::BUNDLED;
+use formant_models::registry;
 use formant_models::tasks::enhance::EnhanceOptions;
 use formant_models::tasks::separate::{Levels, SeparateOptions};
 use formant_models::{LoadOptions, ModelSource};
 
-use super::audio::{extension, writing};
-use super::{Settings, Sources, check_stdout};
 use crate::args::{CleaningArgs, EnhanceArgs, LevelsArg, Precision, SeparateArgs, WriteArgs};
 use crate::failure::Failure;
 use crate::outputs::{self, Existing, Naming, SuffixWhen, Target};
+use crate::plan::audio::{extension, writing};
+use crate::plan::{Settings, Sources, check_stdout};
 
 /// Comes behind the name of the recording, and the number of the voice behind it.
 pub(crate) const VOICE: &str = "_voice";
@@ -27,8 +27,6 @@ pub(crate) struct SeparatePlan {
     pub(crate) existing: Existing,
     pub(crate) channels: Option<ChannelSelect>,
     pub(crate) options: SeparateOptions,
-    /// Peak of every voice.
-    pub(crate) peak: Option<f32>,
     pub(crate) write: WriteOptions,
 }
 
@@ -46,7 +44,7 @@ pub(crate) struct EnhancePlan {
     pub(crate) write: WriteOptions,
 }
 
-pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
+pub(crate) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<SeparatePlan, Failure> {
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, VOICE, settings)?;
     if place.targets.iter().flatten().any(|target| *target == Target::Stdout) {
@@ -57,7 +55,7 @@ pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
         return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
     }
     Ok(SeparatePlan {
-        model: model(typed.model.as_deref(), "separate", "--model")?,
+        model: model(typed.model.as_deref(), "separate")?,
         load,
         sources: place.sources,
         targets: place.targets,
@@ -71,16 +69,15 @@ pub(super) fn separate(typed: &SeparateArgs, settings: &Settings) -> Result<Sepa
                 LevelsArg::Network => Levels::Network,
             },
         },
-        peak: typed.peak_normalize,
-        write: place.write,
+        write: WriteOptions { normalize_peak: typed.peak_normalize, ..place.write },
     })
 }
 
-pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<EnhancePlan, Failure> {
+pub(crate) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<EnhancePlan, Failure> {
     let load = load_options(settings)?;
     let place = Place::of(&typed.write, &typed.input, &typed.audio, "_enhanced", settings)?;
     Ok(EnhancePlan {
-        model: model(typed.model.as_deref(), "enhance", "--model")?,
+        model: model(typed.model.as_deref(), "enhance")?,
         load,
         sources: place.sources,
         targets: place.targets,
@@ -96,7 +93,7 @@ pub(super) fn enhance(typed: &EnhanceArgs, settings: &Settings) -> Result<Enhanc
 }
 
 /// How noise is taken away, windows apart.
-pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
+pub(crate) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOptions {
     EnhanceOptions {
         dither: typed.front_end_dither,
         seed: settings.seed.unwrap_or(0),
@@ -106,20 +103,11 @@ pub(super) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOpti
     }
 }
 
-/// The model that `option` names, or the task's bundled one.
-pub(crate) fn model(name: Option<&str>, task: &str, option: &str) -> Result<ModelSource, Failure> {
-    if let Some(name) = name {
-        return Ok(ModelSource::named(name));
-    }
-    let bundled = BUNDLED.iter().find(|model| model.task == task);
-    bundled.map(|model| ModelSource::Bundled(model.name.to_owned())).ok_or_else(|| {
-        let published = match task {
-            "separate" => "mossformer2-ss-16k",
-            _ => "mossformer2-se-48k",
-        };
-        Failure::usage(option, format!("no model for `{task}` is part of the program")).help(
-            format!("fetch one with `formant models pull {published}`, then {option} {published}"),
-        )
+/// The model of this name, or the task's default.
+pub(crate) fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
+    Ok(match name {
+        Some(name) => ModelSource::named(name),
+        None => registry::default_for(task)?.source(),
     })
 }
 

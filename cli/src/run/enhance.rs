@@ -1,11 +1,11 @@
 //! `formant enhance`: a cleaned recording for every recording, written as it comes.
 
 use formant_audio_core::AudioSpec;
-use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
+use formant_audio_core::encode::{WriteOptions, finish_group};
 use formant_models::tasks::enhance::Enhancer;
 use serde_json::json;
 
-use super::{clock, target_of, tell_precision, use_threads, warn, write_failure};
+use super::{clock, create, target_of, tell_precision, use_threads, warn, write_failure};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use crate::outputs::{Target, begin};
 use crate::plan::{EnhancePlan, Settings};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &EnhancePlan,
     settings: &Settings,
     messages: &Messages,
@@ -55,14 +55,7 @@ fn enhance(
     };
     let options = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
     let _underway = begin(target)?;
-    let mut writer = match target {
-        Target::Stdout => {
-            let stdout = std::io::BufWriter::new(std::io::stdout());
-            AudioWriter::to_stream(Box::new(stdout), spec, &options)
-        }
-        Target::File(path) => AudioWriter::create(path, spec, &options),
-    }
-    .map_err(write_failure)?;
+    let mut writer = create(target, spec, &options)?;
     let mut session = enhancer.start(&plan.options)?;
     let bar = lane.messages.bar(total.unwrap_or(0), "frames");
     while let Some(block) = reader.next_block()? {

@@ -13,7 +13,7 @@ use crate::messages::Messages;
 use crate::plan::{InfoDepth, InfoPlan, Settings};
 use crate::{interrupt, json};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &InfoPlan,
     settings: &Settings,
     messages: &Messages,

@@ -1,56 +1,21 @@
 //! What was planned is done here, one file a command.
 
-mod completions;
-mod doctor;
-mod enhance;
-mod features;
-mod formats;
-mod info;
-mod listen;
-mod models;
-pub(crate) mod plot;
-mod rows;
-mod separate;
-pub(crate) mod speaker;
-pub(crate) mod spot;
-pub(crate) mod stems;
-mod transcode;
-pub(crate) mod transcribe;
+pub(crate) mod enhance;
+pub(crate) mod info;
+pub(crate) mod rows;
+pub(crate) mod separate;
+pub(crate) mod transcode;
 
-use formant_audio_core::encode::AudioWriter;
+use formant_audio_core::encode::{AudioWriter, WriteOptions};
 use formant_audio_core::resample::StreamResampler;
-use formant_audio_core::{AudioView, ChannelLayout, Warning};
+use formant_audio_core::{AudioSpec, AudioView, ChannelLayout, Warning};
 use formant_models::LoadOptions;
 
 use crate::batch::Lane;
-use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Action, Plan, Settings};
-
-/// Does what was planned.
-pub(crate) fn run(plan: Plan, messages: &Messages) -> Result<Outcome, Failure> {
-    let settings = plan.settings;
-    match plan.action {
-        Action::Info(plan) => info::run(&plan, &settings, messages),
-        Action::Transcode(plan) => transcode::run(&plan, &settings, messages),
-        Action::Features(task) => features::run(task, &settings, messages),
-        Action::Plot(plan) => plot::run(&plan, &settings, messages),
-        Action::Transcribe(plan) => transcribe::run(*plan, &settings, messages),
-        Action::Separate(plan) => separate::run(&plan, &settings, messages),
-        Action::Enhance(plan) => enhance::run(&plan, &settings, messages),
-        Action::Stems(plan) => stems::run(*plan, &settings, messages),
-        Action::Spot(task) => spot::run(task, &settings, messages),
-        Action::Speaker(plan) => speaker::run(*plan, &settings, messages),
-        Action::Listen(task) => listen::run(task, &settings, messages),
-        Action::Work(work) => work(&settings, messages),
-        Action::Models(plan) => models::run(plan, &settings, messages),
-        Action::Doctor => doctor::run(&settings),
-        Action::Formats => formats::run(&settings),
-        Action::Completions(shell) => completions::run(shell),
-    }
-}
+use crate::plan::Settings;
 
 /// Tells libtorch how many threads a network may use.
 pub(crate) fn use_threads(settings: &Settings) {
@@ -76,12 +41,12 @@ pub(crate) fn use_few_threads(settings: &Settings) {
     set_threads(settings.threads.unwrap_or(1));
 }
 
-fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }
 
 /// Shows what was odd about an input or output.
-fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
+pub(crate) fn warn(lane: &Lane<'_>, warnings: &[Warning]) {
     for warning in warnings {
         lane.messages.warning(&lane.name, warning);
     }
@@ -93,6 +58,22 @@ pub(crate) fn write_failure(error: formant_audio_core::Error) -> Failure {
         formant_audio_core::Error::Io { path, source } => Failure::output(&path, &source),
         other => other.into(),
     }
+}
+
+/// Begins the audio file of a target.
+pub(crate) fn create(
+    target: &Target,
+    spec: AudioSpec,
+    options: &WriteOptions,
+) -> Result<AudioWriter, Failure> {
+    let writer = match target {
+        Target::Stdout => {
+            let stdout = std::io::BufWriter::new(std::io::stdout());
+            AudioWriter::to_stream(Box::new(stdout), spec, options)
+        }
+        Target::File(path) => AudioWriter::create(path, spec, options),
+    };
+    writer.map_err(write_failure)
 }
 
 /// One output on its way: the rate is changed where it must be.
@@ -122,7 +103,10 @@ impl Converter {
 }
 
 /// The output of the input in `lane`.
-fn target_of<'a>(targets: &'a [Option<Target>], lane: &Lane<'_>) -> Result<&'a Target, Failure> {
+pub(crate) fn target_of<'a>(
+    targets: &'a [Option<Target>],
+    lane: &Lane<'_>,
+) -> Result<&'a Target, Failure> {
     targets
         .get(lane.index)
         .and_then(Option::as_ref)
@@ -130,7 +114,10 @@ fn target_of<'a>(targets: &'a [Option<Target>], lane: &Lane<'_>) -> Result<&'a T
 }
 
 /// An output a channel: `talk_left.wav` and `talk_right.wav`, or `talk_ch1.wav` and so on.
-fn channel_targets(target: &Target, layout: ChannelLayout) -> Result<Vec<Target>, Failure> {
+pub(crate) fn channel_targets(
+    target: &Target,
+    layout: ChannelLayout,
+) -> Result<Vec<Target>, Failure> {
     if *target == Target::Stdout {
         return Err(Failure::usage("--channels each", "makes several files")
             .help("name a file or folder with -o"));
@@ -145,14 +132,14 @@ fn channel_targets(target: &Target, layout: ChannelLayout) -> Result<Vec<Target>
 }
 
 /// Whether any of the outputs is still to be made.
-fn any_admitted(existing: Existing, targets: &[Target]) -> Result<bool, Failure> {
+pub(crate) fn any_admitted(existing: Existing, targets: &[Target]) -> Result<bool, Failure> {
     let admitted: Vec<bool> =
         targets.iter().map(|target| existing.admits(target)).collect::<Result<_, _>>()?;
     Ok(admitted.contains(&true))
 }
 
 /// `0:03.700`, `1:02:03.000`.
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     let millis = (seconds * 1000.0).round().max(0.0) as u64;
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let (seconds, millis) = (rest / 1000, rest % 1000);

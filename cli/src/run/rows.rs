@@ -8,7 +8,7 @@ use ndarray::{Array2, arr0};
 use ndarray_npy::NpzWriter;
 
 use super::internal;
-use crate::args::FeatureFormat;
+use crate::commands::features::FeatureFormat;
 use crate::failure::Failure;
 use crate::outputs::{Draft, Target};
 
@@ -16,7 +16,7 @@ use crate::outputs::{Draft, Target};
 const NPY_HEADER: usize = 128;
 
 /// A feature file under construction.
-pub(super) struct RowWriter {
+pub(crate) struct RowWriter {
     target: Target,
     format: FeatureFormat,
     bins: usize,
@@ -28,14 +28,14 @@ pub(super) struct RowWriter {
 }
 
 /// Facts that some formats hold beside the matrix.
-pub(super) struct Facts<'a> {
-    pub(super) title: &'a str,
-    pub(super) config: &'a FeatureConfig,
+pub(crate) struct Facts<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) config: &'a FeatureConfig,
 }
 
 impl RowWriter {
     /// Begins a file of rows with `bins` numbers.
-    pub(super) fn new(
+    pub(crate) fn new(
         target: &Target,
         format: FeatureFormat,
         bins: usize,
@@ -58,7 +58,7 @@ impl RowWriter {
     }
 
     /// Appends rows, one after the other in `values`.
-    pub(super) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
+    pub(crate) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
         self.rows += values.len() / self.bins;
         match self.format {
             FeatureFormat::Npy => {
@@ -82,7 +82,7 @@ impl RowWriter {
     }
 
     /// Completes the file; the number of rows.
-    pub(super) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
+    pub(crate) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
         match self.format {
             FeatureFormat::Csv => {}
             FeatureFormat::Npy => {

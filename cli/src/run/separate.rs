@@ -1,7 +1,6 @@
 //! `formant separate`: a file a voice, written as it comes.
 
 use std::collections::VecDeque;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
 
 use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
 use formant_audio_core::level::{NullMeter, NullTest};
@@ -9,7 +8,9 @@ use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use formant_models::tasks::separate::{SeparateSession, SeparationReport, Separator};
 use serde_json::json;
 
-use super::{any_admitted, clock, target_of, tell_precision, use_threads, warn, write_failure};
+use super::{
+    any_admitted, clock, create, target_of, tell_precision, use_threads, warn, write_failure,
+};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -19,7 +20,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{SeparatePlan, Settings, VOICE};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &SeparatePlan,
     settings: &Settings,
     messages: &Messages,
@@ -70,9 +71,9 @@ fn separate(
     let total = reader.declared_frames();
     let options = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
     let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
-    let mut voices: Vec<Voice> = targets
+    let mut writers: Vec<AudioWriter> = targets
         .iter()
-        .map(|target| Voice::create(target, rate, plan.peak, &options))
+        .map(|target| create(target, AudioSpec::mono(rate), &options))
         .collect::<Result<_, _>>()?;
     let mut session: SeparateSession<'_> = separator.start(&plan.options)?;
     let mut sum = Sum::default();
@@ -90,16 +91,14 @@ fn separate(
             sum.heard(&part);
             let parts = session.push(&part)?;
             sum.given(rate, &parts)?;
-            write(&mut voices, parts)?;
+            write(&mut writers, parts)?;
             bar.inc((to - from) as u64);
         }
     }
     let (rest, report) = session.finish()?;
     sum.given(rate, &rest)?;
-    write(&mut voices, rest)?;
+    write(&mut writers, rest)?;
     bar.finish_and_clear();
-    let writers: Vec<AudioWriter> =
-        voices.into_iter().map(Voice::finish).collect::<Result<_, _>>()?;
     let written = finish_group(writers).map_err(write_failure)?;
     let info = reader.info().clone();
     let mut warnings = info.warnings.clone();
@@ -127,11 +126,9 @@ fn separate(
     Ok(Done::Worked)
 }
 
-fn write(voices: &mut [Voice], parts: Vec<AudioBuf>) -> Result<(), Failure> {
-    for (voice, part) in voices.iter_mut().zip(parts) {
-        voice.push(&part.view())?;
-    }
-    Ok(())
+fn write(writers: &mut [AudioWriter], parts: Vec<AudioBuf>) -> Result<(), Failure> {
+    let mut pairs = writers.iter_mut().zip(parts);
+    pairs.try_for_each(|(writer, part)| writer.write(&part.view()).map_err(write_failure))
 }
 
 /// The sum of the voices beside the recording, mixed to one channel.
@@ -172,87 +169,5 @@ fn tell(lane: &Lane<'_>, targets: &[Target], report: &SeparationReport, null: &N
     }
     if report.single_speaker {
         lane.messages.note("  probably one person speaks: the other outputs mean nothing");
-    }
-}
-
-/// One voice on its way into its file; one whose peak is to be changed waits in a temporary file.
-struct Voice {
-    writer: AudioWriter,
-    waiting: Option<Waiting>,
-}
-
-struct Waiting {
-    file: BufWriter<std::fs::File>,
-    wanted: f32,
-    peak: f32,
-    rate: u32,
-}
-
-fn spool(error: &std::io::Error) -> Failure {
-    Failure::output("temporary file".as_ref(), error)
-}
-
-impl Voice {
-    fn create(
-        target: &Target,
-        rate: u32,
-        peak: Option<f32>,
-        options: &WriteOptions,
-    ) -> Result<Self, Failure> {
-        let Target::File(path) = target else {
-            return Err(super::internal("voices", "standard output takes one file"));
-        };
-        let writer = AudioWriter::create(path, AudioSpec::mono(rate), options);
-        let waiting = match peak {
-            None => None,
-            Some(wanted) => {
-                let file = BufWriter::new(tempfile::tempfile().map_err(|e| spool(&e))?);
-                Some(Waiting { file, wanted, peak: 0.0, rate })
-            }
-        };
-        Ok(Self { writer: writer.map_err(write_failure)?, waiting })
-    }
-
-    fn push(&mut self, block: &AudioView<'_>) -> Result<(), Failure> {
-        match &mut self.waiting {
-            None => self.writer.write(block).map_err(write_failure),
-            Some(waiting) => {
-                for &x in block.channel(0) {
-                    waiting.peak = waiting.peak.max(x.abs());
-                    waiting.file.write_all(&x.to_le_bytes()).map_err(|e| spool(&e))?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(mut self) -> Result<AudioWriter, Failure> {
-        let Some(Waiting { file, wanted, peak, rate }) = self.waiting else {
-            return Ok(self.writer);
-        };
-        // Silence has no peak that could be changed.
-        let gain = if peak > 0.0 { wanted / peak } else { 1.0 };
-        let mut file = file.into_inner().map_err(|e| spool(e.error()))?;
-        file.rewind().map_err(|e| spool(&e))?;
-        let mut file = BufReader::new(file);
-        let mut bytes = vec![0; 4 * rate.max(1) as usize];
-        loop {
-            interrupt::check()?;
-            let mut filled = 0;
-            while filled < bytes.len() {
-                match file.read(&mut bytes[filled..]).map_err(|e| spool(&e))? {
-                    0 => break,
-                    count => filled += count,
-                }
-            }
-            let samples: Vec<f32> = bytes[..filled]
-                .chunks_exact(4)
-                .map(|b| gain * f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            if samples.is_empty() {
-                return Ok(self.writer);
-            }
-            self.writer.write(&AudioView::from_mono(rate, &samples)).map_err(write_failure)?;
-        }
     }
 }

@@ -7,7 +7,9 @@ use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec};
 use serde_json::json;
 
-use super::{Converter, any_admitted, channel_targets, clock, target_of, warn, write_failure};
+use super::{
+    Converter, any_admitted, channel_targets, clock, create, target_of, warn, write_failure,
+};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -17,7 +19,7 @@ use crate::outputs::{Target, Underway, begin};
 use crate::plan::{Settings, TranscodePlan};
 use crate::{interrupt, json as lines};
 
-pub(super) fn run(
+pub(crate) fn run(
     plan: &TranscodePlan,
     settings: &Settings,
     messages: &Messages,
@@ -85,14 +87,7 @@ fn converter(
         _ => None,
     };
     let spec = resampler.as_ref().map_or(spec, StreamResampler::output_spec);
-    let writer = match target {
-        Target::Stdout => {
-            let stdout = std::io::BufWriter::new(std::io::stdout());
-            AudioWriter::to_stream(Box::new(stdout), spec, options)
-        }
-        Target::File(path) => AudioWriter::create(path, spec, options),
-    };
-    let writer = writer.map_err(write_failure)?;
+    let writer = create(target, spec, options)?;
     Ok(Converter { resampler, writer })
 }
 

@@ -3,6 +3,8 @@
 //! Source: Hua et al., "Transformer Quality in Linear Time" (ICML 2022), section 3, in the form that
 //! MossFormer (arXiv 2302.11824, section 2.2) gives it: FFConvM for its layers, and a triple gate.
 
+use std::sync::Arc;
+
 use formant_kernels::gated_attention as fused;
 use formant_kernels::gated_attention::Scratch;
 use formant_kernels::tensor;
@@ -117,7 +119,7 @@ impl GatedAttention {
             let values = |x: &Tensor| Vec::<f32>::try_from(x.reshape([-1])).unwrap_or_default();
             FrozenAttention {
                 projection: FfConvM::freeze_all(&[&self.to_hidden, &self.to_qk]),
-                values: [values(&gamma), values(&beta)],
+                values: Arc::new([values(&gamma), values(&beta)]),
                 gamma: gamma.into(),
                 beta: beta.into(),
                 to_out: FfConvM::freeze_all(&[&self.to_out]),
@@ -134,7 +136,7 @@ pub struct FrozenAttention {
     projection: FrozenFfConvM, // hidden channels, then those of queries and keys
     gamma: Weight,
     beta: Weight,
-    values: [Vec<f32>; 2], // of gamma and beta
+    values: Arc<[Vec<f32>; 2]>, // of gamma and beta
     to_out: FrozenFfConvM,
     sizes: AttentionSizes,
     kind: Kind,
@@ -156,7 +158,7 @@ impl FrozenAttention {
 
     /// The block by one kernel, where there is one for such weights on this processor.
     fn fused(&self, x: &Tensor, table: &RotaryTable, scratch: &mut Scratch) -> Option<Tensor> {
-        let [gamma, beta] = &self.values;
+        let [gamma, beta] = &*self.values;
         let block = fused::GatedAttention::new(fused::Layers {
             projection: self.projection.product().kernel()?,
             conv: self.projection.conv().inside_kernel()?,
@@ -214,6 +216,8 @@ impl FrozenAttention {
         let [mut att_v, mut att_u] = [0, half].map(|from| attended.narrow(2, from, half));
         let gate = att_v.g_mul_(&u).sigmoid_();
         let gated = att_u.g_mul_(&v).g_mul_(&gate);
+        // The norm is made of 32-bit numbers, and so is what the convolution takes.
+        let gated = gated.to_kind(Kind::Float);
         self.to_out.activated(&self.to_out.normed(&gated))
     }
 }

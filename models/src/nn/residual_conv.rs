@@ -5,6 +5,8 @@
 //! are kernels of [`formant_kernels`] on the tensors' own memory, the former while a
 //! [`tape`] records; else it is made of products whose gradient is cheap.
 
+use std::sync::Arc;
+
 use formant_kernels::depthwise::{DepthwiseConfig, DepthwiseConv1d};
 use formant_kernels::tensor::{Axes, depthwise_conv1d, depthwise_filter_gradient};
 use tch::{Device, Kind, Tensor, nn};
@@ -161,9 +163,9 @@ impl FrozenGroups {
 /// A depth-wise convolution with as many frames out as in, which cannot be trained.
 #[derive(Debug, Clone)]
 pub struct FrozenConv {
-    kernel: Option<DepthwiseConv1d>,
+    kernel: Option<Arc<DepthwiseConv1d>>,
     /// The same without zeros at the ends.
-    inside: Option<DepthwiseConv1d>,
+    inside: Option<Arc<DepthwiseConv1d>>,
     weight: Weight, // [channels, 1, kernel]
     dilation: i64,
 }
@@ -172,20 +174,21 @@ impl FrozenConv {
     fn new(weight: &Tensor, dilation: i64) -> Self {
         let weight = weight.detach().contiguous();
         let around = dilation * (weight.size()[2] - 1) / 2;
-        let kernel = plan(&weight, dilation, around);
-        Self { kernel, inside: plan(&weight, dilation, 0), weight: weight.into(), dilation }
+        let shared = |padding| plan(&weight, dilation, padding).map(Arc::new);
+        let (kernel, inside) = (shared(around), shared(0));
+        Self { kernel, inside, weight: weight.into(), dilation }
     }
 
     /// The kernel's plan, where a kernel convolves.
     #[must_use]
     pub fn kernel(&self) -> Option<&DepthwiseConv1d> {
-        self.kernel.as_ref()
+        self.kernel.as_deref()
     }
 
     /// As [`FrozenConv::kernel`] without zeros at the ends.
     #[must_use]
     pub fn inside_kernel(&self) -> Option<&DepthwiseConv1d> {
-        self.inside.as_ref()
+        self.inside.as_deref()
     }
 
     /// Frames that an output sees to either side.
@@ -196,12 +199,12 @@ impl FrozenConv {
 
     /// `[batch, frames, channels]` to the same shape, plus `residual` of that shape.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
-        self.run(self.kernel.as_ref(), x, residual, self.reach())
+        self.run(self.kernel(), x, residual, self.reach())
     }
 
     /// The frames that see no end of `x`, fewer by [`FrozenConv::reach`] at both ends.
     pub fn forward_inside(&self, x: &Tensor) -> Tensor {
-        self.run(self.inside.as_ref(), x, None, 0)
+        self.run(self.inside_kernel(), x, None, 0)
     }
 
     fn run(
@@ -302,6 +305,20 @@ mod tests {
                 let frozen = tch::no_grad(|| conv.freeze().forward(&x));
                 assert!(worst(&frozen, &wanted) < 1e-5, "{inputs} {dilation} {frames}");
             }
+        }
+    }
+
+    #[test]
+    fn clones_share_the_kernels_plans() {
+        let vs = VarStore::new(Device::Cpu);
+        let conv = ResidualConv::new(&Params::random(&vs.root()), &[6, 1, 5]).expect("sound sizes");
+        let frozen = conv.freeze();
+        let clone = frozen.clone();
+        for (ours, theirs) in
+            [(frozen.kernel(), clone.kernel()), (frozen.inside_kernel(), clone.inside_kernel())]
+        {
+            let (ours, theirs) = ours.zip(theirs).expect("a plan for 32-bit weights");
+            assert!(std::ptr::eq(ours, theirs));
         }
     }
 

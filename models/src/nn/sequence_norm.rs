@@ -1,6 +1,8 @@
 //! Normalisation over time of `[batch, frames, channels]`: of a whole sequence, and of every
 //! channel by itself. Both need all frames before they give the first.
 
+use std::sync::Arc;
+
 use formant_kernels::tensor as kernels;
 use tch::{Device, Tensor};
 
@@ -78,7 +80,7 @@ impl ChannelNorm {
             Device::Cpu => values(&self.affine.weight)
                 .zip(values(&self.affine.bias))
                 .zip(values(slopes))
-                .map(|((weight, bias), slopes)| [weight, bias, slopes]),
+                .map(|((weight, bias), slopes)| Arc::new([weight, bias, slopes])),
             _ => None,
         };
         FrozenChannelNorm { affine: self.affine.detached(), slopes: slopes.detach().into(), learnt }
@@ -104,13 +106,13 @@ pub struct FrozenChannelNorm {
     affine: Affine,
     slopes: Weight, // [channels]
     /// Scales, offsets and slopes where the kernel can take them.
-    learnt: Option<[Vec<f32>; 3]>,
+    learnt: Option<Arc<[Vec<f32>; 3]>>,
 }
 
 impl FrozenChannelNorm {
     /// `[batch, frames, channels]` to the same shape, plus `residual` of that shape.
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Tensor {
-        if let Some([weight, bias, slopes]) = &self.learnt {
+        if let Some([weight, bias, slopes]) = self.learnt.as_deref() {
             let norm = kernels::ChannelNorm { weight, bias, slopes, eps: self.affine.eps as f32 };
             if let Ok(Some(y)) = kernels::channel_norm(&norm, x, residual, threads()) {
                 return y;

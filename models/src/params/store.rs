@@ -16,6 +16,12 @@ impl SharedStore {
     pub fn new(device: Device) -> Self {
         Self(VarStore::new(device))
     }
+
+    /// The store, for an optimizer.
+    #[must_use]
+    pub fn into_inner(self) -> VarStore {
+        self.0
+    }
 }
 
 impl Clone for SharedStore {

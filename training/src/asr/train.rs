@@ -1,13 +1,14 @@
 //! A recogniser's training: its loss, its validation, and the card of the finished model.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::path::Path;
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::squeezeformer::{CtcCard, CtcModel, Squeezeformer, Vocabulary};
 use formant_models::checkpoint::{RawTensor, StateDict};
 use formant_models::network::NoTrace;
 use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::batches::{Batch, Batches};
@@ -15,13 +16,12 @@ use super::data::AsrData;
 use super::evaluate::{AsrReport, score_utterances};
 use super::pieces::{Pieces, learn_pieces};
 use super::recipe::AsrRecipe;
-use crate::epochs::{Epochs, Verdict, backward};
+use crate::epochs::Verdict;
 use crate::error::Result;
-use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::resume;
 use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]
@@ -63,7 +63,6 @@ pub fn train(
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<AsrOutcome> {
-    let began = Instant::now();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
     let pieces = match start {
@@ -71,60 +70,100 @@ pub fn train(
         None => learn_pieces(data.texts(recipe), recipe.pieces),
     };
     data.check_letters(&pieces)?;
-    let mut card = CtcCard {
+    let card = CtcCard {
         config: recipe.network_for(pieces.list().len(), plan.bins()),
         frontend: recipe.frontend.clone(),
         vocabulary: Vocabulary { pieces: pieces.list().to_vec(), ..Vocabulary::default() },
-        provenance,
+        provenance: serde_json::Value::Null,
     };
-    tch::manual_seed(recipe.seed as i64);
-    let model = CtcModel::random(card.clone(), Device::Cpu)?;
-    if let Some(start) = start {
-        let given = start.store.variables();
-        copy_weights(&model.store, |_| true, |name| given.get(name))?;
-    }
-    let mut optimizer = AdamW::new(&model.store, recipe.optimizer.clone());
-    let batches = Batches { data, recipe, plan: &plan, pieces: &pieces };
-    let blank = card.blank();
-    let epochs = Epochs {
-        epochs: recipe.epochs,
-        steps_per_epoch: recipe.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: recipe.clone(), pieces: pieces.list().to_vec() };
-    let saved = epochs.saved(&key);
-    let best = epochs.run(
-        key,
-        saved,
-        &mut optimizer,
-        |epoch, take| {
-            batches.run(epoch, |step, batch| {
-                take(step, Box::new(|| backward(&loss(&model.network, &batch, blank))))
-            })
-        },
-        AdamW::averaged,
-        |weights| {
-            let report = validate(&card, weights, data)?;
-            let score = report.selection_score(|source| recipe.weight(source));
-            Ok(Verdict { score, detail: report.one_line() })
-        },
-    )?;
-    let dev = validate(&card, &best.weights, data)?;
-    if let serde_json::Value::Object(provenance) = &mut card.provenance {
+    let mut provenance = provenance;
+    if let serde_json::Value::Object(provenance) = &mut provenance {
         provenance.insert("data".to_owned(), serde_json::json!(data.tables));
-        provenance.insert("recipe".to_owned(), serde_json::json!(recipe));
-        provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
-    build(&card, &best.weights)?.save(&paths.output, Kind::Float)?;
-    resume::remove(&paths.state)?;
+    let training = Recognition { data, recipe, plan: &plan, pieces: &pieces, card: &card };
+    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+        Some(start) => {
+            let given = start.store.variables();
+            copy_weights(vs, |_| true, |name| given.get(name))
+        }
+        None => Ok(()),
+    })?;
     Ok(AsrOutcome {
-        best_epoch: best.epoch,
-        dev,
-        parameters: model.network.info().parameters,
-        seconds: began.elapsed().as_secs_f64(),
+        best_epoch: done.best_epoch,
+        dev: done.figures,
+        parameters: done.parameters,
+        seconds: done.seconds,
     })
+}
+
+struct Recognition<'a> {
+    data: &'a AsrData,
+    recipe: &'a AsrRecipe,
+    plan: &'a FeaturePlan,
+    pieces: &'a Pieces,
+    card: &'a CtcCard,
+}
+
+impl Training for Recognition<'_> {
+    type Network = Squeezeformer;
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = AsrRecipe;
+    type Figures = AsrReport;
+
+    fn course(&self) -> Course<'_> {
+        let AsrRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &AsrRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), pieces: self.pieces.list().to_vec() }
+    }
+
+    fn network(&self) -> Result<(VarStore, Squeezeformer)> {
+        let model = CtcModel::random(self.card.clone(), Device::Cpu)?;
+        Ok((model.store.into_inner(), model.network))
+    }
+
+    fn parameters(network: &Squeezeformer) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Squeezeformer,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        let Self { data, recipe, plan, pieces, .. } = *self;
+        Batches { data, recipe, plan, pieces }.run(epoch, learn)
+    }
+
+    fn loss(&self, network: &Squeezeformer, batch: &Batch, _: At) -> Tensor {
+        loss(network, batch, self.card.blank())
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let report = validate(self.card, weights, self.data)?;
+        let score = report.selection_score(|source| self.recipe.weight(source));
+        Ok(Verdict { score, detail: report.one_line() })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<AsrReport> {
+        let dev = validate(self.card, weights, self.data)?;
+        let card = CtcCard { provenance, ..self.card.clone() };
+        build(&card, weights)?.save(output, Kind::Float)?;
+        Ok(dev)
+    }
 }
 
 /// Connectionist temporal classification, a number an answer; an utterance with more answers than

@@ -1,6 +1,7 @@
 //! A training of a separator: its loss and its validation.
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
 use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, Separator};
@@ -14,14 +15,12 @@ use super::batches::{Batch, Batches};
 use super::data::SeparationData;
 use super::loss::separation_loss;
 use super::recipe::{Filters, Goal, SeparationRecipe};
-use crate::epochs::{Epochs, Verdict};
+use crate::epochs::Verdict;
 use crate::error::{Error, Result};
-use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::replicas::{Learner, Replicas, variables};
-use crate::resume;
 use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]
@@ -64,104 +63,117 @@ pub fn train(
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<SeparationOutcome> {
-    let began = Instant::now();
     recipe.validate()?;
-    let mut card = MossformerCard::published(recipe.network.clone(), recipe.sample_rate)?;
-    card.provenance = provenance;
-    tch::manual_seed(recipe.seed as i64);
-    let vs = VarStore::new(Device::Cpu);
-    let network = Separator::new(&Params::random(&vs.root()), &recipe.network)?;
-    if recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
-        let reason = "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
-        return Err(Error::Config { setting: "filters", reason });
-    }
-    let epochs = Epochs {
-        epochs: recipe.epochs,
-        steps_per_epoch: recipe.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: recipe.clone(), speakers: data.speakers.len() };
-    let saved = epochs.saved(&key);
-    if let Some(start) = start.filter(|_| saved.is_none()) {
-        let given = start.store.variables();
-        copy_weights(&vs, |_| true, |name| given.get(name))?;
-    }
-    let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let batches = Batches { data, recipe };
-    let variables = variables(&vs);
-    let threads = tch::get_num_threads();
-    let copies = usize::try_from(threads).unwrap_or(1).min(recipe.batch) - 1;
-    let best = std::thread::scope(|scope| {
-        let mut replicas = Replicas::start(scope, copies, || learner(recipe));
-        epochs.run(
-            key,
-            saved,
-            &mut optimizer,
-            |epoch, take| {
-                tch::set_num_threads((threads / replicas.parts() as i32).max(1));
-                let done = batches.run(epoch, |step, batch| {
-                    let mut parts = batch.split(replicas.parts()).into_iter();
-                    let Some(own) = parts.next() else { return Ok(()) };
-                    let others = parts.collect();
-                    let learn = || learn(&network, recipe, &own);
-                    take(step, Box::new(|| replicas.learn(&variables, others, learn)))
-                });
-                tch::set_num_threads(threads);
-                done
-            },
-            AdamW::averaged,
-            |weights| {
-                let model = MossformerModel::from_tensors(card.clone(), weights, Device::Cpu)?;
-                let score = validate(&model, data, recipe)?;
-                Ok(Verdict { score, detail: format!("SI-SDRi {score:.2} dB") })
-            },
-        )
+    let training = Separation { data, recipe };
+    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+        Some(start) => {
+            let given = start.store.variables();
+            copy_weights(vs, |_| true, |name| given.get(name))
+        }
+        None => Ok(()),
     })?;
-    if let serde_json::Value::Object(provenance) = &mut card.provenance {
-        let recipe = serde_json::to_value(recipe).expect("a recipe is plain data");
-        provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), best.epoch.into());
-    }
-    let model = MossformerModel::from_tensors(card, &best.weights, Device::Cpu)?;
-    let si_sdri = validate(&model, data, recipe)?;
-    model.save(&paths.output, Kind::Float)?;
-    resume::remove(&paths.state)?;
     Ok(SeparationOutcome {
-        best_epoch: best.epoch,
-        si_sdri,
-        parameters: network.info().parameters,
+        best_epoch: done.best_epoch,
+        si_sdri: done.figures,
+        parameters: done.parameters,
         speakers: data.speakers.len(),
-        seconds: began.elapsed().as_secs_f64(),
+        seconds: done.seconds,
     })
 }
 
-/// A part of a batch and its share of the whole.
-type Part = (f64, Batch);
+struct Separation<'a> {
+    data: &'a SeparationData,
+    recipe: &'a SeparationRecipe,
+}
 
-/// Another copy of the network of `recipe`, whose weights it is given with every part.
-fn learner(recipe: &SeparationRecipe) -> Learner<Part> {
-    let vs = VarStore::new(Device::Cpu);
-    let network = Separator::new(&Params::random(&vs.root()), &recipe.network)
-        .expect("the recipe is validated");
-    let recipe = recipe.clone();
-    Learner {
-        variables: variables(&vs),
-        learn: Box::new(move |part| learn(&network, &recipe, part)),
+impl Separation<'_> {
+    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<MossformerModel> {
+        let card = MossformerCard::published(self.recipe.network.clone(), self.recipe.sample_rate)?;
+        Ok(MossformerModel::from_tensors(card, weights, Device::Cpu)?)
     }
 }
 
-/// Adds the gradients of a part of a batch to those of the network's variables, and returns its
-/// share of the loss.
-fn learn(network: &Separator, recipe: &SeparationRecipe, (share, batch): &Part) -> f64 {
-    let SeparationRecipe { goal, measure, clamp_db, .. } = *recipe;
-    let (loss, tape) = tape::record(|| {
+impl Training for Separation<'_> {
+    type Network = Separator;
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = SeparationRecipe;
+    type Figures = f64;
+
+    fn course(&self) -> Course<'_> {
+        let SeparationRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &SeparationRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), speakers: self.data.speakers.len() }
+    }
+
+    fn network(&self) -> Result<(VarStore, Separator)> {
+        let vs = VarStore::new(Device::Cpu);
+        let network = Separator::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        if self.recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
+            let reason =
+                "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
+            return Err(Error::Config { setting: "filters", reason });
+        }
+        Ok((vs, network))
+    }
+
+    fn parameters(network: &Separator) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Separator,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        Batches { data: self.data, recipe: self.recipe }.run(epoch, learn)
+    }
+
+    fn loss(&self, network: &Separator, batch: &Batch, _: At) -> Tensor {
+        let SeparationRecipe { goal, measure, clamp_db, .. } = *self.recipe;
         let estimates = network.forward(&batch.mixtures);
-        separation_loss(&estimates, &batch.sources, goal, measure, clamp_db) * *share
-    });
-    tape.backward(&loss);
-    loss.double_value(&[])
+        separation_loss(&estimates, &batch.sources, goal, measure, clamp_db)
+    }
+
+    fn learn(&self, network: &Separator, batch: &Batch, at: At, share: f64) -> f64 {
+        let (loss, tape) = tape::record(|| self.loss(network, batch, at) * share);
+        tape.backward(&loss);
+        loss.double_value(&[])
+    }
+
+    fn most_parts(&self) -> usize {
+        self.recipe.batch
+    }
+
+    fn split(&self, batch: Batch, count: usize) -> Vec<(f64, Batch)> {
+        batch.split(count)
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let score = validate(&self.model(weights)?, self.data, self.recipe)?;
+        Ok(Verdict { score, detail: format!("SI-SDRi {score:.2} dB") })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<f64> {
+        let mut model = self.model(weights)?;
+        model.card.provenance = provenance;
+        let si_sdri = validate(&model, self.data, self.recipe)?;
+        model.save(output, Kind::Float)?;
+        Ok(si_sdri)
+    }
 }
 
 /// Mean gain in SI-SDR: of all voices in the best order, or of the speech.

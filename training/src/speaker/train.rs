@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::Instant;
+use std::path::Path;
 
 use formant_audio_core::AudioView;
 use formant_audio_core::features::FeaturePlan;
@@ -23,13 +23,13 @@ use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
 use crate::augment::change_speed;
-use crate::epochs::{Epochs, Verdict, backward};
+use crate::epochs::Verdict;
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::resume;
 use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
 
 /// Variables of the loss, which are no part of the model.
 const HEAD: &str = "head";
@@ -80,7 +80,6 @@ pub fn train(
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<SpeakerOutcome> {
-    let began = Instant::now();
     let mut recipe = recipe.clone();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
@@ -92,60 +91,92 @@ pub fn train(
         );
         return Err(Error::Config { setting: "cohort_seconds", reason });
     }
-    let mut card = card(&recipe, provenance);
-    tch::manual_seed(recipe.seed as i64);
-    let vs = VarStore::new(Device::Cpu);
-    let network = Ecapa::new(&Params::random(&vs.root()), &recipe.network)?;
-    let classes = (data.speakers.len() * recipe.speeds.len()) as i64;
-    let head = Head::new(&(vs.root() / HEAD), classes, recipe.network.lin_neurons);
-    let epochs = Epochs {
-        epochs: recipe.epochs,
-        steps_per_epoch: recipe.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: recipe.clone(), speakers: data.speakers.len() };
-    let saved = epochs.saved(&key);
-    if let Some(start) = start.filter(|_| saved.is_none()) {
-        begin_with(start, &vs, &head, data, &recipe)?;
-    }
-    let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let batches =
-        Batches { data, recipe: &recipe, plan: &plan, drawing: Drawing::new(data, &recipe) };
-    let best = epochs.run(
-        key,
-        saved,
-        &mut optimizer,
-        |epoch, take| {
-            batches.run(epoch, |step, batch| {
-                let margin = recipe.margin_at(epoch, step);
-                let loss = || loss(&network, &head, &recipe, &batch, margin);
-                take(step, Box::new(|| backward(&loss())))
-            })
-        },
-        network_weights,
-        |weights| {
-            let figures = validate(&build(&card, weights)?, data)?;
-            Ok(Verdict { score: selection_score(&figures), detail: figures.one_line() })
-        },
-    )?;
-    if let serde_json::Value::Object(provenance) = &mut card.provenance {
-        let recipe = serde_json::to_value(&recipe).expect("a recipe is plain data");
-        provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), best.epoch.into());
-    }
-    let mut embedder = build(&card, &best.weights)?;
-    let dev = finish(&mut embedder, data, &recipe)?;
-    embedder.save(&paths.output, Kind::Float)?;
-    resume::remove(&paths.state)?;
+    let training = Voices { data, recipe: &recipe, plan: &plan };
+    let done = training::run(&training, paths, provenance, progress, |vs, (_, head)| {
+        start.map_or(Ok(()), |start| begin_with(start, vs, head, data, &recipe))
+    })?;
     Ok(SpeakerOutcome {
-        best_epoch: best.epoch,
-        dev,
-        parameters: network.info().parameters,
+        best_epoch: done.best_epoch,
+        dev: done.figures,
+        parameters: done.parameters,
         speakers: data.speakers.len(),
-        seconds: began.elapsed().as_secs_f64(),
+        seconds: done.seconds,
     })
+}
+
+struct Voices<'a> {
+    data: &'a SpeakerData,
+    recipe: &'a SpeakerRecipe,
+    plan: &'a FeaturePlan,
+}
+
+impl Training for Voices<'_> {
+    type Network = (Ecapa, Head);
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = SpeakerRecipe;
+    type Figures = Figures;
+
+    fn course(&self) -> Course<'_> {
+        let SpeakerRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &SpeakerRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), speakers: self.data.speakers.len() }
+    }
+
+    fn network(&self) -> Result<(VarStore, (Ecapa, Head))> {
+        let vs = VarStore::new(Device::Cpu);
+        let network = Ecapa::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        let classes = (self.data.speakers.len() * self.recipe.speeds.len()) as i64;
+        let head = Head::new(&(vs.root() / HEAD), classes, self.recipe.network.lin_neurons);
+        Ok((vs, (network, head)))
+    }
+
+    fn parameters((network, _): &(Ecapa, Head)) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Self::Network,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        let Self { data, recipe, plan } = *self;
+        Batches { data, recipe, plan, drawing: Drawing::new(data, recipe) }.run(epoch, learn)
+    }
+
+    fn loss(&self, (network, head): &(Ecapa, Head), batch: &Batch, (epoch, step): At) -> Tensor {
+        loss(network, head, self.recipe, batch, self.recipe.margin_at(epoch, step))
+    }
+
+    fn weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
+        network_weights(optimizer)
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let card = card(self.recipe, serde_json::Value::Null);
+        let figures = validate(&build(&card, weights)?, self.data)?;
+        Ok(Verdict { score: selection_score(&figures), detail: figures.one_line() })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<Figures> {
+        let mut embedder = build(&card(self.recipe, provenance), weights)?;
+        let dev = finish(&mut embedder, self.data, self.recipe)?;
+        embedder.save(output, Kind::Float)?;
+        Ok(dev)
+    }
 }
 
 fn card(recipe: &SpeakerRecipe, provenance: serde_json::Value) -> SpeakerCard {

@@ -1,7 +1,7 @@
 //! A spotter's training: its loss, its validation, and the card of the finished model.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::path::Path;
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::lmuformer::LmuFormer;
@@ -19,13 +19,12 @@ use super::compose::Geometry;
 use super::data::SpotData;
 use super::evaluate::{SpotReport, score_clips};
 use super::recipe::SpotRecipe;
-use crate::epochs::{Epochs, Verdict, backward};
+use crate::epochs::Verdict;
 use crate::error::Result;
-use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::resume;
 use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
 
 /// Label of speech that holds none of the words.
 pub(super) const UNKNOWN: &str = "unknown";
@@ -70,75 +69,105 @@ pub fn train(
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<TrainOutcome> {
-    let began = Instant::now();
     let mut recipe = recipe.clone();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend.streamable())?;
     recipe.network.in_channels = plan.bins() as i64;
     recipe.network.num_classes = data.words.len() as i64 + 2;
-    let mut card = card(data, &recipe, provenance);
-    tch::manual_seed(recipe.seed as i64);
-    let vs = VarStore::new(Device::Cpu);
-    let network = LmuFormer::new(&Params::random(&vs.root()), &recipe.network)?;
-    if let Some(start) = start {
-        let same_labels = card.labels == start.card().labels;
-        let given = start.weights();
-        let wanted = |name: &str| same_labels || !name.starts_with("head.");
-        copy_weights(&vs, wanted, |name| given.get(name))?;
+    let card = card(data, &recipe, serde_json::Value::Null);
+    let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card };
+    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+        Some(start) => {
+            let same_labels = card.labels == start.card().labels;
+            let given = start.weights();
+            let wanted = |name: &str| same_labels || !name.starts_with("head.");
+            copy_weights(vs, wanted, |name| given.get(name))
+        }
+        None => Ok(()),
+    })?;
+    Ok(TrainOutcome {
+        best_epoch: done.best_epoch,
+        dev: done.figures,
+        parameters: done.parameters,
+        seconds: done.seconds,
+    })
+}
+
+struct Spotting<'a> {
+    data: &'a SpotData,
+    recipe: &'a SpotRecipe,
+    plan: &'a FeaturePlan,
+    card: &'a SpotCard,
+}
+
+impl Training for Spotting<'_> {
+    type Network = LmuFormer;
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = SpotRecipe;
+    type Figures = SpotReport;
+
+    fn course(&self) -> Course<'_> {
+        let SpotRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
     }
-    let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let hop = recipe.frontend.hop_length;
-    let batches = Batches {
-        data,
-        recipe: &recipe,
-        plan: &plan,
-        geometry: Geometry {
+
+    fn recipe(&self) -> &SpotRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), words: self.data.words.clone() }
+    }
+
+    fn network(&self) -> Result<(VarStore, LmuFormer)> {
+        let vs = VarStore::new(Device::Cpu);
+        let network = LmuFormer::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        Ok((vs, network))
+    }
+
+    fn parameters(network: &LmuFormer) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        network: &LmuFormer,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        let Self { data, recipe, plan, .. } = *self;
+        let hop = recipe.frontend.hop_length;
+        let lookahead = network.info().lookahead_frames;
+        let geometry = Geometry {
             length: recipe.samples(),
             window_start: recipe.context_frames * hop,
-            word_end: recipe.frames().saturating_sub(network.info().lookahead_frames + 1) * hop,
+            word_end: recipe.frames().saturating_sub(lookahead + 1) * hop,
             rate: recipe.frontend.sample_rate as f32,
-        },
-    };
-    let epochs = Epochs {
-        epochs: recipe.epochs,
-        steps_per_epoch: recipe.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: recipe.clone(), words: data.words.clone() };
-    let saved = epochs.saved(&key);
-    let best = epochs.run(
-        key,
-        saved,
-        &mut optimizer,
-        |epoch, take| {
-            batches.run(epoch, |step, batch| {
-                let loss = || loss(&network, &recipe, &batch, (epoch, step));
-                take(step, Box::new(|| backward(&loss())))
-            })
-        },
-        AdamW::averaged,
-        |weights| {
-            let report = validate(&card, weights, data)?;
-            Ok(Verdict { score: report.selection_score(), detail: report.one_line() })
-        },
-    )?;
-    let dev = validate(&card, &best.weights, data)?;
-    if let serde_json::Value::Object(provenance) = &mut card.provenance {
-        let recipe = serde_json::to_value(&recipe).expect("a recipe is plain data");
-        provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), best.epoch.into());
+        };
+        Batches { data, recipe, plan, geometry }.run(epoch, learn)
     }
-    let spotter = build(&card, &best.weights)?;
-    spotter.save(&paths.output, Kind::Float)?;
-    resume::remove(&paths.state)?;
-    Ok(TrainOutcome {
-        best_epoch: best.epoch,
-        dev,
-        parameters: network.info().parameters,
-        seconds: began.elapsed().as_secs_f64(),
-    })
+
+    fn loss(&self, network: &LmuFormer, batch: &Batch, at: At) -> Tensor {
+        loss(network, self.recipe, batch, at)
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let report = validate(self.card, weights, self.data)?;
+        Ok(Verdict { score: report.selection_score(), detail: report.one_line() })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<SpotReport> {
+        let dev = validate(self.card, weights, self.data)?;
+        let card = SpotCard { provenance, ..self.card.clone() };
+        build(&card, weights)?.save(output, Kind::Float)?;
+        Ok(dev)
+    }
 }
 
 fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> SpotCard {

@@ -1,7 +1,7 @@
 //! A training of a voice separator.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::path::Path;
 
 use formant_models::Model;
 use formant_models::arch::mel_roformer::MelRoformer;
@@ -15,15 +15,14 @@ use tch::{Device, Kind, Tensor};
 use super::data::{Song, StemsData};
 use super::evaluate::ratio_db;
 use super::loss::StemLoss;
-use super::mixing::Batches;
+use super::mixing::{Batch, Batches};
 use super::recipe::StemsRecipe;
-use crate::epochs::{Epochs, Verdict, backward};
+use crate::epochs::Verdict;
 use crate::error::Result;
-use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::resume;
 use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
 
 /// What a training came to.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +50,8 @@ struct Key {
 ///
 /// After every epoch the averaged weights separate the songs of `data.dev`; the best are kept. A
 /// run that was stopped goes on from its last epoch when it is started with the same recipe. With
-/// `start`, training begins with the weights of that model instead of random ones. `provenance` goes into the file as it is.
+/// `start`, training begins with the weights of that model instead of random ones.
+/// `provenance` goes into the file as it is.
 ///
 /// # Errors
 /// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a
@@ -64,71 +64,104 @@ pub fn train(
     provenance: serde_json::Value,
     progress: &dyn Progress,
 ) -> Result<StemsOutcome> {
-    let began = Instant::now();
     recipe.validate()?;
-    tch::manual_seed(recipe.seed as i64);
-    let vs = VarStore::new(Device::Cpu);
-    // Examples come back as long as they are.
-    let mut sizes = recipe.network.clone();
-    sizes.match_input_audio_length = true;
-    let network = MelRoformer::new(&Params::random(&vs.root()), &sizes)?;
-    let epochs = Epochs {
-        epochs: recipe.epochs,
-        steps_per_epoch: recipe.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: recipe.clone(), recordings: data.corpus.len() };
-    let saved = epochs.saved(&key);
-    if let Some(start) = start.filter(|_| saved.is_none()) {
-        let given = start.weights();
-        copy_weights(&vs, |_| true, |name| given.get(name))?;
-    }
-    let mut optimizer = AdamW::new(&vs, recipe.optimizer.clone());
-    let (batches, measure) = (Batches { data, recipe }, StemLoss::new(&recipe.loss_windows));
-    let build = |weights: &BTreeMap<String, Tensor>| -> Result<Model<MelRoformer>> {
-        Ok(Model::from_tensors(recipe.card(), weights, Device::Cpu)?)
-    };
-    let best = epochs.run(
-        key,
-        saved,
-        &mut optimizer,
-        |epoch, take| {
-            batches.run(epoch, |step, batch| {
-                let loss = || {
-                    let found = network.forward_t(&batch.mix.unsqueeze(1), &mut NoTrace);
-                    measure.of(&found.flatten(0, 2), &batch.voice)
-                };
-                take(step, Box::new(|| backward(&loss())))
-            })
-        },
-        AdamW::averaged,
-        |weights| {
-            let (sdr, of_mix) = validate(&build(weights)?, data)?;
-            let detail = format!("SDR {sdr:.2} dB (mix {of_mix:.2} dB)");
-            Ok(Verdict { score: sdr, detail })
-        },
-    )?;
-    let mut model = build(&best.weights)?;
-    let (dev_sdr, dev_sdr_of_mix) = validate(&model, data)?;
-    let mut provenance = provenance;
-    if let serde_json::Value::Object(provenance) = &mut provenance {
-        let recipe = serde_json::to_value(recipe).expect("a recipe is plain data");
-        provenance.insert("recipe".to_owned(), recipe);
-        provenance.insert("best_epoch".to_owned(), best.epoch.into());
-        provenance.insert("dev_sdr".to_owned(), dev_sdr.into());
-    }
-    model.card.provenance = provenance;
-    model.save(&paths.output, Kind::Half)?;
-    resume::remove(&paths.state)?;
+    let training = Stems { data, recipe };
+    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+        Some(start) => {
+            let given = start.weights();
+            copy_weights(vs, |_| true, |name| given.get(name))
+        }
+        None => Ok(()),
+    })?;
+    let (dev_sdr, dev_sdr_of_mix) = done.figures;
     Ok(StemsOutcome {
-        best_epoch: best.epoch,
+        best_epoch: done.best_epoch,
         dev_sdr,
         dev_sdr_of_mix,
-        parameters: network.info().parameters,
-        seconds: began.elapsed().as_secs_f64(),
+        parameters: done.parameters,
+        seconds: done.seconds,
     })
+}
+
+struct Stems<'a> {
+    data: &'a StemsData,
+    recipe: &'a StemsRecipe,
+}
+
+impl Stems<'_> {
+    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<Model<MelRoformer>> {
+        Ok(Model::from_tensors(self.recipe.card(), weights, Device::Cpu)?)
+    }
+}
+
+impl Training for Stems<'_> {
+    type Network = (MelRoformer, StemLoss);
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = StemsRecipe;
+    type Figures = (f64, f64);
+
+    fn course(&self) -> Course<'_> {
+        let StemsRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &StemsRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), recordings: self.data.corpus.len() }
+    }
+
+    fn network(&self) -> Result<(VarStore, Self::Network)> {
+        let vs = VarStore::new(Device::Cpu);
+        // Examples come back as long as they are.
+        let mut sizes = self.recipe.network.clone();
+        sizes.match_input_audio_length = true;
+        let network = MelRoformer::new(&Params::random(&vs.root()), &sizes)?;
+        Ok((vs, (network, StemLoss::new(&self.recipe.loss_windows))))
+    }
+
+    fn parameters((network, _): &Self::Network) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Self::Network,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        Batches { data: self.data, recipe: self.recipe }.run(epoch, learn)
+    }
+
+    fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {
+        let found = network.forward_t(&batch.mix.unsqueeze(1), &mut NoTrace);
+        measure.of(&found.flatten(0, 2), &batch.voice)
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let (sdr, of_mix) = validate(&self.model(weights)?, self.data)?;
+        let detail = format!("SDR {sdr:.2} dB (mix {of_mix:.2} dB)");
+        Ok(Verdict { score: sdr, detail })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        mut provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<(f64, f64)> {
+        let mut model = self.model(weights)?;
+        let figures = validate(&model, self.data)?;
+        if let serde_json::Value::Object(provenance) = &mut provenance {
+            provenance.insert("dev_sdr".to_owned(), figures.0.into());
+        }
+        model.card.provenance = provenance;
+        model.save(output, Kind::Half)?;
+        Ok(figures)
+    }
 }
 
 /// Mean ratio of the voice over the songs to validate on, and that of the mix.

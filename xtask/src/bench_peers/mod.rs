@@ -10,7 +10,6 @@ mod networks;
 mod page;
 mod peers;
 mod quality;
-mod reply;
 mod statistics;
 mod table;
 mod tool;

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use super::statistics::Summary;
 use super::tool::{Tool, with_threads};
-use super::{Options, machine, page, peers, reply};
+use super::{Options, machine, page, peers};
+use crate::fields;
 use crate::problem::{Problem, Result};
 use crate::shell;
 
@@ -228,7 +229,7 @@ impl Peer {
         command.args([threads.to_string(), network.seconds.to_string()]);
         let (tool, line) = Tool::start(network.reference, command)?;
         let path = |key| {
-            let path = reply::text(&line, key).map(PathBuf::from);
+            let path = fields::text(&line, key).map(PathBuf::from);
             path.ok_or_else(|| Problem::new(format!("no {key} in `{line}`"), "see networks.py"))
         };
         Ok(Self { checkpoint: path("checkpoint")?, input: path("input")?, tool })
@@ -256,8 +257,8 @@ fn time_formant(
         |why: String| Problem::new(format!("formant bench {}: {why}", network.job), remedy);
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     let line = String::from_utf8_lossy(&output.stdout);
-    let seconds = reply::numbers(&line, "run_seconds");
-    let found = seconds.zip(reply::number(&line, "output_rms"));
+    let seconds = fields::numbers(&line, "run_seconds");
+    let found = seconds.zip(fields::number(&line, "output_rms"));
     let (seconds, rms) =
         found.ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).into_owned()))?;
     let tolerance = if precision == "bf16" { TOLERANCE_BF16 } else { TOLERANCE };

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::jobs::Program;
-use super::reply;
+use crate::fields;
 use crate::problem::{Problem, Result};
 use crate::shell;
 
@@ -43,7 +43,7 @@ impl Tool {
         let output = BufReader::new(output);
         let mut tool = Self { name, versions: String::new(), rms: None, child, input, output };
         let line = tool.read()?;
-        let versions = reply::text(&line, "versions");
+        let versions = fields::text(&line, "versions");
         tool.versions =
             versions.ok_or_else(|| failed(format!("begins with `{}`", line.trim())))?.to_owned();
         Ok((tool, line))
@@ -51,7 +51,7 @@ impl Tool {
 
     pub(super) fn time(&mut self, job: &str, seconds: f64) -> Result<Turn> {
         let line = self.ask(&format!("{job} {seconds}"))?;
-        let turn = reply::numbers(&line, "milliseconds").zip(reply::number(&line, "rms"));
+        let turn = fields::numbers(&line, "milliseconds").zip(fields::number(&line, "rms"));
         let (milliseconds, rms) = turn.ok_or_else(|| self.failed(job, &line))?;
         self.rms = Some(rms);
         Ok(Turn { milliseconds, rms })
@@ -62,7 +62,7 @@ impl Tool {
         let sent = writeln!(self.input, "{request}").and_then(|()| self.input.flush());
         sent.map_err(|error| self.failed(request, &error.to_string()))?;
         let line = self.read()?;
-        match reply::text(&line, "error") {
+        match fields::text(&line, "error") {
             Some(error) => Err(self.failed(request, error)),
             None => Ok(line),
         }

@@ -8,15 +8,25 @@ mod python;
 mod record;
 mod system;
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::problem::Result;
+use crate::shell;
 
 pub(crate) fn run(_: &[String]) -> Result<()> {
     system::ensure(system::BUILD)?;
     let found = libtorch::ensure()?;
     eprintln!("setup: ready ({found})");
     Ok(())
+}
+
+/// The `formant` command, to run in the workspace's folder.
+pub(crate) fn formant(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(shell::root()).stdin(Stdio::null());
+    library_path(&mut command);
+    command
 }
 
 /// Lets programs find libtorch where no rpath can (Windows); elsewhere there is nothing to do.

@@ -12,14 +12,14 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
-use formant_models::registry::BUNDLED;
+use formant_models::registry::{BUNDLED, default_for};
 use formant_models::{LoadOptions, ModelSource, Precision};
 use serde_json::json;
 use tch::Device;
 
 use super::{Work, work};
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::plan::{Settings, load_options};
 use crate::run::use_few_threads;
@@ -52,6 +52,13 @@ impl Which {
     /// Name on the command line; for a network that of its task.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The bundled models of its task.
+    fn bundled(self) -> impl Iterator<Item = ModelSource> {
+        let task = self.name();
+        let models = BUNDLED.iter().filter(move |model| model.task == task);
+        models.map(|model| ModelSource::Bundled(model.name.to_owned()))
     }
 
     fn is_network(self) -> bool {
@@ -122,7 +129,10 @@ fn plan(typed: BenchArgs, settings: &Settings) -> Result<BenchPlan, Failure> {
         return Err(Failure::usage("--seconds", "give more than 0 and at most 86400"));
     }
     let jobs = match typed.which.is_empty() {
-        true => Which::value_variants().to_vec(),
+        true => {
+            let ready = |job: &Which| !job.is_network() || job.bundled().next().is_some();
+            Which::value_variants().iter().copied().filter(ready).collect()
+        }
         false => typed.which,
     };
     let network = match (typed.config, typed.model) {
@@ -195,13 +205,10 @@ fn networks(plan: &BenchPlan, which: Which) -> Result<Vec<Option<Network>>, Fail
     if plan.network.is_some() {
         return Ok(vec![plan.network.clone()]);
     }
-    let task = which.name();
-    let bundled = BUNDLED.iter().filter(|model| model.task == task);
-    let sources = bundled.map(|model| ModelSource::Bundled(model.name.to_owned()));
-    let networks: Vec<_> = sources.map(|source| Some(Network::Model(source))).collect();
+    let networks: Vec<_> = which.bundled().map(|source| Some(Network::Model(source))).collect();
     if networks.is_empty() {
-        return Err(Failure::new(Kind::Model, task, "no model is part of the program")
-            .help("name a model with --model or --config"));
+        // The failure says where there are models.
+        default_for(&which.name())?;
     }
     Ok(networks)
 }
@@ -357,6 +364,8 @@ fn peak_memory() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use formant_models::tasks::TASKS;
+
     use super::*;
 
     #[test]
@@ -370,9 +379,11 @@ mod tests {
 
     #[test]
     fn every_task_is_a_job() {
-        for model in BUNDLED {
-            let job = Which::from_str(model.task, false).expect("a job of the task's name");
-            assert!(job.is_network(), "{}", model.task);
+        for task in TASKS {
+            let job = Which::from_str(task.name, false).expect("a job of the task's name");
+            assert!(job.is_network(), "{}", task.name);
         }
+        let networks = Which::value_variants().iter().filter(|job| job.is_network());
+        assert_eq!(networks.count(), TASKS.len());
     }
 }

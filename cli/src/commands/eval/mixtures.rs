@@ -16,7 +16,8 @@ use super::{Evaluation, Summary, Tally, figures, mean, of_split, write};
 use crate::failure::Failure;
 use crate::json as lines;
 use crate::outputs::Target;
-use crate::plan::{Settings, bundled_or, check_stdout, load_options};
+use crate::plan::separation::model as bundled_or;
+use crate::plan::{Settings, check_stdout, load_options};
 
 /// What both commands take.
 #[derive(Debug, Args)]
@@ -59,7 +60,7 @@ impl MixturesPlan {
         });
         check_stdout(std::slice::from_ref(&csv), settings)?;
         Ok(Self {
-            model: bundled_or(typed.model.as_deref(), task, "--model")?,
+            model: bundled_or(typed.model.as_deref(), task)?,
             load: load_options(settings)?,
             csv,
             manifest: typed.manifest.clone(),

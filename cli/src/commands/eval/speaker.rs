@@ -13,14 +13,16 @@ use formant_training::speaker::{
 use serde_json::{Map, Value};
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, write};
-use crate::args::{DecisionArgs, SpeakerModelArgs};
+use crate::commands::plot;
+use crate::commands::speaker::{
+    DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs, decision, load,
+    model as speaker_model, scorer,
+};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Target, begin};
-use crate::plan::{DecisionPlan, Settings, SpeakerModel, decision, speaker_model};
-use crate::run::plot;
-use crate::run::speaker::{load, scorer};
+use crate::plan::Settings;
 use crate::run::use_few_threads;
 
 /// What `formant eval speaker` takes.

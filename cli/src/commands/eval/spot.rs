@@ -10,15 +10,17 @@ use formant_training::spot::{Answers, SpotReport, answer};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, evaluate, figures, of_split};
-use crate::args::SpotTuning;
+use crate::commands::spot::{
+    SpotModel, SpotTuning, load, model as spot_model, tuning as spot_tuning,
+};
 use crate::commands::train::spot::table;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::recordings;
 use crate::json as lines;
 use crate::messages::Messages;
-use crate::plan::{Settings, SpotModel, spot_model, spot_tuning};
-use crate::run::{spot::load, use_few_threads};
+use crate::plan::Settings;
+use crate::run::use_few_threads;
 
 /// Rows without a word that are longer than this are recordings, not clips, in seconds.
 const LONGEST_CLIP: f64 = 3.0;

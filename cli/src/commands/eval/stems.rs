@@ -10,14 +10,15 @@ use formant_training::stems::{SongFiles, SongScore, score_song, songs_of};
 use serde_json::{Map, json};
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, mean, of_split, write};
-use crate::args::SeparationArgs;
+use crate::commands::stems;
+use crate::commands::stems::{SeparationArgs, SeparationPlan, separation as stem_separation};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::json as lines;
 use crate::messages::Messages;
 use crate::outputs::Target;
-use crate::plan::{SeparationPlan, Settings, stem_separation};
-use crate::run::{stems, use_threads};
+use crate::plan::Settings;
+use crate::run::use_threads;
 
 /// What `formant eval stems` takes.
 #[derive(Debug, Args)]

@@ -11,14 +11,16 @@ use formant_training::manifest::{self, Row};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, of_split, write};
-use crate::args::RecognizerArgs;
+use crate::commands::spot::round;
+use crate::commands::transcribe::{
+    Recognizer, RecognizerArgs, RecognizerPlan, load, recognizer, tell_default,
+};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::outputs::Target;
-use crate::plan::{RecognizerPlan, Settings, recognizer};
-use crate::run::transcribe::{Recognizer, load, tell_default};
-use crate::run::{spot::round, use_threads};
+use crate::plan::Settings;
+use crate::run::use_threads;
 use crate::{interrupt, json as lines};
 
 /// What `formant eval transcribe` takes.

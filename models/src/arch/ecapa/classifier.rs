@@ -5,8 +5,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::checkpoint::StateDict;
+use crate::checkpoint::{RawTensor, StateDict};
 use crate::error::{Error, Result};
+use crate::params::Weight;
 
 /// Slope of the leaky ReLU below zero, libtorch's default.
 const LEAK: f64 = 0.01;
@@ -22,27 +23,27 @@ pub enum Answers {
 }
 
 /// A head that turns embeddings `[batch, values]` into one number a class, `[batch, classes]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Classifier(Head);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Head {
-    Cosine { weight: Tensor },
+    Cosine { weight: Weight },
     Network { norm: Norm, blocks: Vec<(Affine, Norm)>, out: Affine },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Affine {
-    weight: Tensor, // [out, in]
-    bias: Tensor,
+    weight: Weight, // [out, in]
+    bias: Weight,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
+    weight: Weight,
+    bias: Weight,
+    mean: Weight,
+    variance: Weight,
 }
 
 impl Classifier {
@@ -51,15 +52,16 @@ impl Classifier {
     /// # Errors
     /// [`Error::Missing`] when the weights are those of no known head, and errors of reading.
     pub fn of_weights(state: &StateDict) -> Result<Self> {
+        let float = |raw: &RawTensor| Ok(Weight::from(raw.to_tensor()?.to_kind(Kind::Float)));
         if let Some(weight) = state.get("weight") {
-            return Ok(Self(Head::Cosine { weight: weight.to_tensor()?.to_kind(Kind::Float) }));
+            return Ok(Self(Head::Cosine { weight: float(weight)? }));
         }
-        let tensor = |name: String| -> Result<Tensor> {
+        let tensor = |name: String| -> Result<Weight> {
             let raw = state.get(&name).ok_or_else(|| Error::Missing {
                 path: state.path.clone(),
                 what: format!("weight `{name}` of a classifier"),
             })?;
-            Ok(raw.to_tensor()?.to_kind(Kind::Float))
+            float(raw)
         };
         let affine = |base: &str| -> Result<Affine> {
             Ok(Affine {
@@ -119,7 +121,7 @@ impl Affine {
 
 impl Norm {
     fn forward(&self, x: &Tensor) -> Tensor {
-        (x - &self.mean) / (&self.variance + EPSILON).sqrt() * &self.weight + &self.bias
+        (x - &*self.mean) / (&*self.variance + EPSILON).sqrt() * &*self.weight + &*self.bias
     }
 }
 

@@ -114,6 +114,14 @@ impl From<WespeakerArgs> for EcapaConfig {
     }
 }
 
+/// Most layers; published networks have five.
+const LAYERS: usize = 64;
+/// Largest number of channels, bins or taps.
+const WIDTH: i64 = 1 << 16;
+/// Most frames between two taps, which no weight shows: 2.6 s at a hop of 10 ms, where published
+/// networks use up to 4 frames. Signals are padded by this distance for every tap.
+const DILATION: i64 = 256;
+
 impl EcapaConfig {
     /// The sizes of the network that a state dict belongs to, from the shapes of its weights; the
     /// distances between frames, which leave no trace in shapes, are the published ones.
@@ -186,6 +194,10 @@ impl EcapaConfig {
             let reason = "needs the first layer, one block and the aggregation at least";
             return Err(Error::config("channels", reason));
         }
+        if layers > LAYERS {
+            let reason = format!("{layers} layers; at most {LAYERS} are supported");
+            return Err(Error::config("channels", reason));
+        }
         for (field, list) in [("kernel_sizes", &self.kernel_sizes), ("dilations", &self.dilations)]
         {
             if list.len() != layers {
@@ -194,18 +206,18 @@ impl EcapaConfig {
             }
         }
         let mut sizes = vec![
-            ("input_size", self.input_size),
-            ("attention_channels", self.attention_channels),
-            ("lin_neurons", self.lin_neurons),
-            ("res2net_scale", self.res2net_scale),
-            ("se_channels", self.se_channels),
+            ("input_size", self.input_size, WIDTH),
+            ("attention_channels", self.attention_channels, WIDTH),
+            ("lin_neurons", self.lin_neurons, WIDTH),
+            ("res2net_scale", self.res2net_scale, WIDTH),
+            ("se_channels", self.se_channels, WIDTH),
         ];
-        sizes.extend(self.channels.iter().map(|&n| ("channels", n)));
-        sizes.extend(self.kernel_sizes.iter().map(|&n| ("kernel_sizes", n)));
-        sizes.extend(self.dilations.iter().map(|&n| ("dilations", n)));
-        for (field, size) in sizes {
-            if !(1..=1 << 16).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and 65536")));
+        sizes.extend(self.channels.iter().map(|&n| ("channels", n, WIDTH)));
+        sizes.extend(self.kernel_sizes.iter().map(|&n| ("kernel_sizes", n, WIDTH)));
+        sizes.extend(self.dilations.iter().map(|&n| ("dilations", n, DILATION)));
+        for (field, size, limit) in sizes {
+            if !(1..=limit).contains(&size) {
+                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
             }
         }
         if self.kernel_sizes.iter().any(|k| k % 2 == 0) {
@@ -243,6 +255,13 @@ mod tests {
             EcapaConfig { res2net_scale: 7, ..EcapaConfig::default() },
             EcapaConfig { lin_neurons: 0, ..EcapaConfig::default() },
             EcapaConfig { groups: vec![2; 5], ..EcapaConfig::default() },
+            EcapaConfig { dilations: vec![1, 2, 65_536, 4, 1], ..EcapaConfig::default() },
+            EcapaConfig {
+                channels: vec![8; 65],
+                kernel_sizes: vec![1; 65],
+                dilations: vec![1; 65],
+                ..EcapaConfig::default()
+            },
         ];
         for config in broken {
             assert!(config.validate().is_err(), "{config:?}");

@@ -30,10 +30,10 @@ pub struct Ecapa {
 }
 
 impl Ecapa {
-    /// All parameters under `params` .
+    /// All parameters under `params`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] when a size is impossible.
+    /// [`crate::Error::Config`] when a size is impossible; errors of [`Params::get`].
     pub fn new(params: &Params<'_>, config: &EcapaConfig) -> Result<Self> {
         config.validate()?;
         let (names, layout, last) = (Names::new(config.layout), config.layout, config.blocks() + 1);
@@ -193,6 +193,19 @@ mod tests {
             embedding_norm: layout == Layout::Taoruijie,
             ..EcapaConfig::default()
         }
+    }
+
+    #[test]
+    fn clones_share_weights_and_go_to_other_threads() {
+        fn shares<T: Clone + Send + 'static>(network: &T) -> T {
+            network.clone()
+        }
+        let vs = VarStore::new(tch::Device::Cpu);
+        let network = Ecapa::new(&Params::random(&vs.root()), &EcapaConfig::default())
+            .expect("the published sizes");
+        let clone = shares(&network);
+        let pointer = |network: &Ecapa| network.pooled_norm.weight.data_ptr();
+        assert_eq!(pointer(&clone), pointer(&network));
     }
 
     #[test]

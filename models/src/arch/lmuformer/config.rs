@@ -69,6 +69,15 @@ impl Default for LmuFormerConfig {
     }
 }
 
+/// Most blocks; the published networks have one.
+const BLOCKS: i64 = 256;
+/// Longest impulse response: 20 s at a hop of 10 ms, where published networks keep 128 frames. Files
+/// may lack it, so that it is computed when a network is made: at this length and the published
+/// width, 0.3 s of processor time a block, or 1.2 s in the spiking variant. Longer signals need none.
+const LONGEST_RESPONSE: i64 = 1 << 11;
+/// Largest number of channels, bins or answers.
+const WIDTH: i64 = 1 << 16;
+
 impl LmuFormerConfig {
     /// Order of the Legendre memory: `dim`, or twice that in the spiking variant.
     #[must_use]
@@ -91,16 +100,16 @@ impl LmuFormerConfig {
     /// [`Error::Config`] naming the field.
     pub fn validate(&self) -> Result<()> {
         let sizes = [
-            ("dim", self.dim),
-            ("layer", self.layer),
-            ("in_channels", self.in_channels),
-            ("num_classes", self.num_classes),
-            ("seq_len", self.seq_len),
-            ("mlp_ratio", self.mlp_dim()),
+            ("dim", self.dim, WIDTH),
+            ("layer", self.layer, BLOCKS),
+            ("in_channels", self.in_channels, WIDTH),
+            ("num_classes", self.num_classes, WIDTH),
+            ("seq_len", self.seq_len, LONGEST_RESPONSE),
+            ("mlp_ratio", self.mlp_dim(), WIDTH),
         ];
-        for (field, size) in sizes {
-            if !(1..=1 << 16).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and 65536")));
+        for (field, size, limit) in sizes {
+            if !(1..=limit).contains(&size) {
+                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
             }
         }
         if !(self.theta.is_finite() && self.theta >= 1.0) {
@@ -112,6 +121,43 @@ impl LmuFormerConfig {
         if !(self.tau.is_finite() && self.tau >= 1.0) {
             return Err(Error::config("tau", format!("{} frames; at least 1 needed", self.tau)));
         }
+        let voltages = [
+            ("v_reset", self.v_reset),
+            ("v_threshold", self.v_threshold),
+            ("prev_lif_threshold", self.prev_lif_threshold),
+        ];
+        for (field, voltage) in voltages {
+            if !voltage.is_finite() {
+                return Err(Error::config(field, format!("{voltage} is not a finite number")));
+            }
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_sizes_are_named() {
+        LmuFormerConfig::default().validate().expect("the published sizes");
+        let broken: [(&str, fn(&mut LmuFormerConfig)); 9] = [
+            ("dim", |c| c.dim = 0),
+            ("layer", |c| c.layer = 1 << 16),
+            ("in_channels", |c| c.in_channels = 1 << 32),
+            ("num_classes", |c| c.num_classes = -1),
+            ("seq_len", |c| c.seq_len = (1 << 11) + 1),
+            ("mlp_ratio", |c| c.mlp_ratio = 1e308),
+            ("mlp_ratio", |c| c.mlp_ratio = f64::NAN),
+            ("theta", |c| c.theta = f64::NAN),
+            ("v_threshold", |c| c.v_threshold = f32::INFINITY),
+        ];
+        for (field, change) in broken {
+            let mut config = LmuFormerConfig::default();
+            change(&mut config);
+            let error = config.validate().expect_err(field).to_string();
+            assert!(error.contains(field), "{error}");
+        }
     }
 }

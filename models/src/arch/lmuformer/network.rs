@@ -58,10 +58,10 @@ enum BodyState {
 }
 
 impl LmuFormer {
-    /// All parameters under `params` .
+    /// All parameters under `params`.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] when a size is impossible.
+    /// [`crate::Error::Config`] when a size is impossible; errors of [`Params::get`].
     pub fn new(params: &Params<'_>, config: &LmuFormerConfig) -> Result<Self> {
         config.validate()?;
         let (embed, blocks) = (params / "patch_embed", params / "block");
@@ -240,6 +240,21 @@ mod tests {
             let stored: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, wanted);
             assert_eq!(stored as u64, wanted);
+        }
+    }
+
+    #[test]
+    fn clones_share_weights_and_go_to_other_threads() {
+        fn shares<T: Clone + Send + 'static>(network: &T) -> T {
+            network.clone()
+        }
+        for variant in [Variant::LmuRnnConv1d, Variant::SlmuRnnMsConv1d] {
+            let vs = VarStore::new(Device::Cpu);
+            let config = LmuFormerConfig { variant, dim: 16, ..Default::default() };
+            let network =
+                LmuFormer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
+            let clone = shares(&network);
+            assert_eq!(clone.head.weight.data_ptr(), network.head.weight.data_ptr());
         }
     }
 

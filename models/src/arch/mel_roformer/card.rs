@@ -47,7 +47,10 @@ impl StemsCard {
     pub fn of_yaml(yaml: &Value, layout: Layout) -> Result<Self> {
         let empty = Value::Null;
         let arguments = yaml.get("model").unwrap_or(&empty);
-        let mut card = Self::of_config(MelRoformerConfig::from_arguments(arguments, layout)?);
+        let config = MelRoformerConfig::from_arguments(arguments, layout)?;
+        // Before each of the stems that it claims gets a name.
+        config.validate()?;
+        let mut card = Self::of_config(config);
         let entry = |section: &str, name: &str| yaml.get(section).and_then(|s| s.get(name));
         let number = |section: &str, name: &str| {
             entry(section, name).and_then(Value::as_u64).map(|n| n as usize)
@@ -135,6 +138,15 @@ mod tests {
             card.demix.batch_size, 1,
             "batches change the result, so they are not taken over"
         );
+    }
+
+    #[test]
+    fn no_names_are_made_for_more_stems_than_a_network_can_have() {
+        for num_stems in [-1, 0, i64::from(i32::MAX), 1 << 32] {
+            let yaml = json!({ "model": { "dim": 8, "depth": 1, "num_stems": num_stems } });
+            let error = StemsCard::of_yaml(&yaml, Layout::Reference).expect_err("refused");
+            assert!(error.to_string().contains("num_stems"), "{error}");
+        }
     }
 
     #[test]

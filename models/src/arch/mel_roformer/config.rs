@@ -213,7 +213,8 @@ impl MelRoformerConfig {
         let blocks = |position: i64| count(&|i| format!("{}norm.gamma", at(position, i)));
         let gates = format!("{}to_gates.weight", at(time, 0));
         let heads = size(&gates, 0)?;
-        let dim_head = size(&format!("{}to_qkv.weight", at(time, 0)), 0)? / (3 * heads.max(1));
+        let dim_head =
+            size(&format!("{}to_qkv.weight", at(time, 0)), 0)? / heads.max(1).saturating_mul(3);
         let band = |k: i64| format!("band_split.to_features.{k}.0.gamma");
         let num_bands = count(&band);
         let widths: Vec<i64> = (0..num_bands).map(|k| size(&band(k), 0)).collect::<Result<_>>()?;

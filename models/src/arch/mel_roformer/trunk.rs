@@ -164,3 +164,26 @@ impl Trunk {
         x
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::MelRoformer;
+    use super::*;
+    use tch::nn::VarStore;
+
+    fn shares<T: Clone + Send + 'static>() {}
+
+    #[test]
+    fn clones_share_their_weights_and_go_to_other_threads() {
+        shares::<MelRoformer>();
+        let config =
+            MelRoformerConfig { dim: 8, depth: 1, heads: 2, dim_head: 4, ..Default::default() };
+        let vs = VarStore::new(Device::Cpu);
+        let trunk = Trunk::new(&Params::random(&vs.root()), &config, Device::Cpu);
+        let trunk = trunk.expect("sound sizes");
+        let clone = trunk.clone();
+        for ((_, ours), (_, theirs)) in trunk.to_features.iter().zip(&clone.to_features) {
+            assert_eq!(ours.weight.data_ptr(), theirs.weight.data_ptr());
+        }
+    }
+}

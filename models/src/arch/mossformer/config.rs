@@ -311,14 +311,14 @@ impl MossformerConfig {
             Family::Mossformer2Se => Some(format!("{recurrent}.gated_fsmn.fsmn.conv1.weight")),
         };
         let (inner, order) = match &memory {
-            Some(name) => (dim(name, 0)?, (dim(name, 2)? + 1) / 2),
+            Some(name) => (dim(name, 0)?, dim(name, 2)?.saturating_add(1) / 2),
             None => (defaults.fsmn_inner_channels, defaults.fsmn_lorder),
         };
         let (encoder, bias) = match family {
             Family::Mossformer => ("encoder.conv1d.weight", has("decoder.bias")),
             _ => ("enc.conv1d.weight", has("dec.bias")),
         };
-        let rotated = shape(&format!("{layer}.rotary_pos_emb.freqs")).map(|s| 2 * s[0] as i64);
+        let rotated = dim(&format!("{layer}.rotary_pos_emb.freqs"), 0).ok();
         let inputs = dim(&format!("{net}.conv1d_encoder.weight"), 1)?;
         let outputs = dim(&format!("{net}.conv1_decoder.weight"), 0)?;
         let separates = family != Family::Mossformer2Se;
@@ -330,7 +330,7 @@ impl MossformerConfig {
             bias,
             num_blocks: count as i64,
             query_key_dim: dim(&format!("{layer}.to_qk.mdl.1.weight"), 0)?,
-            rotary_dim: rotated,
+            rotary_dim: rotated.map(|pairs| pairs.saturating_mul(2)),
             conv_kernel: dim(&format!("{layer}.to_hidden.mdl.3.sequential.1.conv.weight"), 2)?,
             fsmn_inner_channels: inner,
             fsmn_lorder: order,
@@ -344,6 +344,29 @@ impl MossformerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::RawTensor;
+
+    #[test]
+    fn frequencies_of_no_axis_are_no_frequencies() {
+        let blocks = "mossformer.mdl.intra_mdl.mossformerM";
+        let shapes: [(String, &[usize]); 9] = [
+            ("mossformer.mdl.intra_norm.weight".to_owned(), &[8]),
+            ("mossformer.conv1d_encoder.weight".to_owned(), &[8, 12, 1]),
+            ("mossformer.conv1_decoder.weight".to_owned(), &[5, 8, 1]),
+            ("mossformer.conv1d_out.weight".to_owned(), &[16, 8, 1]),
+            (format!("{blocks}.layers.0.to_hidden.mdl.1.weight"), &[32, 8]),
+            (format!("{blocks}.layers.0.to_qk.mdl.1.weight"), &[6, 8]),
+            (format!("{blocks}.layers.0.to_hidden.mdl.3.sequential.1.conv.weight"), &[32, 1, 5]),
+            (format!("{blocks}.layers.0.rotary_pos_emb.freqs"), &[]),
+            (format!("{blocks}.fsmn.0.gated_fsmn.fsmn.conv1.weight"), &[6, 1, 5, 1]),
+        ];
+        let mut state = StateDict::default();
+        for (name, shape) in shapes {
+            let values = vec![0.0; shape.iter().product()];
+            state.insert(name, RawTensor::from_f32(shape.to_vec(), &values).expect("fits"));
+        }
+        assert_eq!(MossformerConfig::of_weights(&state).expect("all there").rotary_dim, None);
+    }
 
     #[test]
     fn impossible_sizes_are_refused() {

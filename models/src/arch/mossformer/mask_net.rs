@@ -355,3 +355,36 @@ impl FrozenMaskNet {
         self.ends.leave(&y, &inside, |_, _| {})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::{FrozenMaskEstimator, FrozenSeparator, MaskEstimator, Separator};
+    use super::*;
+    use tch::nn::VarStore;
+
+    fn shares<T: Clone + Send + 'static>() {}
+
+    #[test]
+    fn clones_share_their_weights_and_go_to_other_threads() {
+        shares::<Separator>();
+        shares::<FrozenSeparator>();
+        shares::<MaskEstimator>();
+        shares::<FrozenMaskEstimator>();
+        let config = MossformerConfig {
+            in_channels: 8,
+            out_channels: 8,
+            num_blocks: 1,
+            query_key_dim: 6,
+            fsmn_inner_channels: 6,
+            ..MossformerConfig::default()
+        };
+        let vs = VarStore::new(Device::Cpu);
+        let network = MaskNet::new(&Params::random(&vs.root()), &config).expect("sound sizes");
+        let clone = network.clone();
+        assert_eq!(clone.ends.slope.data_ptr(), network.ends.slope.data_ptr());
+        let frozen = network.freeze();
+        let clone = frozen.clone();
+        assert_eq!(clone.ends.slope.data_ptr(), frozen.ends.slope.data_ptr());
+        assert_eq!(clone.rotary.freqs.data_ptr(), frozen.rotary.freqs.data_ptr());
+    }
+}

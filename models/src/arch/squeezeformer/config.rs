@@ -264,6 +264,10 @@ fn check_pairs(field: &str, reduce: &[i64], recover: &[i64], layers: i64) -> Res
             let reason = format!("layer {layer} restores a frame rate that was not halved before");
             return Err(Error::config(field, reason));
         }
+        if depth > DEPTH {
+            let reason = format!("layer {layer} halves the frame rate more than {DEPTH} times");
+            return Err(Error::config(field, reason));
+        }
     }
     let known = reduce.iter().chain(recover).all(|at| (0..layers).contains(at));
     if !known {
@@ -280,8 +284,24 @@ fn only(field: &str, found: &str, known: &str) -> Result<()> {
     Err(Error::config(field, format!("`{found}` is not supported; `{known}` is")))
 }
 
+/// Refuses shares of activations that training can't drop.
+fn check_dropouts(dropouts: &[(&str, f64)]) -> Result<()> {
+    for &(field, share) in dropouts {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::config(field, format!("{share} is not between 0 and 1")));
+        }
+    }
+    Ok(())
+}
+
+/// Most layers; the largest published network has 22.
 const LAYERS: i64 = 256;
+/// Largest width; the largest published network has 640. Products of two widths, the feature bins
+/// and an expansion fit 64 bits by far.
 const WIDTH: i64 = 1 << 14;
+/// Most halvings of the frame rate at one layer; published networks have two. Eight leave one frame
+/// of 256.
+const DEPTH: i64 = 8;
 
 impl NemoConfig {
     /// Channels of the shortening convolutions.
@@ -310,6 +330,20 @@ impl NemoConfig {
             ("conv_kernel_size", self.conv_kernel_size, 1023),
             ("num_classes", self.num_classes, 1 << 20),
         ])?;
+        // Not positive: as wide as `d_model`, or no projection.
+        for (field, width) in [
+            ("feat_out", self.feat_out),
+            ("subsampling_conv_channels", self.subsampling_conv_channels),
+        ] {
+            if width > WIDTH {
+                return Err(Error::config(field, format!("{width} is above {WIDTH}")));
+            }
+        }
+        check_dropouts(&[
+            ("dropout", self.dropout),
+            ("dropout_emb", self.dropout_emb),
+            ("dropout_att", self.dropout_att),
+        ])?;
         check_heads("n_heads", self.d_model, self.n_heads)?;
         check_kernel("conv_kernel_size", self.conv_kernel_size)?;
         only("subsampling", &self.subsampling, "dw_striding")?;
@@ -326,7 +360,7 @@ impl WenetConfig {
     /// Feature bins after both shortening convolutions.
     #[must_use]
     pub fn subsampled_bins(&self) -> i64 {
-        ((self.input_dim - 1) / 2 - 1) / 2
+        (self.input_dim.saturating_sub(1) / 2 - 1) / 2
     }
 
     fn validate(&self) -> Result<()> {
@@ -532,5 +566,48 @@ mod tests {
         assert!(refused(|c| c.subsampling = "vggnet".to_owned()).contains("dw_striding"));
         assert!(refused(|c| c.time_reduce_idx = Some(16)).contains("time_reduce_idx"));
         assert!(refused(|c| c.d_model = -1).contains("between"));
+        assert!(refused(|c| c.feat_out = i64::MAX).contains("feat_out"));
+        assert!(refused(|c| c.subsampling_conv_channels = 1 << 32).contains("channels"));
+    }
+
+    #[test]
+    fn dropouts_are_shares() {
+        let fields: [fn(&mut NemoConfig) -> &mut f64; 3] =
+            [|c| &mut c.dropout, |c| &mut c.dropout_emb, |c| &mut c.dropout_att];
+        for field in fields {
+            let validate = |value: f64| {
+                let mut config = NemoConfig::default();
+                *field(&mut config) = value;
+                SqueezeformerConfig::Nemo(config).validate()
+            };
+            for value in [-1.0, 2.0, 7.0, 1e308, f64::NAN] {
+                let error = validate(value).expect_err("no share").to_string();
+                assert!(error.contains("dropout"), "{error}");
+            }
+            for value in [0.0, 0.1, 1.0] {
+                validate(value).expect("a share");
+            }
+        }
+    }
+
+    #[test]
+    fn the_frame_rate_is_halved_a_bounded_number_of_times() {
+        let nested = |count: usize| {
+            let config = WenetConfig {
+                reduce_idx: OneOrMany::Many(vec![1; count]),
+                recover_idx: OneOrMany::Many(vec![2; count]),
+                ..WenetConfig::default()
+            };
+            SqueezeformerConfig::Wenet(config).validate()
+        };
+        nested(8).expect("at the bound");
+        let error = nested(64).expect_err("above the bound").to_string();
+        assert!(error.contains("reduce_idx"), "{error}");
+    }
+
+    #[test]
+    fn the_smallest_numbers_do_not_overflow() {
+        let config = WenetConfig { input_dim: i64::MIN, ..WenetConfig::default() };
+        assert!(SqueezeformerConfig::Wenet(config).validate().is_err());
     }
 }

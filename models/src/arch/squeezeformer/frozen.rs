@@ -353,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn clones_share_weights_and_go_to_other_threads() {
+        fn shares<T: Clone + Send + 'static>(network: &T) -> T {
+            network.clone()
+        }
+        let vs = VarStore::new(Device::Cpu);
+        let config = configs().remove(0);
+        let network =
+            Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
+        let frozen = FrozenSqueezeformer::new(network);
+        let pointer =
+            |network: &FrozenSqueezeformer| network.layers[0].attention.qkv.weight.data_ptr();
+        assert_eq!(pointer(&shares(&frozen)), pointer(&frozen));
+    }
+
+    #[test]
     fn answers_are_those_of_the_plain_network() {
         for config in configs() {
             tch::manual_seed(7);

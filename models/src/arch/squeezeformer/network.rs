@@ -112,7 +112,7 @@ impl Squeezeformer {
     /// All parameters under `params` with the keys of the layout's checkpoints.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] when a size is impossible.
+    /// [`crate::Error::Config`] when a size is impossible; errors of [`Params::get`].
     pub fn new(params: &Params<'_>, config: &SqueezeformerConfig) -> Result<Self> {
         config.validate()?;
         let mut network = match config {
@@ -394,6 +394,19 @@ mod tests {
             let stored: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, stored as u64, "{config:?}");
         }
+    }
+
+    #[test]
+    fn clones_share_weights_and_go_to_other_threads() {
+        fn shares<T: Clone + Send + 'static>(network: &T) -> T {
+            network.clone()
+        }
+        let vs = VarStore::new(Device::Cpu);
+        let config = SqueezeformerConfig::Nemo(small());
+        let network =
+            Squeezeformer::new(&Params::random(&vs.root()), &config).expect("valid sizes");
+        let clone = shares(&network);
+        assert_eq!(clone.pre_norm.weight.data_ptr(), network.pre_norm.weight.data_ptr());
     }
 
     #[test]

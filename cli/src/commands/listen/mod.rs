@@ -1,0 +1,568 @@
+//! `formant listen`: words, captions, voices and cleaned speech from a microphone or what stands in
+//! for one.
+
+mod screen;
+mod tell;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use formant_audio_core::decode::{DecodeOptions, RawFormat};
+use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
+use formant_models::tasks::speaker::Voices;
+use formant_models::tasks::spot::SpotOptions;
+use formant_models::{DeviceChoice, LoadOptions, ModelSource};
+use formant_streaming::event::EndReason;
+use formant_streaming::output::Outputs;
+use formant_streaming::source::{
+    FilePace, FileSource, LiveSource, Microphones, OnLoss, Source, StreamSource, Wanted,
+};
+use formant_streaming::task::{EnhanceTask, SpeakerTask, SpotTask, TranscribeTask};
+use formant_streaming::{DeviceInfo, Direction, Event, Session, SessionOptions};
+use tell::Teller;
+
+use crate::args::CleaningArgs;
+use crate::commands::speaker::{SpeakerModel, SpeakerModelArgs};
+use crate::commands::spot::{SpotModel, SpotTuning};
+use crate::commands::transcribe::{CutArg, NemoArg, RecognizerArgs, RecognizerPlan};
+use crate::commands::{Work, speaker, spot, transcribe, work};
+use crate::exit::Outcome;
+use crate::failure::{Failure, Kind};
+use crate::messages::Messages;
+use crate::outputs::{Existing, Target};
+use crate::plan::{Settings, separation};
+use crate::run::{tell_precision, use_few_threads};
+use crate::{interrupt, json as lines, stdout};
+
+/// What happens when the microphone is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLossArg {
+    /// End with status 5.
+    Stop,
+    /// Wait until it is back.
+    Wait,
+    /// Go on with the default one, also when another becomes it.
+    Follow,
+}
+
+/// What `formant listen` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant listen --spot --record take.wav\n\n\
+    Ctrl-C ends it: what was heard is still told, and the take is complete. docs/streaming.md says\n\
+    how time, gaps and delays are counted.")]
+pub(crate) struct ListenArgs {
+    /// `-` for standard input instead of the microphone.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: Option<PathBuf>,
+    /// A file instead of the microphone, as fast as it is heard.
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(crate) file: Option<PathBuf>,
+    /// The file goes at its own pace, as a microphone would give it.
+    #[arg(long)]
+    pub(crate) realtime: bool,
+    /// Standard input or file are samples without a header, such as s16le:16000:1 (kind, rate,
+    /// channels).
+    #[arg(long, value_name = "KIND:RATE:CHANNELS")]
+    pub(crate) raw: Option<String>,
+
+    /// Find spoken words.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) spot: bool,
+    /// Write down what is said.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) transcribe: bool,
+    /// Say who of the known voices speaks.
+    #[arg(long, help_heading = "What listens", requires = "voices")]
+    pub(crate) speaker: bool,
+    /// Take the noise out of speech, into --enhanced, --play or both.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) enhance: bool,
+    /// Keep the take in a WAV file, which is whole at every moment.
+    #[arg(long, value_name = "FILE", help_heading = "What listens")]
+    pub(crate) record: Option<PathBuf>,
+    /// Replace a take or an enhanced file that exists.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) overwrite: bool,
+    /// Show how loud it is.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) level: bool,
+    /// Measure delays, work and losses, and print them at the end.
+    #[arg(long, help_heading = "What listens")]
+    pub(crate) stats: bool,
+    /// Stop after this much audio.
+    #[arg(long = "for", value_name = "SECONDS", help_heading = "What listens")]
+    pub(crate) seconds: Option<f64>,
+
+    /// Speech without its noise goes into this WAV file: mono, at the source's rate, whole at every
+    /// moment.
+    #[arg(long, value_name = "FILE", help_heading = "Enhancement", requires = "enhance")]
+    pub(crate) enhanced: Option<PathBuf>,
+    /// It is played: on the default output, or one of --devices by its name or a part of it.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = "Enhancement",
+        requires = "enhance"
+    )]
+    pub(crate) play: Option<Option<String>>,
+    /// Seconds by which it is late at most, work and devices apart: a shorter time is more work.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, help_heading = "Enhancement")]
+    pub(crate) latency: f64,
+    /// Seconds of the past that the network hears again with every step.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, help_heading = "Enhancement")]
+    pub(crate) context: f64,
+    #[command(flatten, next_help_heading = "Enhancement")]
+    pub(crate) cleaning: CleaningArgs,
+
+    /// List the microphones and output devices and stop.
+    #[arg(long, help_heading = "Microphone")]
+    pub(crate) devices: bool,
+    /// The microphone: its name in --devices, or a part of it that no other has.
+    #[arg(long, value_name = "NAME", help_heading = "Microphone")]
+    pub(crate) device: Option<String>,
+    /// Channels to open; they are mixed for what listens, and kept in the take.
+    #[arg(long, value_name = "N", help_heading = "Microphone", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) channels: Option<u16>,
+    /// Rate to open it with, in Hz.
+    #[arg(long, value_name = "HZ", help_heading = "Microphone", value_parser = clap::value_parser!(u32).range(1..=1_536_000))]
+    pub(crate) rate: Option<u32>,
+    /// Frames that it hands over at once [default: 10 ms].
+    #[arg(long, value_name = "FRAMES", help_heading = "Microphone", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) buffer: Option<u32>,
+    /// What happens when it is lost.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "stop",
+        value_name = "POLICY",
+        help_heading = "Microphone"
+    )]
+    pub(crate) on_loss: OnLossArg,
+
+    /// Keyword model.
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Models")]
+    pub(crate) spot_model: Option<String>,
+    /// Recogniser.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
+    pub(crate) transcribe_model: Option<String>,
+    /// Language model of the recogniser: an ARPA file; none leaves out that of the model.
+    #[arg(long, value_name = "FILE|none", help_heading = "Models")]
+    pub(crate) lm: Option<PathBuf>,
+    /// Words and phrases to expect: a text file, one a line, or a list separated by commas.
+    #[arg(long, value_name = "FILE|LIST", help_heading = "Models")]
+    pub(crate) hotwords: Option<String>,
+    /// Enhancer.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
+    pub(crate) enhance_model: Option<String>,
+    /// Speaker model.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
+    pub(crate) speaker_model: Option<String>,
+    /// The file of known voices, as `formant speaker enroll` makes it.
+    #[arg(long, value_name = "FILE", env = "FORMANT_VOICES", help_heading = "Models")]
+    pub(crate) voices: Option<PathBuf>,
+    /// Where networks run: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Models")]
+    pub(crate) run_on: DeviceChoice,
+    /// Audio that may wait for one task before it skips to the newest second.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, help_heading = "Models")]
+    pub(crate) longest_lag: f64,
+
+    #[command(flatten)]
+    pub(crate) tuning: SpotTuning,
+}
+
+impl ListenArgs {
+    /// Finds out what was meant.
+    pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        let plan = plan(self, settings)?;
+        Ok(work(plan, run))
+    }
+}
+
+/// What `listen` does.
+#[derive(Debug)]
+pub(crate) enum ListenTask {
+    Devices,
+    Listen(Box<ListenPlan>),
+}
+
+/// Where the audio comes from.
+#[derive(Debug)]
+pub(crate) enum ListenSource {
+    Microphone { wanted: Wanted, on_loss: OnLoss },
+    Stdin(DecodeOptions),
+    File { path: PathBuf, decode: DecodeOptions, pace: FilePace },
+}
+
+/// Speech without its noise, and where it goes.
+#[derive(Debug)]
+pub(crate) struct ListenEnhancement {
+    pub(crate) model: ModelSource,
+    pub(crate) load: LoadOptions,
+    pub(crate) options: EnhanceOptions,
+    pub(crate) live: LiveOptions,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) play: Option<Play>,
+}
+
+/// An output device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Play {
+    Default,
+    Named(String),
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct ListenPlan {
+    pub(crate) source: ListenSource,
+    pub(crate) spot: Option<(SpotModel, SpotOptions)>,
+    pub(crate) transcribe: Option<RecognizerPlan>,
+    /// With the file of known voices.
+    pub(crate) speaker: Option<(SpeakerModel, PathBuf)>,
+    pub(crate) enhance: Option<ListenEnhancement>,
+    pub(crate) record: Option<PathBuf>,
+    pub(crate) level: bool,
+    pub(crate) stats: bool,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) longest_lag: Duration,
+}
+
+fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
+    if typed.devices {
+        return Ok(ListenTask::Devices);
+    }
+    // `--device` is the microphone here.
+    let settings = Settings { device: typed.run_on, ..*settings };
+    let source = source(&typed)?;
+    let spot = typed.spot.then(|| -> Result<_, Failure> {
+        let model = spot::model(typed.spot_model.as_deref(), None, &settings)?;
+        Ok((model, spot::tuning(&typed.tuning)?))
+    });
+    let transcribe = typed.transcribe.then(|| recognizer(&typed, &settings));
+    let speaker = match (&typed.voices, typed.speaker) {
+        (Some(voices), true) => {
+            let args = SpeakerModelArgs { model: typed.speaker_model.clone(), no_vad: false };
+            Some((speaker::model(&args, &settings)?, voices.clone()))
+        }
+        _ => None,
+    };
+    let enhance = typed.enhance.then(|| enhancement(&typed, &settings));
+    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
+    for path in typed.record.iter().chain(&typed.enhanced) {
+        existing.admits(&Target::File(path.clone()))?;
+    }
+    if typed.record.is_some() && typed.record == typed.enhanced {
+        return Err(Failure::usage("--enhanced", "is the file of --record")
+            .help("name another file for one of them"));
+    }
+    let plan = ListenPlan {
+        source,
+        spot: spot.transpose()?,
+        transcribe: transcribe.transpose()?,
+        speaker,
+        enhance: enhance.transpose()?,
+        record: typed.record,
+        level: typed.level,
+        stats: typed.stats,
+        limit: typed.seconds.map(|seconds| duration("--for", seconds)).transpose()?,
+        longest_lag: duration("--longest-lag", typed.longest_lag)?,
+    };
+    let does_something = plan.spot.is_some()
+        || plan.transcribe.is_some()
+        || plan.speaker.is_some()
+        || plan.enhance.is_some()
+        || plan.record.is_some()
+        || plan.level;
+    if !does_something {
+        return Err(Failure::usage("listen", "nothing is to listen").help(
+            "give one or more of --spot, --transcribe, --speaker, --enhance, --record and --level",
+        ));
+    }
+    Ok(ListenTask::Listen(Box::new(plan)))
+}
+
+fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancement, Failure> {
+    let play = typed.play.clone().map(|name| name.map_or(Play::Default, Play::Named));
+    if typed.enhanced.is_none() && play.is_none() {
+        return Err(Failure::usage("--enhance", "has nowhere to put its audio")
+            .help("give --enhanced FILE, or --play for an output device, or both"));
+    }
+    Ok(ListenEnhancement {
+        model: separation::model(typed.enhance_model.as_deref(), "enhance")?,
+        load: separation::load_options(settings)?,
+        options: separation::cleaning(&typed.cleaning, settings),
+        live: LiveOptions {
+            latency_seconds: typed.latency,
+            context_seconds: typed.context,
+            ..LiveOptions::default()
+        },
+        file: typed.enhanced.clone(),
+        play,
+    })
+}
+
+fn duration(name: &str, seconds: f64) -> Result<Duration, Failure> {
+    if (0.1..=1e7).contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err(Failure::usage(name, format!("{seconds} is not between 0.1 and 10000000 seconds")))
+}
+
+fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
+    let raw = typed.raw.as_deref().map(raw_format).transpose()?;
+    let decode = DecodeOptions { raw, ..DecodeOptions::default() };
+    let path = typed.file.as_ref().or(typed.input.as_ref());
+    let of_device = typed.device.as_deref().is_some_and(|name| name != "auto")
+        || typed.channels.is_some()
+        || typed.rate.or(typed.buffer).is_some();
+    let Some(path) = path else {
+        if raw.is_some() || typed.realtime {
+            return Err(Failure::usage("--raw, --realtime", "are not for the microphone")
+                .help("name a file with --file, or give `-` for standard input"));
+        }
+        return Ok(ListenSource::Microphone {
+            wanted: Wanted {
+                // What the command line has where nothing was typed.
+                device: typed.device.clone().filter(|name| name != "auto"),
+                channels: typed.channels,
+                rate: typed.rate,
+                buffer: typed.buffer,
+            },
+            on_loss: match typed.on_loss {
+                OnLossArg::Stop => OnLoss::Stop,
+                OnLossArg::Wait => OnLoss::Wait,
+                OnLossArg::Follow => OnLoss::Follow,
+            },
+        });
+    };
+    if of_device {
+        let what = "--device, --channels, --rate, --buffer";
+        return Err(Failure::usage(what, "are for the microphone only"));
+    }
+    let pace = if typed.realtime { FilePace::Realtime } else { FilePace::Fast };
+    match path.as_os_str() == "-" {
+        true if typed.realtime => {
+            Err(Failure::usage("--realtime", "standard input has a pace of its own"))
+        }
+        true => Ok(ListenSource::Stdin(decode)),
+        false => Ok(ListenSource::File { path: path.clone(), decode, pace }),
+    }
+}
+
+/// `s16le:16000:1`, or in the order of the other commands, `16000,s16le,1`.
+fn raw_format(text: &str) -> Result<RawFormat, Failure> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ordered = match parts[..] {
+        [kind, rate] => format!("{rate},{kind}"),
+        [kind, rate, channels] => format!("{rate},{kind},{channels}"),
+        _ => text.to_owned(),
+    };
+    Ok(ordered.parse()?)
+}
+
+fn recognizer(typed: &ListenArgs, settings: &Settings) -> Result<RecognizerPlan, Failure> {
+    let args = RecognizerArgs {
+        model: typed.transcribe_model.clone(),
+        lm: typed.lm.clone(),
+        alpha: None,
+        beta: None,
+        beam: None,
+        hotwords: typed.hotwords.clone(),
+        cut: CutArg::Pauses,
+        window: 20.0,
+        batch_size: Some(1),
+        nemo: NemoArg::V2,
+    };
+    transcribe::recognizer(&args, settings)
+}
+
+/// How often Ctrl-C is looked for.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Time from one level to the next: what eyes can follow, and what a file can hold.
+const METER: Duration = Duration::from_millis(100);
+const LEVEL_LINES: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(
+    task: ListenTask,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    match task {
+        ListenTask::Devices => devices(settings),
+        ListenTask::Listen(plan) => {
+            interrupt::install()?;
+            use_few_threads(settings);
+            listen(*plan, settings, messages)
+        }
+    }
+}
+
+fn devices(settings: &Settings) -> Result<Outcome, Failure> {
+    let mut list = Microphones::new()?.list();
+    list.extend(Outputs::new()?.list());
+    if list.is_empty() {
+        return Err(Failure::new(Kind::Device, "microphones", "there are none")
+            .help("plug one in, and see that the sound server runs; `formant doctor` says more"));
+    }
+    for device in &list {
+        let text = match settings.json {
+            true => lines::line("device", device),
+            false => device_line(device),
+        };
+        stdout::print(&text)?;
+    }
+    Ok(Outcome::done())
+}
+
+pub(crate) fn device_line(device: &DeviceInfo) -> String {
+    let DeviceInfo { name, description, rate, channels, default, direction } = device;
+    let mark = if *default { "*" } else { " " };
+    let way = if *direction == Direction::Input { "in " } else { "out" };
+    format!("{mark} {way} {name:<24} {rate:>6} Hz {channels:>2} ch  {description}\n")
+}
+
+fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
+    // Models first: nothing should be lost while they load.
+    let mut tasks = Tasks::default();
+    if let Some((model, options)) = &plan.spot {
+        tasks.spot = Some(SpotTask::new(crate::commands::spot::load(model)?, options.clone())?);
+    }
+    if let Some(recognizer) = &plan.transcribe {
+        let ready = crate::commands::transcribe::load(recognizer)?;
+        crate::commands::transcribe::tell_default(recognizer, &ready, messages)?;
+        tasks.transcribe = Some(TranscribeTask::new(ready.transcriber, ready.options)?);
+    }
+    if let Some((model, voices)) = &plan.speaker {
+        let embedder = crate::commands::speaker::load(model)?;
+        let scorer = embedder.scorer();
+        tasks.speaker = Some(SpeakerTask::new(embedder, Voices::read(voices)?, scorer)?);
+    }
+    if let Some(wanted) = &plan.enhance {
+        tell_precision(&wanted.load, messages);
+        tasks.enhance = Some((Enhancer::load(&wanted.model, &wanted.load)?, wanted));
+    }
+    let mut teller = Teller::new(&plan, settings, messages);
+    let level = if teller.has_screen() { METER } else { LEVEL_LINES };
+    let options = SessionOptions {
+        level: plan.level.then_some(level),
+        record: plan.record.clone(),
+        limit: plan.limit,
+        longest_lag: Some(plan.longest_lag),
+    };
+    let session = match &plan.source {
+        ListenSource::Microphone { wanted, on_loss } => {
+            let microphones = Box::new(Microphones::new()?);
+            tasks.session(LiveSource::open(microphones, wanted.clone(), *on_loss)?)?
+        }
+        ListenSource::Stdin(decode) => {
+            let stdin = Box::new(std::io::stdin());
+            tasks.session(match decode.raw {
+                Some(format) => StreamSource::raw(stdin, "-", format)?,
+                None => StreamSource::decoded(stdin, "-", decode)?,
+            })?
+        }
+        ListenSource::File { path, decode, pace } => {
+            tasks.session(FileSource::open(path, decode, *pace)?)?
+        }
+    };
+    let session = session.options(options).start()?;
+    let mut stopped = false;
+    let reason = loop {
+        if interrupt::requested() && !stopped {
+            session.stop();
+            stopped = true;
+        }
+        let over = session.is_over();
+        let Some(event) = session.next_within(PATIENCE) else {
+            if over {
+                break EndReason::Failed;
+            }
+            continue;
+        };
+        teller.tell(&event)?;
+        if let Event::Finished { reason, .. } = event {
+            break reason;
+        }
+    };
+    let result = session.finish();
+    if let (true, Ok(stats)) = (plan.stats, &result) {
+        teller.stats(stats)?;
+    }
+    result?;
+    if let (Some(path), true) = (&plan.record, reason != EndReason::Failed) {
+        messages.note(&format!("the take is in {}", path.display()));
+    }
+    let enhanced = plan.enhance.as_ref().and_then(|wanted| wanted.file.as_ref());
+    if let (Some(path), true) = (enhanced, reason != EndReason::Failed) {
+        messages.note(&format!("the enhanced audio is in {}", path.display()));
+    }
+    Ok(Outcome::Worked { done: 1, failed: Vec::new(), interrupted: stopped })
+}
+
+/// What listens.
+#[derive(Default)]
+struct Tasks<'a> {
+    spot: Option<SpotTask>,
+    transcribe: Option<TranscribeTask>,
+    speaker: Option<SpeakerTask>,
+    enhance: Option<(Enhancer, &'a ListenEnhancement)>,
+}
+
+impl Tasks<'_> {
+    fn session(self, source: impl Source + 'static) -> Result<Session, Failure> {
+        let enhance = self.enhance.map(|(enhancer, wanted)| enhance(enhancer, wanted, &source));
+        let mut session = Session::new(source);
+        if let Some(task) = self.spot {
+            session = session.task(task);
+        }
+        if let Some(task) = self.transcribe {
+            session = session.task(task);
+        }
+        if let Some(task) = self.speaker {
+            session = session.task(task);
+        }
+        if let Some(task) = enhance {
+            session = session.task(task?);
+        }
+        Ok(session)
+    }
+}
+
+/// Cleaned audio has the source's rate, and goes at its pace.
+fn enhance(
+    enhancer: Enhancer,
+    wanted: &ListenEnhancement,
+    source: &impl Source,
+) -> Result<EnhanceTask, Failure> {
+    let info = source.info();
+    let mut task = EnhanceTask::new(enhancer, wanted.options, wanted.live, &info)?;
+    if let Some(play) = &wanted.play {
+        let name = match play {
+            Play::Default => None,
+            Play::Named(name) => Some(name.as_str()),
+        };
+        task = task.to_device(Outputs::new()?.open(name, info.spec.rate)?)?;
+    }
+    if let Some(path) = &wanted.file {
+        task = task.to_file(path)?;
+    }
+    Ok(task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_formats_come_in_both_orders() {
+        let format = raw_format("s16le:16000:2").expect("valid");
+        assert_eq!((format.rate, format.channels), (16_000, 2));
+        assert_eq!(raw_format("16000,s16le,2").expect("valid"), format);
+        assert_eq!(raw_format("f32le:8000").expect("valid").channels, 1);
+        assert!(raw_format("s16le").is_err());
+    }
+}

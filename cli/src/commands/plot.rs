@@ -1,0 +1,347 @@
+//! `formant plot`: waveforms and spectrograms as PNG.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use clap::{Args, ValueEnum};
+use formant_audio_core::decode::{BlockReader, ChannelSelect, DecodeOptions, decode_file};
+use formant_audio_core::plot::{
+    AxisScale, Image, PlotItem, PlotOptions, Trace, TraceOptions, compare, render,
+};
+use formant_audio_core::resample::{Quality, resample};
+use formant_audio_core::{AudioBuf, AudioSpec, Warning};
+use serde_json::json;
+
+use crate::args::{AudioArgs, InputArgs, OutputArgs};
+use crate::batch::{Done, Lane};
+use crate::commands::{Work, work};
+use crate::exit::Outcome;
+use crate::failure::{Failure, Kind};
+use crate::inputs::Input;
+use crate::messages::Messages;
+use crate::outputs::{Existing, Naming, SuffixWhen, Target};
+use crate::plan::{Settings, Sources, check_stdout, decode_options};
+use crate::run::warn;
+use crate::{batch, interrupt, json as lines, outputs, stdout};
+
+/// Spacing of frequencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScaleArg {
+    /// Evenly.
+    Linear,
+    /// By octaves.
+    Log,
+    /// By the mel scale.
+    Mel,
+}
+
+/// What `formant plot` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant plot before.wav after.wav -o both.png\n\n\
+    Several inputs and a PNG file after -o make one picture; otherwise each input has its own.")]
+pub(crate) struct PlotArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) audio: AudioArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Draw two files and what differs between them.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "files_from", "shard"])]
+    pub(crate) compare: Vec<PathBuf>,
+    /// Channels: mix, left, right, or each [default: each, in one picture].
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) channels: Option<ChannelSelect>,
+    /// Width in pixels.
+    #[arg(long, default_value_t = 1200, value_name = "PIXELS")]
+    pub(crate) width: u32,
+    /// Inputs beside each other.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) columns: usize,
+    /// Spacing of frequencies.
+    #[arg(long, value_enum, default_value = "linear", value_name = "SCALE")]
+    pub(crate) scale: ScaleArg,
+    /// Lowest frequency in Hz.
+    #[arg(long, value_name = "HZ")]
+    pub(crate) f_min: Option<f64>,
+    /// Highest frequency in Hz.
+    #[arg(long, value_name = "HZ")]
+    pub(crate) f_max: Option<f64>,
+    /// Decibels from the brightest colour to the darkest.
+    #[arg(long, default_value_t = 80.0, value_name = "DB")]
+    pub(crate) range: f64,
+    /// Window length in samples, even [default: about 40 ms].
+    #[arg(long, value_name = "N")]
+    pub(crate) n_fft: Option<usize>,
+    /// Leave the waveform out.
+    #[arg(long)]
+    pub(crate) no_waveform: bool,
+    /// Leave the spectrogram out.
+    #[arg(long, conflicts_with = "no_waveform")]
+    pub(crate) no_spectrogram: bool,
+}
+
+impl PlotArgs {
+    /// Finds out what was meant.
+    pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        let plan = plan(&self, settings)?;
+        Ok(work(plan, |plan, settings, messages| run(&plan, settings, messages)))
+    }
+}
+
+/// What `plot` does.
+#[derive(Debug)]
+pub(crate) struct PlotPlan {
+    pub(crate) task: PlotTask,
+    pub(crate) existing: Existing,
+    pub(crate) channels: Option<ChannelSelect>,
+    pub(crate) options: PlotOptions,
+}
+
+/// Which pictures.
+#[derive(Debug)]
+pub(crate) enum PlotTask {
+    /// One a input.
+    Each { sources: Sources, targets: Vec<Option<Target>> },
+    /// One of all inputs.
+    Together { sources: Sources, target: Target },
+    /// Two files and their difference.
+    Compare { a: PathBuf, b: PathBuf, decode: DecodeOptions, target: Target },
+}
+
+fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
+    let task = match &typed.compare[..] {
+        [a, b] => {
+            let decode = decode_options(&typed.audio);
+            PlotTask::Compare {
+                a: a.clone(),
+                b: b.clone(),
+                decode,
+                target: comparison_target(typed, a, b),
+            }
+        }
+        _ => pictures(typed, settings)?,
+    };
+    if let PlotTask::Together { target, .. } | PlotTask::Compare { target, .. } = &task {
+        check_stdout(&[Some(target.clone())], settings)?;
+    }
+    let options = PlotOptions {
+        width: typed.width,
+        columns: typed.columns,
+        waveform_height: if typed.no_waveform { 0 } else { PlotOptions::default().waveform_height },
+        spectrogram_height: match typed.no_spectrogram {
+            true => 0,
+            false => PlotOptions::default().spectrogram_height,
+        },
+        frequency_scale: match typed.scale {
+            ScaleArg::Linear => AxisScale::Linear,
+            ScaleArg::Log => AxisScale::Log,
+            ScaleArg::Mel => AxisScale::Mel,
+        },
+        min_frequency: typed.f_min,
+        max_frequency: typed.f_max,
+        range_db: typed.range,
+        n_fft: typed.n_fft,
+        ..PlotOptions::default()
+    };
+    Ok(PlotPlan { task, existing: Existing::of(&typed.output), channels: typed.channels, options })
+}
+
+fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
+    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let output = typed.output.output.as_ref();
+    let one_file = output.filter(|path| {
+        let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+        (png && !path.is_dir()) || path.as_os_str() == "-"
+    });
+    if let Some(path) = one_file.filter(|_| !sources.list.single) {
+        let stdout = path.as_os_str() == "-";
+        let target = if stdout { Target::Stdout } else { Target::File(path.clone()) };
+        return Ok(PlotTask::Together { sources, target });
+    }
+    let naming = Naming {
+        suffix: String::new(),
+        suffix_when: SuffixWhen::Always,
+        extension: "png".to_owned(),
+    };
+    let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
+    check_stdout(&targets, settings)?;
+    Ok(PlotTask::Each { sources, targets })
+}
+
+/// `a_vs_b.png` beside `a`, unless `-o` says otherwise.
+fn comparison_target(typed: &PlotArgs, a: &std::path::Path, b: &std::path::Path) -> Target {
+    let stem = |path: &std::path::Path| {
+        path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    };
+    let name = format!("{}_vs_{}.png", stem(a), stem(b));
+    match &typed.output.output {
+        Some(path) if path.as_os_str() == "-" => Target::Stdout,
+        Some(path) if path.is_dir() || path.to_string_lossy().ends_with('/') => {
+            Target::File(path.join(name))
+        }
+        Some(path) => Target::File(path.clone()),
+        None => Target::File(a.with_file_name(name)),
+    }
+}
+
+pub(crate) fn run(
+    plan: &PlotPlan,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    match &plan.task {
+        PlotTask::Each { sources, targets } => each(plan, sources, targets, settings, messages),
+        PlotTask::Together { sources, target } => {
+            together(plan, sources, target, settings, messages)
+        }
+        PlotTask::Compare { a, b, decode, target } => {
+            if !plan.existing.admits(target)? {
+                messages.note("the output is there already");
+                return Ok(Outcome::done());
+            }
+            let image = comparison(plan, a, b, decode, messages)?;
+            save(&image, target)?;
+            let names = [a, b].map(|path| path.display().to_string());
+            stdout::print(&line(&names, target, &[], settings))?;
+            messages.note(&format!("{} and {} -> {}", names[0], names[1], target.name()));
+            Ok(Outcome::done())
+        }
+    }
+}
+
+fn each(
+    plan: &PlotPlan,
+    sources: &Sources,
+    targets: &[Option<Target>],
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
+        let target = crate::run::target_of(targets, lane)?;
+        if !plan.existing.admits(target)? {
+            return Ok(Done::Skipped);
+        }
+        let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
+        save(&render(&[item], &plan.options)?, target)?;
+        warn(lane, &warnings);
+        lane.print(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
+        lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
+        Ok(Done::Worked)
+    };
+    batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)
+}
+
+/// All inputs in one picture; those that can't be read are left out of it.
+fn together(
+    plan: &PlotPlan,
+    sources: &Sources,
+    target: &Target,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    if !plan.existing.admits(target)? {
+        messages.note("the output is there already");
+        return Ok(Outcome::done());
+    }
+    let traces = Mutex::new(Vec::new());
+    let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
+        let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
+        warn(lane, &warnings);
+        let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
+        traces.push((lane.index, lane.name.clone(), item, warnings));
+        Ok(Done::Worked)
+    };
+    let outcome = batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)?;
+    let mut traces = traces.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let interrupted = matches!(outcome, Outcome::Worked { interrupted: true, .. });
+    if traces.is_empty() || interrupted {
+        return Ok(outcome);
+    }
+    traces.sort_by_key(|(index, ..)| *index);
+    let names: Vec<String> = traces.iter().map(|(_, name, ..)| name.clone()).collect();
+    let warnings: Vec<Warning> = traces.iter().flat_map(|(.., list)| list.clone()).collect();
+    let items: Vec<PlotItem> = traces.into_iter().map(|(_, _, item, _)| item).collect();
+    save(&render(&items, &plan.options)?, target)?;
+    stdout::print(&line(&names, target, &warnings, settings))?;
+    messages.note(&format!("{} inputs -> {}", names.len(), target.name()));
+    Ok(outcome)
+}
+
+fn trace(
+    plan: &PlotPlan,
+    reader: &mut BlockReader,
+    name: &str,
+) -> Result<(PlotItem, Vec<Warning>), Failure> {
+    let mono = !matches!(plan.channels, None | Some(ChannelSelect::Each));
+    let spec = if mono { AudioSpec::mono(reader.spec().rate) } else { reader.spec() };
+    let options =
+        TraceOptions { n_fft: plan.options.n_fft, expected_frames: reader.declared_frames() };
+    let mut trace = Trace::new(spec, &options)?;
+    while let Some(block) = reader.next_block()? {
+        interrupt::check()?;
+        trace.push(&select(plan, block).view())?;
+    }
+    let item = PlotItem { title: title(Path::new(name)), trace: trace.finish() };
+    Ok((item, reader.info().warnings.clone()))
+}
+
+fn title(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The channels that are drawn, in one buffer.
+fn select(plan: &PlotPlan, audio: AudioBuf) -> AudioBuf {
+    match plan.channels {
+        None | Some(ChannelSelect::Each) => audio,
+        Some(select) => select.apply(&audio.view()).pop().unwrap_or(audio),
+    }
+}
+
+/// Both files at the first one's rate; mono where their channels differ.
+fn comparison(
+    plan: &PlotPlan,
+    a: &Path,
+    b: &Path,
+    decode: &DecodeOptions,
+    messages: &Messages,
+) -> Result<Image, Failure> {
+    let read = |path: &Path| -> Result<AudioBuf, Failure> {
+        let clip = decode_file(path, decode)?;
+        for warning in &clip.info.warnings {
+            messages.warning(&path.display().to_string(), warning);
+        }
+        Ok(select(plan, clip.audio))
+    };
+    let (mut first, mut second) = (read(a)?, read(b)?);
+    let second_name = b.display().to_string();
+    if first.spec().layout != second.spec().layout {
+        messages.warning(&second_name, "the channels differ; both are mixed to one");
+        let mix = |audio: &AudioBuf| AudioBuf::from_mono(audio.rate(), audio.view().to_mono());
+        (first, second) = (mix(&first), mix(&second));
+    }
+    if first.rate() != second.rate() {
+        let text = format!("taken from {} Hz to {} Hz", second.rate(), first.rate());
+        messages.warning(&second_name, text);
+        second = resample(&second.view(), first.rate(), Quality::High)?;
+    }
+    let (title_a, title_b) = (title(a), title(b));
+    Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &plan.options)?)
+}
+
+pub(crate) fn save(image: &Image, target: &Target) -> Result<(), Failure> {
+    let refused = |error: formant_audio_core::Error| {
+        Failure::new(Kind::Output, target.name(), error.to_string())
+    };
+    let png = image.to_png().map_err(refused)?;
+    let _underway = outputs::begin(target)?;
+    outputs::write(target, &png)
+}
+
+fn line(names: &[String], target: &Target, warnings: &[Warning], settings: &Settings) -> String {
+    if !settings.json {
+        return String::new();
+    }
+    let (output, warnings) = (target.name(), lines::warnings(warnings));
+    lines::line("plot", &json!({"inputs": names, "output": output, "warnings": warnings}))
+}

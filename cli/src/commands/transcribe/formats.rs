@@ -1,0 +1,219 @@
+//! Transcripts as text: what programs and people read.
+
+use formant_models::tasks::transcribe::{Segment, Transcript, Word};
+use serde_json::{Value, json};
+
+use super::subtitles::{Cue, millis, of_segments, of_words, stamp};
+use crate::commands::spot::round;
+use crate::commands::transcribe::SubtitleLayout;
+use crate::json as lines;
+
+/// What is the same for all transcripts of a run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) words: bool,
+    pub(super) layout: SubtitleLayout,
+    /// Whether lines need the name of their input.
+    pub(super) several: bool,
+}
+
+/// A segment as plain text: a line, or a line a word, or a line a reading.
+pub(super) fn txt(segment: &Segment, name: &str, style: Style) -> String {
+    let prefix = if style.several { format!("{name}: ") } else { String::new() };
+    let word = |word: &Word| {
+        let Word { text, start, end, confidence } = word;
+        format!("{prefix}{start:8.2} {end:8.2}  {confidence:.3}  {text}\n")
+    };
+    if style.words {
+        return segment.words.iter().map(word).collect();
+    }
+    match segment.nbest.as_slice() {
+        [] => format!("{prefix}{}\n", segment.text),
+        readings => readings
+            .iter()
+            .map(|reading| format!("{prefix}{:9.3}  {}\n", reading.score, reading.text))
+            .collect(),
+    }
+}
+
+/// A segment in CTM: file, channel, start, duration, word, confidence.
+pub(super) fn ctm(segment: &Segment, name: &str) -> String {
+    let stem = std::path::Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+    let file = stem.replace(char::is_whitespace, "_");
+    let file = if file.is_empty() { "-" } else { &file };
+    let line = |word: &Word| {
+        let (start, end) = (millis(word.start), millis(word.end).max(millis(word.start)));
+        let seconds = |millis: u64| format!("{}.{:03}", millis / 1000, millis % 1000);
+        let (start, duration) = (seconds(start), seconds(end - start));
+        format!("{file} 1 {start} {duration} {} {:.3}\n", word.text, word.confidence)
+    };
+    segment.words.iter().map(line).collect()
+}
+
+/// A segment as an object.
+fn object(segment: &Segment, style: Style) -> Value {
+    let mut object = json!({
+        "start": round(segment.start),
+        "end": round(segment.end),
+        "text": segment.text,
+        "confidence": share(segment.confidence),
+    });
+    if style.words {
+        object["words"] = segment.words.iter().map(word).collect();
+    }
+    if !segment.nbest.is_empty() {
+        object["nbest"] = readings(&segment.nbest);
+    }
+    object
+}
+
+fn word(word: &Word) -> Value {
+    json!({
+        "text": word.text,
+        "start": round(word.start),
+        "end": round(word.end),
+        "confidence": share(word.confidence),
+    })
+}
+
+fn readings(list: &[formant_models::tasks::transcribe::Alternative]) -> Value {
+    let reading = |r: &formant_models::tasks::transcribe::Alternative| json!({"text": r.text, "score": round(r.score)});
+    list.iter().map(reading).collect()
+}
+
+fn share(confidence: f32) -> f64 {
+    round(f64::from(confidence))
+}
+
+/// A segment as a JSON line.
+pub(super) fn segment_line(segment: &Segment, name: &str, style: Style) -> String {
+    let mut object = object(segment, style);
+    object["input"] = name.into();
+    lines::line("segment", &object)
+}
+
+/// The end of an input's JSON lines.
+pub(super) fn transcript_line(transcript: &Transcript, name: &str, more: &Value) -> String {
+    let mut object = json!({
+        "input": name,
+        "text": transcript.text,
+        "segments": transcript.segments.len(),
+        "words": transcript.words.len(),
+        "duration": round(transcript.duration),
+    });
+    if !transcript.nbest.is_empty() {
+        object["nbest"] = readings(&transcript.nbest);
+    }
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more.clone());
+    }
+    lines::line("transcript", &object)
+}
+
+/// A transcript as one object.
+pub(super) fn json_file(transcript: &Transcript, name: &str, style: Style) -> String {
+    let mut whole = json!({
+        "input": name,
+        "duration": round(transcript.duration),
+        "text": transcript.text,
+        "segments": transcript.segments.iter().map(|s| object(s, style)).collect::<Vec<_>>(),
+    });
+    if !transcript.nbest.is_empty() {
+        whole["nbest"] = readings(&transcript.nbest);
+    }
+    format!("{whole:#}\n")
+}
+
+fn cues(transcript: &Transcript, style: Style) -> Vec<Cue> {
+    match style.words {
+        true => of_words(transcript),
+        false => of_segments(transcript, style.layout),
+    }
+}
+
+/// SubRip.
+pub(super) fn srt(transcript: &Transcript, style: Style) -> String {
+    let cue = |(at, cue): (usize, &Cue)| {
+        let (start, end) = (stamp(cue.start, ','), stamp(cue.end, ','));
+        format!("{}\n{start} --> {end}\n{}\n\n", at + 1, cue.text)
+    };
+    cues(transcript, style).iter().enumerate().map(cue).collect()
+}
+
+/// WebVTT.
+pub(super) fn vtt(transcript: &Transcript, style: Style) -> String {
+    let mut text = "WEBVTT\n\n".to_owned();
+    for cue in cues(transcript, style) {
+        let words = cue.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        text += &format!("{} --> {}\n{words}\n\n", stamp(cue.start, '.'), stamp(cue.end, '.'));
+    }
+    text
+}
+
+/// Praat's TextGrid, with tiers of segments and of words.
+pub(super) fn textgrid(transcript: &Transcript) -> String {
+    let spans = |list: Vec<(f64, f64, &str)>| -> Vec<Cue> {
+        let cue = |(start, end, text): (f64, f64, &str)| Cue {
+            start: millis(start),
+            end: millis(end),
+            text: text.to_owned(),
+        };
+        list.into_iter().map(cue).collect()
+    };
+    let segments = spans(transcript.segments.iter().map(|s| (s.start, s.end, &*s.text)).collect());
+    let words = spans(transcript.words.iter().map(|w| (w.start, w.end, &*w.text)).collect());
+    let last = segments.iter().chain(&words).map(|cue| cue.end).max().unwrap_or(0);
+    // Praat has no empty intervals.
+    let end = millis(transcript.duration).max(last).max(1);
+    let mut text = format!(
+        "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\nxmin = 0\nxmax = {}\n\
+         tiers? <exists>\nsize = 2\nitem []:\n",
+        seconds(end)
+    );
+    for (index, (name, cues)) in [("segments", segments), ("words", words)].iter().enumerate() {
+        let intervals = intervals(cues, end);
+        text += &format!(
+            "    item [{}]:\n        class = \"IntervalTier\"\n        name = \"{name}\"\n        \
+             xmin = 0\n        xmax = {}\n        intervals: size = {}\n",
+            index + 1,
+            seconds(end),
+            intervals.len()
+        );
+        for (index, cue) in intervals.iter().enumerate() {
+            text += &format!(
+                "        intervals [{}]:\n            xmin = {}\n            xmax = {}\n            \
+                 text = \"{}\"\n",
+                index + 1,
+                seconds(cue.start),
+                seconds(cue.end),
+                cue.text.replace('"', "\"\"")
+            );
+        }
+    }
+    text
+}
+
+/// Intervals without a gap from 0 to `end`; those of no length are left out.
+fn intervals(cues: &[Cue], end: u64) -> Vec<Cue> {
+    let mut list: Vec<Cue> = Vec::new();
+    let mut at = 0;
+    for cue in cues {
+        let start = cue.start.max(at);
+        if cue.end <= start {
+            continue;
+        }
+        if start > at {
+            list.push(Cue { start: at, end: start, text: String::new() });
+        }
+        list.push(Cue { start, end: cue.end, text: cue.text.clone() });
+        at = cue.end;
+    }
+    if end > at {
+        list.push(Cue { start: at, end, text: String::new() });
+    }
+    list
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
