@@ -26,7 +26,10 @@ static int tell(FormantSession *session, uint32_t patience_ms) {
 
 int main(void) {
     FormantOptions options;
-    formant_options_init(&options);
+    if (formant_options_init(&options, sizeof options) != FORMANT_STATUS_OK) {
+        fprintf(stderr, "%s\n", formant_last_error());
+        return 1;
+    }
     options.spot_model = ""; /* the bundled one */
     options.live = 0;        /* standard input waits */
     options.threads = 1;

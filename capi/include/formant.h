@@ -62,12 +62,18 @@ typedef enum FormantEventKind {
 // A live session. One thread may push while another takes events.
 typedef struct FormantSession FormantSession;
 
-// What a session is made of. Fill it with `formant_options_init` first, then change what you need,
-// so that options of later versions have their defaults.
+// What a session is made of. Fill it with `formant_options_init` first, then change what you need.
+//
+// Later versions add fields at the end. `struct_size` tells the library which of them the
+// application knows: fields behind it have their defaults, so that applications which were compiled
+// with an older header keep working. A library that is older than the header refuses options that
+// are larger than it knows.
 //
 // The names of models are those of `formant models list`, or paths; an empty text means the default
 // model of the task, and null that the task is left out.
 typedef struct FormantOptions {
+  // The size of this struct in bytes, as `formant_options_init` writes it.
+  size_t struct_size;
   // Rate of the samples that will be pushed, in Hz; any from 8000 to 192000.
   uint32_t rate;
   // Their interleaved channels, 1 to 256; they are mixed.
@@ -116,20 +122,21 @@ extern "C" {
 // valid until the next call that fails.
 const char *formant_last_error(void);
 
-// The version of formant, such as `0.1.0`.
-const char *formant_version(void);
-
-// Fills options with their defaults: 16000 Hz, one channel, live, and no task.
+// Fills options with their defaults: 16000 Hz, one channel, live, and no task. `struct_size` is
+// `sizeof(FormantOptions)`.
 //
 // # Safety
-// `options` is null or points to a `FormantOptions` that may be written.
-enum FormantStatus formant_options_init(struct FormantOptions *options);
+// `options` is null or points to `struct_size` bytes that may be written.
+enum FormantStatus formant_options_init(struct FormantOptions *options, size_t struct_size);
+
+// The version of formant, such as `0.1.0`.
+const char *formant_version(void);
 
 // Loads the models and begins a session; null when that fails, see `formant_last_error`.
 //
 // # Safety
-// `options` is null or points to options that `formant_options_init` has filled, whose texts are
-// null or end with a null byte.
+// `options` is null or points to options that `formant_options_init` has filled, of the size in
+// their `struct_size`, whose texts are null or end with a null byte.
 struct FormantSession *formant_session_new(const struct FormantOptions *options);
 
 // Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Never waits, and where it

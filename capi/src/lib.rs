@@ -11,9 +11,8 @@ mod session;
 
 pub use event::{FormantEvent, FormantEventKind};
 pub use failure::{FormantStatus, formant_last_error};
-pub use options::FormantOptions;
+pub use options::{FormantOptions, formant_options_init};
 pub use session::{
-    FormantSession, formant_options_init, formant_session_end, formant_session_free,
-    formant_session_new, formant_session_next, formant_session_push, formant_session_room,
-    formant_version,
+    FormantSession, formant_session_end, formant_session_free, formant_session_new,
+    formant_session_next, formant_session_push, formant_session_room, formant_version,
 };

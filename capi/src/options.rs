@@ -1,15 +1,24 @@
 //! What a session is made of.
 
 use std::ffi::c_char;
+use std::mem::{MaybeUninit, offset_of};
 
-/// What a session is made of. Fill it with `formant_options_init` first, then change what you need,
-/// so that options of later versions have their defaults.
+use crate::failure::{Failure, FormantStatus, guarded};
+
+/// What a session is made of. Fill it with `formant_options_init` first, then change what you need.
+///
+/// Later versions add fields at the end. `struct_size` tells the library which of them the
+/// application knows: fields behind it have their defaults, so that applications which were compiled
+/// with an older header keep working. A library that is older than the header refuses options that
+/// are larger than it knows.
 ///
 /// The names of models are those of `formant models list`, or paths; an empty text means the default
 /// model of the task, and null that the task is left out.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct FormantOptions {
+    /// The size of this struct in bytes, as `formant_options_init` writes it.
+    pub struct_size: usize,
     /// Rate of the samples that will be pushed, in Hz; any from 8000 to 192000.
     pub rate: u32,
     /// Their interleaved channels, 1 to 256; they are mixed.
@@ -31,4 +40,128 @@ pub struct FormantOptions {
     pub level_ms: u32,
     /// Threads that one network may use; 0 leaves them as they are.
     pub threads: u32,
+}
+
+const SIZE: usize = size_of::<FormantOptions>();
+
+/// Options that say no more than what samples will come.
+const LEAST: usize = offset_of!(FormantOptions, spot_model);
+
+const DEFAULTS: FormantOptions = FormantOptions {
+    struct_size: SIZE,
+    rate: 16_000,
+    channels: 1,
+    live: 1,
+    spot_model: std::ptr::null(),
+    spot_threshold: 0.0,
+    transcribe_model: std::ptr::null(),
+    speaker_model: std::ptr::null(),
+    voices: std::ptr::null(),
+    level_ms: 0,
+    threads: 0,
+};
+
+impl FormantOptions {
+    /// What an application has written, and defaults behind it.
+    ///
+    /// # Safety
+    /// `options` is null or points to as many bytes as their `struct_size` says.
+    pub(crate) unsafe fn read(options: *const Self) -> Result<Self, Failure> {
+        if options.is_null() {
+            return Err(Failure::argument("options", "is null"));
+        }
+        // SAFETY: the size comes first, and the caller vouches for the rest.
+        let size = check(unsafe { options.cast::<usize>().read() })?;
+        let mut found = DEFAULTS;
+        let from = options.cast::<MaybeUninit<u8>>();
+        // SAFETY: the caller vouches for as many bytes, which are no more than options have. Every
+        // pattern is valid for their fields, and no field is cut: sizes are multiples of alignment.
+        unsafe { from.copy_to_nonoverlapping((&raw mut found).cast(), size) };
+        Ok(found)
+    }
+}
+
+/// A size that options of some version may have.
+fn check(size: usize) -> Result<usize, Failure> {
+    let why = match size {
+        LEAST..=SIZE if size.is_multiple_of(align_of::<FormantOptions>()) => return Ok(size),
+        0..LEAST => "is too small; fill the options with formant_options_init first".to_owned(),
+        LEAST..=SIZE => "is no size that options ever had".to_owned(),
+        _ => format!(
+            "is {size}, and this library knows {SIZE} bytes of options; use the header that came \
+             with the library, or a library as new as the header"
+        ),
+    };
+    Err(Failure::argument("struct_size", &why))
+}
+
+/// Fills options with their defaults: 16000 Hz, one channel, live, and no task. `struct_size` is
+/// `sizeof(FormantOptions)`.
+///
+/// # Safety
+/// `options` is null or points to `struct_size` bytes that may be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formant_options_init(
+    options: *mut FormantOptions,
+    struct_size: usize,
+) -> FormantStatus {
+    guarded(
+        |status| status,
+        || {
+            if options.is_null() {
+                return Err(Failure::argument("options", "is null"));
+            }
+            let struct_size = check(struct_size)?;
+            let defaults = FormantOptions { struct_size, ..DEFAULTS };
+            let from = (&raw const defaults).cast::<MaybeUninit<u8>>();
+            // SAFETY: it is not null, the caller vouches for as many bytes, and there are no more
+            // than options have.
+            unsafe {
+                options.cast::<MaybeUninit<u8>>().copy_from_nonoverlapping(from, struct_size)
+            };
+            Ok(FormantStatus::Ok)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_options_have_defaults_behind_their_end() {
+        let full = FormantOptions { rate: 8000, channels: 2, threads: 3, level_ms: 7, ..DEFAULTS };
+        for size in (LEAST..=SIZE).step_by(align_of::<FormantOptions>()) {
+            let options = FormantOptions { struct_size: size, ..full };
+            // SAFETY: there are at least as many bytes.
+            let Ok(found) = (unsafe { FormantOptions::read(&raw const options) }) else {
+                panic!("{size}")
+            };
+            assert_eq!((found.rate, found.channels, found.live), (8000, 2, 1));
+            let whole = size == SIZE;
+            assert_eq!((found.threads, found.level_ms), if whole { (3, 7) } else { (0, 0) });
+        }
+    }
+
+    #[test]
+    fn other_sizes_are_refused_and_nothing_is_written_behind_the_end() {
+        for size in [0, 1, LEAST - 8, LEAST + 1, SIZE - 1, SIZE + 8, usize::MAX] {
+            let options = FormantOptions { struct_size: size, ..DEFAULTS };
+            // SAFETY: sizes beyond that of the options are refused before they are read.
+            assert!(unsafe { FormantOptions::read(&raw const options) }.is_err(), "{size}");
+            let mut place = [0xa5u8; 2 * SIZE];
+            // SAFETY: as above.
+            let status = unsafe { formant_options_init(place.as_mut_ptr().cast(), size) };
+            assert_eq!(status, FormantStatus::BadArgument, "{size}");
+            assert_eq!(place, [0xa5; 2 * SIZE]);
+        }
+        for size in (LEAST..=SIZE).step_by(align_of::<FormantOptions>()) {
+            let mut place = [0xa5u8; 2 * SIZE];
+            // SAFETY: there are more bytes than that.
+            let status = unsafe { formant_options_init(place.as_mut_ptr().cast(), size) };
+            assert_eq!(status, FormantStatus::Ok, "{size}");
+            assert_eq!(place[..size_of::<usize>()], size.to_ne_bytes());
+            assert!(place[size..].iter().all(|&byte| byte == 0xa5), "{size}");
+        }
+    }
 }

@@ -40,43 +40,11 @@ pub extern "C" fn formant_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// Fills options with their defaults: 16000 Hz, one channel, live, and no task.
-///
-/// # Safety
-/// `options` is null or points to a `FormantOptions` that may be written.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn formant_options_init(options: *mut FormantOptions) -> FormantStatus {
-    guarded(
-        |status| status,
-        || {
-            if options.is_null() {
-                return Err(Failure::argument("options", "is null"));
-            }
-            let none = std::ptr::null();
-            let defaults = FormantOptions {
-                rate: 16_000,
-                channels: 1,
-                live: 1,
-                spot_model: none,
-                spot_threshold: 0.0,
-                transcribe_model: none,
-                speaker_model: none,
-                voices: none,
-                level_ms: 0,
-                threads: 0,
-            };
-            // SAFETY: it is not null, and the caller vouches for the rest.
-            unsafe { options.write(defaults) };
-            Ok(FormantStatus::Ok)
-        },
-    )
-}
-
 /// Loads the models and begins a session; null when that fails, see `formant_last_error`.
 ///
 /// # Safety
-/// `options` is null or points to options that `formant_options_init` has filled, whose texts are
-/// null or end with a null byte.
+/// `options` is null or points to options that `formant_options_init` has filled, of the size in
+/// their `struct_size`, whose texts are null or end with a null byte.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formant_session_new(
     options: *const FormantOptions,
@@ -85,10 +53,9 @@ pub unsafe extern "C" fn formant_session_new(
         |_| std::ptr::null_mut(),
         || {
             // SAFETY: the caller vouches for what is not null.
-            let options = unsafe { options.as_ref() };
-            let options = options.ok_or_else(|| Failure::argument("options", "is null"))?;
+            let options = unsafe { FormantOptions::read(options) }?;
             // SAFETY: as above, for its texts.
-            let session = unsafe { start(options) }?;
+            let session = unsafe { start(&options) }?;
             Ok(Box::into_raw(Box::new(session)))
         },
     )

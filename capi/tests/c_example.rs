@@ -89,7 +89,8 @@ fn wrong_arguments_are_codes() {
     unsafe {
         assert!(formant_session_new(std::ptr::null()).is_null());
         assert_eq!(last_error(), "options: is null");
-        assert_eq!(formant_options_init(std::ptr::null_mut()), FormantStatus::BadArgument);
+        let size = size_of::<FormantOptions>();
+        assert_eq!(formant_options_init(std::ptr::null_mut(), size), FormantStatus::BadArgument);
         assert_eq!(formant_session_push(none, std::ptr::null(), 1), FormantStatus::BadArgument);
         assert_eq!(formant_session_end(none), FormantStatus::BadArgument);
         assert_eq!(formant_session_room(none), 0);
@@ -99,10 +100,13 @@ fn wrong_arguments_are_codes() {
     let mut options = std::mem::MaybeUninit::<FormantOptions>::uninit();
     // SAFETY: the function fills the options.
     let defaults = unsafe {
-        assert_eq!(formant_options_init(options.as_mut_ptr()), FormantStatus::Ok);
+        let size = size_of::<FormantOptions>();
+        assert_eq!(formant_options_init(options.as_mut_ptr(), size), FormantStatus::Ok);
         options.assume_init()
     };
     let refused = [
+        (FormantOptions { struct_size: 1 << 20, ..defaults }, "struct_size"),
+        (FormantOptions { struct_size: 0, ..defaults }, "formant_options_init"),
         (FormantOptions { rate: 0, ..defaults }, "rate"),
         (FormantOptions { channels: 0, ..defaults }, "channels"),
         (FormantOptions { spot_model: c"no-such-model".as_ptr(), ..defaults }, "no-such-model"),

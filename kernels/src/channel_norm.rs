@@ -1,9 +1,12 @@
 //! Normalisation of every channel over all frames of a signal whose frames lie one after the other,
 //! followed by PReLU: two passes over memory for what takes separate operations eight.
 
+use std::mem::MaybeUninit;
+
 use crate::error::{Error, Result, check_length};
 use crate::simd::{Kernel, Lanes, Level, dispatch};
 use crate::threads::in_threads;
+use crate::uninit::as_uninit;
 
 /// Values that are worth a thread: some ten times what starting one costs.
 const WORTH_A_THREAD: usize = 1 << 17;
@@ -34,7 +37,9 @@ pub struct Residual<'a> {
 }
 
 impl ChannelNorm<'_> {
-    /// Writes the normalised `x [frames, channels]`, plus `residual`, to `out`. Means and biased variances are those of all frames.
+    /// Writes the normalised `x [frames, channels]`, plus `residual`, to every element of `out`.
+    /// Means and biased variances are those of all frames. A channel with a NaN or an infinity is
+    /// NaN in all frames.
     ///
     /// # Errors
     /// When the lengths do not fit each other.
@@ -42,10 +47,10 @@ impl ChannelNorm<'_> {
         &self,
         x: &[f32],
         residual: Option<Residual<'_>>,
-        out: &mut [f32],
+        out: &mut [MaybeUninit<f32>],
         threads: usize,
     ) -> Result<()> {
-        self.run_with(Level::best(), x, residual, out, threads)
+        self.write(Level::best(), x, residual, out, threads)
     }
 
     /// Like [`ChannelNorm::run`] with given instructions, for tests and comparisons.
@@ -58,6 +63,18 @@ impl ChannelNorm<'_> {
         x: &[f32],
         residual: Option<Residual<'_>>,
         out: &mut [f32],
+        threads: usize,
+    ) -> Result<()> {
+        // SAFETY: both passes write numbers.
+        self.write(level, x, residual, unsafe { as_uninit(out) }, threads)
+    }
+
+    fn write(
+        &self,
+        level: Level,
+        x: &[f32],
+        residual: Option<Residual<'_>>,
+        out: &mut [MaybeUninit<f32>],
         threads: usize,
     ) -> Result<()> {
         let channels = self.weight.len();
@@ -83,7 +100,7 @@ impl ChannelNorm<'_> {
         let most = frames.div_ceil(threads);
         let share = most * channels;
         let (gains, offsets) = self.affine(&sums(level, x, channels, share), x, frames);
-        let work = |x: &[f32], residual: Option<Residual<'_>>, out: &mut [f32]| {
+        let work = |x: &[f32], residual: Option<Residual<'_>>, out: &mut [MaybeUninit<f32>]| {
             let slopes = self.slopes;
             dispatch(level, Apply { gains: &gains, offsets: &offsets, slopes, x, residual, out });
         };
@@ -103,7 +120,9 @@ impl ChannelNorm<'_> {
         let count = frames as f64;
         let channel = |c: usize| {
             let mean = sums.first[c] / count;
-            let variance = (sums.second[c] / count - mean * mean).max(0.0);
+            let variance = sums.second[c] / count - mean * mean;
+            // Rounding may leave less than nothing; a NaN stays.
+            let variance = if variance < 0.0 { 0.0 } else { variance };
             let gain = f64::from(self.weight[c]) / (variance + f64::from(self.eps)).sqrt();
             // Sums are those of distances from the first frame.
             let mean = mean + f64::from(x[c]);
@@ -173,7 +192,7 @@ struct Apply<'a> {
     slopes: &'a [f32],
     x: &'a [f32],
     residual: Option<Residual<'a>>,
-    out: &'a mut [f32],
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl Kernel for Apply<'_> {
@@ -183,13 +202,22 @@ impl Kernel for Apply<'_> {
         let frames = self.x.chunks_exact(channels).zip(self.out.chunks_exact_mut(channels));
         for (at, (x, out)) in frames.enumerate() {
             let learnt = self.gains.iter().zip(self.offsets).zip(self.slopes);
-            for ((x, out), ((gain, offset), slope)) in x.iter().zip(out.iter_mut()).zip(learnt) {
+            let values = x.iter().zip(learnt).map(|(x, ((gain, offset), slope))| {
                 let y = x * gain + offset;
-                *out = y.max(0.0) + slope * y.min(0.0);
-            }
-            if let Some(Residual { values, stride }) = self.residual {
-                let residual = &values[at * stride..][..channels];
-                out.iter_mut().zip(residual).for_each(|(y, r)| *y += r);
+                if y < 0.0 { slope * y } else { y }
+            });
+            match self.residual {
+                Some(Residual { values: added, stride }) => {
+                    let added = &added[at * stride..][..channels];
+                    for (out, (y, r)) in out.iter_mut().zip(values.zip(added)) {
+                        out.write(y + r);
+                    }
+                }
+                None => {
+                    for (out, y) in out.iter_mut().zip(values) {
+                        out.write(y);
+                    }
+                }
             }
         }
     }
@@ -265,8 +293,8 @@ mod tests {
         let norm = ChannelNorm { weight: &ones, bias: &ones, slopes: &ones, eps: 1e-5 };
         let mut outs = [1, 3].map(|threads| {
             let mut out = vec![0.0; x.len()];
-            norm.run(&x, Some(Residual { values: &x, stride: channels }), &mut out, threads)
-                .expect("fits");
+            let residual = Some(Residual { values: &x, stride: channels });
+            norm.run_with(Level::best(), &x, residual, &mut out, threads).expect("fits");
             out
         });
         let [one, three] = &mut outs;
@@ -274,10 +302,32 @@ mod tests {
     }
 
     #[test]
+    fn channels_that_are_no_numbers_stay_so() {
+        let (channels, frames) = (37, 90);
+        let (ones, slopes) = (vec![1.0; channels], vec![0.25; channels]);
+        let norm = ChannelNorm { weight: &ones, bias: &ones, slopes: &slopes, eps: 1e-5 };
+        let mut x = noise(3, channels * frames);
+        for (channel, (frame, odd)) in
+            [(0, f32::NAN), (40, f32::NAN), (89, f32::INFINITY), (7, f32::NEG_INFINITY)]
+                .into_iter()
+                .enumerate()
+        {
+            x[frame * channels + 9 * channel] = odd;
+        }
+        let wanted = defined(&norm, &x, None);
+        for level in Level::available() {
+            let mut out = vec![0.0; x.len()];
+            norm.run_with(level, &x, None, &mut out, 1).expect("fits");
+            let same = out.iter().zip(&wanted).all(|(a, b)| a.is_nan() == b.is_nan());
+            assert!(same && out.iter().filter(|y| y.is_nan()).count() == 4 * frames, "{level:?}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused() {
         let (two, three) = ([1.0; 2], [1.0; 3]);
         let norm = ChannelNorm { weight: &two, bias: &two, slopes: &two, eps: 0.0 };
-        let mut out = [0.0; 4];
+        let mut out = [MaybeUninit::uninit(); 4];
         assert!(norm.run(&[1.0; 4], None, &mut out, 1).is_ok());
         for (values, stride) in [(&[1.0; 3][..], 2), (&[1.0; 3], 1), (&[1.0; 4], 3)] {
             assert!(norm.run(&[1.0; 4], Some(Residual { values, stride }), &mut out, 1).is_err());

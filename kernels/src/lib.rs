@@ -27,6 +27,7 @@ pub mod statistics;
 #[cfg(feature = "tch")]
 pub mod tensor;
 mod threads;
+mod uninit;
 pub mod view;
 
 pub use error::{Error, Result};

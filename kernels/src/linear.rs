@@ -1,5 +1,7 @@
 //! Linear layers whose weights are packed once, with bias and activation in the same pass.
 
+use std::mem::MaybeUninit;
+
 use crate::activation::Activation;
 use crate::error::{Result, check_length};
 use crate::gemm::{Gemm, Matrix, MatrixMut, PackedMatrix, Right, Start, Workspace};
@@ -82,12 +84,17 @@ impl Linear {
         self.gemm.multiply(x, Right::Packed(&self.weight), start, self.activation, out, workspace)
     }
 
-    /// As [`Linear::run`] on at most `threads` threads, to rows without gaps, with the same bytes in
-    /// the result for any number of threads.
+    /// As [`Linear::run`] on at most `threads` threads, to every element of rows without gaps, with
+    /// the same bytes in the result for any number of threads.
     ///
     /// # Errors
     /// As [`Linear::run`].
-    pub fn run_rows(&self, x: Matrix<'_>, out: &mut [f32], threads: usize) -> Result<()> {
+    pub fn run_rows(
+        &self,
+        x: Matrix<'_>,
+        out: &mut [MaybeUninit<f32>],
+        threads: usize,
+    ) -> Result<()> {
         let ([rows, inputs], outputs) = (x.size(), self.outputs());
         check_length("the output", out.len(), rows * outputs)?;
         if out.is_empty() {
@@ -98,7 +105,7 @@ impl Linear {
         let parts = out.chunks_mut(share * outputs).enumerate();
         try_in_threads(threads, parts, |(part, out)| {
             let rows = [part * share, out.len() / outputs];
-            let out = &mut MatrixMut::dense(out, [rows[1], outputs])?;
+            let out = &mut MatrixMut::uninit(out, [rows[1], outputs])?;
             self.run(x.part(rows, [0, inputs]), out, &mut Workspace::default())
         })
     }
@@ -108,6 +115,7 @@ impl Linear {
 mod tests {
     use super::*;
     use crate::gemm::Precision;
+    use crate::uninit::as_uninit;
 
     #[test]
     fn threads_change_nothing() {
@@ -120,7 +128,8 @@ mod tests {
         let run = |threads| {
             let mut out = vec![0.0; 1000 * 300];
             let x = Matrix::dense(&x, [1000, 257]).expect("fits");
-            layer.run_rows(x, &mut out, threads).expect("fits");
+            // SAFETY: the layer writes numbers.
+            layer.run_rows(x, unsafe { as_uninit(&mut out) }, threads).expect("fits");
             out
         };
         let alone = run(1);
@@ -132,7 +141,7 @@ mod tests {
         let wanted = sum / (1.0 + (-sum).exp());
         assert!((f64::from(alone[row * 300 + output]) - wanted).abs() < 1e-4);
         let short = Matrix::dense(&x, [1000, 256]).expect("fits");
-        assert!(layer.run_rows(short, &mut vec![0.0; 1000 * 300], 1).is_err());
+        assert!(layer.run_rows(short, &mut vec![MaybeUninit::uninit(); 1000 * 300], 1).is_err());
         assert_eq!(layer.weight(), weight);
     }
 }

@@ -280,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_no_numbers_are_in_the_statistics() {
+        let (frames, plain) = (45, noise(1, 45, 1.0));
+        for (at, odd) in [0, 17, 44].into_iter().zip([f32::NAN, f32::NAN, f32::INFINITY]) {
+            let mut other = plain.clone();
+            other[at] = odd;
+            for (values, scores) in [(&plain, &other), (&other, &plain)] {
+                let signals = Signals { values, channels: 1, frames, valid: None };
+                for level in Level::available() {
+                    let found = statistics_with(level, signals, Some(scores), 1).expect("fits");
+                    let wanted = signals.statistics_scalar(Some(scores)).expect("fits");
+                    assert_eq!(found.means[0].is_nan(), wanted.means[0].is_nan(), "{level:?}");
+                    assert!(found.variances[0].is_nan() && wanted.variances[0].is_nan());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn threads_change_nothing() {
         let (channels, frames) = (37, 90_000);
         let x = noise(3, channels * frames, 1.0);

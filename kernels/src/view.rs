@@ -4,8 +4,10 @@
 //! elements of one that is written to share a place. Kernels rely on that.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
+use crate::uninit::as_uninit;
 
 /// Sizes of the three axes, whatever their order in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,23 +190,23 @@ impl<'a> ViewMut<'a> {
     /// [`Error::OutOfBounds`] when the strides lead outside the memory, [`Error::Overlap`] when
     /// elements share a place.
     pub fn new(memory: &'a mut [f32], shape: Shape, strides: Strides) -> Result<Self> {
-        check_bounds(shape, strides, memory.len())?;
-        check_injective(shape, strides)?;
-        Ok(Self { ptr: memory.as_mut_ptr(), shape, strides, memory: PhantomData })
+        // SAFETY: kernels write numbers to a view, and nothing else.
+        Self::uninit(unsafe { as_uninit(memory) }, shape, strides)
     }
 
-    /// A view of memory that is not a slice, and that need not be initialised.
+    /// A view of memory that need not be initialized: a kernel writes every element of a view and
+    /// reads none.
     ///
     /// # Errors
-    /// [`Error::Overlap`] when elements share a place.
-    ///
-    /// # Safety
-    /// As long as the view lives, every element must be writable, and nobody else may read or
-    /// write it.
-    #[cfg(feature = "tch")]
-    pub(crate) unsafe fn from_raw(ptr: *mut f32, shape: Shape, strides: Strides) -> Result<Self> {
+    /// As [`ViewMut::new`].
+    pub fn uninit(
+        memory: &'a mut [MaybeUninit<f32>],
+        shape: Shape,
+        strides: Strides,
+    ) -> Result<Self> {
+        check_bounds(shape, strides, memory.len())?;
         check_injective(shape, strides)?;
-        Ok(Self { ptr, shape, strides, memory: PhantomData })
+        Ok(Self { ptr: memory.as_mut_ptr().cast(), shape, strides, memory: PhantomData })
     }
 
     /// Sizes of the axes.

@@ -2,8 +2,8 @@
 //!
 //! A [`Session`] joins a [`source::Source`] with any number of [`task::Task`]s; while it runs, a
 //! [`Listening`] gives its [`Event`]s. Between a device's callback and the session lies a
-//! lock-free [`ring`], between a task and a device that plays an [`output`]; what could not be heard is always told, as a gap, and time stays true.
-//! Delays are measured from capture to event ([`Stats`]).
+//! lock-free [`ring`], between a task and a device that plays an [`output`]. Audio that could not be
+//! heard is always reported as a gap, so that times stay true. Delays are measured from capture to event ([`Stats`]).
 
 mod clock;
 pub mod error;
@@ -16,6 +16,7 @@ mod queue;
 mod record;
 pub mod ring;
 mod session;
+mod shared;
 pub mod source;
 mod state;
 mod stats;

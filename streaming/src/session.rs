@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,19 +18,17 @@ use crate::intake::Intake;
 use crate::level::LevelTap;
 use crate::queue::{Chunk, Queue};
 use crate::record::Recorder;
-use crate::source::{Pace, Reading, Source, SourceInfo};
-use crate::state::{State, StateCell};
-use crate::stats::{Meters, Stats};
-use crate::task::Task;
+use crate::shared::Shared;
+use crate::source::{Pace, Reading, Source, StreamInfo};
+use crate::state::State;
+use crate::stats::Stats;
+use crate::task::{JOINED, Task};
 use crate::worker;
 
 /// How long the reader waits for audio before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Longer gaps end the stretches of the tasks instead of being heard as silence.
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);
-/// Blocks are joined up to this length, in seconds, before tasks hear them: networks take as long
-/// for one frame as for several.
-pub(crate) const JOINED: f64 = 0.04;
 /// Silence is handed on in blocks of this length, in seconds.
 const SILENCE_BLOCK: f64 = 0.1;
 
@@ -88,11 +85,7 @@ impl Session {
             None => None,
         };
         let (sender, events) = channel();
-        let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
-            state: StateCell::new(),
-            meters: Meters::new(),
-        });
+        let shared = Arc::new(Shared::new());
         let reader = Reader {
             pace: source.info().pace,
             source,
@@ -111,13 +104,6 @@ impl Session {
             .map_err(|error| Error::device("session", error.to_string()))?;
         Ok(Listening { events, shared, thread: Some(thread) })
     }
-}
-
-/// What the threads of a session share.
-pub(crate) struct Shared {
-    pub(crate) stop: AtomicBool,
-    state: StateCell,
-    pub(crate) meters: Meters,
 }
 
 /// A session at work. Iterate over it for its events; dropping it ends the session.
@@ -158,7 +144,7 @@ impl Listening {
 
     /// Asks the session to stop. What was heard is still finished and told.
     pub fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Release);
+        self.shared.stop();
     }
 
     /// The figures so far.
@@ -239,7 +225,7 @@ impl Reader {
                 Arc::clone(&self.shared),
             )?);
         }
-        let SourceInfo { name, spec, .. } = self.source.info();
+        let StreamInfo { name, spec, .. } = self.source.info();
         let channels = spec.channels();
         self.tell(Event::Started { source: name, rate: spec.rate, channels, tasks: names });
         self.shared.state.enter(State::Listening);
@@ -297,7 +283,7 @@ impl Reader {
     fn listen(&mut self, workers: &[JoinHandle<Result<()>>]) -> Result<EndReason> {
         loop {
             let over = self.limit.is_some_and(|limit| self.clock.now() >= limit);
-            if over || self.shared.stop.load(Ordering::Acquire) {
+            if over || self.shared.is_stopped() {
                 return Ok(EndReason::Stopped);
             }
             let failed = self.recorder.as_ref().is_some_and(Recorder::has_failed);
@@ -410,7 +396,7 @@ impl Reader {
 
     /// A device after a time without one.
     fn resumed(&mut self, away: Duration) -> Result<()> {
-        let SourceInfo { name, spec, .. } = self.source.info();
+        let StreamInfo { name, spec, .. } = self.source.info();
         let start = self.clock.now();
         let frames = (away.as_secs_f64() * f64::from(spec.rate)).round() as u64;
         self.clock.away(away);

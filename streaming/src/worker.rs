@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::queue::{Queue, Taken};
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::task::{Finding, Task, shift};
 
 pub(crate) fn start(

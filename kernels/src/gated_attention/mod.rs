@@ -9,6 +9,8 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::mem::MaybeUninit;
+
 use crate::activation::Activation;
 use crate::depthwise::DepthwiseConv1d;
 use crate::error::{Error, Result, check_length};
@@ -146,7 +148,8 @@ impl<'a> GatedAttention<'a> {
         self.layers.projection.inputs()
     }
 
-    /// Writes the block of `x [frames, channels]`, a whole signal, to `out` of that shape.
+    /// Writes the block of `x [frames, channels]`, a whole signal, to every element of `out` of that
+    /// shape.
     ///
     /// # Errors
     /// When the lengths do not fit.
@@ -154,7 +157,7 @@ impl<'a> GatedAttention<'a> {
         &self,
         x: &[f32],
         rotation: Rotation<'_>,
-        out: &mut [f32],
+        out: &mut [MaybeUninit<f32>],
         scratch: &mut Scratch,
         threads: usize,
     ) -> Result<()> {
@@ -200,7 +203,7 @@ impl<'a> GatedAttention<'a> {
         })?;
         let shape = Shape::new(1, channels, frames);
         let view = |values| View::new(values, shape, shape.channels_last());
-        let mut out = ViewMut::new(out, shape, shape.channels_last())?;
+        let mut out = ViewMut::uninit(out, shape, shape.channels_last())?;
         self.layers.out_conv.run(view(left)?, Some(view(x)?), &mut out, threads)
     }
 

@@ -39,8 +39,9 @@ unsafe fn normalise_frame<V: Lanes>(frame: &mut [f32]) {
         }
         let mut lanes = [0.0f32; 16];
         squares.store_part(lanes.as_mut_ptr(), V::N);
-        let length = (lanes.iter().sum::<f32>() / channels).sqrt().max(EPS);
-        let factor = V::splat(1.0 / length);
+        let length = (lanes.iter().sum::<f32>() / channels).sqrt();
+        // A frame with a NaN is NaN everywhere, which `f32::max` would undo.
+        let factor = V::splat(1.0 / if length < EPS { EPS } else { length });
         for piece in frame.chunks_mut(V::N) {
             let x = V::load_part(piece.as_ptr(), piece.len());
             x.mul(factor).store_part(piece.as_mut_ptr(), piece.len());

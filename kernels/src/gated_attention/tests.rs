@@ -1,6 +1,7 @@
 use super::*;
 use crate::depthwise::DepthwiseConfig;
 use crate::gemm::Precision;
+use crate::uninit::as_uninit;
 
 const CHANNELS: usize = 10;
 const HALF: usize = 12;
@@ -149,10 +150,13 @@ impl Learnt {
         let mut scratch = Scratch::default();
         let other = vec![0.7; 33 * CHANNELS];
         let turn = Rotation { cos: &[1.0; 33 * TURNED], sin: &[0.0; 33 * TURNED], dim: TURNED };
-        block.run(&other, turn, &mut vec![0.0; other.len()], &mut scratch, 2).expect("fits");
+        let out = &mut vec![MaybeUninit::uninit(); other.len()];
+        block.run(&other, turn, out, &mut scratch, 2).expect("fits");
         [1, 2, 5].map(|threads| {
             let mut out = vec![0.0; x.len()];
-            block.run(x, rotation, &mut out, &mut scratch, threads).expect("fits");
+            // SAFETY: the block writes numbers.
+            let written = unsafe { as_uninit(&mut out) };
+            block.run(x, rotation, written, &mut scratch, threads).expect("fits");
             out
         })
     }

@@ -1,6 +1,9 @@
 //! Views of matrices in memory of `f32`.
 
+use std::mem::MaybeUninit;
+
 use crate::error::{Error, Result};
+use crate::uninit::as_uninit;
 
 /// A matrix that is read, `[rows, columns]`, with any strides.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +70,9 @@ impl<'a> Matrix<'a> {
 /// A matrix that is written to, `[rows, columns]`, whose columns are neighbours.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
-    pub(super) values: &'a mut [f32],
+    pub(super) values: &'a mut [MaybeUninit<f32>],
+    /// Whether `values` are numbers already, so that a product can be added to them.
+    pub(super) initialized: bool,
     size: [usize; 2],
     stride: usize,
 }
@@ -83,7 +88,18 @@ impl<'a> MatrixMut<'a> {
         if size[0] > 1 && stride < size[1] {
             return Err(Error::Overlap { shape: [1, size[0], size[1]], strides: [0, stride, 1] });
         }
-        Ok(Self { values, size, stride })
+        // SAFETY: products write numbers to a matrix, and nothing else.
+        Ok(Self { values: unsafe { as_uninit(values) }, initialized: true, size, stride })
+    }
+
+    /// Rows without gaps in memory that need not be initialized: a product writes every element.
+    /// No product can be added to it ([`super::Start::Output`]).
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`] when there are fewer `values`.
+    pub fn uninit(values: &'a mut [MaybeUninit<f32>], size: [usize; 2]) -> Result<Self> {
+        check_bounds(values.len(), size, [size[1], 1])?;
+        Ok(Self { values, initialized: false, size, stride: size[1] })
     }
 
     /// Rows without gaps.

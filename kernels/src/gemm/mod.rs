@@ -114,7 +114,8 @@ impl Gemm {
     /// `left [rows, depth]` and `right [depth, columns]`, on this thread.
     ///
     /// # Errors
-    /// When sizes do not fit each other, or `right` was packed for other products.
+    /// When sizes do not fit each other, `right` was packed for other products, or the product is
+    /// to be added to an output without numbers.
     pub fn multiply(
         self,
         left: Matrix<'_>,
@@ -129,6 +130,10 @@ impl Gemm {
         check("the output", out.size(), [rows, columns])?;
         if let Start::Bias(bias) = start {
             check("the bias", [1, bias.len()], [1, columns])?;
+        }
+        if matches!(start, Start::Output) && !out.initialized {
+            let reason = "holds numbers where a product is added to it";
+            return Err(Error::Setting { setting: "output", reason });
         }
         if let Right::Packed(packed) = right
             && packed.gemm() != self
@@ -222,7 +227,7 @@ impl Product<'_, '_, '_> {
             };
             for (row, rows_of_tile) in split_tiles(rows[1], M::Lanes::TILE_ROWS) {
                 let first = (rows[0] + row) * stride + column;
-                let out = self.out.values[first..].as_mut_ptr();
+                let out = self.out.values[first..].as_mut_ptr().cast();
                 let left = &tiles[row * steps..];
                 let tile =
                     Tile { left, right, steps, out, stride, columns: count, start, activation };

@@ -147,12 +147,25 @@ impl<V: Lanes> Multiply for Singles<V> {
     }
 }
 
+/// The bits of a number as bf16, rounded to the nearest, or to the even one of two.
+#[cfg(any(test, target_arch = "x86_64"))]
+#[inline(always)]
+fn bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    match x.is_nan() {
+        // Rounding can carry into the exponent and the sign; as the processor does, a NaN loses its
+        // last bits and is quiet.
+        true => bits >> 16 | 0x40,
+        false => (bits + (0x7fff + (bits >> 16 & 1))) >> 16,
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
-    use super::{Multiply, Work};
+    use super::{Multiply, Work, bf16};
     use crate::simd::Avx512;
 
     /// Runs work that is compiled for AVX-512 with products of bf16.
@@ -179,14 +192,6 @@ mod x86 {
         unsafe { transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(from))) }
     }
 
-    /// As [`rounded`] for one number.
-    #[inline(always)]
-    fn rounded_one(x: f32) -> u32 {
-        let bits = x.to_bits();
-        let nan = u32::from(x.is_nan()) << 6;
-        (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) | nan
-    }
-
     impl Multiply for Bf16 {
         type Lanes = Avx512;
         type Numbers = __m512i;
@@ -194,7 +199,7 @@ mod x86 {
 
         #[inline(always)]
         fn number([first, second]: [f32; 2]) -> u32 {
-            rounded_one(first) | rounded_one(second) << 16
+            bf16(first) | bf16(second) << 16
         }
 
         #[inline(always)]
@@ -242,6 +247,39 @@ mod x86 {
                 let [a, b] = [a, b].map(|x| transmute::<__m512i, __m512bh>(x));
                 Avx512(_mm512_dpbf16_ps(sums.0, a, b))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_nan_becomes_a_number() {
+        for bits in [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001, 0xff80_0001, 0x7fc0_0000, 0x7fff_8000] {
+            let nan = f32::from_bits(bits);
+            let found = f32::from_bits(bf16(nan) << 16);
+            assert!(found.is_nan(), "{bits:08x} became {found}");
+            assert_eq!(found.is_sign_negative(), nan.is_sign_negative(), "{bits:08x}");
+        }
+    }
+
+    #[test]
+    fn numbers_round_to_the_nearest() {
+        let largest = f32::from_bits(0x7f7f_0000);
+        let cases = [
+            (1.0 + 1.0 / 256.0, 1.0),
+            (1.0 + 3.0 / 256.0, 1.0 + 4.0 / 256.0),
+            (1.0 + 1.1 / 256.0, 1.0 + 2.0 / 256.0),
+            (-0.0, -0.0),
+            (largest, largest),
+            (f32::MAX, f32::INFINITY),
+            (-f32::MAX, f32::NEG_INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        ];
+        for (x, wanted) in cases {
+            assert_eq!((bf16(x) << 16), f32::to_bits(wanted), "{x}");
         }
     }
 }

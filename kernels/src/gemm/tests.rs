@@ -122,6 +122,26 @@ fn bf16_rounds_to_the_nearest() {
 }
 
 #[test]
+fn outputs_without_numbers_are_written_and_not_added_to() {
+    let values = numbers(600, 1);
+    let left = Matrix::dense(&values, [1, 600]).expect("fits");
+    for gemm in ways() {
+        let mut memory = [std::mem::MaybeUninit::<f32>::uninit(); 1];
+        let mut run = |start: Start<'_>| {
+            let out = &mut MatrixMut::uninit(&mut memory, [1, 1]).expect("fits");
+            let right = Right::Plain(left.transposed());
+            let workspace = &mut Workspace::default();
+            gemm.multiply(left, right, start, Activation::Identity, out, workspace)
+        };
+        assert!(run(Start::Output).is_err());
+        run(Start::Zero).expect("fits");
+        // SAFETY: the product has written the only element.
+        let found = unsafe { memory[0].assume_init() };
+        assert_eq!(found, values.iter().map(|x| x * x).sum::<f32>(), "{gemm:?}");
+    }
+}
+
+#[test]
 fn sizes_that_do_not_fit_are_refused() {
     let gemm = Gemm::new(Precision::Single).expect("32 bits are always there");
     let values = [0.0; 12];

@@ -3,7 +3,7 @@
 use super::Lanes;
 
 /// `exp(x)` to about one part in 10^7, for `x` clamped to -87..88, where the result is a normal
-/// number.
+/// number; NaN for NaN.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`.
@@ -16,7 +16,7 @@ pub(crate) unsafe fn exp<V: Lanes>(x: V) -> V {
     const SERIES: [f32; 6] = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0];
     // SAFETY: the caller promises the instructions.
     unsafe {
-        let x = x.max(V::splat(-87.0)).min(V::splat(88.0));
+        let x = V::splat(88.0).min(V::splat(-87.0).max(x));
         let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
         let r = n.mul_add(V::splat(-LN_2_HIGH), x);
         let r = n.mul_add(V::splat(-LN_2_LOW), r);
@@ -71,6 +71,12 @@ mod tests {
                 let error = (f64::from(y) / exact - 1.0).abs();
                 assert!(error < 2e-7, "{level:?}: exp({x}) is off by {error}");
             }
+            let (mut y, clamped) = ([0.0; 3], [87.0f64, -88.0].map(|x| (-x).exp()));
+            dispatch(level, Map { x: &[f32::NEG_INFINITY, f32::INFINITY, f32::NAN], y: &mut y });
+            for (y, exact) in y.iter().zip(clamped) {
+                assert!((f64::from(*y) / exact - 1.0).abs() < 2e-7, "{level:?}: {y}, not {exact}");
+            }
+            assert!(y[2].is_nan(), "{level:?}: exp(NaN) is {}", y[2]);
         }
     }
 }

@@ -82,7 +82,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
+    /// The larger; `other` where one of them is NaN, or where they are equal.
     unsafe fn max(self, other: Self) -> Self;
+    /// The smaller; `other` where one of them is NaN, or where they are equal.
     unsafe fn min(self, other: Self) -> Self;
     /// `self * factor + sum`, rounded once where the processor can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;

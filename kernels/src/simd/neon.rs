@@ -39,9 +39,21 @@ impl Lanes for Neon {
         sub(other) = vsubq_f32;
         mul(other) = vmulq_f32;
         div(other) = vdivq_f32;
-        max(other) = vmaxq_f32;
-        min(other) = vminq_f32;
         round() = vrndnq_f32;
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // The single instruction gives NaN where one of them is NaN, whichever it is.
+        // SAFETY: the caller promises NEON.
+        Self(unsafe { vbslq_f32(vcgtq_f32(self.0, other.0), self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // As `max`.
+        // SAFETY: the caller promises NEON.
+        Self(unsafe { vbslq_f32(vcltq_f32(self.0, other.0), self.0, other.0) })
     }
 
     #[inline(always)]

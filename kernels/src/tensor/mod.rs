@@ -3,18 +3,20 @@
 //! A tensor that a kernel cannot take (another device or type, a gradient, strides without
 //! neighbours) is not converted here: the functions say so, and the caller uses libtorch.
 
+mod memory;
 mod products;
 
 pub use products::{gated_attention, linear};
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::channel_norm::Residual;
 use crate::depthwise::{DepthwiseConfig, DepthwiseConv1d, filter_gradient};
 use crate::error::Result;
 use crate::lif::Lif;
 use crate::statistics::{self, Signals};
-use crate::view::{Shape, Strides, View, ViewMut};
+use crate::view::{Shape, View, ViewMut};
+use memory::{Fresh, dense, elements, view};
 
 /// What the axes of a tensor mean, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,43 +40,29 @@ pub fn depthwise_conv1d(
     axes: Axes,
     threads: usize,
 ) -> Result<Option<Tensor>> {
-    let Some((shape, strides)) = geometry(x, axes) else { return Ok(None) };
-    let residual = match residual.map(|tensor| (tensor, geometry(tensor, axes))) {
-        None => None,
-        Some((_, None)) => return Ok(None),
-        Some((tensor, Some(geometry))) => Some((tensor, geometry)),
+    let Some(x) = view(x, axes) else { return Ok(None) };
+    let residual = match residual.map(|tensor| view(tensor, axes)) {
+        Some(None) => return Ok(None),
+        other => other.flatten(),
     };
-    let out_shape = Shape { frames: conv.output_frames(shape.frames), ..shape };
-    let adjacent_channels = shape.channels > 1 && strides.channel == 1;
-    let adjacent = |(shape, strides): (Shape, Strides)| {
-        if adjacent_channels {
-            strides.channel == 1
-        } else {
-            shape.frames <= 1 || strides.frame == 1
-        }
+    let (shape, adjacent_channels) = (x.shape, x.shape.channels > 1 && x.strides.channel == 1);
+    let adjacent = |View { shape, strides, .. }: View<'_>| match adjacent_channels {
+        true => strides.channel == 1,
+        false => shape.frames <= 1 || strides.frame == 1,
     };
-    if !adjacent((shape, strides)) || residual.is_some_and(|(_, geometry)| !adjacent(geometry)) {
+    if !adjacent(x) || residual.is_some_and(|residual| !adjacent(residual)) {
         return Ok(None);
     }
-    let out_strides =
-        if adjacent_channels { out_shape.channels_last() } else { out_shape.channels_first() };
-    let out = empty(out_shape, adjacent_channels, axes);
-    // SAFETY: `geometry` made sure that these are plain tensors of `f32` on the CPU, whose shape
-    // and strides describe memory that they keep alive. Like libtorch's own operations this
-    // relies on nobody writing to a tensor while it is read. `out` is new, so that nobody else
-    // has its memory, and it has as many elements as the shape says.
-    let (x, residual, mut out_view) = unsafe {
-        let view = |tensor: &Tensor, (shape, strides): (Shape, Strides)| {
-            View::from_raw(tensor.data_ptr().cast(), shape, strides)
-        };
-        (
-            view(x, (shape, strides)),
-            residual.map(|(tensor, geometry)| view(tensor, geometry)),
-            ViewMut::from_raw(out.data_ptr().cast(), out_shape, out_strides)?,
-        )
+    let out_shape = Shape { frames: conv.output_frames(shape.frames), ..shape };
+    let (order, strides) = match adjacent_channels {
+        true => (Axes::ChannelsLast, out_shape.channels_last()),
+        false => (Axes::ChannelsFirst, out_shape.channels_first()),
     };
+    let mut out = Fresh::new(out_shape, order);
+    let mut out_view = ViewMut::uninit(out.values(), out_shape, strides)?;
     conv.run(x, residual, &mut out_view, threads)?;
-    Ok(Some(out))
+    let out = out.written();
+    Ok(Some(if axes == order { out } else { out.transpose(1, 2) }))
 }
 
 /// The gradient of a convolution's filters, `[channels, kernel]`, for `x` and the gradient of what
@@ -88,12 +76,7 @@ pub fn depthwise_filter_gradient(
     x: &Tensor,
     gradient: &Tensor,
 ) -> Result<Option<Tensor>> {
-    let rows = |tensor: &Tensor| {
-        let (shape, strides) = geometry(tensor, Axes::ChannelsLast)?;
-        // SAFETY: as in `depthwise_conv1d`.
-        (strides.channel == 1)
-            .then(|| unsafe { View::from_raw(tensor.data_ptr().cast(), shape, strides) })
-    };
+    let rows = |tensor| view(tensor, Axes::ChannelsLast).filter(|view| view.strides.channel == 1);
     let (Some(x), Some(gradient)) = (rows(x), rows(gradient)) else { return Ok(None) };
     let channels = x.shape().channels as i64;
     let found = filter_gradient(config, x, gradient)?;
@@ -106,17 +89,11 @@ pub fn depthwise_filter_gradient(
 /// # Errors
 /// [`crate::Error::Length`] when the voltages belong to another number of neurons.
 pub fn lif(neurons: &Lif, x: &Tensor, voltages: &mut [f32]) -> Result<Option<Tensor>> {
-    let Some((shape, strides)) = geometry(x, Axes::ChannelsFirst) else { return Ok(None) };
-    let out = empty(shape, false, Axes::ChannelsFirst);
-    // SAFETY: as in `depthwise_conv1d`.
-    let (x, mut out_view) = unsafe {
-        (
-            View::from_raw(x.data_ptr().cast(), shape, strides),
-            ViewMut::from_raw(out.data_ptr().cast(), shape, shape.channels_first())?,
-        )
-    };
+    let Some(x) = view(x, Axes::ChannelsFirst) else { return Ok(None) };
+    let mut out = Fresh::new(x.shape, Axes::ChannelsFirst);
+    let mut out_view = ViewMut::uninit(out.values(), x.shape, x.shape.channels_first())?;
     neurons.run(x, voltages, &mut out_view)?;
-    Ok(Some(out))
+    Ok(Some(out.written()))
 }
 
 /// Means and biased variances over the frames of `x [batch, channels, frames]`, `[batch, channels]`
@@ -131,26 +108,17 @@ pub fn statistics(
     valid: Option<&[usize]>,
     threads: usize,
 ) -> Result<Option<(Tensor, Tensor)>> {
-    let dense = |tensor: &Tensor| {
-        let (shape, strides) = geometry(tensor, Axes::ChannelsFirst)?;
-        let strides = (strides.batch, strides.channel, strides.frame);
-        (strides == (shape.channels * shape.frames, shape.frames, 1)).then_some(shape)
+    let Some((shape, values)) = dense(x, Axes::ChannelsFirst) else { return Ok(None) };
+    let scores = match scores.map(|scores| dense(scores, Axes::ChannelsFirst)) {
+        Some(None) => return Ok(None),
+        other => other.flatten().map(|(_, values)| values),
     };
-    let Some(shape) = dense(x) else { return Ok(None) };
-    if scores.is_some_and(|scores| dense(scores).is_none()) {
+    if shape.is_empty() {
         return Ok(None);
     }
     let [batch, channels, frames] = shape.to_array();
-    // SAFETY: `dense` made sure that these are plain tensors of `f32` on the CPU without gaps, that
-    // they keep alive. As in `depthwise_conv1d` nobody writes to them meanwhile.
-    let values = |tensor: &Tensor| unsafe {
-        std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const(), tensor.numel())
-    };
-    if shape.to_array().contains(&0) {
-        return Ok(None);
-    }
-    let signals = Signals { values: values(x), channels, frames, valid };
-    let found = statistics::statistics(signals, scores.map(values), threads)?;
+    let signals = Signals { values, channels, frames, valid };
+    let found = statistics::statistics(signals, scores, threads)?;
     let tensor = |values: &[f32]| Tensor::from_slice(values).view([batch as i64, channels as i64]);
     Ok(Some((tensor(&found.means), tensor(&found.variances))))
 }
@@ -170,88 +138,38 @@ pub fn channel_norm(
     residual: Option<&Tensor>,
     threads: usize,
 ) -> Result<Option<Tensor>> {
-    let rows = |tensor: &Tensor| {
-        let (shape, strides) = geometry(tensor, Axes::ChannelsLast)?;
-        let adjacent = strides.channel == 1 && strides.frame >= shape.channels;
-        (adjacent && !shape.to_array().contains(&0)).then_some((shape, strides))
+    let rows = |tensor| {
+        elements(tensor, Axes::ChannelsLast).filter(|(shape, strides, _)| {
+            strides.channel == 1 && strides.frame >= shape.channels && !shape.is_empty()
+        })
     };
-    let Some((shape, strides)) = rows(x).filter(|(shape, strides)| strides.frame == shape.channels)
+    let Some((shape, strides, values)) =
+        rows(x).filter(|(s, strides, _)| strides.frame == s.channels)
     else {
         return Ok(None);
     };
-    let added = match residual.map(|residual| (residual, rows(residual))) {
+    let added = match residual.map(rows) {
         None => None,
-        Some((residual, Some((other, strides)))) if other.to_array() == shape.to_array() => {
-            Some((residual, strides))
-        }
+        Some(Some((other, strides, values))) if other == shape => Some((strides, values)),
         Some(_) => return Ok(None),
     };
-    let out = empty(shape, true, Axes::ChannelsLast);
+    let mut out = Fresh::new(shape, Axes::ChannelsLast);
     let signal = shape.channels * shape.frames;
-    // SAFETY: `rows` made sure that these are plain tensors of `f32` on the CPU whose shape and
-    // strides describe memory that they keep alive, with neighbouring channels, and as in
-    // `depthwise_conv1d` nobody writes to them meanwhile.
-    let values = |tensor: &Tensor, from: usize, len: usize| unsafe {
-        std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>().cast_const().add(from), len)
-    };
-    // SAFETY: `out` is new, so that nobody else has its memory, and has no gaps.
-    let out_values =
-        unsafe { std::slice::from_raw_parts_mut(out.data_ptr().cast::<f32>(), out.numel()) };
-    for (at, out) in out_values.chunks_mut(signal).enumerate() {
-        let residual = added.map(|(tensor, strides)| {
+    for (at, out) in out.values().chunks_mut(signal).enumerate() {
+        let residual = added.map(|(strides, values)| {
             let len = (shape.frames - 1) * strides.frame + shape.channels;
-            Residual { values: values(tensor, at * strides.batch, len), stride: strides.frame }
+            Residual { values: &values[at * strides.batch..][..len], stride: strides.frame }
         });
-        norm.run(values(x, at * strides.batch, signal), residual, out, threads)?;
+        norm.run(&values[at * strides.batch..][..signal], residual, out, threads)?;
     }
-    Ok(Some(out))
-}
-
-/// Shape and strides of a tensor that kernels can read.
-fn geometry(tensor: &Tensor, axes: Axes) -> Option<(Shape, Strides)> {
-    let readable = tensor.defined()
-        && tensor.device() == Device::Cpu
-        && tensor.kind() == Kind::Float
-        && tensor.dim() == 3
-        && !tensor.is_sparse()
-        && !tensor.is_mkldnn()
-        && !tensor.is_neg()
-        && !tensor.requires_grad();
-    if !readable {
-        return None;
-    }
-    let three = |values: Vec<i64>| -> Option<[usize; 3]> {
-        let values: Vec<usize> = values.into_iter().flat_map(usize::try_from).collect();
-        let [a, b, c] = values.try_into().ok()?;
-        Some(match axes {
-            Axes::ChannelsFirst => [a, b, c],
-            Axes::ChannelsLast => [a, c, b],
-        })
-    };
-    let [batch, channels, frames] = three(tensor.size())?;
-    let shape = Shape::new(batch, channels, frames);
-    let [batch, channel, frame] = three(tensor.stride())?;
-    let strides = Strides { batch, channel, frame };
-    shape.span(strides).map(|_| (shape, strides))
-}
-
-/// A new tensor with uninitialised elements.
-fn empty(shape: Shape, adjacent_channels: bool, axes: Axes) -> Tensor {
-    let [batch, channels, frames] = shape.to_array().map(|size| size as i64);
-    let kind = (Kind::Float, Device::Cpu);
-    let (size, wanted) = if adjacent_channels {
-        ([batch, frames, channels], Axes::ChannelsLast)
-    } else {
-        ([batch, channels, frames], Axes::ChannelsFirst)
-    };
-    let tensor = Tensor::empty(size, kind);
-    if axes == wanted { tensor } else { tensor.transpose(1, 2) }
+    Ok(Some(out.written()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::activation::Activation;
+    use tch::Kind;
 
     fn conv(channels: i64, config: DepthwiseConfig) -> (Tensor, Tensor, DepthwiseConv1d) {
         let kind = tch::kind::FLOAT_CPU;
@@ -357,5 +275,19 @@ mod tests {
         assert!(run(&Tensor::zeros([2, 5, 9], tch::kind::FLOAT_CPU)).is_err());
         let nothing = run(&Tensor::zeros([0, 4, 9], tch::kind::FLOAT_CPU)).expect("fits");
         assert_eq!(nothing.expect("plain").size(), [0, 4, 9]);
+    }
+
+    #[test]
+    fn padding_of_no_frames_gives_the_bias() {
+        for axes in [Axes::ChannelsFirst, Axes::ChannelsLast] {
+            let config = DepthwiseConfig { padding: (3, 2), ..DepthwiseConfig::same(3) };
+            let (_, bias, conv) = conv(4, config);
+            let size = if axes == Axes::ChannelsFirst { [2, 4, 0] } else { [2, 0, 4] };
+            let x = Tensor::zeros(size, tch::kind::FLOAT_CPU);
+            let found = depthwise_conv1d(&conv, &x, None, axes, 1).expect("fits").expect("plain");
+            let found = if axes == Axes::ChannelsFirst { found } else { found.transpose(1, 2) };
+            assert_eq!(found.size(), [2, 4, 3]);
+            assert!(found.equal(&bias.view([1, 4, 1]).expand([2, 4, 3], false)));
+        }
     }
 }

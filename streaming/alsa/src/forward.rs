@@ -1,5 +1,6 @@
-//! The functions of the library that microphones and output devices need, under their own names:
-//! each hands its call on to the library that was opened, and fails where none is.
+//! The functions of the library that microphones and output devices need, under their own names.
+//! The first call of any of them opens the library; all fail where there is none. Whoever else in
+//! the program uses the library, such as an application's own `cpal`, need not know of this crate.
 //!
 //! The list is what `cpal` links to; the linker names what is missing after an update.
 
@@ -17,10 +18,12 @@ const NAME: &str = "libasound.so.2";
 static FUNCTIONS: OnceLock<Result<Functions, Absent>> = OnceLock::new();
 
 pub(crate) fn open() -> Result<(), Absent> {
-    match FUNCTIONS.get_or_init(Functions::load) {
-        Ok(_) => Ok(()),
-        Err(absent) => Err(absent.clone()),
-    }
+    functions().map(|_| ()).map_err(Clone::clone)
+}
+
+/// The functions, of the library that is opened when they are first asked for.
+fn functions() -> Result<&'static Functions, &'static Absent> {
+    FUNCTIONS.get_or_init(Functions::load).as_ref()
 }
 
 /// What a function returns where there is no library.
@@ -81,10 +84,10 @@ macro_rules! forward {
             /// As for the library's function of this name.
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($argument: $kind),*) -> $result {
-                match FUNCTIONS.get() {
+                match functions() {
                     // SAFETY: the caller keeps to what the library asks for.
-                    Some(Ok(functions)) => unsafe { (functions.$name)($($argument),*) },
-                    _ => <$result as Failed>::FAILED,
+                    Ok(functions) => unsafe { (functions.$name)($($argument),*) },
+                    Err(_) => <$result as Failed>::FAILED,
                 }
             }
         )*
@@ -188,7 +191,8 @@ unsafe extern "C" fn say_nothing(
 impl Functions {
     fn load() -> Result<Self, Absent> {
         let absent = |error: libloading::Error| Absent { reason: error.to_string() };
-        // SAFETY: loading runs the library's initialisers, which set up its own tables only.
+        // SAFETY: loading runs the library's initialisers, which set up its own tables only, and call
+        // none of the functions above.
         let library = unsafe { Library::new(NAME) }.map_err(absent)?;
         let functions = Self::find(&library).map_err(absent)?;
         // SAFETY: the function has this type but for the rest of the handler's arguments, which

@@ -1,4 +1,4 @@
-//! Linux' sound library (ALSA), opened when a microphone or an output is asked for.
+//! Linux' sound library (ALSA), opened when one of its functions is first called.
 //!
 //! Programs that link to it can neither be built without its headers nor be started without the
 //! library itself, although most of formant needs neither. What is here takes its place.
@@ -27,7 +27,8 @@ impl std::fmt::Display for Absent {
 
 impl std::error::Error for Absent {}
 
-/// Opens the library, once for the life of the program. Nothing of it may be called before.
+/// Opens the library, once for the life of the program, to learn whether it is there: without this
+/// its first function does so, and fails with `-ENOSYS` or what else says that nothing was done.
 ///
 /// # Errors
 /// [`Absent`] when it is not installed or lacks a function.

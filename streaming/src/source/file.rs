@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 
-use super::{Pace, Reading, Source, SourceInfo};
+use super::{Pace, Reading, Source, StreamInfo};
 use crate::error::Result;
 
 /// Blocks a second, as of a usual microphone.
@@ -67,12 +67,12 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn info(&self) -> SourceInfo {
+    fn info(&self) -> StreamInfo {
         let pace = match self.pace {
             FilePace::Fast => Pace::Elastic,
             FilePace::Realtime => Pace::Live,
         };
-        SourceInfo { name: self.name.clone(), spec: self.reader.spec(), pace }
+        StreamInfo { name: self.name.clone(), spec: self.reader.spec(), pace }
     }
 
     fn read(&mut self, _: Duration) -> Result<Reading> {
@@ -89,5 +89,40 @@ impl Source for FileSource {
             }
         };
         Ok(Reading::Audio { block, captured })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use formant_audio_core::AudioSpec;
+    use formant_audio_core::encode::{AudioWriter, WriteOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_file_in_real_time_gives_no_block_before_its_last_frame() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("a.wav");
+        let spec = AudioSpec::mono(8000);
+        let mut writer =
+            AudioWriter::create(&path, spec, &WriteOptions::default()).expect("a file");
+        writer.write(&AudioBuf::silence(spec, 1000).view()).expect("written");
+        writer.finish().expect("written");
+        let mut source =
+            FileSource::open(&path, &DecodeOptions::default(), FilePace::Realtime).expect("a file");
+        assert_eq!(source.info().pace, Pace::Live);
+        let (mut heard, mut first) = (0, None);
+        while let Reading::Audio { block, captured } =
+            source.read(Duration::ZERO).expect("readable")
+        {
+            assert!(captured <= Instant::now(), "a block of the future");
+            heard += block.frames();
+            // The times of the blocks are those of their frames, however late they are read.
+            let time = Duration::from_secs_f64(heard as f64 / 8000.0);
+            let start = *first.get_or_insert(captured - time);
+            let off = (captured - start).abs_diff(time);
+            assert!(off < Duration::from_micros(1), "{heard}: {off:?}");
+        }
+        assert_eq!(heard, 1000);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use formant_audio_core::AudioSpec;
 use serde::{Deserialize, Serialize};
 
-use super::{Pace, Reading, Source, SourceInfo};
+use super::{Pace, Reading, Source, StreamInfo};
 use crate::error::{Error, Result};
 use crate::event::GapCause;
 use crate::ring::{Failure, Piece, Tap};
@@ -80,7 +80,7 @@ pub struct LiveSource {
     wanted: Wanted,
     policy: OnLoss,
     state: Device,
-    info: SourceInfo,
+    info: StreamInfo,
     last: Option<Instant>,
     pending: Option<Reading>,
     default: Option<String>,
@@ -222,12 +222,12 @@ impl LiveSource {
     }
 }
 
-fn info(opened: &Opened) -> SourceInfo {
-    SourceInfo { name: opened.name.clone(), spec: opened.spec, pace: Pace::Live }
+fn info(opened: &Opened) -> StreamInfo {
+    StreamInfo { name: opened.name.clone(), spec: opened.spec, pace: Pace::Live }
 }
 
 impl Source for LiveSource {
-    fn info(&self) -> SourceInfo {
+    fn info(&self) -> StreamInfo {
         self.info.clone()
     }
 

@@ -35,7 +35,7 @@ pub enum Pace {
 
 /// What a source says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceInfo {
+pub struct StreamInfo {
     /// The device, file or stream.
     pub name: String,
     /// Rate and layout of the audio to come.
@@ -82,7 +82,7 @@ pub enum Reading {
 /// A source of audio.
 pub trait Source: Send {
     /// What it is, now.
-    fn info(&self) -> SourceInfo;
+    fn info(&self) -> StreamInfo;
 
     /// What comes next, waiting for it no longer than about `patience`.
     ///

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use formant_audio_core::AudioSpec;
 
-use super::{Pace, Reading, Source, SourceInfo};
+use super::{Pace, Reading, Source, StreamInfo};
 use crate::error::Result;
 use crate::event::GapCause;
 use crate::ring::{Capture, Piece, Tap, ring};
@@ -48,8 +48,8 @@ pub fn push_source(spec: AudioSpec, pace: Pace) -> (Pusher, PushSource) {
 }
 
 impl Source for PushSource {
-    fn info(&self) -> SourceInfo {
-        SourceInfo { name: "application".to_owned(), spec: self.tap.spec(), pace: self.pace }
+    fn info(&self) -> StreamInfo {
+        StreamInfo { name: "application".to_owned(), spec: self.tap.spec(), pace: self.pace }
     }
 
     fn read(&mut self, patience: Duration) -> Result<Reading> {

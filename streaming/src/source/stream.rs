@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use formant_audio_core::decode::{BlockReader, DecodeOptions, RawFormat};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 
-use super::{Pace, Reading, Source, SourceInfo};
+use super::{Pace, Reading, Source, StreamInfo};
 use crate::error::{Error, Result};
 
 /// Blocks that wait to be taken.
@@ -124,8 +124,8 @@ fn read_raw(
 }
 
 impl Source for StreamSource {
-    fn info(&self) -> SourceInfo {
-        SourceInfo { name: self.name.clone(), spec: self.spec, pace: Pace::Elastic }
+    fn info(&self) -> StreamInfo {
+        StreamInfo { name: self.name.clone(), spec: self.spec, pace: Pace::Elastic }
     }
 
     fn read(&mut self, patience: Duration) -> Result<Reading> {

@@ -9,14 +9,13 @@ use formant_models::tasks::enhance::{
     EnhanceOptions, Enhancer, LiveEnhancement, LiveOptions, LiveTiming,
 };
 
-use super::{Finding, Task, TaskStream};
+use super::{Finding, JOINED, Task, TaskStream};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::output::feed::Underruns;
 use crate::output::{OpenedOutput, Player};
 use crate::record::Recorder;
-use crate::session::JOINED;
-use crate::source::{Pace, SourceInfo};
+use crate::source::{Pace, StreamInfo};
 
 /// Cleans what is heard.
 ///
@@ -54,7 +53,7 @@ impl EnhanceTask {
         enhancer: Enhancer,
         options: EnhanceOptions,
         live: LiveOptions,
-        source: &SourceInfo,
+        source: &StreamInfo,
     ) -> Result<Self> {
         let rate = source.spec.rate;
         let mut trial = enhancer.live(&options, &live, rate)?;
@@ -282,7 +281,7 @@ mod tests {
 
     fn task(pace: Pace) -> EnhanceTask {
         let spec = AudioSpec::mono(16_000);
-        let source = SourceInfo { name: "mock".to_owned(), spec, pace };
+        let source = StreamInfo { name: "mock".to_owned(), spec, pace };
         let live = LiveOptions { latency_seconds: 0.3, ..LiveOptions::default() };
         EnhanceTask::new(enhancer(), EnhanceOptions::default(), live, &source).expect("sound")
     }

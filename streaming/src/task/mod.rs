@@ -13,6 +13,10 @@ pub use speaker::SpeakerTask;
 pub use spot::SpotTask;
 pub use transcribe::TranscribeTask;
 
+/// Blocks are joined up to this length, in seconds, before tasks hear them: networks take as long
+/// for one frame as for several.
+pub(crate) const JOINED: f64 = 0.04;
+
 /// Something that listens to a session. It has a thread of its own, so that a slow task does not
 /// hold up the others.
 pub trait Task: Send {

@@ -7,14 +7,13 @@ use formant_audio_core::AudioView;
 use formant_audio_core::decode::BlockReader;
 use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
-use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::companions::Companions;
+use super::identity;
 use super::score::{Cohort, Scorer};
 use super::session::EmbedSession;
 use crate::arch::ecapa::{Ecapa, SpeakerCard};
-use crate::checkpoint::RawTensor;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::params::SharedStore;
@@ -25,7 +24,7 @@ use crate::source::{LoadOptions, ModelSource};
 pub struct Embedding {
     /// The numbers; their length means nothing.
     pub values: Vec<f32>,
-    /// Identity of the model: only embeddings of equal identity can be compared.
+    /// Identity of the model: only embeddings of one model can be compared.
     pub model: String,
     /// Seconds of speech that it was made from.
     pub speech_seconds: f64,
@@ -102,7 +101,7 @@ impl SpeakerEmbedder {
     /// What is wrong with its front end or its companions.
     pub fn of_model(model: Model<Ecapa>) -> Result<Self> {
         let plan = FeaturePlan::new(&model.card.frontend)?;
-        let identity = identity(&model.store)?;
+        let identity = identity::of_weights(&model.store)?;
         let companions = Companions::of_state(&model.companions)?;
         let device = model.device();
         let Model { card, network, store, .. } = model;
@@ -166,7 +165,7 @@ impl SpeakerEmbedder {
         &self.network
     }
 
-    /// A number that changes with the weights; embeddings carry it.
+    /// A text that changes with the weights; embeddings carry it.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
@@ -257,31 +256,13 @@ impl SpeakerEmbedder {
     }
 }
 
-/// FNV-1a over names and bytes of all weights.
-fn identity(vs: &VarStore) -> Result<String> {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |bytes: &[u8]| {
-        for &byte in bytes {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-    for (name, tensor) in &variables {
-        add(name.as_bytes());
-        let raw = RawTensor::from_tensor(tensor)?;
-        let bytes = raw.bytes().map_err(|fault| fault.at(Path::new("weights")))?;
-        add(&bytes);
-    }
-    Ok(format!("ecapa-tdnn-{hash:016x}"))
-}
-
 impl Embedding {
     /// Refuses to compare embeddings of different models.
     ///
     /// # Errors
     /// [`Error::Config`] naming both.
     pub fn check_model(&self, other: &str) -> Result<()> {
-        if self.model == other {
+        if identity::same(&self.model, other) {
             return Ok(());
         }
         let reason = format!("embeddings of {} and {other} can't be compared", self.model);

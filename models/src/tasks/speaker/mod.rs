@@ -5,6 +5,7 @@
 
 mod companions;
 mod embedder;
+mod identity;
 mod score;
 mod session;
 mod store;

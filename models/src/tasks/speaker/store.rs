@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::embedder::Embedding;
+use super::identity;
 use super::score::{Scorer, Verification};
 use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
@@ -98,6 +99,7 @@ impl Voices {
             false => Self::new(model),
         };
         voices.check_model(model)?;
+        voices.model = identity::newer(&voices.model, model).to_owned();
         let result = change(&mut voices)?;
         voices.write(path)?;
         Ok(result)
@@ -147,7 +149,7 @@ impl Voices {
     /// # Errors
     /// [`Error::Config`] naming both models.
     pub fn check_model(&self, model: &str) -> Result<()> {
-        if self.model == model {
+        if identity::same(&self.model, model) {
             return Ok(());
         }
         let reason = format!("the voices are of {}, not of {model}", self.model);
@@ -332,6 +334,25 @@ mod tests {
         assert_eq!(voice.embedding, [0.5, 0.5]);
         assert_eq!(voices.remove("al").expect("known").recordings, 2);
         assert!(voices.remove("al").expect_err("gone").to_string().contains("none"));
+    }
+
+    #[test]
+    fn files_of_earlier_versions_are_read_and_brought_up_to_date() {
+        let (_folder, path) = store();
+        let old = "ecapa-tdnn-85944171f73967e8";
+        let new = format!("{old}-c3ab8ff13720e8ad9047dd39466b3c89");
+        let of = |model: &str| Embedding { model: model.to_owned(), ..embedding(&[1.0]) };
+        Voices::update(&path, old, |v| v.enroll("al", &[of(old)]).map(drop)).expect("written");
+        let voices = Voices::read(&path).expect("readable");
+        voices.check_model(&new).expect("the same model");
+        let found = voices.identify(&of(&new), &Scorer::cosine(0.8)).expect("the same model");
+        assert_eq!(found.name.as_deref(), Some("al"));
+        of(&new).check_model(old).expect("the same model");
+        Voices::update(&path, &new, |v| v.enroll("bea", &[of(&new)]).map(drop)).expect("written");
+        let voices = Voices::read(&path).expect("readable");
+        assert_eq!((voices.model(), voices.voices().len()), (new.as_str(), 2));
+        let other = format!("{old}-00000000000000000000000000000000");
+        assert!(voices.check_model(&other).is_err());
     }
 
     #[test]
