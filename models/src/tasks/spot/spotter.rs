@@ -48,7 +48,7 @@ impl Spotter {
     /// Loads a bundled model, a file that formant trained, or a published checkpoint.
     ///
     /// # Errors
-    /// What reading the checkpoint says, [`Error::Device`] when the device is not there.
+    /// What reading the checkpoint says, [`crate::Error::Device`] when the device is not there.
     pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
         Self::load_with_labels(source, None, options)
     }
@@ -56,7 +56,7 @@ impl Spotter {
     /// Like [`Spotter::load`], with the names of a published checkpoint's answers, in their order.
     ///
     /// # Errors
-    /// As [`Spotter::load`], and [`Error::Config`] when the number of labels does not fit.
+    /// As [`Spotter::load`], and [`crate::Error::Config`] when the number of labels does not fit.
     pub fn load_with_labels(
         source: &ModelSource,
         labels: Option<Vec<String>>,
@@ -85,7 +85,7 @@ impl Spotter {
     /// A model with random weights, for timing sizes that have no weights.
     ///
     /// # Errors
-    /// [`Error::Config`] when the card's parts do not fit each other.
+    /// [`crate::Error::Config`] when the card's parts do not fit each other.
     pub fn random(card: SpotCard, device: Device) -> Result<Self> {
         let mut model = Model::random(card, device)?;
         model.store.freeze();
@@ -95,7 +95,7 @@ impl Spotter {
     /// A model from named tensors, as training makes them.
     ///
     /// # Errors
-    /// [`Error::Config`] or a report of what does not fit.
+    /// [`crate::Error::Config`] or a report of what does not fit.
     pub fn from_tensors(
         card: SpotCard,
         weights: &BTreeMap<String, Tensor>,
@@ -214,7 +214,7 @@ impl Spotter {
     /// Begins a stream.
     ///
     /// # Errors
-    /// [`Error::Config`] for a word that the model does not know or a value out of range.
+    /// [`crate::Error::Config`] for a word that the model does not know or a value out of range.
     pub fn start(&self, options: &SpotOptions) -> Result<SpotSession<'_>> {
         let mut session = SpotSession {
             spotter: self,

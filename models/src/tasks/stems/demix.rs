@@ -38,7 +38,7 @@ impl Demixer {
     /// A demixer for `channels` channels at the start of a mix.
     ///
     /// # Errors
-    /// [`Error::Config`] for an impossible cut.
+    /// [`crate::Error::Config`] for an impossible cut.
     pub fn new(config: DemixConfig, channels: usize) -> Result<Self> {
         config.validate()?;
         Ok(Self {

@@ -98,7 +98,7 @@ impl StemsModel {
     /// Chunks of nothing but zeros have such stems, and are not computed: a masked zero is a zero.
     ///
     /// # Errors
-    /// [`Error::Torch`] when libtorch fails, such as for want of memory.
+    /// [`crate::Error::Torch`] when libtorch fails, such as for want of memory.
     pub fn separate(&self, chunks: &Tensor, augment: Augment) -> Result<Tensor> {
         if chunks.f_count_nonzero(None)?.int64_value(&[]) == 0 {
             let [batch, channels, samples] = chunks.size3()?.into();
