@@ -103,30 +103,31 @@ struct Shared<'a> {
     results: Mutex<Vec<Result<Done, Kind>>>,
 }
 
-/// Works on every entry. `worker` makes what one thread needs, such as a loaded model, and `work`
-/// does one input.
-pub(crate) fn run<W: Send>(
+/// Works on every entry. `worker` makes what a thread needs, such as a loaded model, of which every
+/// further thread gets a clone; `work` does one input.
+pub(crate) fn run<W: Send + Clone>(
     entries: &[Entry],
     options: Options,
     messages: &Messages,
-    worker: impl Fn() -> Result<W, Failure>,
+    worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
     run_into(&stdout::print, entries, options, messages, worker, work)
 }
 
 /// As [`run`], with results going to `sink` instead of standard output.
-pub(crate) fn run_into<W: Send>(
+pub(crate) fn run_into<W: Send + Clone>(
     sink: Sink<'_>,
     entries: &[Entry],
     options: Options,
     messages: &Messages,
-    worker: impl Fn() -> Result<W, Failure>,
+    worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
     let count = options.jobs.clamp(1, entries.len().max(1));
-    let workers: Vec<W> = (0..count).map(|_| worker()).collect::<Result<_, _>>()?;
+    let mut first = worker()?;
+    let others: Vec<W> = (1..count).map(|_| first.clone()).collect();
     let shared = Shared {
         entries,
         options,
@@ -136,16 +137,12 @@ pub(crate) fn run_into<W: Send>(
         bar: (entries.len() > 1).then(|| messages.bar(entries.len() as u64, "files")),
         results: Mutex::new(Vec::with_capacity(entries.len())),
     };
-    let mut workers = workers.into_iter();
-    let first = workers.next();
     std::thread::scope(|scope| {
-        for mut worker in workers {
+        for mut worker in others {
             let (shared, work) = (&shared, &work);
             scope.spawn(move || shared.serve(&mut worker, work));
         }
-        if let Some(mut worker) = first {
-            shared.serve(&mut worker, &work);
-        }
+        shared.serve(&mut first, &work);
     });
     Ok(shared.summary())
 }

@@ -5,7 +5,7 @@ mod recognizer;
 mod subtitles;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use formant_models::arch::squeezeformer::NemoRelease;
@@ -384,12 +384,7 @@ pub(crate) fn run(
     tell_default(&plan.recognizer, &first, messages)?;
     // A wrong number is one error, not one an input.
     first.transcriber.start(&first.options)?;
-    let shared = first.shared();
-    let first = Mutex::new(Some(first));
-    let worker = || {
-        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.map_or_else(|| recognizer::load_with(&plan.recognizer, &shared), Ok)
-    };
+    let worker = || Ok(first);
     let work = |recognizer: &mut Recognizer, input: &Input, lane: &Lane<'_>| {
         Job { plan: &plan, recognizer, input, lane, json: settings.json }.run()
     };

@@ -14,20 +14,14 @@ use crate::commands::transcribe::{LanguageModel, RecognizerPlan};
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 
-/// A recogniser that is ready.
+/// A recognizer that is ready. Clones share its weights.
+#[derive(Clone)]
 pub(crate) struct Recognizer {
     pub(crate) transcriber: Transcriber,
     pub(crate) options: TranscribeOptions,
 }
 
-/// What workers need only once.
-pub(super) type Shared = Option<Arc<Fusion>>;
-
 impl Recognizer {
-    pub(super) fn shared(&self) -> Shared {
-        self.options.fusion.clone()
-    }
-
     /// The width of the search that belongs to the model's own language model.
     fn take_own_beam(&mut self, plan: &RecognizerPlan) -> Result<(), Failure> {
         let uses_own = plan.lm == LanguageModel::Own && self.options.fusion.is_some();
@@ -49,14 +43,6 @@ pub(crate) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure
 
 /// Loads recogniser and language model.
 pub(crate) fn load(plan: &RecognizerPlan) -> Result<Recognizer, Failure> {
-    let mut recognizer = load_with(plan, &None)?;
-    recognizer.options.fusion = fusion(plan, &recognizer.transcriber)?.map(Arc::new);
-    recognizer.take_own_beam(plan)?;
-    Ok(recognizer)
-}
-
-/// Loads another recogniser, which shares the language model.
-pub(super) fn load_with(plan: &RecognizerPlan, shared: &Shared) -> Result<Recognizer, Failure> {
     let transcriber =
         Transcriber::load_release(&source(plan.source.as_ref())?, plan.release, &plan.load)?;
     let mut options = plan.options.clone();
@@ -65,7 +51,7 @@ pub(super) fn load_with(plan: &RecognizerPlan, shared: &Shared) -> Result<Recogn
         device => device.resolve()?.is_cuda(),
     };
     options.batch = plan.batch_size.unwrap_or(if on_cuda { 8 } else { 1 });
-    options.fusion.clone_from(shared);
+    options.fusion = fusion(plan, &transcriber)?.map(Arc::new);
     let mut recognizer = Recognizer { transcriber, options };
     recognizer.take_own_beam(plan)?;
     Ok(recognizer)

@@ -23,7 +23,7 @@ pub enum Tail {
 }
 
 /// Front end, network and synthesis.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Masking {
     frontend: FeatureConfig,
     plan: FeaturePlan,

@@ -84,13 +84,13 @@ impl EnhanceOptions {
 }
 
 /// A loaded enhancer. One serves any number of recordings at the same time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Enhancer {
     card: MossformerCard,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     /// Masks of a spectrum.
     Masking(Box<Masking>),

@@ -4,9 +4,10 @@
 use formant_audio_core::AudioView;
 use formant_audio_core::features::{FeaturePlan, presets};
 
+use super::Separator;
 use crate::error::Result;
 use crate::tasks::chunked::Likeness;
-use crate::tasks::speaker::{EmbedOptions, SpeakerEmbedder, SpeechOnly};
+use crate::tasks::speaker::{EmbedOptions, SpeechOnly};
 
 /// Least seconds of a voice that say something about it.
 const LEAST_SECONDS: f64 = 0.5;
@@ -37,14 +38,14 @@ fn unit(mut values: Vec<f32>) -> Option<Vec<f32>> {
 }
 
 /// By a speaker model where there is one.
-pub(super) struct Voices<'a>(pub(super) Option<&'a SpeakerEmbedder>);
+pub(super) struct Voices<'a>(pub(super) &'a Separator);
 
 impl Likeness for Voices<'_> {
     fn print(&self, samples: &[f32], rate: u32) -> Result<Option<Vec<f32>>> {
-        let Some(embedder) = self.0 else { return spectral_print(samples, rate) };
         if (samples.len() as f64) < LEAST_SECONDS * f64::from(rate) {
             return Ok(None);
         }
+        let Some(embedder) = self.0.embedder() else { return spectral_print(samples, rate) };
         // What is handed over is what the voice says, without its pauses.
         let options = EmbedOptions { speech_only: SpeechOnly::No };
         let heard = embedder.embed(&AudioView::from_mono(rate, samples), &options)?;

@@ -6,6 +6,8 @@ mod likeness;
 mod reference;
 mod session;
 
+use std::cell::OnceCell;
+
 use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -67,12 +69,13 @@ pub struct Separation {
 }
 
 /// A loaded separator. One serves any number of recordings at the same time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Separator {
     card: MossformerCard,
     network: FrozenSeparator,
     device: Device,
-    embedder: Option<SpeakerEmbedder>,
+    /// The model that tells speakers apart across windows; loaded when two windows are compared.
+    embedder: OnceCell<Option<SpeakerEmbedder>>,
 }
 
 impl Separator {
@@ -130,13 +133,7 @@ impl Separator {
             let reason = "this model cleans speech and parts no voices; see `formant enhance`";
             return Err(Error::config("model", reason));
         };
-        // Without bundled weights, voices are told apart by their spectra.
-        let default = registry::BUNDLED.iter().find(|model| model.task == "speaker");
-        let embedder = default.and_then(|model| {
-            let source = ModelSource::Bundled(model.name.to_owned());
-            SpeakerEmbedder::load(&source, &LoadOptions::default()).ok()
-        });
-        Ok(Self { card, network: network.freeze(), device, embedder })
+        Ok(Self { card, network: network.freeze(), device, embedder: OnceCell::new() })
     }
 
     /// What the model says about itself.
@@ -217,7 +214,38 @@ impl Separator {
             .collect()
     }
 
+    /// The bundled speaker model; without bundled weights speakers are told apart by their spectra.
     fn embedder(&self) -> Option<&SpeakerEmbedder> {
-        self.embedder.as_ref()
+        let load = || {
+            let source = registry::default_for("speaker").ok()?.source();
+            SpeakerEmbedder::load(&source, &LoadOptions::default()).ok()
+        };
+        self.embedder.get_or_init(load).as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_speaker_model_is_loaded_when_speakers_are_compared() {
+        let config = MossformerConfig {
+            in_channels: 8,
+            out_channels: 8,
+            num_blocks: 1,
+            group_size: 32,
+            query_key_dim: 6,
+            fsmn_inner_channels: 6,
+            ..MossformerConfig::default()
+        };
+        let card = MossformerCard::published(config, 8_000).expect("a card");
+        let separator = Separator::random(card, Device::Cpu).expect("sound sizes");
+        let samples: Vec<f32> = (0..8_000).map(|n| (n as f32 * 0.2).sin() * 0.3).collect();
+        let audio = AudioView::from_mono(8_000, &samples);
+        separator.separate(&audio, &SeparateOptions::default()).expect("separated");
+        assert!(separator.embedder.get().is_none(), "one window has nothing to compare");
+        assert!(separator.embedder().is_some(), "it is bundled");
+        assert!(separator.embedder.get().is_some());
     }
 }

@@ -124,7 +124,7 @@ impl<'a> SeparateSession<'a> {
         }
         let config = ChunkConfig::new(window, samples(options.overlap_seconds), 0)?;
         let parting = Parting { separator, levels: options.levels, balance: Balance::default() };
-        let likeness: Box<dyn Likeness + 'a> = Box::new(Voices(separator.embedder()));
+        let likeness: Box<dyn Likeness + 'a> = Box::new(Voices(separator));
         Ok(Self {
             mono: MonoStream::new(own_rate, Pace::Throughput),
             chunked: ChunkedSources::new(parting, config, own_rate, Some(likeness)),

@@ -46,7 +46,7 @@ pub struct StemsOptions {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StemSeparator {
     models: Vec<StemsModel>,
     stems: Vec<String>,

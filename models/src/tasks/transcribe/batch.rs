@@ -42,6 +42,10 @@ mod tests {
     }
 
     impl CtcNetwork for Counter {
+        fn share(&self) -> Box<dyn CtcNetwork + Send> {
+            Box::new(Self { padding: self.padding, batches: Mutex::default() })
+        }
+
         fn sample_rate(&self) -> u32 {
             16_000
         }

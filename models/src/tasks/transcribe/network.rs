@@ -27,6 +27,9 @@ pub trait CtcNetwork: std::fmt::Debug {
     /// What padding does.
     fn padding(&self) -> BatchPadding;
 
+    /// Another handle of the same network, for another thread. It shares the weights.
+    fn share(&self) -> Box<dyn CtcNetwork + Send>;
+
     /// Log-probabilities `[answers, vocabulary]` of every clip of mono samples. Answer `n` is about
     /// the sound from sample `n * samples_per_answer` on. A clip that is too short has no answers.
     ///

@@ -26,6 +26,10 @@ struct Recogniser {
 }
 
 impl CtcNetwork for Recogniser {
+    fn share(&self) -> Box<dyn CtcNetwork + Send> {
+        Box::new(self.clone())
+    }
+
     fn sample_rate(&self) -> u32 {
         self.plan.sample_rate()
     }

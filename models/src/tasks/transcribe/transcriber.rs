@@ -114,12 +114,23 @@ impl TranscribeOptions {
     }
 }
 
-/// A loaded recogniser. One serves any number of clips and streams.
+/// A loaded recognizer. One serves any number of clips and streams of its thread; clones, which share
+/// the weights, serve other threads.
 #[derive(Debug)]
 pub struct Transcriber {
     network: Box<dyn CtcNetwork + Send>,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     provenance: serde_json::Value,
+}
+
+impl Clone for Transcriber {
+    fn clone(&self) -> Self {
+        Self {
+            network: self.network.share(),
+            tokenizer: Arc::clone(&self.tokenizer),
+            provenance: self.provenance.clone(),
+        }
+    }
 }
 
 impl Transcriber {
@@ -135,7 +146,7 @@ impl Transcriber {
         if network.sample_rate() == 0 || network.samples_per_answer() == 0 {
             return Err(Error::config("network", "rate and shift must be positive"));
         }
-        Ok(Self { network, tokenizer, provenance })
+        Ok(Self { network, tokenizer: Arc::new(tokenizer), provenance })
     }
 
     pub(super) fn network(&self) -> &dyn CtcNetwork {

@@ -14,13 +14,17 @@ const ALPHABET: &str = "_abcdefghijklmnopqrstuvwxyz ";
 /// Answers with the letter whose place in the alphabet is the sample at the start of its frame,
 /// divided by 1000. It is deaf at the first and last `deaf` frames of a clip, as networks are
 /// where they lack surroundings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Reader {
     deaf: usize,
     padding: BatchPadding,
 }
 
 impl CtcNetwork for Reader {
+    fn share(&self) -> Box<dyn CtcNetwork + Send> {
+        Box::new(self.clone())
+    }
+
     fn sample_rate(&self) -> u32 {
         16_000
     }
