@@ -108,7 +108,7 @@ fn every_published_layout_runs_by_its_name() {
             vec![golden("lmuformer/containers/best_model.pth")],
             &["spot", "a.wav"],
         ),
-        ("ecapa-voxceleb", files_of(&speechbrain), &["speaker", "embed", "a.wav", "--all"]),
+        ("ecapa-voxceleb", files_of(&speechbrain), &["speaker", "embed", "a.wav", "--no-vad"]),
         ("mossformer-wsj0-2mix", files_of(&modelscope), &["separate", "a.wav", "-o", "s1.wav"]),
         ("mossformer2-whamr-2spk", files_of(&standalone), &["separate", "a.wav", "-o", "s2.wav"]),
         (
