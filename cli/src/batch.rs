@@ -164,7 +164,7 @@ impl Shared<'_> {
             let lane = Lane { index, name, messages: self.order.messages, order: &self.order };
             let result = match entry {
                 Ok(input) => catch_unwind(AssertUnwindSafe(|| work(worker, input, &lane)))
-                    .unwrap_or_else(|_| Err(Failure::new(Kind::Internal, "", "internal fault")))
+                    .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
                     .map_err(|failure| failure.of_input(&lane.name)),
                 Err((_, failure)) => Err(failure.clone()),
             };

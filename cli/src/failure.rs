@@ -1,5 +1,6 @@
 //! What went wrong: what failed, why, what to do, and whose fault it is.
 
+use formant_models::compute::libtorch_reason;
 use std::path::Path;
 
 use serde::Serialize;
@@ -95,6 +96,14 @@ impl Failure {
             (what, "") => what.to_owned(),
             ("", why) => why.to_owned(),
             (what, why) => format!("{what}: {why}"),
+        }
+    }
+
+    /// What a caught panic means. The hook has already told all but what libtorch says.
+    pub(crate) fn of_panic(payload: &(dyn std::any::Any + Send)) -> Self {
+        match payload.downcast_ref::<String>().and_then(|text| libtorch_reason(text)) {
+            Some(reason) => Self::new(Kind::Model, "libtorch", reason),
+            None => Self::new(Kind::Internal, "", "internal fault"),
         }
     }
 

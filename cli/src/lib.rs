@@ -40,8 +40,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Where the allocator can't be told, networks are slower and nothing else.
     let _ = formant_kernels::allocator::keep_large_blocks();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| start(arguments)));
-    // The hook has already said what is to be said about a panic.
-    ExitCode::from(exit::code(&outcome.unwrap_or(Outcome::Failed(Kind::Internal))))
+    ExitCode::from(exit::code(&outcome.unwrap_or_else(|panic| {
+        let failure = Failure::of_panic(&*panic);
+        if failure.kind != Kind::Internal {
+            Messages::new(Verbosity::Normal).failure(&failure);
+        }
+        Outcome::Failed(failure.kind)
+    })))
 }
 
 fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {

@@ -2,6 +2,7 @@
 //!
 //! Results never come here, and nothing else in the program prints.
 
+use formant_models::compute::libtorch_reason;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -121,6 +122,12 @@ impl Messages {
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
+        // Where it is caught, it becomes an error like any other.
+        if let Some(text) = payload.downcast_ref::<String>()
+            && libtorch_reason(text).is_some()
+        {
+            return;
+        }
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())

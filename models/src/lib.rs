@@ -2,6 +2,7 @@
 
 pub mod arch;
 pub mod checkpoint;
+pub mod compute;
 pub mod decoding;
 pub mod error;
 pub mod model;

@@ -10,6 +10,7 @@ use formant_audio_core::window::{Symmetry, Window};
 use tch::{Device, Tensor};
 
 use crate::arch::mossformer::{FrozenMaskEstimator, MossformerCard};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::source::Precision;
 
@@ -93,7 +94,8 @@ impl Masking {
         let (frames, bins) = features.dim();
         let values: Vec<f32> = features.iter().copied().collect();
         let x = Tensor::from_slice(&values).view([1, frames as i64, bins as i64]);
-        let mask = tch::no_grad(|| self.network.forward(&x.to_device(self.device)));
+        let mask =
+            compute("the enhancer", &x.size(), || self.network.forward(&x.to_device(self.device)))?;
         let mask = mask.to_device(Device::Cpu).contiguous().view([-1]);
         let mask = Vec::<f32>::try_from(mask)?; // [frames, bins of the spectrum]
         if tail == Tail::Covered {

@@ -21,6 +21,7 @@ use crate::arch::mossformer::{
     FrozenSeparator, MossFormer, MossformerCard, MossformerConfig, Network, Output,
 };
 use crate::checkpoint::Architecture;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::registry;
@@ -202,7 +203,9 @@ impl Separator {
         let mut padded = samples.to_vec();
         padded.resize(kernel + frames * hop, 0.0);
         let mixture = Tensor::from_slice(&padded).unsqueeze(0).to_device(self.device);
-        let voices = tch::no_grad(|| self.network.forward(&mixture)).squeeze_dim(0);
+        let voices = compute("the separator", &mixture.size(), || {
+            self.network.forward(&mixture).squeeze_dim(0)
+        })?;
         let voices = voices.narrow(1, 0, samples.len() as i64).to_device(Device::Cpu);
         (0..self.voices())
             .map(|voice| {

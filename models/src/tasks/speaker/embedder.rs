@@ -14,6 +14,7 @@ use super::identity;
 use super::score::{Cohort, Scorer};
 use super::session::EmbedSession;
 use crate::arch::ecapa::{Ecapa, SpeakerCard};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::params::SharedStore;
@@ -243,7 +244,9 @@ impl SpeakerEmbedder {
         let (frames, bins) = features.dim();
         let values: Vec<f32> = features.iter().copied().collect();
         let x = Tensor::from_slice(&values).view([1, frames as i64, bins as i64]);
-        let y = tch::no_grad(|| self.network.forward(&x.to_device(self.device)));
+        let y = compute("the speaker model", &x.size(), || {
+            self.network.forward(&x.to_device(self.device))
+        })?;
         Ok(Vec::<f32>::try_from(y.to_device(Device::Cpu).to_kind(Kind::Float).view([-1]))?)
     }
 

@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 use super::detector::{Detection, Detector, SpotOptions};
 use crate::arch::lmuformer::{LmuFormer, LmuFormerState, SpotCard};
 use crate::checkpoint::StateDict;
+use crate::compute::compute;
 use crate::error::Result;
 use crate::model::Model;
 use crate::network::StreamingNetwork;
@@ -177,7 +178,8 @@ impl Spotter {
         let mut samples = vec![0.0; length];
         samples[before..before + clip.frames()].copy_from_slice(clip.channel(0));
         let features = self.plan.compute(&samples)?;
-        let logits = tch::no_grad(|| self.network.forward(&self.tensor(&features))); // [1, frames, labels]
+        let input = self.tensor(&features);
+        let logits = compute("the spotter", &input.size(), || self.network.forward(&input))?; // [1, frames, labels]
         let frames = logits.size()[1];
         let sums =
             Tensor::cat(&[logits.narrow(1, 0, 1).zeros_like(), logits.cumsum(1, Kind::Double)], 1); // [1, frames + 1, labels]
@@ -320,7 +322,7 @@ impl SpotSession<'_> {
         let tail = vec![0.0; self.lead()];
         found.extend(self.feed(&tail)?);
         let state = self.state.take().expect("present until the end");
-        let last = tch::no_grad(|| self.spotter.network.finish(state));
+        let last = compute("the spotter", &[], || self.spotter.network.finish(state))?;
         found.extend(self.detect(last)?);
         found.extend(self.detector.finish());
         let end = self.input.seconds();
@@ -350,7 +352,8 @@ impl SpotSession<'_> {
             .view([1, frames as i64, bins as i64])
             .to_device(self.spotter.device);
         let state = self.state.as_mut().expect("present until the end");
-        let logits = tch::no_grad(|| self.spotter.network.step(state, &block));
+        let logits =
+            compute("the spotter", &block.size(), || self.spotter.network.step(state, &block))?;
         self.detect(logits)
     }
 

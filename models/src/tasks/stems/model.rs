@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use crate::arch::mel_roformer::{MelRoformer, StemsCard};
+use crate::compute::compute;
 use crate::error::Result;
 use crate::model::Model;
 use crate::source::{ModelSource, Precision};
@@ -106,16 +107,20 @@ impl StemsModel {
             return Ok(Tensor::f_zeros(stems, (Kind::Float, Device::Cpu))?);
         }
         let chunks = chunks.f_to_device(self.device)?;
-        let plain = self.network.forward(&chunks);
+        compute("the stem model", &chunks.size(), || self.stems(&chunks, augment))
+    }
+
+    fn stems(&self, chunks: &Tensor, augment: Augment) -> Tensor {
+        let plain = self.network.forward(chunks);
         if augment == Augment::No {
-            return Ok(plain);
+            return plain;
         }
         let inverted = self.network.forward(&chunks.neg());
         if !self.card.config.stereo {
-            return Ok((plain - inverted) / 2.0);
+            return (plain - inverted) / 2.0;
         }
         let swapped = self.network.forward(&chunks.flip([1])).flip([2]);
-        Ok((plain + swapped - inverted) / 3.0)
+        (plain + swapped - inverted) / 3.0
     }
 }
 

@@ -12,6 +12,7 @@ use crate::arch::squeezeformer::{
     CtcCard, FrozenSqueezeformer, NemoRelease, Squeezeformer, SqueezeformerConfig,
     SubsamplingMasks, Vocabulary,
 };
+use crate::compute::compute;
 use crate::error::Result;
 use crate::model::{Model, Origin};
 use crate::source::{LoadOptions, ModelSource};
@@ -73,7 +74,8 @@ impl CtcNetwork for Recogniser {
         let batch = Tensor::from_slice(&values)
             .view([clips.len() as i64, longest as i64, bins as i64])
             .to_device(self.device);
-        let (log_probs, valid) = self.network.forward(&batch, &lengths); // [batch, answers, vocabulary]
+        let (log_probs, valid) =
+            compute("the recognizer", &batch.size(), || self.network.forward(&batch, &lengths))?; // [batch, answers, vocabulary]
         let log_probs = log_probs.to_device(Device::Cpu).to_kind(Kind::Float);
         let rows = |(row, &valid): (usize, &i64)| {
             let row = log_probs.get(row as i64).narrow(0, 0, valid).contiguous().view([-1]);
