@@ -7,7 +7,7 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::audio::metrics::detection::DetCurve;
 use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, WespeakerArgs};
 use formant::models::checkpoint::{self, Container, StateDict};
-use formant::models::params::{Gradients, Params, Stored};
+use formant::models::params::{Params, Stored};
 use formant::models::tasks::speaker::{Cohort, Scorer};
 use support::{
     GoldenSet, assert_all_compared, assert_close, compute, golden_sets, on_one_and_two_threads,
@@ -48,7 +48,7 @@ fn load(set: &GoldenSet, weights: &StateDict) -> Loaded {
     let config = config(set);
     assert_eq!(EcapaConfig::of_weights(weights).expect("an ECAPA-TDNN"), config);
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
-    let stored = Stored::new(weights, &options, Gradients::None).expect("readable");
+    let stored = Stored::new(weights, &options).expect("readable");
     let vs = VarStore::new(Device::Cpu);
     let network = Ecapa::new(&Params::stored(&vs.root(), &stored), &config)
         .expect("the set's sizes are valid");

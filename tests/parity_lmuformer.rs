@@ -7,7 +7,7 @@ use formant::audio::features::{FeaturePlan, presets};
 use formant::models::arch::lmuformer::{IGNORED_KEYS, LmuFormer, LmuFormerConfig, running_answer};
 use formant::models::checkpoint;
 use formant::models::network::StreamingNetwork;
-use formant::models::params::{Gradients, Params, Stored};
+use formant::models::params::{Params, Stored};
 use support::{
     GoldenSet, assert_all_compared, assert_close, compute, golden_sets, on_one_and_two_threads,
 };
@@ -29,7 +29,7 @@ fn load(set: &GoldenSet, weights: &std::path::Path) -> Loaded {
         serde_json::from_value(set.config["variant"].clone()).expect("a variant that formant has");
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
     let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
-    let stored = Stored::new(&weights, &options, Gradients::None).expect("readable");
+    let stored = Stored::new(&weights, &options).expect("readable");
     let vs = VarStore::new(Device::Cpu);
     let network = LmuFormer::new(&Params::stored(&vs.root(), &stored), &config)
         .expect("the set's sizes are valid");

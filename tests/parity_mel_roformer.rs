@@ -8,7 +8,7 @@ use std::path::Path;
 use formant::models::arch::mel_roformer::{MelRoformer, MelRoformerConfig};
 use formant::models::checkpoint;
 use formant::models::network::Trace;
-use formant::models::params::{Gradients, Params, Stored};
+use formant::models::params::{Params, Stored};
 use formant::models::tasks::stems::{DemixConfig, Demixer, EndRule};
 use serde_json::Value;
 use support::{GoldenSet, assert_close, golden_sets, on_one_and_two_threads};
@@ -37,7 +37,7 @@ fn load(set: &GoldenSet) -> Loaded {
     if arguments.get("zero_dc").is_none() && is_vocal_model(set) {
         config.zero_dc = false;
     }
-    let stored = Stored::new(&weights, &Default::default(), Gradients::None).expect("readable");
+    let stored = Stored::new(&weights, &Default::default()).expect("readable");
     let vs = VarStore::new(Device::Cpu);
     let network =
         MelRoformer::new(&Params::stored(&vs.root(), &stored), &config).expect("valid sizes");
@@ -169,8 +169,7 @@ fn published_containers_load_unchanged() {
             let layout = MelRoformerConfig::layout_of(state).expect("a known layout");
             let config =
                 MelRoformerConfig::from_arguments(&arguments, layout).expect("known arguments");
-            let stored =
-                Stored::new(state, &Default::default(), Gradients::None).expect("readable");
+            let stored = Stored::new(state, &Default::default()).expect("readable");
             let vs = VarStore::new(Device::Cpu);
             let network = MelRoformer::new(&Params::stored(&vs.root(), &stored), &config)
                 .expect("valid sizes");

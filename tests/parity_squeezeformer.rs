@@ -10,7 +10,7 @@ use formant::models::arch::squeezeformer::{
     CtcModel, IGNORED_KEYS, NemoConfig, NemoRelease, PieceKind, Squeezeformer, SqueezeformerConfig,
     SubsamplingMasks, WenetConfig,
 };
-use formant::models::params::{Gradients, Params, Stored};
+use formant::models::params::{Params, Stored};
 use formant::models::{ModelSource, checkpoint};
 use ndarray::Array2;
 use support::{GoldenSet, assert_close, compute, golden_sets, on_one_and_two_threads};
@@ -92,7 +92,7 @@ fn load(set: &GoldenSet, masks: SubsamplingMasks) -> Loaded {
     let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
     let weights = checkpoint::read_state_dict(set.folder.join("weights.safetensors"))
         .expect("weights are readable");
-    let stored = Stored::new(&weights, &options, Gradients::None).expect("readable");
+    let stored = Stored::new(&weights, &options).expect("readable");
     let vs = VarStore::new(Device::Cpu);
     let network = Squeezeformer::new(&Params::stored(&vs.root(), &stored), &config(set, masks))
         .expect("valid sizes");

@@ -6,7 +6,6 @@ use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use formant_audio_core::{AudioSpec, ChannelLayout};
-use formant_models::registry;
 use formant_models::tasks::speaker::{SpeakerEmbedder, Voices};
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
@@ -121,10 +120,8 @@ unsafe fn start(options: &FormantOptions) -> Result<FormantSession, Failure> {
 
 /// A named model, or the default one of a task.
 fn model(task: &str, name: &str) -> Result<ModelSource, Failure> {
-    if !name.is_empty() {
-        return Ok(ModelSource::named(name));
-    }
-    Ok(registry::default_for(task)?.source())
+    let asked = (!name.is_empty()).then(|| ModelSource::named(name));
+    Ok(ModelSource::or_default(asked, task)?)
 }
 
 /// Runs `work` on what `session` points to.

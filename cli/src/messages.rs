@@ -122,17 +122,15 @@ impl Messages {
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let payload = panic.payload();
-        // Where it is caught, it becomes an error like any other.
-        if let Some(text) = payload.downcast_ref::<String>()
-            && libtorch_reason(text).is_some()
-        {
-            return;
-        }
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "unknown reason".to_owned());
+        if libtorch_reason(&text).is_some() {
+            // Where it is caught, it becomes an error like any other.
+            return;
+        }
         // A failed write to a closed pipe inside a library is no fault of ours.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let text = text.lines().next().unwrap_or_default();

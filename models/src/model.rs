@@ -14,7 +14,7 @@ use crate::checkpoint::{
     self, Architecture, Container, LoadOptions, RawTensor, StateDict, WeightNorm, glob,
 };
 use crate::error::{Error, Result};
-use crate::params::{Gradients, Params, SharedStore, Stored};
+use crate::params::{Params, SharedStore, Stored};
 use crate::registry::{self, Located, Published};
 use crate::source::ModelSource;
 
@@ -138,11 +138,23 @@ impl<A: Arch> Model<A> {
         A::validate(&card)?;
         let (companions, state) = part_companions::<A>(state);
         let options = LoadOptions::default().ignoring(A::IGNORED_KEYS).ignoring(A::REBUILT_KEYS);
-        let stored = Stored::new(&state, &options, Gradients::None)?;
+        let stored = Stored::new(&state, &options)?;
         let store = SharedStore::new(device);
-        let network = A::build(&Params::stored(&store.root(), &stored), &card)?;
-        stored.finish()?;
-        Ok(Self { card, network, store, companions })
+        match A::build(&Params::stored(&store.root(), &stored), &card) {
+            Ok(network) => {
+                stored.finish()?;
+                Ok(Self { card, network, store, companions })
+            }
+            // The first tensor that does not fit stopped it: the error lists all of them.
+            Err(Error::Mismatch(_)) => {
+                let (survey, store) = (stored.into_survey(), SharedStore::new(device));
+                A::build(&Params::stored(&store.root(), &survey), &card)?;
+                Err(survey.finish().err().unwrap_or_else(|| {
+                    Error::config("model", "the same tensors fit and do not fit")
+                }))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The card's network with these tensors by name, as training makes them.

@@ -20,6 +20,17 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
+    /// The model that was asked for, or the bundled one that a task uses otherwise.
+    ///
+    /// # Errors
+    /// As [`crate::registry::default_for`].
+    pub fn or_default(asked: Option<Self>, task: &str) -> Result<Self> {
+        match asked {
+            Some(source) => Ok(source),
+            None => Ok(crate::registry::default_for(task)?.source()),
+        }
+    }
+
     /// What a user means by `text`: a path when there is such a file, or when it looks like one;
     /// else a name, of a bundled model where none is published under it.
     #[must_use]

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use formant_models::registry;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
@@ -214,10 +213,7 @@ pub(crate) fn run(
 
 /// Loads the model that was asked for, or the default one.
 pub(crate) fn load(model: &SpotModel) -> Result<Spotter, Failure> {
-    let source = match &model.source {
-        Some(source) => source.clone(),
-        None => registry::default_for("spot")?.source(),
-    };
+    let source = ModelSource::or_default(model.source.clone(), "spot")?;
     Ok(Spotter::load_with_labels(&source, model.labels.clone(), &model.load)?)
 }
 

@@ -328,10 +328,7 @@ pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
 }
 
 fn source(model: Option<&ModelSource>) -> Result<ModelSource, Failure> {
-    Ok(match model {
-        Some(source) => source.clone(),
-        None => registry::default_for("stems")?.source(),
-    })
+    Ok(ModelSource::or_default(model.cloned(), "stems")?)
 }
 
 /// Says which model was used where none was named.

@@ -1,5 +1,5 @@
-//! What the command line means: inputs found, outputs named, conflicts and contradictions
-//! reported, before any work starts. [`crate::run`] sees nothing else.
+//! What the options of the command line mean that several commands share: inputs found, outputs
+//! named, conflicts and contradictions reported, before any work starts.
 
 pub(crate) mod audio;
 pub(crate) mod separation;

@@ -2,7 +2,6 @@
 
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::WriteOptions;
-use formant_models::registry;
 use formant_models::tasks::enhance::EnhanceOptions;
 use formant_models::tasks::separate::{Levels, SeparateOptions};
 use formant_models::{LoadOptions, ModelSource};
@@ -105,10 +104,7 @@ pub(crate) fn cleaning(typed: &CleaningArgs, settings: &Settings) -> EnhanceOpti
 
 /// The model of this name, or the task's default.
 pub(crate) fn model(name: Option<&str>, task: &str) -> Result<ModelSource, Failure> {
-    Ok(match name {
-        Some(name) => ModelSource::named(name),
-        None => registry::default_for(task)?.source(),
-    })
+    Ok(ModelSource::or_default(name.map(ModelSource::named), task)?)
 }
 
 pub(crate) fn load_options(settings: &Settings) -> Result<LoadOptions, Failure> {

@@ -1,4 +1,4 @@
-//! What was planned is done here, one file a command.
+//! Runs of commands that read audio and write audio, and what runs of all commands share.
 
 pub(crate) mod enhance;
 pub(crate) mod info;

@@ -8,10 +8,11 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::dtype::DType;
-use super::report::{LoadOptions, LoadReport, fit};
+use super::report::{LoadOptions, LoadReport};
 use super::state_dict::StateDict;
 use super::tensor::RawTensor;
 use crate::error::{Error, Result};
+use crate::params::Stored;
 
 impl From<TchError> for Error {
     fn from(error: TchError) -> Self {
@@ -160,17 +161,15 @@ pub fn load_into(
     state: &StateDict,
     options: &LoadOptions,
 ) -> Result<LoadReport> {
-    let mut variables = store.variables();
-    let shape_of = |tensor: &Tensor| -> Vec<usize> {
-        tensor.size().iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect()
-    };
-    let expected = variables.iter().map(|(name, var)| (name.clone(), shape_of(var))).collect();
-    let (fitted, report) = fit(state, &expected, options).map_err(|fault| fault.at(&state.path))?;
-    if !report.is_clean() {
-        return Err(Error::Mismatch(Box::new(report)));
+    let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
+    let survey = Stored::new(state, options)?.into_survey();
+    for (name, variable) in &variables {
+        survey.take_optional(name, &variable.size(), Device::Cpu)?;
     }
-    for (name, raw) in fitted {
-        let Some(variable) = variables.get_mut(&name) else { continue };
+    let report = survey.finish()?;
+    let stored = Stored::new(state, options)?;
+    for (name, mut variable) in variables {
+        let Some(raw) = stored.raw(&name, &variable.size())? else { continue };
         let real = variable.kind() != Kind::ComplexFloat;
         let raw = if real { raw.complex_as_pairs() } else { Ok(raw) };
         let raw = raw.map_err(|fault| fault.at(&state.path))?;

@@ -84,10 +84,4 @@ impl Linear {
         self.weight = self.weight.detach().to_kind(kind).into();
         self.bias = self.bias.as_ref().map(|bias| bias.detach().to_kind(kind).into());
     }
-
-    /// The same without a gradient, with shared weights.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { weight: self.weight.detach(), bias: self.bias.as_ref().map(Weight::detach) }
-    }
 }

@@ -12,7 +12,7 @@ use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
 
 pub use store::SharedStore;
-pub use stored::{Gradients, Stored};
+pub use stored::Stored;
 pub use weight::Weight;
 
 use crate::error::{Error, Result};
@@ -75,23 +75,17 @@ impl<'a> Params<'a> {
         self.path.device()
     }
 
-    /// The full name of the tensor `name` at this place, as in a state dict.
-    #[must_use]
-    pub fn name(&self, name: &str) -> String {
-        self.path.path(name)
-    }
-
     /// The parameter `name` of this shape. `init` fills a random one.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the checkpoint lacks it or has another shape, before any memory is
     /// asked for; [`Error::Config`] for an impossible shape; errors of reading.
     pub fn get(&self, name: &str, shape: &[i64], init: Init) -> Result<Weight> {
-        check_shape(&self.path.path(name), shape)?;
+        let full_name = self.path.path(name);
+        check_shape(&full_name, shape)?;
         let tensor = match self.stored {
             Some(stored) => {
-                let tensor = stored.take(&self.path.path(name), shape, self.device())?;
-                self.path.add(name, tensor, stored.gradients() == Gradients::Tracked)
+                self.path.add(name, stored.take(&full_name, shape, self.device())?, false)
             }
             None => self.path.f_var(name, shape, init)?,
         };
@@ -125,16 +119,17 @@ impl<'a> Params<'a> {
         shape: &[i64],
         values: impl FnOnce() -> Tensor,
     ) -> Result<Weight> {
-        check_shape(&self.path.path(name), shape)?;
+        let full_name = self.path.path(name);
+        check_shape(&full_name, shape)?;
         let from_file = match self.stored {
-            Some(stored) => stored.take_buffer(&self.path.path(name), shape, self.device())?,
+            Some(stored) => stored.take_optional(&full_name, shape, self.device())?,
             None => None,
         };
         let tensor = match from_file {
             Some(tensor) => tensor,
             None => values().f_to_device(self.device())?.f_to_kind(Kind::Float)?,
         };
-        debug_assert_eq!(tensor.size(), shape, "{}", self.path.path(name));
+        debug_assert_eq!(tensor.size(), shape, "{full_name}");
         Ok(self.path.add(name, tensor, false).into())
     }
 }
@@ -182,7 +177,7 @@ mod tests {
     }
 
     fn stored(state: &StateDict) -> Stored {
-        Stored::new(state, &LoadOptions::default(), Gradients::None).expect("readable")
+        Stored::new(state, &LoadOptions::default()).expect("readable")
     }
 
     #[test]
@@ -243,7 +238,7 @@ mod tests {
     #[test]
     fn a_buffer_that_may_be_missing_is_made() {
         let options = LoadOptions::default().ignoring(&["*freqs"]);
-        let stored = Stored::new(&state(&[]), &options, Gradients::None).expect("readable");
+        let stored = Stored::new(&state(&[]), &options).expect("readable");
         let store = VarStore::new(Device::Cpu);
         let params = Params::stored(&store.root(), &stored);
         let made = || Tensor::from_slice(&[1.0f32, 2.0]);

@@ -3,41 +3,50 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{
-    Fault, LoadOptions, LoadReport, RawTensor, StateDict, WrongShape, clean_names, glob,
+    LoadOptions, LoadReport, Outcome, RawTensor, StateDict, WrongShape, clean_names, glob,
     weight_norm,
 };
 use crate::error::{Error, Result};
 
-/// Whether the tensors of a network are trained further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Gradients {
-    /// They are used as they are.
-    #[default]
-    None,
-    /// Parameters track gradients.
-    Tracked,
-}
+/// Most problems that a survey lists: a config of another network, or one that asks for a million
+/// layers, is told from a few of them.
+const MOST_PROBLEMS: usize = 1000;
 
 /// A checkpoint whose tensors a network takes. Wrapper prefixes are tried with and without; weight
 /// normalisation is folded where the network has a plain weight.
 #[derive(Debug)]
 pub struct Stored {
-    /// The names as they are, without wrappers, and with `model.` in front of each.
+    /// The names without wrappers, as they are, and with `model.` in front of each.
     candidates: [StateDict; 3],
     ignore: Vec<String>,
-    gradients: Gradients,
+    task: Task,
     progress: RefCell<Progress>,
+}
+
+/// What a network takes tensors for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// To compute with them; the first that does not fit ends it.
+    Compute,
+    /// To list all that does not fit; nothing is read, and tensors occupy no memory.
+    Survey,
 }
 
 #[derive(Debug, Default)]
 struct Progress {
-    /// Which candidate has the network's names; known from the first tensor on.
+    /// Which candidate has the network's names; known from the first tensor that is found.
     chosen: Option<usize>,
     taken: HashSet<String>,
     report: LoadReport,
+}
+
+impl Progress {
+    fn problems(&self) -> usize {
+        self.report.missing.len() + self.report.wrong_shape.len()
+    }
 }
 
 impl Stored {
@@ -45,7 +54,7 @@ impl Stored {
     ///
     /// # Errors
     /// When tensors that have to be compared can't be read.
-    pub fn new(state: &StateDict, options: &LoadOptions, gradients: Gradients) -> Result<Self> {
+    pub fn new(state: &StateDict, options: &LoadOptions) -> Result<Self> {
         let mut plain = state.clone();
         weight_norm::use_old_names(&mut plain);
         let mut cleaned = state.clone();
@@ -55,72 +64,89 @@ impl Stored {
         Ok(Self {
             candidates: [cleaned, plain, wrapped],
             ignore: options.ignore.clone(),
-            gradients,
+            task: Task::Compute,
             progress: RefCell::default(),
         })
     }
 
-    pub(super) fn gradients(&self) -> Gradients {
-        self.gradients
+    /// The same checkpoint from the beginning, to list all that does not fit: what is taken from it
+    /// has the right shapes, no values and no memory, and [`Stored::finish`] has the list.
+    #[must_use]
+    pub fn into_survey(self) -> Self {
+        Self { task: Task::Survey, progress: RefCell::default(), ..self }
     }
 
     /// The names of the checkpoint in the form in which the network has them.
     fn state(&self, progress: &mut Progress, name: &str) -> &StateDict {
-        let has = |state: &&StateDict| find(state, name).is_some();
-        let chosen = *progress.chosen.get_or_insert_with(|| {
-            self.candidates.iter().position(|state| has(&state)).unwrap_or(0)
-        });
-        &self.candidates[chosen]
+        if progress.chosen.is_none() {
+            progress.chosen = self.candidates.iter().position(|state| find(state, name).is_some());
+        }
+        &self.candidates[progress.chosen.unwrap_or(0)]
     }
 
     /// The parameter `name`, 32-bit.
-    pub(super) fn take(&self, name: &str, shape: &[i64], device: Device) -> Result<Tensor> {
-        match self.look_up(name, shape, device)? {
-            Some(tensor) => Ok(tensor),
-            None => {
-                let mut report = self.progress.borrow().report.clone();
-                report.missing.push(name.to_owned());
-                Err(Error::Mismatch(Box::new(report)))
+    pub(crate) fn take(&self, name: &str, shape: &[i64], device: Device) -> Result<Tensor> {
+        let progress = &mut *self.progress.borrow_mut();
+        let state = self.state(progress, name);
+        match fit(state, name, shape) {
+            Fit::Fits(found) => {
+                progress.report.matched += 1;
+                progress.taken.extend(found.names(name));
+                if self.task == Task::Survey {
+                    return without_memory(shape, device);
+                }
+                let raw = found.read(name).and_then(|raw| raw.complex_as_pairs());
+                raw.map_err(|fault| fault.at(&state.path))?.to_float_tensor(device, &state.path)
+            }
+            Fit::Missing => {
+                progress.report.missing.push(name.to_owned());
+                self.misfit(progress, shape, device)
+            }
+            Fit::WrongShape(found) => {
+                progress.taken.insert(name.to_owned());
+                let expected = shape.iter().map(|&size| size as usize).collect();
+                let found = found.shape().to_vec();
+                let wrong = WrongShape { name: name.to_owned(), expected, found };
+                progress.report.wrong_shape.push(wrong);
+                self.misfit(progress, shape, device)
             }
         }
     }
 
-    /// The buffer `name`, 32-bit; `None` where the checkpoint may lack it and does.
-    pub(super) fn take_buffer(
+    /// The tensor `name`, 32-bit; `None` where it may be missing and does not fit.
+    pub(crate) fn take_optional(
         &self,
         name: &str,
         shape: &[i64],
         device: Device,
     ) -> Result<Option<Tensor>> {
         if self.is_ignored(name) {
-            self.look_up(name, shape, device)
-        } else {
-            self.take(name, shape, device).map(Some)
+            let progress = &mut *self.progress.borrow_mut();
+            let state = self.state(progress, name);
+            if !matches!(fit(state, name, shape), Fit::Fits(_)) {
+                progress.taken.insert(name.to_owned());
+                progress.report.ignored.push(name.to_owned());
+                return Ok(None);
+            }
+        }
+        self.take(name, shape, device).map(Some)
+    }
+
+    /// The tensor `name` as it is stored; `None` where none of this shape is there.
+    pub(crate) fn raw(&self, name: &str, shape: &[i64]) -> Result<Option<RawTensor>> {
+        let state = self.state(&mut self.progress.borrow_mut(), name);
+        match fit(state, name, shape) {
+            Fit::Fits(found) => found.read(name).map(Some).map_err(|fault| fault.at(&state.path)),
+            Fit::Missing | Fit::WrongShape(_) => Ok(None),
         }
     }
 
-    fn look_up(&self, name: &str, shape: &[i64], device: Device) -> Result<Option<Tensor>> {
-        let progress = &mut *self.progress.borrow_mut();
-        let state = self.state(progress, name);
-        let at = |fault: Fault| fault.at(&state.path);
-        let Some(found) = find(state, name) else { return Ok(None) };
-        let (Found::Plain(shaped) | Found::Normalized { direction: shaped, .. }) = found;
-        if !has_shape(shaped, shape) {
-            return Err(wrong_shape(&progress.report, name, shape, shaped));
+    /// What a network gets where a tensor does not fit.
+    fn misfit(&self, progress: &Progress, shape: &[i64], device: Device) -> Result<Tensor> {
+        match self.task {
+            Task::Survey if progress.problems() < MOST_PROBLEMS => without_memory(shape, device),
+            Task::Survey | Task::Compute => Err(Error::Mismatch(Box::new(progress.report.clone()))),
         }
-        let raw = match found {
-            Found::Plain(raw) => {
-                progress.taken.insert(name.to_owned());
-                raw.clone()
-            }
-            Found::Normalized { gain, direction } => {
-                progress.taken.extend(["g", "v"].map(|part| format!("{name}_{part}")));
-                weight_norm::fold_pair(name, gain, direction).map_err(at)?
-            }
-        };
-        progress.report.matched += 1;
-        let raw = raw.complex_as_pairs().map_err(at)?;
-        raw.to_float_tensor(device, &state.path).map(Some)
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -130,7 +156,8 @@ impl Stored {
     /// Ends the loading.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] when the checkpoint has tensors that the network did not take.
+    /// [`Error::Mismatch`] when tensors did not fit, or the checkpoint has some that the network did
+    /// not take.
     pub fn finish(self) -> Result<LoadReport> {
         let progress = self.progress.borrow();
         let mut report = progress.report.clone();
@@ -149,6 +176,28 @@ impl Stored {
     }
 }
 
+/// A tensor of this shape that is one number.
+fn without_memory(shape: &[i64], device: Device) -> Result<Tensor> {
+    let one = Tensor::f_zeros(vec![1; shape.len()], (Kind::Float, device))?;
+    Ok(one.f_expand(shape, false)?)
+}
+
+/// How a checkpoint has a tensor.
+enum Fit<'s> {
+    Fits(Found<'s>),
+    Missing,
+    WrongShape(&'s RawTensor),
+}
+
+fn fit<'s>(state: &'s StateDict, name: &str, shape: &[i64]) -> Fit<'s> {
+    let Some(found) = find(state, name) else { return Fit::Missing };
+    let (Found::Plain(shaped) | Found::Normalized { direction: shaped, .. }) = found;
+    match has_shape(shaped, shape) {
+        true => Fit::Fits(found),
+        false => Fit::WrongShape(shaped),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Found<'s> {
     Plain(&'s RawTensor),
@@ -157,6 +206,23 @@ enum Found<'s> {
         gain: &'s RawTensor,
         direction: &'s RawTensor,
     },
+}
+
+impl Found<'_> {
+    /// What it is called in the checkpoint, for a network that calls it `name`.
+    fn names(&self, name: &str) -> Vec<String> {
+        match self {
+            Self::Plain(_) => vec![name.to_owned()],
+            Self::Normalized { .. } => ["g", "v"].map(|part| format!("{name}_{part}")).to_vec(),
+        }
+    }
+
+    fn read(&self, name: &str) -> Outcome<RawTensor> {
+        match self {
+            Self::Plain(raw) => Ok((*raw).clone()),
+            Self::Normalized { gain, direction } => weight_norm::fold_pair(name, gain, direction),
+        }
+    }
 }
 
 fn find<'s>(state: &'s StateDict, name: &str) -> Option<Found<'s>> {
@@ -175,14 +241,4 @@ fn has_shape(raw: &RawTensor, shape: &[i64]) -> bool {
     equal(raw.shape(), shape)
         || raw.dtype().is_complex()
             && shape.split_last().is_some_and(|(pair, rest)| *pair == 2 && equal(raw.shape(), rest))
-}
-
-fn wrong_shape(report: &LoadReport, name: &str, shape: &[i64], found: &RawTensor) -> Error {
-    let mut report = report.clone();
-    report.wrong_shape.push(WrongShape {
-        name: name.to_owned(),
-        expected: shape.iter().map(|&size| size as usize).collect(),
-        found: found.shape().to_vec(),
-    });
-    Error::Mismatch(Box::new(report))
 }

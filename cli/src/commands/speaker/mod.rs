@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::registry;
 use formant_models::tasks::speaker::{
     Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder, SpeechOnly, Unusable, Verification,
 };
@@ -413,10 +412,7 @@ pub(crate) fn run(
 
 /// Loads the model that was asked for, or the default one.
 pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
-    let source = match &model.source {
-        Some(source) => source.clone(),
-        None => registry::default_for("speaker")?.source(),
-    };
+    let source = ModelSource::or_default(model.source.clone(), "speaker")?;
     Ok(SpeakerEmbedder::load(&source, &model.load)?)
 }
 

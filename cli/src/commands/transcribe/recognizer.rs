@@ -35,10 +35,7 @@ impl Recognizer {
 
 /// The model that was asked for, or the default.
 pub(crate) fn source(asked: Option<&ModelSource>) -> Result<ModelSource, Failure> {
-    Ok(match asked {
-        Some(source) => source.clone(),
-        None => default_for("transcribe")?.source(),
-    })
+    Ok(ModelSource::or_default(asked.cloned(), "transcribe")?)
 }
 
 /// Loads recogniser and language model.

@@ -88,21 +88,13 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
+    use crate::error::Error;
     use crate::model::Model;
     use crate::source::ModelSource;
 
     #[test]
     fn a_saved_model_loads_again() {
-        let config = MossformerConfig {
-            in_channels: 8,
-            out_channels: 8,
-            num_blocks: 1,
-            group_size: 32,
-            query_key_dim: 6,
-            fsmn_inner_channels: 6,
-            ..MossformerConfig::default()
-        };
-        let card = MossformerCard::published(config, 8000).expect("a card");
+        let card = MossformerCard::published(MossformerConfig::tiny(), 8000).expect("a card");
         let model = Model::<MossFormer>::random(card, Device::Cpu).expect("valid");
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("m.safetensors");
@@ -116,5 +108,24 @@ mod tests {
             Network::MaskEstimator(_) => panic!("a separator was saved"),
         };
         assert!(run(&model).equal(&run(&again)));
+    }
+    /// S13: what does not fit comes in one error, also where a network takes its own tensors.
+    #[test]
+    fn s13_all_that_does_not_fit_is_in_one_error() {
+        let card = MossformerCard::published(MossformerConfig::tiny(), 8000).expect("a card");
+        let model = Model::<MossFormer>::random(card.clone(), Device::Cpu).expect("valid");
+        let mut state = StateDict::from_var_store(&model.store).expect("plain tensors");
+        let extra = state.get("mask_net.norm.weight").expect("a norm").clone();
+        for name in ["enc.conv1d.weight", "mask_net.prelu.weight"] {
+            state.tensors.shift_remove(name).expect("it was there");
+        }
+        state.insert("dec.weight", extra.clone());
+        state.insert("extra.weight", extra);
+        let error = Model::<MossFormer>::from_state(card, &state, Device::Cpu).expect_err("misfit");
+        let Error::Mismatch(report) = &error else { panic!("{error}") };
+        assert_eq!(report.missing, ["enc.conv1d.weight", "mask_net.prelu.weight"]);
+        assert_eq!(report.unexpected, ["extra.weight"]);
+        assert_eq!(report.wrong_shape.len(), 1, "{error}");
+        assert_eq!(report.matched + 3, model.weights().len());
     }
 }

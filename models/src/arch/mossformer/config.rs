@@ -346,6 +346,22 @@ impl MossformerConfig {
 }
 
 #[cfg(test)]
+impl MossformerConfig {
+    /// A separator that computes in no time, for tests.
+    pub(crate) fn tiny() -> Self {
+        Self {
+            in_channels: 8,
+            out_channels: 8,
+            num_blocks: 1,
+            group_size: 32,
+            query_key_dim: 6,
+            fsmn_inner_channels: 6,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkpoint::RawTensor;

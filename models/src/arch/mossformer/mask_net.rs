@@ -370,14 +370,7 @@ mod tests {
         shares::<FrozenSeparator>();
         shares::<MaskEstimator>();
         shares::<FrozenMaskEstimator>();
-        let config = MossformerConfig {
-            in_channels: 8,
-            out_channels: 8,
-            num_blocks: 1,
-            query_key_dim: 6,
-            fsmn_inner_channels: 6,
-            ..MossformerConfig::default()
-        };
+        let config = MossformerConfig::tiny();
         let vs = VarStore::new(Device::Cpu);
         let network = MaskNet::new(&Params::random(&vs.root()), &config).expect("sound sizes");
         let clone = network.clone();

@@ -233,16 +233,7 @@ mod tests {
 
     #[test]
     fn the_speaker_model_is_loaded_when_speakers_are_compared() {
-        let config = MossformerConfig {
-            in_channels: 8,
-            out_channels: 8,
-            num_blocks: 1,
-            group_size: 32,
-            query_key_dim: 6,
-            fsmn_inner_channels: 6,
-            ..MossformerConfig::default()
-        };
-        let card = MossformerCard::published(config, 8_000).expect("a card");
+        let card = MossformerCard::published(MossformerConfig::tiny(), 8_000).expect("a card");
         let separator = Separator::random(card, Device::Cpu).expect("sound sizes");
         let samples: Vec<f32> = (0..8_000).map(|n| (n as f32 * 0.2).sin() * 0.3).collect();
         let audio = AudioView::from_mono(8_000, &samples);

@@ -1,7 +1,5 @@
 //! One stem model: its network on chunks.
 
-use std::collections::BTreeMap;
-
 use tch::{Device, Kind, Tensor};
 
 use crate::arch::mel_roformer::{MelRoformer, StemsCard};
@@ -42,18 +40,6 @@ impl StemsModel {
     /// [`crate::Error::Config`] for a card that does not fit itself.
     pub fn random(card: StemsCard, device: Device) -> Result<Self> {
         Ok(Model::random(card, device)?.into())
-    }
-
-    /// The card's network with these weights by name.
-    ///
-    /// # Errors
-    /// As [`Model::from_tensors`].
-    pub fn from_tensors(
-        card: StemsCard,
-        weights: &BTreeMap<String, Tensor>,
-        device: Device,
-    ) -> Result<Self> {
-        Ok(Model::from_tensors(card, weights, device)?.into())
     }
 
     /// Loads a bundled or published model, a checkpoint with its YAML beside it, a bare one of a
