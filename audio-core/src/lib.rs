@@ -20,6 +20,7 @@ pub mod mel;
 pub mod metrics;
 pub mod plot;
 pub mod resample;
+pub mod sanitise;
 pub mod stft;
 pub mod vad;
 pub mod warning;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
+use formant_models::tasks::{Task, TaskSession};
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
 
@@ -280,7 +281,7 @@ fn spot(
         interrupt::check()?;
         tell(session.push(&block.view())?)?;
     }
-    tell(session.finish()?)?;
+    tell(session.finish()?.0)?;
     let info = reader.info();
     warn(lane, &info.warnings);
     if plan.format == SpotFormat::Jsonl {

@@ -14,6 +14,7 @@ use formant_models::registry;
 use formant_models::tasks::stems::{
     Augment, DemixConfig, EndRule, StemSeparator, StemsBlock, StemsOptions, StemsSession,
 };
+use formant_models::tasks::{Task, TaskSession};
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
 
@@ -301,8 +302,7 @@ pub(crate) fn run(
     let first = load(&plan.separation)?;
     tell_default(&plan.separation, messages);
     // A wrong name or number is one error, not one an input.
-    let spec = formant_audio_core::AudioSpec::mono(first.models()[0].card().sample_rate());
-    first.start(spec, &options(&plan.separation, &first)?)?;
+    first.start(&options(&plan.separation, &first)?)?;
     let first = Mutex::new(Some(first));
     let worker = || {
         let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -320,7 +320,7 @@ pub(crate) fn run(
 pub(crate) fn load(plan: &SeparationPlan) -> Result<StemSeparator, Failure> {
     let first = source(plan.model.as_ref())?;
     let sources: Vec<ModelSource> = std::iter::once(first).chain(plan.ensemble.clone()).collect();
-    let mut separator = StemSeparator::load(&sources, &plan.load)?;
+    let mut separator = StemSeparator::ensemble(&sources, &plan.load)?;
     if plan.keep_dc {
         separator.keep_dc();
     }
@@ -411,7 +411,7 @@ impl Job<'_> {
         }
         let mut reader = plan.sources.open(input)?;
         let spec = reader.spec();
-        let session = self.separator.start(spec, &options)?;
+        let session = self.separator.start(&options)?;
         let write = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
         let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
         let writer = |target: &Target| create(target, spec, &write);
@@ -435,7 +435,7 @@ impl Job<'_> {
     fn separate(
         &self,
         reader: &mut formant_audio_core::decode::BlockReader,
-        mut session: StemsSession<'_>,
+        mut session: StemsSession,
         files: &mut Files,
     ) -> Result<(), Failure> {
         let rate = u64::from(reader.spec().rate.max(1));
@@ -446,10 +446,10 @@ impl Job<'_> {
             if let Some(block) = session.push(&block.view())? {
                 files.take(&block)?;
             }
-            bar.set_position(session.returned() as u64 / rate);
+            bar.set_position(session.heard().seconds as u64);
         }
         interrupt::check()?;
-        if let Some(block) = session.finish()? {
+        if let (Some(block), _) = session.finish()? {
             files.take(&block)?;
         }
         bar.finish_and_clear();

@@ -3,6 +3,7 @@
 use formant_audio_core::AudioSpec;
 use formant_audio_core::encode::{WriteOptions, finish_group};
 use formant_models::tasks::enhance::Enhancer;
+use formant_models::tasks::{Task, TaskSession};
 use serde_json::json;
 
 use super::{clock, create, target_of, tell_precision, use_threads, warn, write_failure};

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, finish_group};
 use formant_audio_core::level::{NullMeter, NullTest};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
-use formant_models::tasks::separate::{SeparateSession, SeparationReport, Separator};
+use formant_models::tasks::separate::{SeparationReport, Separator};
+use formant_models::tasks::{Task, TaskSession};
 use serde_json::json;
 
 use super::{
@@ -75,7 +76,7 @@ fn separate(
         .iter()
         .map(|target| create(target, AudioSpec::mono(rate), &options))
         .collect::<Result<_, _>>()?;
-    let mut session: SeparateSession<'_> = separator.start(&plan.options)?;
+    let mut session = separator.start(&plan.options)?;
     let mut sum = Sum::default();
     let bar = lane.messages.bar(total.unwrap_or(0), "frames");
     while let Some(block) = reader.next_block()? {

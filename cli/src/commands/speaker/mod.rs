@@ -12,6 +12,7 @@ use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_models::tasks::speaker::{
     Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder, SpeechOnly, Unusable, Verification,
 };
+use formant_models::tasks::{Task, TaskSession};
 use formant_models::{LoadOptions, ModelSource};
 use formant_training::manifest;
 use formant_training::speaker::embed_files;
@@ -453,7 +454,8 @@ fn listen(
         interrupt::check()?;
         session.push(&block.view())?;
     }
-    let embedding = session.finish()?;
+    let (embedding, _) = session.finish()?;
+    let embedding = embedding.unwrap_or(Err(Unusable::NoSpeech));
     Ok(Heard { embedding, warnings: reader.info().warnings.clone() })
 }
 

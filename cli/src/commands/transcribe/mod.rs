@@ -13,6 +13,7 @@ use formant_models::decoding::{DEFAULT_BOOST, Hotwords};
 use formant_models::tasks::transcribe::{
     Segment, Segmentation, TranscribeOptions, Transcript, TranscriptEvent,
 };
+use formant_models::tasks::{Task, TaskSession};
 use formant_models::{LoadOptions, ModelSource};
 use formats::Style;
 use serde_json::json;
@@ -474,11 +475,11 @@ impl Job<'_> {
         };
         while let Some(block) = reader.next_block()? {
             interrupt::check()?;
-            take(session.step(&block.view())?)?;
+            take(session.push(&block.view())?)?;
         }
-        let seconds = session.seconds();
-        take(session.finish()?)?;
-        Ok(Transcript::of(segments, seconds, options.nbest))
+        let (last, heard) = session.finish()?;
+        take(last)?;
+        Ok(Transcript::of(segments, heard.seconds, options.nbest))
     }
 
     /// Finds the times of a known text.
