@@ -11,7 +11,8 @@
 //! 4. **Features.** [`FeaturePlan`](audio::features::FeaturePlan) computes what networks read, by the presets of
 //!    the reference implementations.
 //! 5. **Task.** A task ([`models::tasks`]) holds a loaded model, which [`ModelSource`](models::ModelSource) names
-//!    and [`LoadOptions`](models::LoadOptions) place on a device.
+//!    and [`LoadOptions`](models::LoadOptions) place on a device. All have the verbs of
+//!    [`Task`](models::tasks::Task): load, process, or start a session and push blocks.
 //! 6. **Result.** Plain data: words with times, scores, or sound of the length of the input.
 //! 7. **Write.** [`write_file`](audio::encode::write_file) writes WAV or FLAC.
 //!

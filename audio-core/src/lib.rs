@@ -18,6 +18,7 @@ pub mod layout;
 pub mod level;
 pub mod mel;
 pub mod metrics;
+pub mod mono;
 pub mod plot;
 pub mod resample;
 pub mod sanitise;
