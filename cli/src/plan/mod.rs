@@ -80,7 +80,7 @@ impl Sources {
 
 pub(crate) fn decode_options(typed: &AudioArgs) -> DecodeOptions {
     let strict = if typed.strict { Strictness::Strict } else { Strictness::Lenient };
-    DecodeOptions { raw: typed.raw, strict }
+    DecodeOptions { raw: typed.raw, strict, ..DecodeOptions::default() }
 }
 
 /// Refuses results and JSON lines on the same standard output.
