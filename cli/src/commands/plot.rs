@@ -12,17 +12,19 @@ use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, Warning};
 use serde_json::json;
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs};
-use crate::batch::{Done, Lane};
-use crate::commands::{Work, work};
+use super::{Work, work};
+use crate::batch::{self, Done, Lane};
+use crate::draft::write_image;
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
-use crate::inputs::Input;
+use crate::failure::Failure;
+use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target};
-use crate::plan::{Settings, Sources, check_stdout, decode_options};
-use crate::run::warn;
-use crate::{batch, interrupt, json as lines, outputs, stdout};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, target_of,
+};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::{interrupt, json as lines, stdout};
 
 /// Spacing of frequencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -112,7 +114,7 @@ pub(crate) enum PlotTask {
 fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
     let task = match &typed.compare[..] {
         [a, b] => {
-            let decode = decode_options(&typed.audio);
+            let decode = typed.audio.decode_options();
             PlotTask::Compare {
                 a: a.clone(),
                 b: b.clone(),
@@ -155,16 +157,14 @@ fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> 
         (png && !path.is_dir()) || path.as_os_str() == "-"
     });
     if let Some(path) = one_file.filter(|_| !sources.list.single) {
-        let stdout = path.as_os_str() == "-";
-        let target = if stdout { Target::Stdout } else { Target::File(path.clone()) };
-        return Ok(PlotTask::Together { sources, target });
+        return Ok(PlotTask::Together { sources, target: Target::of(Some(path)) });
     }
     let naming = Naming {
         suffix: String::new(),
         suffix_when: SuffixWhen::Always,
         extension: "png".to_owned(),
     };
-    let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
+    let targets = assign(&typed.output, &sources.list, &naming)?;
     check_stdout(&targets, settings)?;
     Ok(PlotTask::Each { sources, targets })
 }
@@ -201,7 +201,7 @@ pub(crate) fn run(
                 return Ok(Outcome::done());
             }
             let image = comparison(plan, a, b, decode, messages)?;
-            save(&image, target)?;
+            write_image(&image, target)?;
             let names = [a, b].map(|path| path.display().to_string());
             stdout::print(&line(&names, target, &[], settings))?;
             messages.note(&format!("{} and {} -> {}", names[0], names[1], target.name()));
@@ -218,13 +218,13 @@ fn each(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-        let target = crate::run::target_of(targets, lane)?;
+        let target = target_of(targets, lane.index)?;
         if !plan.existing.admits(target)? {
             return Ok(Done::Skipped);
         }
         let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
-        save(&render(&[item], &plan.options)?, target)?;
-        warn(lane, &warnings);
+        write_image(&render(&[item], &plan.options)?, target)?;
+        lane.warn(&warnings);
         lane.print(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
         lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
         Ok(Done::Worked)
@@ -247,7 +247,7 @@ fn together(
     let traces = Mutex::new(Vec::new());
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
         let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
-        warn(lane, &warnings);
+        lane.warn(&warnings);
         let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.push((lane.index, lane.name.clone(), item, warnings));
         Ok(Done::Worked)
@@ -262,7 +262,7 @@ fn together(
     let names: Vec<String> = traces.iter().map(|(_, name, ..)| name.clone()).collect();
     let warnings: Vec<Warning> = traces.iter().flat_map(|(.., list)| list.clone()).collect();
     let items: Vec<PlotItem> = traces.into_iter().map(|(_, _, item, _)| item).collect();
-    save(&render(&items, &plan.options)?, target)?;
+    write_image(&render(&items, &plan.options)?, target)?;
     stdout::print(&line(&names, target, &warnings, settings))?;
     messages.note(&format!("{} inputs -> {}", names.len(), target.name()));
     Ok(outcome)
@@ -327,15 +327,6 @@ fn comparison(
     }
     let (title_a, title_b) = (title(a), title(b));
     Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &plan.options)?)
-}
-
-pub(crate) fn save(image: &Image, target: &Target) -> Result<(), Failure> {
-    let refused = |error: formant_audio_core::Error| {
-        Failure::new(Kind::Output, target.name(), error.to_string())
-    };
-    let png = image.to_png().map_err(refused)?;
-    let _underway = outputs::begin(target)?;
-    outputs::write(target, &png)
 }
 
 fn line(names: &[String], target: &Target, warnings: &[Warning], settings: &Settings) -> String {

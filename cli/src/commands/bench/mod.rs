@@ -21,8 +21,8 @@ use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::{Settings, load_options};
-use crate::run::use_few_threads;
+use crate::settings::Settings;
+use crate::tasks::{load_options, use_few_threads};
 use crate::{interrupt, json as lines, stdout};
 
 /// What can be timed; networks by the names of their commands.

@@ -22,17 +22,17 @@ use formant_streaming::task::{EnhanceTask, SpeakerTask, SpotTask, TranscribeTask
 use formant_streaming::{DeviceInfo, Direction, Event, Session, SessionOptions};
 use tell::Teller;
 
-use crate::args::CleaningArgs;
-use crate::commands::speaker::{SpeakerModel, SpeakerModelArgs};
-use crate::commands::spot::{SpotModel, SpotTuning};
-use crate::commands::transcribe::{CutArg, NemoArg, RecognizerArgs, RecognizerPlan};
-use crate::commands::{Work, speaker, spot, transcribe, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Settings, separation};
-use crate::run::{tell_precision, use_few_threads};
+use crate::settings::Settings;
+use crate::tasks::enhance::CleaningArgs;
+use crate::tasks::speaker::{SpeakerModel, SpeakerModelArgs};
+use crate::tasks::spot::{SpotModel, SpotTuning};
+use crate::tasks::transcribe::{CutArg, NemoArg, RecognizerArgs, RecognizerPlan};
+use crate::tasks::{load_options, model, tell_precision, use_few_threads};
 use crate::{interrupt, json as lines, stdout};
 
 /// What happens when the microphone is lost.
@@ -239,14 +239,14 @@ fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
     let settings = Settings { device: typed.run_on, ..*settings };
     let source = source(&typed)?;
     let spot = typed.spot.then(|| -> Result<_, Failure> {
-        let model = spot::model(typed.spot_model.as_deref(), None, &settings)?;
-        Ok((model, spot::tuning(&typed.tuning)?))
+        let model = SpotModel::of(typed.spot_model.as_deref(), None, &settings)?;
+        Ok((model, typed.tuning.options()?))
     });
     let transcribe = typed.transcribe.then(|| recognizer(&typed, &settings));
     let speaker = match (&typed.voices, typed.speaker) {
         (Some(voices), true) => {
             let args = SpeakerModelArgs { model: typed.speaker_model.clone(), no_vad: false };
-            Some((speaker::model(&args, &settings)?, voices.clone()))
+            Some((args.resolve(&settings)?, voices.clone()))
         }
         _ => None,
     };
@@ -292,9 +292,9 @@ fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancem
             .help("give --enhanced FILE, or --play for an output device, or both"));
     }
     Ok(ListenEnhancement {
-        model: separation::model(typed.enhance_model.as_deref(), "enhance")?,
-        load: separation::load_options(settings)?,
-        options: separation::cleaning(&typed.cleaning, settings),
+        model: model(typed.enhance_model.as_deref(), "enhance")?,
+        load: load_options(settings)?,
+        options: typed.cleaning.options(settings),
         live: LiveOptions {
             latency_seconds: typed.latency,
             context_seconds: typed.context,
@@ -377,7 +377,7 @@ fn recognizer(typed: &ListenArgs, settings: &Settings) -> Result<RecognizerPlan,
         batch_size: Some(1),
         nemo: NemoArg::V2,
     };
-    transcribe::recognizer(&args, settings)
+    args.resolve(settings)
 }
 
 /// How often Ctrl-C is looked for.
@@ -429,15 +429,15 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     // Models first: nothing should be lost while they load.
     let mut tasks = Tasks::default();
     if let Some((model, options)) = &plan.spot {
-        tasks.spot = Some(SpotTask::new(crate::commands::spot::load(model)?, options.clone())?);
+        tasks.spot = Some(SpotTask::new(model.load()?, options.clone())?);
     }
     if let Some(recognizer) = &plan.transcribe {
-        let ready = crate::commands::transcribe::load(recognizer)?;
-        crate::commands::transcribe::tell_default(recognizer, &ready, messages)?;
+        let ready = recognizer.load()?;
+        recognizer.tell_default(&ready, messages)?;
         tasks.transcribe = Some(TranscribeTask::new(ready.transcriber, ready.options)?);
     }
     if let Some((model, voices)) = &plan.speaker {
-        let embedder = crate::commands::speaker::load(model)?;
+        let embedder = model.load()?;
         let scorer = embedder.scorer();
         tasks.speaker = Some(SpeakerTask::new(embedder, Voices::read(voices)?, scorer)?);
     }

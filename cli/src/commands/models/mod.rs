@@ -10,13 +10,12 @@ use formant_models::checkpoint::{ConvertOptions, DType, Share, WeightNorm};
 use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 use formant_models::{checkpoint, registry};
 
-use crate::args::Precision;
-use crate::commands::{Work, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Settings, read_json};
+use crate::settings::{Precision, Settings};
 use crate::{interrupt, json as lines, stdout};
 
 /// What `formant models` takes.
@@ -216,7 +215,7 @@ fn plan(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure
                 },
                 average: average.iter().map(|typed| share(typed)).collect::<Result<_, _>>()?,
                 provenance: match provenance {
-                    Some(path) => read_json(&path)?,
+                    Some(path) => lines::read_file(&path)?,
                     None => serde_json::Map::new(),
                 },
             };

@@ -9,25 +9,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::tasks::speaker::{
-    Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder, SpeechOnly, Unusable, Verification,
-};
-use formant_models::{LoadOptions, ModelSource};
-use formant_training::manifest;
-use formant_training::speaker::embed_files;
+use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
 use serde_json::{Map, Value, json};
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs, Precision};
-use crate::commands::spot::model_source;
-use crate::commands::{Work, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
-use crate::inputs::recordings;
+use crate::inputs::InputArgs;
+use crate::interrupt;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target};
-use crate::plan::{Settings, Sources, check_stdout, decode_options};
-use crate::run::use_few_threads;
-use crate::{interrupt, outputs};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::tasks::speaker::{DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs};
+use crate::tasks::use_few_threads;
 
 /// What `formant speaker` takes.
 #[derive(Debug, Args)]
@@ -50,34 +45,6 @@ pub(crate) enum SpeakerCommand {
     Enroll(EnrollArgs),
     /// Say whose voice is in a recording.
     Identify(IdentifyArgs),
-}
-
-/// Which model, and what it hears.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Model options")]
-pub(crate) struct SpeakerModelArgs {
-    /// A bundled model's name, a file, or a published checkpoint's file or folder.
-    #[arg(long, value_name = "NAME|PATH")]
-    pub(crate) model: Option<String>,
-    /// Use everything in a recording, pauses and noise too.
-    #[arg(long)]
-    pub(crate) no_vad: bool,
-}
-
-/// How voices are compared.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Decision options")]
-pub(crate) struct DecisionArgs {
-    /// Score above which two voices are one person's [default: the model's].
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub(crate) threshold: Option<f64>,
-    /// Recordings of other people, by which scores are normalised: files, folders or tables; scores
-    /// then count standard deviations, and the threshold is 3 unless given.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) cohort: Vec<PathBuf>,
-    /// Closest voices of the cohort that count.
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "cohort")]
-    pub(crate) cohort_top: usize,
 }
 
 /// How vectors are written.
@@ -201,33 +168,6 @@ impl SpeakerArgs {
     }
 }
 
-/// Threshold of normalised scores, in standard deviations, where none is given.
-const NORMALISED_THRESHOLD: f64 = 3.0;
-
-/// A speaker model and how it hears.
-#[derive(Debug)]
-pub(crate) struct SpeakerModel {
-    /// `None` is the default model.
-    pub(crate) source: Option<ModelSource>,
-    pub(crate) load: LoadOptions,
-    pub(crate) embed: EmbedOptions,
-}
-
-/// Recordings by which scores are normalised.
-#[derive(Debug)]
-pub(crate) struct CohortPlan {
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) top: usize,
-    pub(crate) threshold: f64,
-}
-
-/// How voices are compared.
-#[derive(Debug)]
-pub(crate) struct DecisionPlan {
-    pub(crate) threshold: Option<f64>,
-    pub(crate) cohort: Option<CohortPlan>,
-}
-
 /// What `speaker` does.
 #[derive(Debug)]
 pub(crate) struct SpeakerPlan {
@@ -283,20 +223,20 @@ fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure>
                 suffix_when: SuffixWhen::Always,
                 extension: "npy".to_owned(),
             };
-            let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
+            let targets = assign(&typed.output, &sources.list, &naming)?;
             check_stdout(&targets, settings)?;
             VectorTarget::Npy(targets)
         }
-        VectorFormat::Json => VectorTarget::Json(one_target(typed.output.output.as_ref())),
+        VectorFormat::Json => VectorTarget::Json(Target::of(typed.output.output.as_deref())),
     };
     let existing = Existing::of(&typed.output);
     let task = SpeakerTask::Embed { sources, target, existing };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
 fn verify(typed: VerifyArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
-    let (decode, decision) = (decode_options(&typed.audio), decision(&typed.decision)?);
-    let model = model(&typed.model, settings)?;
+    let (decode, decision) = (typed.audio.decode_options(), typed.decision.resolve()?);
+    let model = typed.model.resolve(settings)?;
     let task = match (<[PathBuf; 2]>::try_from(typed.pair), typed.trials) {
         (_, Some(list)) => SpeakerTask::Trials { list, decode, decision },
         (Ok(pair), None) => SpeakerTask::Verify { pair, decode, decision },
@@ -307,12 +247,12 @@ fn verify(typed: VerifyArgs, settings: &Settings) -> Result<SpeakerPlan, Failure
 
 fn compare(typed: &CompareArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
     let sources = Sources::of(&typed.input, &typed.audio)?;
-    let task = SpeakerTask::Compare { sources, decision: decision(&typed.decision)? };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
+    let task = SpeakerTask::Compare { sources, decision: typed.decision.resolve()? };
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
 fn enroll(typed: EnrollArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
-    let model = model(&typed.model, settings)?;
+    let model = typed.model.resolve(settings)?;
     let adds = typed.name.is_some();
     if !adds && (!typed.input.inputs.is_empty() || typed.input.files_from.is_some()) {
         return Err(Failure::usage("inputs", "recordings are for --name only"));
@@ -324,7 +264,7 @@ fn enroll(typed: EnrollArgs, settings: &Settings) -> Result<SpeakerPlan, Failure
         (None, Some(name), _) => EnrollTask::Remove(name),
         (None, None, Some(name)) => EnrollTask::Export {
             name,
-            target: one_target(typed.output.output.as_ref()),
+            target: Target::of(typed.output.output.as_deref()),
             existing: Existing::of(&typed.output),
         },
         (None, None, None) => EnrollTask::List,
@@ -336,48 +276,9 @@ fn identify(typed: &IdentifyArgs, settings: &Settings) -> Result<SpeakerPlan, Fa
     let task = SpeakerTask::Identify {
         sources: Sources::of(&typed.input, &typed.audio)?,
         voices: typed.voices.clone(),
-        decision: decision(&typed.decision)?,
+        decision: typed.decision.resolve()?,
     };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
-}
-
-pub(crate) fn model(
-    typed: &SpeakerModelArgs,
-    settings: &Settings,
-) -> Result<SpeakerModel, Failure> {
-    if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
-        return Err(Failure::usage("--precision", "speaker models run in f32 only"));
-    }
-    Ok(SpeakerModel {
-        source: typed.model.as_deref().map(model_source),
-        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
-        embed: EmbedOptions {
-            speech_only: if typed.no_vad { SpeechOnly::No } else { SpeechOnly::Yes },
-        },
-    })
-}
-
-pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
-    if typed.threshold.is_some_and(|threshold| !threshold.is_finite()) {
-        return Err(Failure::usage("--threshold", "give a number"));
-    }
-    if typed.cohort.is_empty() {
-        return Ok(DecisionPlan { threshold: typed.threshold, cohort: None });
-    }
-    if typed.cohort_top < 2 {
-        return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
-    }
-    let files = recordings(&typed.cohort, |table| Ok(manifest::read(table)?))?;
-    let threshold = typed.threshold.unwrap_or(NORMALISED_THRESHOLD);
-    let cohort = CohortPlan { files, top: typed.cohort_top, threshold };
-    Ok(DecisionPlan { threshold: typed.threshold, cohort: Some(cohort) })
-}
-
-fn one_target(path: Option<&PathBuf>) -> Target {
-    match path {
-        Some(path) if path.as_os_str() != "-" => Target::File(path.clone()),
-        _ => Target::Stdout,
-    }
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
 pub(crate) fn run(
@@ -408,32 +309,6 @@ pub(crate) fn run(
             voices::identify(model, &sources, &voices, &decision, settings, messages)
         }
     }
-}
-
-/// Loads the model that was asked for, or the default one.
-pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
-    let source = ModelSource::or_default(model.source.clone(), "speaker")?;
-    Ok(SpeakerEmbedder::load(&source, &model.load)?)
-}
-
-/// What compares voices: the model's own way, or what the command line changes about it.
-pub(crate) fn scorer(
-    embedder: &SpeakerEmbedder,
-    model: &SpeakerModel,
-    decision: &DecisionPlan,
-) -> Result<Scorer, Failure> {
-    let scorer = embedder.scorer();
-    if let Some(plan) = &decision.cohort {
-        let found = embed_files(embedder, &plan.files, &model.embed, || !interrupt::requested())?;
-        let values: Vec<f32> =
-            found.into_values().flatten().flat_map(|embedding| embedding.values).collect();
-        let width = embedder.network().config().lin_neurons as usize;
-        return Ok(scorer.with_cohort(Cohort::new(values, width)?, plan.top, plan.threshold));
-    }
-    Ok(match decision.threshold {
-        Some(threshold) => scorer.with_threshold(threshold),
-        None => scorer,
-    })
 }
 
 /// What was heard in a recording, and what was odd about it.

@@ -11,10 +11,9 @@ use super::{admit, names};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{self, Target, begin};
-use crate::plan::Settings;
-use crate::run::internal;
-use crate::{json as lines, stdout};
+use crate::outputs::Target;
+use crate::settings::Settings;
+use crate::{draft, json as lines, stdout};
 
 /// What `formant train lm` takes.
 #[derive(Debug, Args)]
@@ -75,10 +74,9 @@ pub(super) fn run(
     let model = WittenBell::train(texts.train.iter().map(String::as_str), plan.order)?;
     let arpa = model.to_arpa(&remarks(&plan, &texts));
     let target = Target::File(plan.output.clone());
-    let _underway = begin(&target)?;
-    outputs::write(&target, arpa.as_bytes())?;
+    draft::write(&target, arpa.as_bytes())?;
     let read = NgramModel::parse(arpa.as_bytes(), &plan.output)
-        .map_err(|error| internal("the model just written", error))?;
+        .map_err(|error| Failure::internal("the model just written", error))?;
     let dev = perplexity(&read, texts.dev.iter().map(String::as_str));
     let text = match settings.json {
         true => lines::line(

@@ -22,12 +22,13 @@ use serde_json::{Value, json};
 
 use self::shown::Shown;
 use super::{Work, work};
+use crate::draft::begin;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target, begin};
-use crate::plan::{Settings, read_json};
-use crate::run::use_threads;
+use crate::outputs::{Existing, Target};
+use crate::settings::Settings;
+use crate::tasks::use_threads;
 use crate::{interrupt, json as lines, stdout};
 
 /// What `formant train` takes.
@@ -170,7 +171,7 @@ impl<
     ) -> Result<Work, Failure> {
         admit(&typed.out, typed.overwrite)?;
         let recipe = typed.recipe.as_deref();
-        let mut recipe = recipe.map_or_else(|| Ok(R::default()), read_json)?;
+        let mut recipe = recipe.map_or_else(|| Ok(R::default()), lines::read_file)?;
         change(&mut recipe);
         let (epochs, steps, seed, batch) = (self.numbers)(&mut recipe);
         *epochs = typed.epochs.unwrap_or(*epochs);

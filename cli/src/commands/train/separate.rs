@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{Network, Size, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 
 /// What `formant train separate` takes.
 #[derive(Debug, Args)]

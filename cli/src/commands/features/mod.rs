@@ -1,5 +1,7 @@
 //! `formant features`: log-mel, filter-bank and cepstral features of files.
 
+mod rows;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -11,18 +13,22 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs};
-use crate::batch::{Done, Lane};
-use crate::commands::{Work, work};
+use self::rows::{Facts, RowWriter};
+use super::{Work, work};
+use crate::batch::{self, Done, Lane};
+use crate::draft::{Underway, begin};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::inputs::Input;
+use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, Underway, begin};
-use crate::plan::{Settings, Sources, check_stdout, read_json};
-use crate::run::rows::{Facts, RowWriter};
-use crate::run::{clock, warn};
-use crate::{batch, interrupt, json as lines, outputs, stdout};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, check_stdout,
+    target_of,
+};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::times::clock;
+use crate::{interrupt, json as lines, stdout};
 
 /// Kinds of files for features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,7 +149,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         suffix_when: SuffixWhen::Always,
         extension: extension(format).to_owned(),
     };
-    let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
+    let targets = assign(&typed.output, &sources.list, &naming)?;
     check_stdout(&targets, settings)?;
     let existing = Existing::of(&typed.output);
     let channels = typed.channels;
@@ -154,7 +160,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
 /// The preset or file, with what the command line changes.
 fn config(typed: &FeaturesArgs, settings: &Settings) -> Result<FeatureConfig, Failure> {
     let mut config = match &typed.config {
-        Some(path) => read_json(path)?,
+        Some(path) => lines::read_file(path)?,
         None => presets::by_name(&typed.preset)?,
     };
     let set = |value: &mut usize, typed: Option<usize>| *value = typed.unwrap_or(*value);
@@ -219,7 +225,7 @@ pub(crate) fn run(
         FeaturesTask::ListPresets => list_presets(settings),
         FeaturesTask::PrintConfig(config) => {
             let text = serde_json::to_string_pretty(&config);
-            let text = text.map_err(|error| crate::run::internal("configuration", error))?;
+            let text = text.map_err(|error| Failure::internal("configuration", error))?;
             stdout::print(&format!("{text}\n"))?;
             Ok(Outcome::done())
         }
@@ -249,17 +255,17 @@ fn compute(
     settings: &Settings,
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
-    let target = crate::run::target_of(&plan.targets, lane)?;
+    let target = target_of(&plan.targets, lane.index)?;
     let each = plan.channels == ChannelSelect::Each;
     if !each && !plan.existing.admits(target)? {
         return Ok(Done::Skipped);
     }
     let mut reader = plan.sources.open(input)?;
     let targets = match each {
-        true => crate::run::channel_targets(target, reader.spec().layout)?,
+        true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],
     };
-    if !crate::run::any_admitted(plan.existing, &targets)? {
+    if !plan.existing.admits_any(&targets)? {
         return Ok(Done::Skipped);
     }
     let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
@@ -269,7 +275,7 @@ fn compute(
     let mut writers: Vec<RowWriter> = writers.collect::<Result<_, _>>()?;
     feed(plan, &mut reader, &mut fronts, &mut writers)?;
     let info = reader.info().clone();
-    warn(lane, &info.warnings);
+    lane.warn(&info.warnings);
     for (target, writer) in targets.iter().zip(writers) {
         let facts = Facts { title: &lane.name, config: plan.plan.config() };
         let frames = writer.finish(&facts)?;
