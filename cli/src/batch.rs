@@ -13,7 +13,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::{Entry, Input};
 use crate::messages::Messages;
-use crate::outputs::Target;
+use crate::outputs::{Existing, Target};
 use crate::{interrupt, json, stdout};
 
 /// What became of one input.
@@ -126,19 +126,31 @@ pub(crate) fn run<W: Send + Clone>(
     run_into(&stdout::print, entries, options, messages, worker, work)
 }
 
-/// As [`run`], with all results in one place, a file of which appears when all is done. `heading`
-/// stands before the results.
+/// One place for the results of all inputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) existing: Existing,
+    /// Stands before the results.
+    pub(crate) heading: &'a str,
+}
+
+/// As [`run`], with all results in one place; a file appears when all is done.
 pub(crate) fn gather<W: Send + Clone>(
-    target: &Target,
-    heading: &str,
+    place: Place<'_>,
     entries: &[Entry],
     options: Options,
     messages: &Messages,
-    worker: W,
+    worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
-    let gathered = Gathered::new(target)?;
-    gathered.print(heading)?;
+    if !place.existing.admits(place.target)? {
+        messages.note("the output is there already");
+        return Ok(Outcome::done());
+    }
+    let worker = worker()?;
+    let gathered = Gathered::new(place.target)?;
+    gathered.print(place.heading)?;
     let sink = |text: &str| gathered.print(text);
     let outcome = run_into(&sink, entries, options, messages, || Ok(worker), work)?;
     if let Outcome::Worked { done: 1.., interrupted: false, .. } = outcome {

@@ -18,7 +18,7 @@ pub(crate) struct OutputArgs {
     /// File or folder for the result, `-` for standard output [default: beside the input].
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace outputs that exist.
+    /// Replace existing outputs.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) overwrite: bool,
     /// Skip inputs whose outputs exist.
@@ -81,14 +81,14 @@ impl Target {
 }
 
 /// How outputs without a name of their own are called.
-#[derive(Debug, Clone)]
-pub(crate) struct Naming {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Naming<'a> {
     /// Follows the input's stem where the output stands beside its input.
-    pub(crate) suffix: String,
+    pub(crate) suffix: &'a str,
     /// Whether the suffix is left out where the extension tells enough.
     pub(crate) suffix_when: SuffixWhen,
     /// Extension without a dot.
-    pub(crate) extension: String,
+    pub(crate) extension: &'a str,
 }
 
 /// When an output beside its input has a suffix.
@@ -104,9 +104,10 @@ pub(crate) enum SuffixWhen {
 pub(crate) fn assign(
     typed: &OutputArgs,
     list: &InputList,
-    naming: &Naming,
+    naming: Naming<'_>,
+    settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
-    assign_groups(typed, list, naming, Target::clone)
+    assign_groups(typed, list, naming, Target::clone, settings)
 }
 
 /// As [`assign`], for inputs with several outputs each: `one_of` makes the name of one of them from
@@ -114,8 +115,9 @@ pub(crate) fn assign(
 pub(crate) fn assign_groups(
     typed: &OutputArgs,
     list: &InputList,
-    naming: &Naming,
+    naming: Naming<'_>,
     one_of: impl Fn(&Target) -> Target,
+    settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
     let place = Place::of(typed, list)?;
     let target =
@@ -123,6 +125,7 @@ pub(crate) fn assign_groups(
     let targets: Vec<Option<Target>> = list.entries.iter().map(target).collect::<Result<_, _>>()?;
     let shown: Vec<_> = targets.iter().map(|target| target.as_ref().map(&one_of)).collect();
     find_conflicts(list, &shown)?;
+    check_stdout(&targets, settings)?;
     Ok(targets)
 }
 
@@ -194,7 +197,7 @@ impl Place {
         Ok(Self::Folder(output.clone()))
     }
 
-    fn target(&self, input: &Input, naming: &Naming) -> Result<Target, Failure> {
+    fn target(&self, input: &Input, naming: Naming<'_>) -> Result<Target, Failure> {
         let Naming { suffix, suffix_when, extension } = naming;
         Ok(match (self, &input.path) {
             (Self::Stdout, _) => Target::Stdout,
@@ -204,7 +207,7 @@ impl Place {
             }
             (Self::Beside, Some(path)) => {
                 let same = path.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
-                let suffix = if same || *suffix_when == SuffixWhen::Always { suffix } else { "" };
+                let suffix = if same || suffix_when == SuffixWhen::Always { suffix } else { "" };
                 Target::File(named(path, suffix, extension))
             }
             (Self::Beside, None) if std::io::stdout().is_terminal() => {
@@ -255,6 +258,11 @@ fn canonical(path: &Path) -> Option<PathBuf> {
 }
 
 impl Existing {
+    /// As `--overwrite` says, where there is no `--resume`.
+    pub(crate) fn overwrite(overwrite: bool) -> Self {
+        if overwrite { Self::Overwrite } else { Self::Refuse }
+    }
+
     /// As `--overwrite` and `--resume` say.
     pub(crate) fn of(typed: &OutputArgs) -> Self {
         match (typed.overwrite, typed.resume) {
@@ -303,14 +311,14 @@ mod tests {
         InputList { entries, single }
     }
 
-    fn naming() -> Naming {
+    fn naming() -> Naming<'static> {
         let suffix_when = SuffixWhen::Always;
-        Naming { suffix: "_16k".to_owned(), suffix_when, extension: "wav".to_owned() }
+        Naming { suffix: "_16k", suffix_when, extension: "wav" }
     }
 
     fn named_outputs(output: Option<&str>, list: &InputList) -> Result<Vec<String>, Failure> {
         let typed = OutputArgs { output: output.map(PathBuf::from), ..Default::default() };
-        let targets = assign(&typed, list, &naming())?;
+        let targets = assign(&typed, list, naming(), &Settings::default())?;
         Ok(targets.into_iter().flatten().map(|target| target.name()).collect())
     }
 

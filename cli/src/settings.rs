@@ -50,9 +50,10 @@ pub(crate) struct GlobalArgs {
 }
 
 /// Number formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Precision {
     /// The format that suits the device.
+    #[default]
     Auto,
     /// 32-bit floating point.
     F32,
@@ -63,7 +64,7 @@ pub(crate) enum Precision {
 }
 
 /// What holds for all commands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Settings {
     pub(crate) device: DeviceChoice,
     pub(crate) precision: Precision,

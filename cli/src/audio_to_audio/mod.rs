@@ -1,9 +1,8 @@
 //! The one runner of commands that turn audio into audio, such as `convert`, `enhance` and `stems`.
 //!
-//! A command brings a [`Process`]: the outputs of an input, a [`Session`] that takes blocks and gives
-//! blocks, and what is told at the end. Everything else is in `run`: inputs are opened, channels
-//! chosen, blocks pushed, outputs written as they come, and named
-//! together at the end.
+//! A command brings a [`Process`]: the outputs of an input, a [`Session`] that takes blocks and
+//! gives blocks, and what is told at the end. `run` does the rest: it opens inputs, chooses channels,
+//! pushes blocks, writes outputs as they come, and names them together at the end.
 
 mod run;
 
@@ -16,7 +15,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::inputs::InputArgs;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups, check_stdout};
+use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::writing::{WriteArgs, extension};
@@ -57,11 +56,9 @@ impl AudioToAudioArgs {
     ) -> Result<AudioToAudio, Failure> {
         let sources = Sources::of(&self.input, &self.audio)?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
-        let extension = extension(container).to_owned();
-        let naming = Naming { suffix: suffix.to_owned(), suffix_when, extension };
+        let naming = Naming { suffix, suffix_when, extension: extension(container) };
         let output = &self.write.output;
-        let targets = assign_groups(output, &sources.list, &naming, one_of)?;
-        check_stdout(&targets, settings)?;
+        let targets = assign_groups(output, &sources.list, naming, one_of, settings)?;
         let (existing, channels) = (Existing::of(output), self.write.channels);
         Ok(AudioToAudio { sources, targets, existing, channels, write })
     }

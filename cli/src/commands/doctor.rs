@@ -105,7 +105,7 @@ fn look() -> Findings {
     };
     if microphones.is_empty() && advice.iter().all(|text| !text.starts_with("microphones")) {
         advice.push(
-            "microphones: none was found; plug one in and see that the sound server runs, or              listen to a file or to standard input"
+            "microphones: none was found; plug one in and see that the sound server runs, or listen to a file or to standard input"
                 .to_owned(),
         );
     }

@@ -26,14 +26,14 @@ use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::{interrupt, json as lines, stdout};
 
-/// Spacing of frequencies.
+/// Frequency scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScaleArg {
-    /// Evenly.
+enum ScaleArg {
+    /// Linear.
     Linear,
-    /// By octaves.
+    /// Logarithmic.
     Log,
-    /// By the mel scale.
+    /// Mel scale.
     Mel,
 }
 
@@ -43,44 +43,44 @@ pub(crate) enum ScaleArg {
     Several inputs and a PNG file after -o make one picture; otherwise each input has its own.")]
 pub(crate) struct PlotArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    /// Draw two files and what differs between them.
+    output: OutputArgs,
+    /// Draw two files and their difference.
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "files_from", "shard"])]
-    pub(crate) compare: Vec<PathBuf>,
+    compare: Vec<PathBuf>,
     /// Channels: mix, left, right, or each [default: each, in one picture].
     #[arg(long, value_name = "WHICH")]
-    pub(crate) channels: Option<ChannelSelect>,
+    channels: Option<ChannelSelect>,
     /// Width in pixels.
     #[arg(long, default_value_t = 1200, value_name = "PIXELS")]
-    pub(crate) width: u32,
-    /// Inputs beside each other.
+    width: u32,
+    /// Number of inputs side by side.
     #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) columns: usize,
-    /// Spacing of frequencies.
+    columns: usize,
+    /// Frequency scale.
     #[arg(long, value_enum, default_value = "linear", value_name = "SCALE")]
-    pub(crate) scale: ScaleArg,
+    scale: ScaleArg,
     /// Lowest frequency in Hz.
     #[arg(long, value_name = "HZ")]
-    pub(crate) f_min: Option<f64>,
+    f_min: Option<f64>,
     /// Highest frequency in Hz.
     #[arg(long, value_name = "HZ")]
-    pub(crate) f_max: Option<f64>,
-    /// Decibels from the brightest colour to the darkest.
+    f_max: Option<f64>,
+    /// Dynamic range of the colors in dB.
     #[arg(long, default_value_t = 80.0, value_name = "DB")]
-    pub(crate) range: f64,
+    range: f64,
     /// Window length in samples, even [default: about 40 ms].
     #[arg(long, value_name = "N")]
-    pub(crate) n_fft: Option<usize>,
-    /// Leave the waveform out.
+    n_fft: Option<usize>,
+    /// Omit the waveform.
     #[arg(long)]
-    pub(crate) no_waveform: bool,
-    /// Leave the spectrogram out.
+    no_waveform: bool,
+    /// Omit the spectrogram.
     #[arg(long, conflicts_with = "no_waveform")]
-    pub(crate) no_spectrogram: bool,
+    no_spectrogram: bool,
 }
 
 impl PlotArgs {
@@ -93,17 +93,17 @@ impl PlotArgs {
 
 /// What `plot` does.
 #[derive(Debug)]
-pub(crate) struct PlotPlan {
-    pub(crate) task: PlotTask,
-    pub(crate) existing: Existing,
-    pub(crate) channels: Option<ChannelSelect>,
-    pub(crate) options: PlotOptions,
+struct PlotPlan {
+    task: PlotTask,
+    existing: Existing,
+    channels: Option<ChannelSelect>,
+    options: PlotOptions,
 }
 
 /// Which pictures.
 #[derive(Debug)]
-pub(crate) enum PlotTask {
-    /// One a input.
+enum PlotTask {
+    /// One an input.
     Each { sources: Sources, targets: Vec<Option<Target>> },
     /// One of all inputs.
     Together { sources: Sources, target: Target },
@@ -159,13 +159,8 @@ fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> 
     if let Some(path) = one_file.filter(|_| !sources.list.single) {
         return Ok(PlotTask::Together { sources, target: Target::of(Some(path)) });
     }
-    let naming = Naming {
-        suffix: String::new(),
-        suffix_when: SuffixWhen::Always,
-        extension: "png".to_owned(),
-    };
-    let targets = assign(&typed.output, &sources.list, &naming)?;
-    check_stdout(&targets, settings)?;
+    let naming = Naming { suffix: "", suffix_when: SuffixWhen::Always, extension: "png" };
+    let targets = assign(&typed.output, &sources.list, naming, settings)?;
     Ok(PlotTask::Each { sources, targets })
 }
 
@@ -185,11 +180,7 @@ fn comparison_target(typed: &PlotArgs, a: &std::path::Path, b: &std::path::Path)
     }
 }
 
-pub(crate) fn run(
-    plan: &PlotPlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(plan: &PlotPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match &plan.task {
         PlotTask::Each { sources, targets } => each(plan, sources, targets, settings, messages),
         PlotTask::Together { sources, target } => {

@@ -20,7 +20,7 @@ use crate::{interrupt, json as lines, stdout, table};
 
 /// Kinds of text for detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SpotFormat {
+enum SpotFormat {
     /// Columns for people: start, end, score, word.
     Text,
     /// A JSON object a line; the same as --json.
@@ -34,26 +34,26 @@ pub(crate) enum SpotFormat {
 #[command(after_help = "Example: formant spot recording.opus --threshold 0.7 --threshold no=0.9")]
 pub(crate) struct SpotArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     /// A bundled model's name, or a file that `formant train spot` wrote, or a checkpoint.
     #[arg(long, value_name = "NAME|FILE")]
-    pub(crate) model: Option<String>,
-    /// Names of the answers of a checkpoint without names: a text file, one a line, or a list
+    model: Option<String>,
+    /// Labels of a checkpoint that has none: a text file, one a line, or a list
     /// separated by commas.
     #[arg(long, value_name = "FILE|LIST")]
-    pub(crate) labels: Option<String>,
-    /// Show the words that the model knows and stop.
+    labels: Option<String>,
+    /// List the words that the model knows and exit.
     #[arg(long)]
-    pub(crate) list_words: bool,
+    list_words: bool,
     #[command(flatten)]
-    pub(crate) tuning: SpotTuning,
-    /// Kind of text.
+    tuning: SpotTuning,
+    /// Output format.
     #[arg(long, value_enum, default_value = "text", value_name = "KIND")]
-    pub(crate) format: SpotFormat,
+    format: SpotFormat,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 impl SpotArgs {
@@ -66,21 +66,21 @@ impl SpotArgs {
 
 /// What `spot` does.
 #[derive(Debug)]
-pub(crate) enum SpotTask {
+enum SpotTask {
     ListWords(SpotModel),
     Find(Box<SpotPlan>),
 }
 
 /// Words to be found.
 #[derive(Debug)]
-pub(crate) struct SpotPlan {
-    pub(crate) model: SpotModel,
-    pub(crate) sources: Sources,
-    pub(crate) options: SpotOptions,
-    pub(crate) format: SpotFormat,
+struct SpotPlan {
+    model: SpotModel,
+    sources: Sources,
+    options: SpotOptions,
+    format: SpotFormat,
     /// Where all detections go.
-    pub(crate) target: Target,
-    pub(crate) existing: Existing,
+    target: Target,
+    existing: Existing,
 }
 
 fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
@@ -99,11 +99,7 @@ fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     })))
 }
 
-pub(crate) fn run(
-    task: SpotTask,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(task: SpotTask, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     use_few_threads(settings);
     match task {
         SpotTask::ListWords(model) => list_words(&model, settings),
@@ -124,16 +120,19 @@ fn list_words(model: &SpotModel, settings: &Settings) -> Result<Outcome, Failure
 }
 
 fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    if !plan.existing.admits(&plan.target)? {
-        messages.note("the output is there already");
-        return Ok(Outcome::done());
-    }
-    let spotter = plan.model.load()?;
-    // A wrong word or number is one error, not one an input.
-    spotter.start(&plan.options)?;
-    let heading = match plan.format {
-        SpotFormat::Csv => "input,start,end,score,word\n",
-        SpotFormat::Text | SpotFormat::Jsonl => "",
+    let place = batch::Place {
+        target: &plan.target,
+        existing: plan.existing,
+        heading: match plan.format {
+            SpotFormat::Csv => "input,start,end,score,word\n",
+            SpotFormat::Text | SpotFormat::Jsonl => "",
+        },
+    };
+    let worker = || {
+        let spotter = plan.model.load()?;
+        // A wrong word or number is one error, not one an input.
+        spotter.start(&plan.options)?;
+        Ok(spotter)
     };
     let work =
         |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| spot(&plan, spotter, input, lane);
@@ -141,7 +140,7 @@ fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
     // `--format jsonl` says the same as `--json`, failures included.
     let json = plan.format == SpotFormat::Jsonl;
     let options = batch::Options { json, ..settings.batch_of_networks() };
-    batch::gather(&plan.target, heading, entries, options, messages, spotter, work)
+    batch::gather(place, entries, options, messages, worker, work)
 }
 
 fn spot(

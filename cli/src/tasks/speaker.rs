@@ -14,14 +14,14 @@ use crate::interrupt;
 use crate::settings::Settings;
 use crate::tasks::load_options_f32;
 
-/// Which model, and what it hears.
+/// Which model, and which part of a recording it uses.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Model options")]
 pub(crate) struct SpeakerModelArgs {
     /// A bundled model's name, a file, or a published checkpoint's file or folder.
     #[arg(long, value_name = "NAME|PATH")]
     pub(crate) model: Option<String>,
-    /// Use everything in a recording, pauses and noise too.
+    /// Use the whole recording, including pauses and noise.
     #[arg(long)]
     pub(crate) no_vad: bool,
 }
@@ -30,22 +30,22 @@ pub(crate) struct SpeakerModelArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Decision options")]
 pub(crate) struct DecisionArgs {
-    /// Score above which two voices are one person's [default: the model's].
+    /// Score above which two recordings have the same speaker [default: the model's].
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f64>,
-    /// Recordings of other people, by which scores are normalised: files, folders or tables; scores
-    /// then count standard deviations, and the threshold is 3 unless given.
+    /// Recordings of other people for score normalization: files, folders or tables. Scores are
+    /// then in standard deviations, and the threshold is 3 unless given.
     #[arg(long, value_name = "PATH")]
     pub(crate) cohort: Vec<PathBuf>,
-    /// Closest voices of the cohort that count.
+    /// Number of closest cohort voices to normalize by.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "cohort")]
     pub(crate) cohort_top: usize,
 }
 
-/// Threshold of normalised scores, in standard deviations, where none is given.
-const NORMALISED_THRESHOLD: f64 = 3.0;
+/// Threshold of normalized scores, in standard deviations, where none is given.
+const NORMALIZED_THRESHOLD: f64 = 3.0;
 
-/// A speaker model and how it hears.
+/// A speaker model and how it is used.
 #[derive(Debug)]
 pub(crate) struct SpeakerModel {
     /// `None` is the default model.
@@ -54,7 +54,7 @@ pub(crate) struct SpeakerModel {
     pub(crate) embed: EmbedOptions,
 }
 
-/// Recordings by which scores are normalised.
+/// Recordings by which scores are normalized.
 #[derive(Debug)]
 pub(crate) struct CohortPlan {
     pub(crate) files: Vec<PathBuf>,
@@ -103,7 +103,7 @@ impl DecisionArgs {
             return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
         }
         let files = recordings(&self.cohort, |table| Ok(manifest::read(table)?))?;
-        let threshold = self.threshold.unwrap_or(NORMALISED_THRESHOLD);
+        let threshold = self.threshold.unwrap_or(NORMALIZED_THRESHOLD);
         let cohort = CohortPlan { files, top: self.cohort_top, threshold };
         Ok(DecisionPlan { threshold: self.threshold, cohort: Some(cohort) })
     }

@@ -15,13 +15,13 @@ use crate::tasks::load_options_f32;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Detection options")]
 pub(crate) struct SpotTuning {
-    /// Score from 0 to 1 that a word needs, for all words (0.7) or one (yes=0.8); may be repeated.
+    /// Detection threshold from 0 to 1, for all words (0.7) or one (yes=0.8); may be repeated.
     #[arg(long, value_name = "[WORD=]SCORE")]
     pub(crate) threshold: Vec<String>,
-    /// Seconds in which a word is not reported again.
+    /// Refractory time of a word after its detection, in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) refractory: Option<f64>,
-    /// Seconds over which scores are averaged.
+    /// Length of score averaging in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) smoothing: Option<f64>,
     /// Words to look for, separated by commas [default: all that the model knows].
@@ -67,7 +67,7 @@ impl SpotTuning {
 pub(crate) struct SpotModel {
     /// `None` is the default model.
     source: Option<ModelSource>,
-    /// Names of the answers.
+    /// Labels of a checkpoint that has none.
     labels: Option<Vec<String>>,
     load: LoadOptions,
 }

@@ -10,12 +10,12 @@ use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks::load_options;
 
-/// Whose rule at the ends of a mix.
+/// Rules for the ends of a mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum EndsArg {
-    /// That of the Music-Source-Separation-Training programs.
+    /// As the Music-Source-Separation-Training programs.
     TrainingKit,
-    /// That of the vocal model's own program.
+    /// As the vocal model's own program.
     VocalModel,
 }
 
@@ -30,28 +30,29 @@ pub(crate) struct DemixArgs {
     /// Average with this model too; may be repeated.
     #[arg(long, value_name = "NAME|PATH")]
     ensemble: Vec<String>,
-    /// Stems wanted, separated by commas [default: all there are].
+    /// Stems to write, separated by commas [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     stems: Vec<String>,
-    /// Seconds of the chunks that the network hears [default: as the model was trained].
+    /// Length of a chunk in seconds [default: as the model was trained].
     #[arg(long, value_name = "SECONDS")]
     chunk: Option<f64>,
-    /// How many chunks hear each moment; more is smoother and slower [default: the model's].
+    /// Number of chunks that cover each sample; more is smoother and slower [default: the model's].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     overlap: Option<u8>,
-    /// Chunks that the network hears side by side. It changes the ends of the result a little.
+    /// Chunks in one batch of the network. It changes the ends of the result slightly.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     batch_size: Option<u16>,
-    /// Average over runs whose chunks begin at that many other places.
+    /// Number of shifted runs to average over.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     shifts: u8,
-    /// Average over the mix, its mirror image and its negative: three times the work.
+    /// Average over the mix, the mix with swapped channels, and the inverted mix: three times the
+    /// work.
     #[arg(long)]
     augment: bool,
     /// How chunks at the ends are faded.
     #[arg(long, value_enum, default_value = "training-kit", value_name = "RULE")]
     ends: EndsArg,
-    /// Keep what lies at 0 Hz in the stems, as the vocal model's own program does.
+    /// Keep the DC component in the stems, as the vocal model's own program does.
     #[arg(long)]
     keep_dc: bool,
 }

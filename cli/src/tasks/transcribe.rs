@@ -20,7 +20,7 @@ use crate::tasks::load_options_f32;
 /// Where recordings are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CutArg {
-    /// At pauses; what is no speech is left out.
+    /// At pauses; stretches without speech are skipped.
     Pauses,
     /// By length alone; everything is transcribed.
     Length,
@@ -35,39 +35,39 @@ pub(crate) enum NemoArg {
     V2,
 }
 
-/// Which recogniser, and how it decides.
+/// Which recognizer, and how it decides.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Recognition options")]
 pub(crate) struct RecognizerArgs {
     /// A name from `formant models list`, a .nemo file, a WeNet folder, or a file of formant's own.
     #[arg(long, value_name = "NAME|PATH")]
     pub(crate) model: Option<String>,
-    /// Language model: an ARPA file, gzipped or not; none leaves out that of the model.
+    /// Language model: an ARPA file, gzipped or not; none disables the model's own.
     #[arg(long, value_name = "FILE|none")]
     pub(crate) lm: Option<PathBuf>,
-    /// Weight of the language model [default: that of the model, else 0.5].
+    /// Weight of the language model [default: the model's, otherwise 0.5].
     #[arg(long, value_name = "WEIGHT")]
     pub(crate) alpha: Option<f32>,
-    /// What each word is worth beside the language model [default: that of the model, else 1.5].
+    /// Bonus for each word [default: the model's, otherwise 1.5].
     #[arg(long, value_name = "WEIGHT", allow_negative_numbers = true)]
     pub(crate) beta: Option<f32>,
-    /// Readings that the search keeps [default: greedy, or 16 where a search is needed].
+    /// Beam width of the search [default: greedy, or 16 where a search is needed].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) beam: Option<u16>,
     /// Words and phrases to expect: a text file, one a line, or a list separated by commas; a
-    /// number after a colon is what a letter is worth [default: 1.5].
+    /// number after a colon is the bonus for each letter [default: 1.5].
     #[arg(long, value_name = "FILE|LIST")]
     pub(crate) hotwords: Option<String>,
     /// Where recordings are cut.
     #[arg(long, value_enum, default_value = "pauses", value_name = "WHERE")]
     pub(crate) cut: CutArg,
-    /// Longest stretch that the network hears at once, in seconds.
+    /// Maximum length of a segment for the network, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 20.0)]
     pub(crate) window: f64,
-    /// Stretches that the network hears side by side [default: 1 on a CPU, 8 on a GPU].
+    /// Segments in one batch of the network [default: 1 on a CPU, 8 on a GPU].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) batch_size: Option<u16>,
-    /// The NeMo releases that .nemo files are to behave like.
+    /// NeMo release whose behavior .nemo files follow.
     #[arg(long, value_enum, default_value = "v2", value_name = "RELEASE")]
     pub(crate) nemo: NemoArg,
 }
@@ -75,7 +75,7 @@ pub(crate) struct RecognizerArgs {
 /// Which language model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LanguageModel {
-    /// That of the model, where it has one.
+    /// The model's own, if it has one.
     Own,
     None,
     File(PathBuf),

@@ -22,11 +22,11 @@ use crate::{table, tasks};
 /// What both commands take.
 #[derive(Debug, Args)]
 pub(super) struct MixturesArgs {
-    /// Mixtures and their parts: a table with the columns path and label (and split); `mix`, `s1`,
-    /// `s2` belong together by file name.
+    /// Mixtures and their sources: a table with the columns path and label (and split). Rows labelled
+    /// `mix`, `s1`, `s2` are grouped by file name.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Name of a bundled or published model, or a file or folder.

@@ -203,7 +203,7 @@ fn of_split(rows: Vec<Row>, path: &Path, split: Option<&str>) -> Result<Vec<Row>
 
 /// A file to write beside the summary, once it is clear that it may be written.
 fn beside(path: Option<&PathBuf>, overwrite: bool) -> Result<Option<Target>, Failure> {
-    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let existing = Existing::overwrite(overwrite);
     let target = path.cloned().map(Target::File);
     target.iter().try_for_each(|target| existing.admits(target).map(drop))?;
     Ok(target)

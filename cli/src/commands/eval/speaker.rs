@@ -27,7 +27,7 @@ use crate::tasks::use_few_threads;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant eval speaker --trials trials.tsv --plot det.png --json")]
 pub(super) struct EvalSpeakerArgs {
-    /// Pairs with answers: a table with the columns target (1 or 0), path1 and path2, or lines of
+    /// Labelled pairs: a table with the columns target (1 or 0), path1 and path2, or lines of
     /// an answer and two names. Names are relative to the list.
     #[arg(long, value_name = "FILE", required = true)]
     trials: PathBuf,
@@ -38,13 +38,13 @@ pub(super) struct EvalSpeakerArgs {
     model: SpeakerModelArgs,
     #[command(flatten)]
     decision: DecisionArgs,
-    /// Plot misses over false alarms as PNG.
+    /// Plot miss rate over false-alarm rate as PNG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Write the scores as a table.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Replace outputs that exist.
+    /// Replace existing outputs.
     #[arg(long)]
     overwrite: bool,
 }

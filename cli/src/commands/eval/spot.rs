@@ -31,7 +31,7 @@ pub(super) struct EvalSpotArgs {
     /// without the words.
     #[arg(long, value_name = "FILE|FOLDER", required_unless_present = "negatives")]
     manifest: Option<PathBuf>,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Recordings without the words, for false alarms per hour: files, folders or manifests.
@@ -40,7 +40,7 @@ pub(super) struct EvalSpotArgs {
     /// A bundled model's name, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Names of the answers of a checkpoint without names.
+    /// Labels of a checkpoint that has none: a text file or a list.
     #[arg(long, value_name = "FILE|LIST")]
     labels: Option<String>,
     #[command(flatten)]

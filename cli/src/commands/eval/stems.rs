@@ -27,12 +27,12 @@ pub(super) struct EvalStemsArgs {
     /// and accompaniment, and the files called NAME_vocals and NAME_accompaniment.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
     demix: DemixArgs,
-    /// Write the figures of each song to this file, as comma-separated values.
+    /// Write the scores of each song to this file, as comma-separated values.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Replace that file.

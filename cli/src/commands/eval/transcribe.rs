@@ -28,16 +28,16 @@ pub(super) struct EvalTranscribeArgs {
     /// Table with the columns path and text (or label), and split.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Write the reference and the transcript of each recording, word by word, to a file.
+    /// Write the word alignment of reference and transcript of each recording to a file.
     #[arg(long, value_name = "FILE")]
     listing: Option<PathBuf>,
-    /// Replace a listing that exists.
+    /// Replace an existing listing.
     #[arg(long)]
     overwrite: bool,
-    /// Count differences of case and punctuation.
+    /// Count differences in case and punctuation as errors.
     #[arg(long)]
     exact: bool,
     #[command(flatten)]

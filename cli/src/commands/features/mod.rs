@@ -22,8 +22,7 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, check_stdout,
-    target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -32,14 +31,14 @@ use crate::{interrupt, json as lines, stdout};
 
 /// Kinds of files for features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FeatureFormat {
+enum FeatureFormat {
     /// NumPy array of float32, frames by bins.
     Npy,
     /// NumPy archive with `features`, `sample_rate` and `hop_length`.
     Npz,
     /// A picture.
     Png,
-    /// Text: a line a frame.
+    /// Comma-separated values, one line a frame.
     Csv,
 }
 
@@ -48,56 +47,56 @@ pub(crate) enum FeatureFormat {
 #[command(after_help = "Example: formant features talk.wav --preset whisper -o talk.npy")]
 pub(crate) struct FeaturesArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    /// Front end by the name of who uses it; --list-presets shows them.
+    output: OutputArgs,
+    /// Name of a front-end preset; --list-presets shows all.
     #[arg(long, default_value = "librosa", value_name = "NAME")]
-    pub(crate) preset: String,
-    /// Show the presets and stop.
+    preset: String,
+    /// List the presets and exit.
     #[arg(long)]
-    pub(crate) list_presets: bool,
-    /// Take the front end from a JSON file, as --print-config writes it.
+    list_presets: bool,
+    /// Read the front end from a JSON file, as --print-config writes it.
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
-    pub(crate) config: Option<PathBuf>,
-    /// Show every parameter of the front end as JSON and stop.
+    config: Option<PathBuf>,
+    /// Print all parameters of the front end as JSON and exit.
     #[arg(long)]
-    pub(crate) print_config: bool,
-    /// Kind of file [default: by the output's extension, else npy].
+    print_config: bool,
+    /// Kind of file [default: by the output's extension, otherwise npy].
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) format: Option<FeatureFormat>,
+    format: Option<FeatureFormat>,
     /// Channels: mix, left, right, or each (a file a channel).
     #[arg(long, default_value = "mix", value_name = "WHICH")]
-    pub(crate) channels: ChannelSelect,
-    /// Sample rate in Hz to which inputs are taken, instead of the preset's.
+    channels: ChannelSelect,
+    /// Sample rate in Hz that inputs are resampled to, instead of the preset's.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) rate: Option<u32>,
+    rate: Option<u32>,
     /// Transform length in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_fft: Option<usize>,
+    n_fft: Option<usize>,
     /// Window length in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) win_length: Option<usize>,
-    /// Samples from frame to frame.
+    win_length: Option<usize>,
+    /// Hop between frames in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) hop_length: Option<usize>,
+    hop_length: Option<usize>,
     /// Mel bands.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_mels: Option<usize>,
+    n_mels: Option<usize>,
     /// Lowest frequency of the mel bands in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) f_min: Option<f64>,
+    f_min: Option<f64>,
     /// Highest frequency of the mel bands in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) f_max: Option<f64>,
+    f_max: Option<f64>,
     /// Cepstral coefficients.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_mfcc: Option<usize>,
+    n_mfcc: Option<usize>,
     /// Dither of this amount on the preset's sample scale, drawn from --seed.
     #[arg(long, value_name = "AMOUNT", help_heading = "Instead of the preset's")]
-    pub(crate) dither: Option<f32>,
+    dither: Option<f32>,
 }
 
 impl FeaturesArgs {
@@ -110,7 +109,7 @@ impl FeaturesArgs {
 
 /// What `features` does.
 #[derive(Debug)]
-pub(crate) enum FeaturesTask {
+enum FeaturesTask {
     ListPresets,
     PrintConfig(Box<FeatureConfig>),
     Compute(Box<FeaturesPlan>),
@@ -118,15 +117,15 @@ pub(crate) enum FeaturesTask {
 
 /// Features of files.
 #[derive(Debug)]
-pub(crate) struct FeaturesPlan {
-    pub(crate) sources: Sources,
-    pub(crate) targets: Vec<Option<Target>>,
-    pub(crate) existing: Existing,
-    pub(crate) format: FeatureFormat,
-    pub(crate) channels: ChannelSelect,
+struct FeaturesPlan {
+    sources: Sources,
+    targets: Vec<Option<Target>>,
+    existing: Existing,
+    format: FeatureFormat,
+    channels: ChannelSelect,
     /// The preset's name, or that of the file with the configuration.
-    pub(crate) preset: String,
-    pub(crate) plan: FeaturePlan,
+    preset: String,
+    plan: FeaturePlan,
 }
 
 fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failure> {
@@ -145,12 +144,11 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         None => typed.preset.clone(),
     };
     let naming = Naming {
-        suffix: format!("_{preset}"),
+        suffix: &format!("_{preset}"),
         suffix_when: SuffixWhen::Always,
-        extension: extension(format).to_owned(),
+        extension: extension(format),
     };
-    let targets = assign(&typed.output, &sources.list, &naming)?;
-    check_stdout(&targets, settings)?;
+    let targets = assign(&typed.output, &sources.list, naming, settings)?;
     let existing = Existing::of(&typed.output);
     let channels = typed.channels;
     let plan = FeaturesPlan { sources, targets, existing, format, channels, preset, plan };
@@ -216,11 +214,7 @@ fn format(typed: &FeaturesArgs, single: bool) -> Result<FeatureFormat, Failure> 
     }
 }
 
-pub(crate) fn run(
-    task: FeaturesTask,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(task: FeaturesTask, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match task {
         FeaturesTask::ListPresets => list_presets(settings),
         FeaturesTask::PrintConfig(config) => {

@@ -28,13 +28,6 @@ pub(super) fn run(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    if let VectorTarget::Json(file) = target
-        && !existing.admits(file)?
-    {
-        messages.note("the output is there already");
-        return Ok(Outcome::done());
-    }
-    let embedder = model.load()?;
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
         let place = match target {
             VectorTarget::Npy(targets) => Some(target_of(targets, lane.index)?),
@@ -60,9 +53,10 @@ pub(super) fn run(
     };
     let (entries, options) = (&sources.list.entries, settings.batch_of_networks());
     match target {
-        VectorTarget::Npy(_) => batch::run(entries, options, messages, || Ok(embedder), work),
-        VectorTarget::Json(file) => {
-            batch::gather(file, "", entries, options, messages, embedder, work)
+        VectorTarget::Npy(_) => batch::run(entries, options, messages, || model.load(), work),
+        VectorTarget::Json(target) => {
+            let place = batch::Place { target, existing, heading: "" };
+            batch::gather(place, entries, options, messages, || model.load(), work)
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::inputs::InputArgs;
 use crate::interrupt;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::speaker::{DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs};
@@ -29,27 +29,27 @@ use crate::tasks::use_few_threads;
 #[command(after_help = "Example: formant speaker verify call.wav reference.wav")]
 pub(crate) struct SpeakerArgs {
     #[command(subcommand)]
-    pub(crate) command: SpeakerCommand,
+    command: SpeakerCommand,
 }
 
 /// What can be done with voices.
 #[derive(Debug, Subcommand)]
-pub(crate) enum SpeakerCommand {
-    /// Turn recordings into vectors that stand for the voice.
+enum SpeakerCommand {
+    /// Compute a speaker embedding for each recording.
     Embed(EmbedArgs),
-    /// Say whether one person speaks in two recordings, or in each pair of a list.
+    /// Decide whether two recordings, or each pair of a list, have the same speaker.
     Verify(VerifyArgs),
-    /// Compare each recording with each other.
+    /// Compare all pairs of recordings.
     Compare(CompareArgs),
-    /// Teach the names of voices; list, remove and export them.
+    /// Add named voices to a file; list, remove and export them.
     Enroll(EnrollArgs),
-    /// Say whose voice is in a recording.
+    /// Identify the speaker of a recording among known voices.
     Identify(IdentifyArgs),
 }
 
 /// How vectors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum VectorFormat {
+enum VectorFormat {
     /// A NumPy file for each recording.
     Npy,
     /// A JSON object a line for each recording, to standard output or one file.
@@ -59,25 +59,25 @@ pub(crate) enum VectorFormat {
 /// What `formant speaker embed` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker embed talks/ -o vectors/")]
-pub(crate) struct EmbedArgs {
+struct EmbedArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     /// Kind of output.
     #[arg(long, value_enum, default_value = "npy", value_name = "KIND")]
-    pub(crate) format: VectorFormat,
+    format: VectorFormat,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 /// What `formant speaker verify` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker verify call.wav reference.wav\n\n\
     Silence and snippets get no score but the answer that there is no speech, or too little.")]
-pub(crate) struct VerifyArgs {
+struct VerifyArgs {
     /// Two recordings.
     #[arg(
         value_name = "RECORDING",
@@ -85,31 +85,31 @@ pub(crate) struct VerifyArgs {
         required_unless_present = "trials",
         conflicts_with = "trials"
     )]
-    pub(crate) pair: Vec<PathBuf>,
+    pair: Vec<PathBuf>,
     /// A list of pairs: a table with the columns path1 and path2 (and target), or lines of two
-    /// names, with or without an answer before or after them.
+    /// names, with or without a label before or after them.
     #[arg(long, value_name = "FILE")]
-    pub(crate) trials: Option<PathBuf>,
+    trials: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 /// What `formant speaker compare` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker compare voices/*.wav")]
-pub(crate) struct CompareArgs {
+struct CompareArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 /// What `formant speaker enroll` takes.
@@ -117,47 +117,47 @@ pub(crate) struct CompareArgs {
 #[command(
     after_help = "Example: formant speaker enroll --voices team.json --name Ada ada1.wav ada2.wav"
 )]
-pub(crate) struct EnrollArgs {
+struct EnrollArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
-    /// The file of known voices; made where there is none.
+    input: InputArgs,
+    /// The file of known voices; created if missing.
     #[arg(long, value_name = "FILE", env = "FORMANT_VOICES")]
-    pub(crate) voices: PathBuf,
-    /// Whose voice it is; a name that is known gets more recordings.
+    voices: PathBuf,
+    /// Name of the voice; a known name gets more recordings.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "remove", "export"])]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// List the known voices.
     #[arg(long, conflicts_with_all = ["name", "remove", "export"])]
-    pub(crate) list: bool,
-    /// Forget a voice.
+    list: bool,
+    /// Remove a voice.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "export"])]
-    pub(crate) remove: Option<String>,
-    /// Write a voice's vector, as NumPy when the output ends in .npy, else as JSON.
+    remove: Option<String>,
+    /// Write a voice's embedding, as NumPy when the output ends in .npy, otherwise as JSON.
     #[arg(long, value_name = "NAME", conflicts_with = "name")]
-    pub(crate) export: Option<String>,
+    export: Option<String>,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 /// What `formant speaker identify` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker identify --voices team.json meeting/*.wav")]
-pub(crate) struct IdentifyArgs {
+struct IdentifyArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     /// The file of known voices.
     #[arg(long, value_name = "FILE", env = "FORMANT_VOICES")]
-    pub(crate) voices: PathBuf,
+    voices: PathBuf,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 impl SpeakerArgs {
@@ -170,14 +170,14 @@ impl SpeakerArgs {
 
 /// What `speaker` does.
 #[derive(Debug)]
-pub(crate) struct SpeakerPlan {
-    pub(crate) model: SpeakerModel,
-    pub(crate) task: SpeakerTask,
+struct SpeakerPlan {
+    model: SpeakerModel,
+    task: SpeakerTask,
 }
 
 /// One of its commands.
 #[derive(Debug)]
-pub(crate) enum SpeakerTask {
+enum SpeakerTask {
     Embed { sources: Sources, target: VectorTarget, existing: Existing },
     Verify { pair: [PathBuf; 2], decode: DecodeOptions, decision: DecisionPlan },
     Trials { list: PathBuf, decode: DecodeOptions, decision: DecisionPlan },
@@ -188,7 +188,7 @@ pub(crate) enum SpeakerTask {
 
 /// Where vectors go.
 #[derive(Debug)]
-pub(crate) enum VectorTarget {
+enum VectorTarget {
     /// A NumPy file for each input.
     Npy(Vec<Option<Target>>),
     /// Lines of JSON.
@@ -197,7 +197,7 @@ pub(crate) enum VectorTarget {
 
 /// What is done to a file of known voices.
 #[derive(Debug)]
-pub(crate) enum EnrollTask {
+enum EnrollTask {
     Add { name: String, sources: Sources },
     List,
     Remove(String),
@@ -218,13 +218,9 @@ fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure>
     let sources = Sources::of(&typed.input, &typed.audio)?;
     let target = match typed.format {
         VectorFormat::Npy => {
-            let naming = Naming {
-                suffix: "_voice".to_owned(),
-                suffix_when: SuffixWhen::Always,
-                extension: "npy".to_owned(),
-            };
-            let targets = assign(&typed.output, &sources.list, &naming)?;
-            check_stdout(&targets, settings)?;
+            let naming =
+                Naming { suffix: "_voice", suffix_when: SuffixWhen::Always, extension: "npy" };
+            let targets = assign(&typed.output, &sources.list, naming, settings)?;
             VectorTarget::Npy(targets)
         }
         VectorFormat::Json => VectorTarget::Json(Target::of(typed.output.output.as_deref())),
@@ -281,11 +277,7 @@ fn identify(typed: &IdentifyArgs, settings: &Settings) -> Result<SpeakerPlan, Fa
     Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
-pub(crate) fn run(
-    plan: SpeakerPlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(plan: SpeakerPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_few_threads(settings);
     let model = &plan.model;
@@ -312,9 +304,9 @@ pub(crate) fn run(
 }
 
 /// What was heard in a recording, and what was odd about it.
-pub(crate) struct Heard {
-    pub(crate) embedding: Result<Embedding, Unusable>,
-    pub(crate) warnings: Vec<formant_audio_core::Warning>,
+struct Heard {
+    embedding: Result<Embedding, Unusable>,
+    warnings: Vec<formant_audio_core::Warning>,
 }
 
 /// Listens to a whole recording.

@@ -23,16 +23,16 @@ pub(super) struct TrainLmArgs {
     /// split, or a folder with transcripts.tsv; may be repeated. Rows of the split dev measure.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     text: Vec<PathBuf>,
-    /// Rows with this in the column source only.
+    /// Use rows with this value in the column source only.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Words of the longest sequences that are counted.
+    /// Order of the model: the number of words in the longest n-grams.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     order: u16,
     /// The ARPA file to write, for `formant transcribe --lm`.
     #[arg(long, short = 'o', visible_alias = "output", value_name = "FILE")]
     out: PathBuf,
-    /// Replace a file that exists.
+    /// Replace an existing file.
     #[arg(long)]
     overwrite: bool,
 }

@@ -22,12 +22,12 @@ use crate::settings::Settings;
     A training that was stopped goes on where it was when the same command is run again."
 )]
 pub(super) struct TrainSpeakerArgs {
-    /// Recordings of voices: a table with the columns path and speaker, or a folder that holds one
+    /// Recordings of speakers: a table with the columns path and speaker, or a folder that holds one
     /// folder a speaker; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     data: Vec<PathBuf>,
     /// Pairs to validate on, of speakers who are not in the data: a table with the columns target
-    /// (1 or 0), path1 and path2 [default: some speakers are kept aside].
+    /// (1 or 0), path1 and path2 [default: some speakers are held out].
     #[arg(long, value_name = "FILE")]
     trials: Option<PathBuf>,
     /// Room responses: table or folder; may be repeated.

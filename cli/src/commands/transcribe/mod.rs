@@ -16,7 +16,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs, InputList};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::set_threads;
@@ -25,7 +25,7 @@ use crate::{draft, interrupt, json as lines};
 
 /// Kinds of transcripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TranscriptFormat {
+enum TranscriptFormat {
     /// Plain text, a line a segment.
     Txt,
     /// One JSON object a recording.
@@ -48,32 +48,32 @@ pub(crate) enum TranscriptFormat {
 #[command(after_help = "Example: formant transcribe talk.mp3 --format srt -o talk.srt")]
 pub(crate) struct TranscribeArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) recognizer: RecognizerArgs,
-    /// Kind of transcript [default: by the output's extension, else txt].
+    recognizer: RecognizerArgs,
+    /// Kind of transcript [default: by the output's extension, otherwise txt].
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) format: Option<TranscriptFormat>,
-    /// Give words with times: a line a word in txt, a cue a word in srt and vtt.
+    format: Option<TranscriptFormat>,
+    /// Output words with times: one line a word in txt, one cue a word in srt and vtt.
     #[arg(long)]
-    pub(crate) words: bool,
-    /// Give the N best readings, in txt, json and jsonl.
+    words: bool,
+    /// Output the N best hypotheses, in txt, json and jsonl.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) nbest: u16,
-    /// Find the times of a known text instead: a text file, or a folder with NAME.txt for NAME.wav;
-    /// every line becomes a segment.
+    nbest: u16,
+    /// Align a known text instead: a text file, or a folder with NAME.txt for NAME.wav. Every line
+    /// becomes a segment.
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["lm", "alpha", "beta", "beam", "hotwords", "nbest"])]
-    pub(crate) align: Option<PathBuf>,
-    /// Longest line of a subtitle, in characters.
+    align: Option<PathBuf>,
+    /// Maximum length of a subtitle line in characters.
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u16).range(8..=1000))]
-    pub(crate) line_length: u16,
-    /// Most lines of a subtitle.
+    line_length: u16,
+    /// Maximum number of lines of a subtitle.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=10))]
-    pub(crate) lines: u16,
+    lines: u16,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 impl TranscribeArgs {
@@ -86,15 +86,15 @@ impl TranscribeArgs {
 
 /// How subtitles are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SubtitleLayout {
+struct SubtitleLayout {
     /// Characters of a line.
-    pub(crate) line_length: usize,
-    pub(crate) lines: usize,
+    line_length: usize,
+    lines: usize,
 }
 
 /// Where transcripts go.
 #[derive(Debug)]
-pub(crate) enum Output {
+enum Output {
     /// All to one place, as they come.
     Gathered(Target),
     /// Each to a place of its own.
@@ -103,16 +103,16 @@ pub(crate) enum Output {
 
 /// Recordings to be transcribed.
 #[derive(Debug)]
-pub(crate) struct TranscribePlan {
-    pub(crate) recognizer: RecognizerPlan,
-    pub(crate) sources: Sources,
-    pub(crate) format: TranscriptFormat,
-    pub(crate) words: bool,
-    pub(crate) layout: SubtitleLayout,
+struct TranscribePlan {
+    recognizer: RecognizerPlan,
+    sources: Sources,
+    format: TranscriptFormat,
+    words: bool,
+    layout: SubtitleLayout,
     /// The texts that are known, one for each input.
-    pub(crate) texts: Option<Vec<PathBuf>>,
-    pub(crate) output: Output,
-    pub(crate) existing: Existing,
+    texts: Option<Vec<PathBuf>>,
+    output: Output,
+    existing: Existing,
 }
 
 fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, Failure> {
@@ -128,12 +128,11 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
         (TranscriptFormat::Txt, None) => Output::Gathered(Target::Stdout),
         _ => {
             let naming = Naming {
-                suffix: "_transcript".to_owned(),
+                suffix: "_transcript",
                 suffix_when: SuffixWhen::SameExtension,
-                extension: extension(format).to_owned(),
+                extension: extension(format),
             };
-            let targets = assign(&typed.output, &sources.list, &naming)?;
-            check_stdout(&targets, settings)?;
+            let targets = assign(&typed.output, &sources.list, naming, settings)?;
             Output::Each(targets)
         }
     };
@@ -201,43 +200,32 @@ fn texts(path: &Path, list: &InputList) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
-pub(crate) fn run(
-    plan: TranscribePlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
-    let gathered = match &plan.output {
-        Output::Gathered(target) => Some(target.clone()),
-        Output::Each(_) => None,
-    };
-    if let Some(target) = &gathered
-        && !plan.existing.admits(target)?
-    {
-        messages.note("the output is there already");
-        return Ok(Outcome::done());
-    }
+fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     let entries = &plan.sources.list.entries;
     // Several recordings go side by side, one core each; a single one has all cores.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let alone = if entries.len() == 1 { cores } else { 1 };
     set_threads(settings.threads.unwrap_or(alone));
-
-    let recognizer = plan.recognizer.load()?;
-    plan.recognizer.tell_default(&recognizer, messages)?;
-    // A wrong number is one error, not one an input.
-    recognizer.transcriber.start(&recognizer.options)?;
+    let worker = || {
+        let recognizer = plan.recognizer.load()?;
+        plan.recognizer.tell_default(&recognizer, messages)?;
+        // A wrong number is one error, not one an input.
+        recognizer.transcriber.start(&recognizer.options)?;
+        Ok(recognizer)
+    };
     let work = |recognizer: &mut Recognizer, input: &Input, lane: &Lane<'_>| {
         Job { plan: &plan, recognizer, input, lane, json: settings.json }.run()
     };
-    // Lines of a file that gathers transcripts are of one kind.
-    let json = match &gathered {
-        Some(_) => plan.format == TranscriptFormat::Jsonl,
-        None => settings.json,
-    };
-    let options = batch::Options { json, ..settings.batch_of_networks() };
-    match gathered {
-        Some(target) => batch::gather(&target, "", entries, options, messages, recognizer, work),
-        None => batch::run(entries, options, messages, || Ok(recognizer), work),
+    let options = settings.batch_of_networks();
+    match &plan.output {
+        Output::Gathered(target) => {
+            let place = batch::Place { target, existing: plan.existing, heading: "" };
+            // Lines of a file that gathers transcripts are of one kind.
+            let json = plan.format == TranscriptFormat::Jsonl;
+            let options = batch::Options { json, ..options };
+            batch::gather(place, entries, options, messages, worker, work)
+        }
+        Output::Each(_) => batch::run(entries, options, messages, worker, work),
     }
 }
 
@@ -286,7 +274,7 @@ impl Job<'_> {
         Ok(Done::Worked)
     }
 
-    /// Recognises; with `tell`, segments are printed as they are found.
+    /// Recognizes; with `tell`, segments are printed as they are found.
     fn listen(
         &self,
         reader: &mut formant_audio_core::decode::BlockReader,
