@@ -38,10 +38,6 @@ fn refused(bytes: &[u8]) -> String {
     decode_with(bytes, &DecodeOptions::default()).expect_err("is refused").to_string()
 }
 
-fn peak_at(samples: &[f32]) -> usize {
-    (0..samples.len()).max_by(|&a, &b| samples[a].abs().total_cmp(&samples[b].abs())).unwrap_or(0)
-}
-
 fn written(name: &str, audio: &AudioBuf, options: &WriteOptions) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);

@@ -15,8 +15,9 @@ use tch::Tensor;
 
 use super::{Job, Network};
 use crate::failure::Failure;
-use crate::plan::{Settings, read_json};
-use crate::run::use_threads;
+use crate::json::read_file;
+use crate::settings::Settings;
+use crate::tasks::use_threads;
 
 /// The speakers of all of the audio at once.
 pub(super) fn speakers(
@@ -60,7 +61,7 @@ pub(super) fn speech(
 /// The card of a network of the MossFormer family whose sizes are in a file, at the rate of the
 /// published ones.
 fn moss_card(sizes: &Path) -> Result<MossformerCard, Failure> {
-    let config: MossformerConfig = read_json(sizes)?;
+    let config: MossformerConfig = read_file(sizes)?;
     let rate = if config.separates() { 16_000 } else { 48_000 };
     Ok(MossformerCard::published(config, rate)?)
 }
@@ -78,7 +79,7 @@ pub(super) fn stems(
     let separator = network.make(
         load,
         |sizes, device| {
-            let config: MelRoformerConfig = read_json(sizes)?;
+            let config: MelRoformerConfig = read_file(sizes)?;
             let mut model = StemsModel::random(StemsCard::of_config(config), device)?;
             model.set_precision(load.precision);
             Ok(StemSeparator::new(vec![model])?)

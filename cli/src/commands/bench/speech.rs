@@ -13,7 +13,7 @@ use formant_models::tasks::{Task, TaskSession};
 
 use super::{Job, Network};
 use crate::failure::Failure;
-use crate::plan::read_json;
+use crate::json::read_file;
 
 /// The same device, and f32.
 fn in_f32(load: &LoadOptions) -> LoadOptions {
@@ -29,7 +29,7 @@ pub(super) fn words(
     let load = in_f32(load);
     let spotter = network.make(
         &load,
-        |sizes, device| Ok(Spotter::random(random_card(read_json(sizes)?)?, device)?),
+        |sizes, device| Ok(Spotter::random(random_card(read_file(sizes)?)?, device)?),
         |source| Spotter::load(source, &load),
     )?;
     let audio = resample(&audio.view(), spotter.sample_rate(), Quality::High)?;
@@ -75,7 +75,7 @@ pub(super) fn voices(
     let embedder = network.make(
         &load,
         |sizes, device| {
-            Ok(SpeakerEmbedder::random(SpeakerCard::published(read_json(sizes)?)?, device)?)
+            Ok(SpeakerEmbedder::random(SpeakerCard::published(read_file(sizes)?)?, device)?)
         },
         |source| SpeakerEmbedder::load(source, &load),
     )?;
@@ -100,7 +100,7 @@ pub(super) fn text(
     let transcriber = network.make(
         &load,
         |sizes, device| {
-            let card = random_ctc_card(read_json(sizes)?)?;
+            let card = random_ctc_card(read_file(sizes)?)?;
             Ok(Transcriber::of_model(CtcModel::random(card, device)?)?)
         },
         |source| Transcriber::load(source, &load),

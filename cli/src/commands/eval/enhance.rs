@@ -9,8 +9,8 @@ use super::mixtures::{Mixtures, MixturesArgs, MixturesPlan};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::Settings;
-use crate::run::{tell_precision, use_threads};
+use crate::settings::Settings;
+use crate::tasks::{tell_precision, use_threads};
 
 /// What `formant eval enhance` takes.
 #[derive(Debug, Args)]

@@ -7,16 +7,17 @@ use formant_audio_core::plot::{MatrixOptions, render_matrix};
 use ndarray::{Array2, arr0};
 use ndarray_npy::NpzWriter;
 
-use super::internal;
-use crate::commands::features::FeatureFormat;
+use super::FeatureFormat;
+use crate::draft::Draft;
 use crate::failure::Failure;
-use crate::outputs::{Draft, Target};
+use crate::outputs::Target;
+use crate::table;
 
 /// Room for an NPY header, which is written when the number of rows is known.
 const NPY_HEADER: usize = 128;
 
 /// A feature file under construction.
-pub(crate) struct RowWriter {
+pub(super) struct RowWriter {
     target: Target,
     format: FeatureFormat,
     bins: usize,
@@ -28,14 +29,14 @@ pub(crate) struct RowWriter {
 }
 
 /// Facts that some formats hold beside the matrix.
-pub(crate) struct Facts<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) config: &'a FeatureConfig,
+pub(super) struct Facts<'a> {
+    pub(super) title: &'a str,
+    pub(super) config: &'a FeatureConfig,
 }
 
 impl RowWriter {
     /// Begins a file of rows with `bins` numbers.
-    pub(crate) fn new(
+    pub(super) fn new(
         target: &Target,
         format: FeatureFormat,
         bins: usize,
@@ -58,7 +59,7 @@ impl RowWriter {
     }
 
     /// Appends rows, one after the other in `values`.
-    pub(crate) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
+    pub(super) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
         self.rows += values.len() / self.bins;
         match self.format {
             FeatureFormat::Npy => {
@@ -66,13 +67,9 @@ impl RowWriter {
                 self.put(&bytes)
             }
             FeatureFormat::Csv => {
-                let mut text = String::new();
-                for row in values.chunks_exact(self.bins) {
-                    let cells: Vec<String> = row.iter().map(ToString::to_string).collect();
-                    text += &cells.join(",");
-                    text.push('\n');
-                }
-                self.put(text.as_bytes())
+                let fields = |row: &[f32]| row.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let bytes = table::rows(b',', values.chunks_exact(self.bins).map(fields))?;
+                self.put(&bytes)
             }
             FeatureFormat::Npz | FeatureFormat::Png => {
                 self.kept.extend_from_slice(values);
@@ -82,7 +79,7 @@ impl RowWriter {
     }
 
     /// Completes the file; the number of rows.
-    pub(crate) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
+    pub(super) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
         match self.format {
             FeatureFormat::Csv => {}
             FeatureFormat::Npy => {
@@ -112,7 +109,7 @@ impl RowWriter {
     fn matrix(&mut self) -> Result<Array2<f32>, Failure> {
         let values = std::mem::take(&mut self.kept);
         Array2::from_shape_vec((self.rows, self.bins), values)
-            .map_err(|error| internal("features", error))
+            .map_err(|error| Failure::internal("features", error))
     }
 }
 
@@ -136,8 +133,8 @@ fn npz(matrix: &Array2<f32>, config: &FeatureConfig) -> Result<Vec<u8>, Failure>
         archive.add_array("sample_rate", &arr0(i64::from(config.sample_rate)))?;
         archive.add_array("hop_length", &arr0(config.hop_length as i64))
     };
-    write().map_err(|error| internal("npz", error))?;
-    archive.finish().map_err(|error| internal("npz", error))?;
+    write().map_err(|error| Failure::internal("npz", error))?;
+    archive.finish().map_err(|error| Failure::internal("npz", error))?;
     Ok(bytes.into_inner())
 }
 

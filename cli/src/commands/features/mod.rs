@@ -1,5 +1,7 @@
 //! `formant features`: log-mel, filter-bank and cepstral features of files.
 
+mod rows;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -11,29 +13,32 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs};
-use crate::batch::{Done, Lane};
-use crate::commands::{Work, work};
+use self::rows::{Facts, RowWriter};
+use super::{Work, work};
+use crate::batch::{self, Done, Lane};
+use crate::draft::{Underway, begin};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::inputs::Input;
+use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, Underway, begin};
-use crate::plan::{Settings, Sources, check_stdout, read_json};
-use crate::run::rows::{Facts, RowWriter};
-use crate::run::{clock, warn};
-use crate::{batch, interrupt, json as lines, outputs, stdout};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, target_of,
+};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::times::clock;
+use crate::{interrupt, json as lines, stdout};
 
 /// Kinds of files for features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FeatureFormat {
+enum FeatureFormat {
     /// NumPy array of float32, frames by bins.
     Npy,
     /// NumPy archive with `features`, `sample_rate` and `hop_length`.
     Npz,
     /// A picture.
     Png,
-    /// Text: a line a frame.
+    /// Comma-separated values, one line a frame.
     Csv,
 }
 
@@ -42,56 +47,56 @@ pub(crate) enum FeatureFormat {
 #[command(after_help = "Example: formant features talk.wav --preset whisper -o talk.npy")]
 pub(crate) struct FeaturesArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    /// Front end by the name of who uses it; --list-presets shows them.
+    output: OutputArgs,
+    /// Name of a front-end preset; --list-presets shows all.
     #[arg(long, default_value = "librosa", value_name = "NAME")]
-    pub(crate) preset: String,
-    /// Show the presets and stop.
+    preset: String,
+    /// List the presets and exit.
     #[arg(long)]
-    pub(crate) list_presets: bool,
-    /// Take the front end from a JSON file, as --print-config writes it.
+    list_presets: bool,
+    /// Read the front end from a JSON file, as --print-config writes it.
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
-    pub(crate) config: Option<PathBuf>,
-    /// Show every parameter of the front end as JSON and stop.
+    config: Option<PathBuf>,
+    /// Print all parameters of the front end as JSON and exit.
     #[arg(long)]
-    pub(crate) print_config: bool,
-    /// Kind of file [default: by the output's extension, else npy].
+    print_config: bool,
+    /// Kind of file [default: by the output's extension, otherwise npy].
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) format: Option<FeatureFormat>,
+    format: Option<FeatureFormat>,
     /// Channels: mix, left, right, or each (a file a channel).
     #[arg(long, default_value = "mix", value_name = "WHICH")]
-    pub(crate) channels: ChannelSelect,
-    /// Sample rate in Hz to which inputs are taken, instead of the preset's.
+    channels: ChannelSelect,
+    /// Sample rate in Hz that inputs are resampled to, instead of the preset's.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) rate: Option<u32>,
+    rate: Option<u32>,
     /// Transform length in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_fft: Option<usize>,
+    n_fft: Option<usize>,
     /// Window length in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) win_length: Option<usize>,
-    /// Samples from frame to frame.
+    win_length: Option<usize>,
+    /// Hop between frames in samples.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) hop_length: Option<usize>,
+    hop_length: Option<usize>,
     /// Mel bands.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_mels: Option<usize>,
+    n_mels: Option<usize>,
     /// Lowest frequency of the mel bands in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) f_min: Option<f64>,
+    f_min: Option<f64>,
     /// Highest frequency of the mel bands in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
-    pub(crate) f_max: Option<f64>,
+    f_max: Option<f64>,
     /// Cepstral coefficients.
     #[arg(long, value_name = "N", help_heading = "Instead of the preset's")]
-    pub(crate) n_mfcc: Option<usize>,
+    n_mfcc: Option<usize>,
     /// Dither of this amount on the preset's sample scale, drawn from --seed.
     #[arg(long, value_name = "AMOUNT", help_heading = "Instead of the preset's")]
-    pub(crate) dither: Option<f32>,
+    dither: Option<f32>,
 }
 
 impl FeaturesArgs {
@@ -104,7 +109,7 @@ impl FeaturesArgs {
 
 /// What `features` does.
 #[derive(Debug)]
-pub(crate) enum FeaturesTask {
+enum FeaturesTask {
     ListPresets,
     PrintConfig(Box<FeatureConfig>),
     Compute(Box<FeaturesPlan>),
@@ -112,15 +117,15 @@ pub(crate) enum FeaturesTask {
 
 /// Features of files.
 #[derive(Debug)]
-pub(crate) struct FeaturesPlan {
-    pub(crate) sources: Sources,
-    pub(crate) targets: Vec<Option<Target>>,
-    pub(crate) existing: Existing,
-    pub(crate) format: FeatureFormat,
-    pub(crate) channels: ChannelSelect,
+struct FeaturesPlan {
+    sources: Sources,
+    targets: Vec<Option<Target>>,
+    existing: Existing,
+    format: FeatureFormat,
+    channels: ChannelSelect,
     /// The preset's name, or that of the file with the configuration.
-    pub(crate) preset: String,
-    pub(crate) plan: FeaturePlan,
+    preset: String,
+    plan: FeaturePlan,
 }
 
 fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failure> {
@@ -139,12 +144,11 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         None => typed.preset.clone(),
     };
     let naming = Naming {
-        suffix: format!("_{preset}"),
+        suffix: &format!("_{preset}"),
         suffix_when: SuffixWhen::Always,
-        extension: extension(format).to_owned(),
+        extension: extension(format),
     };
-    let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
-    check_stdout(&targets, settings)?;
+    let targets = assign(&typed.output, &sources.list, naming, settings)?;
     let existing = Existing::of(&typed.output);
     let channels = typed.channels;
     let plan = FeaturesPlan { sources, targets, existing, format, channels, preset, plan };
@@ -154,7 +158,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
 /// The preset or file, with what the command line changes.
 fn config(typed: &FeaturesArgs, settings: &Settings) -> Result<FeatureConfig, Failure> {
     let mut config = match &typed.config {
-        Some(path) => read_json(path)?,
+        Some(path) => lines::read_file(path)?,
         None => presets::by_name(&typed.preset)?,
     };
     let set = |value: &mut usize, typed: Option<usize>| *value = typed.unwrap_or(*value);
@@ -210,16 +214,12 @@ fn format(typed: &FeaturesArgs, single: bool) -> Result<FeatureFormat, Failure> 
     }
 }
 
-pub(crate) fn run(
-    task: FeaturesTask,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(task: FeaturesTask, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match task {
         FeaturesTask::ListPresets => list_presets(settings),
         FeaturesTask::PrintConfig(config) => {
             let text = serde_json::to_string_pretty(&config);
-            let text = text.map_err(|error| crate::run::internal("configuration", error))?;
+            let text = text.map_err(|error| Failure::internal("configuration", error))?;
             stdout::print(&format!("{text}\n"))?;
             Ok(Outcome::done())
         }
@@ -249,17 +249,17 @@ fn compute(
     settings: &Settings,
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
-    let target = crate::run::target_of(&plan.targets, lane)?;
+    let target = target_of(&plan.targets, lane.index)?;
     let each = plan.channels == ChannelSelect::Each;
     if !each && !plan.existing.admits(target)? {
         return Ok(Done::Skipped);
     }
     let mut reader = plan.sources.open(input)?;
     let targets = match each {
-        true => crate::run::channel_targets(target, reader.spec().layout)?,
+        true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],
     };
-    if !crate::run::any_admitted(plan.existing, &targets)? {
+    if !plan.existing.admits_any(&targets)? {
         return Ok(Done::Skipped);
     }
     let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
@@ -269,7 +269,7 @@ fn compute(
     let mut writers: Vec<RowWriter> = writers.collect::<Result<_, _>>()?;
     feed(plan, &mut reader, &mut fronts, &mut writers)?;
     let info = reader.info().clone();
-    warn(lane, &info.warnings);
+    lane.warn(&info.warnings);
     for (target, writer) in targets.iter().zip(writers) {
         let facts = Facts { title: &lane.name, config: plan.plan.config() };
         let frames = writer.finish(&facts)?;
