@@ -12,10 +12,8 @@ use super::source::Source;
 use super::{Clip, mpeg, opus, symphonia_backend, wav};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
+use crate::sanitise::sanitise;
 use crate::warning::Warning;
-
-/// The largest magnitude that is taken for a sample rather than for rubbish (+60 dB).
-const SANE_PEAK: f32 = 1000.0;
 
 /// Boxes that an MP4 file may start with.
 const MP4_BOXES: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
@@ -172,25 +170,6 @@ impl BlockReader {
     }
 }
 
-/// Replace NaN and infinity by zero and limit absurd values; the number of samples changed.
-fn sanitise(samples: &mut [f32]) -> u64 {
-    // Without a way out in the middle, so that it becomes vector code.
-    if samples.iter().fold(true, |sane, sample| sane & (sample.abs() <= SANE_PEAK)) {
-        return 0;
-    }
-    let mut count = 0;
-    for sample in samples {
-        if !sample.is_finite() {
-            *sample = 0.0;
-            count += 1;
-        } else if sample.abs() > SANE_PEAK {
-            *sample = sample.clamp(-SANE_PEAK, SANE_PEAK);
-            count += 1;
-        }
-    }
-    count
-}
-
 /// Find out the format and open its reader.
 fn open_backend(
     mut source: Source,
@@ -244,17 +223,5 @@ fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
             &info.path,
             "this is no audio format that formant knows (`formant formats` lists them); headerless samples need --raw",
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rubbish_samples_are_replaced_and_counted() {
-        let mut samples = [0.5, f32::NAN, f32::INFINITY, -1e30, -2.0, f32::NEG_INFINITY];
-        assert_eq!(sanitise(&mut samples), 4);
-        assert_eq!(samples, [0.5, 0.0, 0.0, -SANE_PEAK, -2.0, 0.0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
+use formant_models::tasks::{Task, TaskSession};
 use serde_json::json;
 
 use super::{Work, work};
@@ -163,7 +164,7 @@ fn spot(
         interrupt::check()?;
         tell(session.push(&block.view())?)?;
     }
-    tell(session.finish()?)?;
+    tell(session.finish()?.0)?;
     let info = reader.info();
     lane.warn(&info.warnings);
     if plan.format == SpotFormat::Jsonl {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_audio_core::level::{LevelMeter, LevelReport};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
-use formant_models::tasks::stems::{StemSeparator, StemsBlock, StemsOptions, StemsSession};
+use formant_models::tasks::Task;
+use formant_models::tasks::stems::{StemSeparator, StemsOptions};
 use serde_json::{Value, json};
 
 use super::{Work, work};
@@ -106,7 +107,7 @@ fn run(plan: StemsPlan, settings: &Settings, messages: &Messages) -> Result<Outc
         demix.tell_default(messages);
         let options = demix.options(&separator)?;
         // A wrong name or number is one error, not one an input.
-        separator.start(AudioSpec::mono(separator.models()[0].card().sample_rate()), &options)?;
+        separator.start(&options)?;
         Ok(Demix { separator, options, naming, report })
     })
 }
@@ -147,7 +148,7 @@ impl Process for Demix {
     }
 
     fn start(&self, input: AudioSpec) -> Result<impl Session<Report = Self::Report>, Failure> {
-        let session = self.separator.start(input, &self.options)?;
+        let session = self.separator.start(&self.options)?;
         let meters = self.stems().iter().map(|_| LevelMeter::new(input)).collect();
         Ok(Metered { session, meters })
     }
@@ -196,31 +197,25 @@ struct Metered<S> {
     meters: Vec<LevelMeter>,
 }
 
-impl<S> Metered<S> {
-    fn measure(&mut self, block: Option<StemsBlock>) -> Result<Vec<AudioBuf>, Failure> {
-        let stems = block.map_or_else(Vec::new, |block| block.stems);
-        for (meter, stem) in self.meters.iter_mut().zip(&stems) {
-            meter.push(&stem.view())?;
-        }
-        Ok(stems)
-    }
-}
-
-impl Session for Metered<StemsSession<'_>> {
+impl<S: Session> Session for Metered<S> {
     type Report = Vec<LevelReport>;
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
-        let block = self.session.push(block)?;
-        self.measure(block)
+        let stems = self.session.push(block)?;
+        measure(&mut self.meters, &stems)?;
+        Ok(stems)
     }
 
-    fn finish(self) -> Result<Ending<Vec<LevelReport>>, Failure> {
-        let rest = self.session.finish()?;
-        let mut metered = Metered { session: (), meters: self.meters };
-        let blocks = metered.measure(rest)?;
-        let report = metered.meters.iter().map(LevelMeter::report).collect();
-        Ok(Ending { blocks, report, warnings: Vec::new() })
+    fn finish(mut self) -> Result<Ending<Vec<LevelReport>>, Failure> {
+        let Ending { blocks, warnings, .. } = self.session.finish()?;
+        measure(&mut self.meters, &blocks)?;
+        let report = self.meters.iter().map(LevelMeter::report).collect();
+        Ok(Ending { blocks, report, warnings })
     }
+}
+
+fn measure(meters: &mut [LevelMeter], stems: &[AudioBuf]) -> Result<(), Failure> {
+    meters.iter_mut().zip(stems).try_for_each(|(meter, stem)| Ok(meter.push(&stem.view())?))
 }
 
 /// Peaks of the stems, and the null test, as a table.

@@ -115,7 +115,7 @@ impl DemixPlan {
         let first = ModelSource::or_default(self.model.clone(), "stems")?;
         let sources: Vec<ModelSource> =
             std::iter::once(first).chain(self.ensemble.clone()).collect();
-        let mut separator = StemSeparator::load(&sources, &self.load)?;
+        let mut separator = StemSeparator::ensemble(&sources, &self.load)?;
         if self.keep_dc {
             separator.keep_dc();
         }

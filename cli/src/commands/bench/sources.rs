@@ -7,6 +7,7 @@ use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::LoadOptions;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
@@ -53,7 +54,7 @@ pub(super) fn speech(
     let window_seconds = usual.window_seconds.max(audio.duration() + 1.0);
     let options = EnhanceOptions { window_seconds, ..usual };
     let input = audio.clone();
-    let work = move || Ok(enhancer.enhance(&input.view(), &options)?.channel(0).to_vec());
+    let work = move || Ok(enhancer.process(&input.view(), &options)?.0.into_planar());
     Job::of_network(network, *load, &audio, Box::new(work))
 }
 
@@ -83,7 +84,7 @@ pub(super) fn stems(
             model.set_precision(load.precision);
             Ok(StemSeparator::new(vec![model])?)
         },
-        |source| StemSeparator::load(std::slice::from_ref(source), load),
+        |source| StemSeparator::load(source, load),
     )?;
     let card = separator.models()[0].card();
     let audio = resample(&audio.view(), card.sample_rate(), Quality::High)?;
@@ -100,7 +101,7 @@ pub(super) fn stems(
             let stems = separator.models()[0].separate(&chunk, Augment::No)?;
             return Ok(Vec::try_from(stems.view([-1])).map_err(formant_models::Error::from)?);
         }
-        let stems = separator.separate(&input.view(), &StemsOptions::default())?;
+        let (stems, _) = separator.process(&input.view(), &StemsOptions::default())?;
         Ok(stems.iter().flat_map(|(_, audio)| audio.as_planar()).copied().collect())
     };
     Job::of_network(network, *load, &audio, Box::new(work))

@@ -9,6 +9,7 @@ use formant_models::arch::squeezeformer::{CtcCard, CtcModel, SqueezeformerConfig
 use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
 use formant_models::tasks::transcribe::Transcriber;
+use formant_models::tasks::{Task, TaskSession};
 
 use super::{Job, Network};
 use crate::failure::Failure;
@@ -83,7 +84,7 @@ pub(super) fn voices(
     let work = move || {
         // Noise is no speech, so that pauses are not looked for.
         let embed = EmbedOptions { speech_only: SpeechOnly::No };
-        let heard = embedder.embed(&input.view(), &embed)?;
+        let (heard, _) = embedder.process(&input.view(), &embed)?;
         Ok(heard.map(|embedding| embedding.values).unwrap_or_default())
     };
     Job::of_network(network, load, &audio, Box::new(work))

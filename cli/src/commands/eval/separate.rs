@@ -1,6 +1,7 @@
 //! `formant eval separate`: a separator on mixtures, speakers in the order that fits best.
 
 use clap::Args;
+use formant_models::tasks::Task;
 use formant_models::tasks::separate::{SeparateOptions, Separator};
 
 use super::evaluate;
@@ -44,7 +45,7 @@ pub(super) fn run(
                 let why = format!("{parts} parts for a model of {}", separator.voices());
                 return Err(Failure::new(Kind::Input, "mixture", why));
             }
-            Ok(separator.separate(&mixture.view(), &SeparateOptions::default())?.voices)
+            Ok(separator.process(&mixture.view(), &SeparateOptions::default())?.0)
         }),
     );
     evaluate(task, &items, settings, messages)

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_training::manifest::{self, Row};
 use formant_training::spot::{Answers, SpotReport, answer};
@@ -136,10 +137,8 @@ impl Evaluation for Words<'_> {
             Item::Recording(path) => {
                 let alarms = self.alarms.get_or_insert_default();
                 let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
-                let mut found = Vec::new();
-                let report = |detection| found.push(detection);
-                let seconds = self.spotter.process_reader(&mut reader, self.options, report)?;
-                alarms.hours += seconds / 3600.0;
+                let (found, heard) = self.spotter.process_to_end(&mut reader, self.options)?;
+                alarms.hours += heard.seconds / 3600.0;
                 let name = path.display().to_string();
                 alarms.detections.extend(found.into_iter().map(|found| (name.clone(), found)));
             }

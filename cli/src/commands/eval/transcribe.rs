@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::metrics::text::{ErrorCounts, TextOptions, character_errors, word_errors};
-use formant_models::tasks::transcribe::Transcript;
+use formant_models::tasks::Task;
 use formant_training::manifest::{self, Row};
 use serde_json::json;
 
@@ -112,16 +112,13 @@ impl Evaluation for Utterances {
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         interrupt::check()?;
         let mut reader = BlockReader::open(&row.path, &DecodeOptions::default())?;
-        let mut segments = Vec::new();
-        let report = |segment| segments.push(segment);
         let Recognizer { transcriber, options } = &self.recognizer;
-        let seconds = transcriber.process_stream(&mut reader, options, report)?;
-        let found = Transcript::of(segments, seconds, 1);
+        let (found, heard) = transcriber.process_to_end(&mut reader, options)?;
         let words = word_errors(&row.label, &found.text, &self.texts)?;
         let characters = character_errors(&row.label, &found.text, &self.texts)?.counts;
         self.words += words.counts;
         self.characters += characters;
-        self.seconds += seconds;
+        self.seconds += heard.seconds;
         let name = row.path.display();
         let _ = write!(
             self.listing,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{DecodeOptions, RawFormat};
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
 use formant_models::tasks::speaker::Voices;
 use formant_models::tasks::spot::SpotOptions;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
+use formant_models::tasks::{Task, TaskSession};
 use serde_json::{Map, Value, json};
 
 use super::{Work, work};
@@ -320,7 +321,8 @@ fn listen(
         interrupt::check()?;
         session.push(&block.view())?;
     }
-    let embedding = session.finish()?;
+    let (embedding, _) = session.finish()?;
+    let embedding = embedding.unwrap_or(Err(Unusable::NoSpeech));
     Ok(Heard { embedding, warnings: reader.info().warnings.clone() })
 }
 

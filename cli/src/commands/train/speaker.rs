@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::LoadOptions;
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_training::speaker::{
     SpeakerData, SpeakerOutcome, SpeakerRecipe, SpeakerSources, train,

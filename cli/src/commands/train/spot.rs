@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::LoadOptions;
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::Spotter;
 use formant_training::spot::{SpotData, SpotRecipe, SpotSources, TrainOutcome, train};
 use serde_json::json;

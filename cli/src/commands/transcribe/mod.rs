@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
+use formant_models::tasks::{Task, TaskSession};
 use formats::Style;
 use serde_json::json;
 
@@ -296,11 +297,11 @@ impl Job<'_> {
         };
         while let Some(block) = reader.next_block()? {
             interrupt::check()?;
-            take(session.step(&block.view())?)?;
+            take(session.push(&block.view())?)?;
         }
-        let seconds = session.seconds();
-        take(session.finish()?)?;
-        Ok(Transcript::of(segments, seconds, options.nbest))
+        let (last, heard) = session.finish()?;
+        take(last)?;
+        Ok(Transcript::of(segments, heard.seconds, options.nbest))
     }
 
     /// Finds the times of a known text.

@@ -3,7 +3,6 @@
 
 use serde::Serialize;
 
-use super::{enhance, separate, speaker, spot, stems, transcribe};
 use crate::checkpoint::Architecture;
 
 /// A task.
@@ -69,7 +68,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "enhance",
         summary: "takes noise out of speech",
-        architectures: enhance::ARCHITECTURES,
+        architectures: &[Architecture::Mossformer2Se],
         default: Some("enhance-speech"),
         metrics: SEPARATION,
         advice: "fetch one with `formant models pull mossformer2-se-48k`, then name it with --model",
@@ -77,7 +76,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "separate",
         summary: "separates people who talk at the same time",
-        architectures: separate::ARCHITECTURES,
+        architectures: &[Architecture::Mossformer, Architecture::Mossformer2Ss],
         default: Some("separate-voices"),
         metrics: SEPARATION,
         advice: "fetch one with `formant models pull mossformer2-ss-16k`, then name it with --model",
@@ -85,7 +84,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "speaker",
         summary: "recognises people by their voices",
-        architectures: speaker::ARCHITECTURES,
+        architectures: &[Architecture::EcapaTdnn],
         default: Some("speaker-voices"),
         metrics: &[
             Metric::percent("eer", "equal error rate", 2),
@@ -96,7 +95,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "spot",
         summary: "finds spoken words",
-        architectures: spot::ARCHITECTURES,
+        architectures: &[Architecture::Lmuformer, Architecture::LmuformerSpiking],
         default: Some("spot-commands"),
         metrics: &[
             Metric::percent("accuracy", "accuracy", 1),
@@ -107,7 +106,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "stems",
         summary: "separates music into its parts",
-        architectures: stems::ARCHITECTURES,
+        architectures: &[Architecture::MelRoformer],
         default: Some("stems-vocals"),
         metrics: &[Metric::plain("sdr", "SDR", " dB", 1)],
         advice: "fetch one with `formant models pull mel-roformer-vocals`, then name it with --model",
@@ -115,7 +114,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "transcribe",
         summary: "writes down what is said",
-        architectures: transcribe::ARCHITECTURES,
+        architectures: &[Architecture::Squeezeformer],
         default: Some("asr-an4"),
         metrics: &[
             Metric::percent("wer", "word error rate", 1),
