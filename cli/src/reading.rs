@@ -22,7 +22,7 @@ impl AudioArgs {
     /// The options of the decoder.
     pub(crate) fn decode_options(&self) -> DecodeOptions {
         let strict = if self.strict { Strictness::Strict } else { Strictness::Lenient };
-        DecodeOptions { raw: self.raw, strict }
+        DecodeOptions { raw: self.raw, strict, ..DecodeOptions::default() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `formant spot`: words in recordings of any length, as they are found.
 
 use clap::{Args, ValueEnum};
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
-use formant_models::tasks::{Task, TaskSession};
 use serde_json::json;
 
 use super::{Work, work};
@@ -151,28 +151,24 @@ fn spot(
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
     let mut reader = plan.sources.open(input)?;
-    let mut session = spotter.start(&plan.options)?;
     let several = !plan.sources.list.single;
     let mut count = 0;
-    let mut tell = |detections: Vec<Detection>| {
+    let heard = spotter.process_reader(&mut reader, &plan.options, |detections| {
+        interrupt::check()?;
         count += detections.len();
         detections.iter().try_for_each(|detection| {
             lane.print(&line(plan.format, several, &lane.name, detection)?)
         })
-    };
-    while let Some(block) = reader.next_block()? {
-        interrupt::check()?;
-        tell(session.push(&block.view())?)?;
-    }
-    tell(session.finish()?.0)?;
+    })?;
     let info = reader.info();
-    lane.warn(&info.warnings);
+    let warnings = [info.warnings.as_slice(), &heard.warnings].concat();
+    lane.warn(&warnings);
     if plan.format == SpotFormat::Jsonl {
         let end = json!({
             "input": lane.name,
             "detections": count,
             "duration": info.found_frames as f64 / f64::from(info.rate.max(1)),
-            "warnings": lines::warnings(&info.warnings),
+            "warnings": lines::warnings(&warnings),
         });
         lane.print(&lines::line("spot", &end))?;
     }

@@ -1,6 +1,7 @@
 //! What every session does with the blocks it is given, once: they stay of one kind, samples that
 //! are none are replaced and counted, channels are mixed and the rate becomes the network's.
 
+use formant_audio_core::mix::MonoMixer;
 use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::sanitise::sanitise;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
@@ -23,6 +24,7 @@ pub(super) struct Guard {
     spec: Option<AudioSpec>,
     frames: u64,
     replaced: u64,
+    mixer: Option<MonoMixer>,
 }
 
 impl Guard {
@@ -48,6 +50,17 @@ impl Guard {
         Ok(clean)
     }
 
+    /// As [`Guard::take`], with the channels mixed to one.
+    ///
+    /// # Errors
+    /// As [`Guard::take`].
+    pub(super) fn take_mono(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
+        let clean = self.take(block)?;
+        let spec = block.spec();
+        let mixer = self.mixer.get_or_insert_with(|| MonoMixer::new(spec.rate, spec.layout));
+        Ok(mixer.push(&clean.view()))
+    }
+
     /// Rate and layout of the stream, when there was a block.
     pub(super) fn spec(&self) -> Option<AudioSpec> {
         self.spec
@@ -64,10 +77,11 @@ impl Guard {
 
     /// What there is to say about the stream so far.
     pub(super) fn heard(&self) -> Heard {
-        let warnings = match self.replaced {
+        let mut warnings = match self.replaced {
             0 => Vec::new(),
             count => vec![Warning::NonFinite { count }],
         };
+        warnings.extend(self.mixer.iter().flat_map(MonoMixer::warnings));
         let rate = self.spec.map_or(1, |spec| spec.rate.max(1));
         Heard { seconds: self.frames as f64 / f64::from(rate), warnings }
     }
@@ -97,7 +111,7 @@ impl Intake {
     /// [`formant_audio_core::Error::Shape`] when rate or layout change.
     pub(super) fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
         let first = self.guard.spec().is_none();
-        let mono = self.guard.take(block)?.view().to_mono();
+        let mono = self.guard.take_mono(block)?;
         if first {
             self.resampler = resampler(block.rate(), self.rate, self.pace)?;
         }
@@ -161,6 +175,20 @@ mod tests {
                 assert_eq!(*x, wanted, "{n}");
             }
         }
+    }
+
+    #[test]
+    fn w1_channels_that_cancel_are_heard_and_told() {
+        let spec = AudioSpec { rate: 16_000, layout: ChannelLayout::Stereo };
+        let left: Vec<f32> = (0..16_000).map(|n| 0.3 * (n as f32 * 0.1).sin()).collect();
+        let right = left.iter().map(|x| -x).collect();
+        let audio = AudioBuf::from_planar(spec, [left, right].concat()).expect("two channels");
+        let mut intake = Intake::new(16_000, Pace::Throughput);
+        let mono = intake.push(&audio.view()).expect("one kind");
+        assert!(mono[4000..].iter().any(|x| x.abs() > 0.25));
+        let [Warning::ChannelsCancel { .. }] = intake.guard().heard().warnings[..] else {
+            panic!("a warning is due");
+        };
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
-use formant_models::tasks::{Task, TaskSession};
 use serde_json::{Map, Value, json};
 
 use super::{Work, work};
@@ -316,14 +316,15 @@ fn listen(
     model: &SpeakerModel,
     reader: &mut BlockReader,
 ) -> Result<Heard, Failure> {
-    let mut session = embedder.start(&model.embed)?;
-    while let Some(block) = reader.next_block()? {
-        interrupt::check()?;
-        session.push(&block.view())?;
-    }
-    let (embedding, _) = session.finish()?;
-    let embedding = embedding.unwrap_or(Err(Unusable::NoSpeech));
-    Ok(Heard { embedding, warnings: reader.info().warnings.clone() })
+    let mut embedding = Err(Unusable::NoSpeech);
+    let heard = embedder.process_reader(reader, &model.embed, |part| {
+        if let Some(found) = part {
+            embedding = found;
+        }
+        interrupt::check()
+    })?;
+    let warnings = [reader.info().warnings.as_slice(), &heard.warnings].concat();
+    Ok(Heard { embedding, warnings })
 }
 
 fn listen_to_file(

@@ -6,8 +6,9 @@ mod subtitles;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use formant_audio_core::Warning;
+use formant_models::tasks::Task;
 use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
-use formant_models::tasks::{Task, TaskSession};
 use formats::Style;
 use serde_json::json;
 
@@ -251,13 +252,13 @@ impl Job<'_> {
             return Ok(Done::Skipped);
         }
         let mut reader = self.plan.sources.open(self.input)?;
-        let transcript = match &self.plan.texts {
-            Some(texts) => self.align(&mut reader, texts)?,
+        let (transcript, odd) = match &self.plan.texts {
+            Some(texts) => (self.align(&mut reader, texts)?, Vec::new()),
             None => self.listen(&mut reader, target.is_none())?,
         };
-        let info = reader.info();
-        self.lane.warn(&info.warnings);
-        let mut more = json!({"warnings": lines::warnings(&info.warnings)});
+        let warnings = [reader.info().warnings.as_slice(), &odd].concat();
+        self.lane.warn(&warnings);
+        let mut more = json!({"warnings": lines::warnings(&warnings)});
         if let Some(target) = &target {
             draft::write(target, self.whole(&transcript).as_bytes())?;
             more["output"] = target.name().into();
@@ -275,33 +276,25 @@ impl Job<'_> {
         Ok(Done::Worked)
     }
 
-    /// Recognizes; with `tell`, segments are printed as they are found.
+    /// Recognizes, and says what was odd; with `tell`, segments are printed as they are found.
     fn listen(
         &self,
         reader: &mut formant_audio_core::decode::BlockReader,
         tell: bool,
-    ) -> Result<Transcript, Failure> {
+    ) -> Result<(Transcript, Vec<Warning>), Failure> {
         let Recognizer { transcriber, options, .. } = self.recognizer;
-        let mut session = transcriber.start(options)?;
         let mut segments = Vec::new();
-        let mut take = |events: Vec<TranscriptEvent>| -> Result<(), Failure> {
-            for event in events {
-                if let TranscriptEvent::Final(segment) = event {
-                    if tell {
-                        self.lane.print(&self.part(&segment))?;
-                    }
-                    segments.push(segment);
-                }
-            }
-            Ok(())
-        };
-        while let Some(block) = reader.next_block()? {
+        let heard = transcriber.process_reader(reader, options, |events| {
             interrupt::check()?;
-            take(session.push(&block.view())?)?;
-        }
-        let (last, heard) = session.finish()?;
-        take(last)?;
-        Ok(Transcript::of(segments, heard.seconds, options.nbest))
+            for segment in events.into_iter().filter_map(TranscriptEvent::finished) {
+                if tell {
+                    self.lane.print(&self.part(&segment))?;
+                }
+                segments.push(segment);
+            }
+            Ok::<_, Failure>(())
+        })?;
+        Ok((Transcript::of(segments, heard.seconds, options.nbest), heard.warnings))
     }
 
     /// Finds the times of a known text.

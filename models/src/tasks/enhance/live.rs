@@ -215,7 +215,7 @@ impl TaskSession for LiveEnhancement {
             }
             .into());
         }
-        let mono = self.guard.take(block)?.view().to_mono();
+        let mono = self.guard.take_mono(block)?;
         self.outlet.expect(&mono);
         let own = match &mut self.forth {
             Some(forth) => forth.push(&AudioView::from_mono(self.rate, &mono))?.into_planar(),
