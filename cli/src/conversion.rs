@@ -61,7 +61,8 @@ impl Process for Conversion {
 
     fn start(&self, input: AudioSpec) -> Result<impl Session<Report = ()>, Failure> {
         let rate = self.rate.filter(|rate| *rate != input.rate);
-        Ok(rate.map(|rate| StreamResampler::new(input, rate, self.quality)).transpose()?)
+        let resampler = rate.map(|rate| StreamResampler::new(input, rate, self.quality));
+        Ok(Resampling(resampler.transpose()?))
     }
 
     fn fields(&self, made: &Made<'_, ()>) -> Value {
@@ -93,18 +94,20 @@ impl Process for Conversion {
 }
 
 /// A change of rate, or none.
-impl Session for Option<StreamResampler> {
+struct Resampling(Option<StreamResampler>);
+
+impl Session for Resampling {
     type Report = ();
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
-        Ok(vec![match self {
+        Ok(vec![match &mut self.0 {
             Some(resampler) => resampler.push(block)?,
             None => block.to_owned(),
         }])
     }
 
     fn finish(self) -> Result<Ending<()>, Failure> {
-        let rest = self.map(|mut resampler| resampler.finish()).transpose()?;
+        let rest = self.0.map(|mut resampler| resampler.finish()).transpose()?;
         Ok(Ending { blocks: rest.into_iter().collect(), report: (), warnings: Vec::new() })
     }
 }

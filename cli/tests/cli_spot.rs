@@ -265,7 +265,8 @@ fn w1_channels_in_anti_phase_are_heard_by_speech_commands() {
     let place = Place::new();
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/keyword_stream_16k.wav");
     let options = formant_audio_core::decode::DecodeOptions::default();
-    let clip = formant_audio_core::decode::decode_file(sample.as_ref(), &options).expect("a sample");
+    let clip =
+        formant_audio_core::decode::decode_file(sample.as_ref(), &options).expect("a sample");
     let samples = clip.audio.channel(0).iter().flat_map(|x| {
         let x = (x * 32_767.0) as i16;
         [x, -x]

@@ -11,6 +11,8 @@ use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{WriteOptions, WriteReport};
 use formant_audio_core::level::NullTest;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
+use formant_models::tasks::TaskSession;
+use formant_models::tasks::stems::StemsBlock;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -146,6 +148,45 @@ pub(crate) trait Session {
 
     /// Ends the recording.
     fn finish(self) -> Result<Ending<Self::Report>, Failure>;
+}
+
+/// The session of a task that returns audio.
+impl<S: TaskSession<Part: Blocks>> Session for S {
+    type Report = S::Report;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
+        Ok(TaskSession::push(self, block)?.into_blocks())
+    }
+
+    fn finish(self) -> Result<Ending<S::Report>, Failure> {
+        let warnings = self.heard().warnings;
+        let (rest, report) = TaskSession::finish(self)?;
+        Ok(Ending { blocks: rest.into_blocks(), report, warnings })
+    }
+}
+
+/// Audio that a task returns with a block: one block an output, or none at all.
+pub(crate) trait Blocks {
+    /// The blocks.
+    fn into_blocks(self) -> Vec<AudioBuf>;
+}
+
+impl Blocks for AudioBuf {
+    fn into_blocks(self) -> Vec<AudioBuf> {
+        vec![self]
+    }
+}
+
+impl Blocks for Vec<AudioBuf> {
+    fn into_blocks(self) -> Vec<AudioBuf> {
+        self
+    }
+}
+
+impl Blocks for Option<StemsBlock> {
+    fn into_blocks(self) -> Vec<AudioBuf> {
+        self.map_or_else(Vec::new, |block| block.stems)
+    }
 }
 
 /// The end of a recording.

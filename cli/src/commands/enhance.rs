@@ -1,14 +1,14 @@
 //! `formant enhance`: recordings without their noise.
 
 use clap::Args;
-use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
-use formant_models::tasks::enhance::{EnhanceOptions, EnhanceSession, EnhancementReport, Enhancer};
+use formant_audio_core::AudioSpec;
+use formant_models::tasks::Task;
+use formant_models::tasks::enhance::{EnhanceOptions, EnhancementReport, Enhancer};
 use formant_models::{LoadOptions, ModelSource};
-use formant_models::tasks::{Task, TaskSession};
 use serde_json::{Value, json};
 
 use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
@@ -103,19 +103,5 @@ impl Process for Enhancement {
             None => "nothing removed".to_owned(),
         };
         vec![format!("{} -> {output} ({length}, {removed})", made.input)]
-    }
-}
-
-impl Session for EnhanceSession {
-    type Report = EnhancementReport;
-
-    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
-        Ok(vec![TaskSession::push(self, block)?])
-    }
-
-    fn finish(self) -> Result<Ending<EnhancementReport>, Failure> {
-        let (rest, report) = TaskSession::finish(self)?;
-        let warnings = report.warnings.clone();
-        Ok(Ending { blocks: vec![rest], report, warnings })
     }
 }

@@ -1,16 +1,14 @@
 //! `formant separate`: overlapping speakers, each to a file of its own.
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
-use formant_models::tasks::separate::{
-    Levels, SeparateOptions, SeparateSession, SeparationReport, Separator,
-};
+use formant_audio_core::AudioSpec;
+use formant_models::tasks::Task;
+use formant_models::tasks::separate::{Levels, SeparateOptions, SeparationReport, Separator};
 use formant_models::{LoadOptions, ModelSource};
-use formant_models::tasks::{Task, TaskSession};
 use serde_json::{Value, json};
 
 use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
@@ -158,19 +156,5 @@ impl Process for Separation {
             notes.push("  probably a single speaker: ignore the other outputs".to_owned());
         }
         notes
-    }
-}
-
-impl Session for SeparateSession {
-    type Report = SeparationReport;
-
-    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
-        Ok(TaskSession::push(self, block)?)
-    }
-
-    fn finish(self) -> Result<Ending<SeparationReport>, Failure> {
-        let (blocks, report) = TaskSession::finish(self)?;
-        let warnings = report.warnings.clone();
-        Ok(Ending { blocks, report, warnings })
     }
 }

@@ -1,8 +1,8 @@
 //! `formant spot`: words in recordings of any length, as they are found.
 
 use clap::{Args, ValueEnum};
-use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_models::tasks::Task;
+use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use serde_json::json;
 
 use super::{Work, work};

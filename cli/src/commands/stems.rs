@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_audio_core::level::{LevelMeter, LevelReport};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
-use formant_models::tasks::stems::{StemSeparator, StemsBlock, StemsOptions, StemsSession};
-use formant_models::tasks::{Task, TaskSession};
+use formant_models::tasks::Task;
+use formant_models::tasks::stems::{StemSeparator, StemsOptions};
 use serde_json::{Value, json};
 
 use super::{Work, work};
@@ -197,31 +197,25 @@ struct Metered<S> {
     meters: Vec<LevelMeter>,
 }
 
-impl<S> Metered<S> {
-    fn measure(&mut self, block: Option<StemsBlock>) -> Result<Vec<AudioBuf>, Failure> {
-        let stems = block.map_or_else(Vec::new, |block| block.stems);
-        for (meter, stem) in self.meters.iter_mut().zip(&stems) {
-            meter.push(&stem.view())?;
-        }
-        Ok(stems)
-    }
-}
-
-impl Session for Metered<StemsSession> {
+impl<S: Session> Session for Metered<S> {
     type Report = Vec<LevelReport>;
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
-        let block = self.session.push(block)?;
-        self.measure(block)
+        let stems = self.session.push(block)?;
+        measure(&mut self.meters, &stems)?;
+        Ok(stems)
     }
 
-    fn finish(self) -> Result<Ending<Vec<LevelReport>>, Failure> {
-        let (rest, heard) = self.session.finish()?;
-        let mut metered = Metered { session: (), meters: self.meters };
-        let blocks = metered.measure(rest)?;
-        let report = metered.meters.iter().map(LevelMeter::report).collect();
-        Ok(Ending { blocks, report, warnings: heard.warnings })
+    fn finish(mut self) -> Result<Ending<Vec<LevelReport>>, Failure> {
+        let Ending { blocks, warnings, .. } = self.session.finish()?;
+        measure(&mut self.meters, &blocks)?;
+        let report = self.meters.iter().map(LevelMeter::report).collect();
+        Ok(Ending { blocks, report, warnings })
     }
+}
+
+fn measure(meters: &mut [LevelMeter], stems: &[AudioBuf]) -> Result<(), Failure> {
+    meters.iter_mut().zip(stems).try_for_each(|(meter, stem)| Ok(meter.push(&stem.view())?))
 }
 
 /// Peaks of the stems, and the null test, as a table.

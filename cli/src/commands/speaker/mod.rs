@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
 use formant_models::tasks::Task;
+use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
 use serde_json::{Map, Value, json};
 
 use super::{Work, work};

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use formant_audio_core::Warning;
-use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
 use formant_models::tasks::Task;
+use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
 use formats::Style;
 use serde_json::json;
 
