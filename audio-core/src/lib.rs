@@ -6,6 +6,7 @@
 //! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
 //! it, and [`encode`] writes it. [`vad`] finds the speech in it, and [`metrics`] say how good a
 //! result is.
+//! [`mod@text`] reads the tables and lists that name recordings.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -21,6 +22,7 @@ pub mod metrics;
 pub mod plot;
 pub mod resample;
 pub mod stft;
+pub mod text;
 pub mod vad;
 pub mod warning;
 pub mod window;

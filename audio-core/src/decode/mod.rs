@@ -16,6 +16,7 @@ mod pcm;
 mod planes;
 mod reader;
 mod source;
+mod stretch;
 mod symphonia_backend;
 mod wav;
 
@@ -32,6 +33,7 @@ pub use options::{
     Strictness,
 };
 pub use reader::BlockReader;
+pub use stretch::Stretch;
 
 /// Usual extensions of the formats that are read, in lower case and alphabetical order. Content
 /// decides what a file is; these only tell which files of a folder are worth a try.
