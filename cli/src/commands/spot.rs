@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
+use formant_audio_core::text;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::json;
@@ -158,8 +159,8 @@ pub(crate) fn model_source(name: &str) -> ModelSource {
 /// A file with a label a line, or labels separated by commas.
 fn read_labels(text: &str) -> Result<Vec<String>, Failure> {
     let path = Path::new(text);
-    let labels: Vec<String> = if path.is_file() {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+    let labels: Vec<String> = if path.exists() && !path.is_dir() {
+        let text = text::read(path, text::MAX_TEXT)?;
         text.lines().map(|line| line.trim().to_owned()).collect()
     } else {
         text.split(',').map(|label| label.trim().to_owned()).collect()

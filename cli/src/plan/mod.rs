@@ -7,6 +7,7 @@ pub(crate) mod separation;
 use std::path::Path;
 
 use formant_audio_core::decode::{BlockReader, DecodeOptions, Strictness};
+use formant_audio_core::text;
 use formant_models::DeviceChoice;
 
 use crate::args::{AudioArgs, GlobalArgs, InputArgs, Precision};
@@ -99,7 +100,7 @@ pub(crate) fn check_stdout(
 
 /// Parses a JSON file that an option names.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+    let text = text::read(path, text::MAX_TEXT)?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::usage(path.display().to_string(), format!("not the JSON that is needed: {error}"))
     })

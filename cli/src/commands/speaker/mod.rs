@@ -367,7 +367,8 @@ pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
     if typed.cohort_top < 2 {
         return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
     }
-    let files = recordings(&typed.cohort, |table| Ok(manifest::read(table)?))?;
+    let files = recordings(&typed.cohort, |table| Ok(manifest::read_whole(table)?))?;
+    let files = files.into_iter().map(|file| file.path).collect();
     let threshold = typed.threshold.unwrap_or(NORMALISED_THRESHOLD);
     let cohort = CohortPlan { files, top: typed.cohort_top, threshold };
     Ok(DecisionPlan { threshold: typed.threshold, cohort: Some(cohort) })

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use formant_audio_core::text;
 use formant_models::arch::squeezeformer::NemoRelease;
 use formant_models::decoding::{DEFAULT_BOOST, Hotwords};
 use formant_models::tasks::transcribe::{
@@ -321,8 +322,8 @@ pub(crate) fn recognizer(
 /// A file with a phrase a line, or phrases separated by commas; `phrase:2.5` has its own boost.
 fn hotwords(text: &str) -> Result<Hotwords, Failure> {
     let path = Path::new(text);
-    let list = match path.is_file() {
-        true => std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?,
+    let list = match path.exists() && !path.is_dir() {
+        true => text::read(path, text::MAX_TEXT)?,
         false => text.replace(',', "\n"),
     };
     let phrases: Vec<(&str, f32)> = list
@@ -490,7 +491,7 @@ impl Job<'_> {
         let Recognizer { transcriber, options, .. } = self.recognizer;
         let path =
             texts.get(self.lane.index).map(std::path::PathBuf::as_path).unwrap_or("".as_ref());
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+        let text = text::read(path, text::MAX_TEXT)?;
         let found = transcriber.align(reader, &text, options).map_err(|error| match error {
             // The text is an input like the recording.
             formant_models::Error::Config { setting, reason } if setting == "text" => {
