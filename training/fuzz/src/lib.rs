@@ -6,6 +6,10 @@ use std::path::Path;
 #[allow(dead_code, reason = "splitting and folders are not fuzzed")]
 mod manifest;
 
+#[path = "../../src/table.rs"]
+#[allow(dead_code, reason = "manifests need a part of it")]
+mod table;
+
 /// The errors that the manifest reader makes.
 mod error {
     use std::path::PathBuf;
