@@ -13,7 +13,7 @@ pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error
     let noisy = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("enhance-speech");
     let enhancer = Enhancer::load(&model, &LoadOptions::default())?;
-    let clean = enhancer.enhance(&noisy.view(), &EnhanceOptions::default())?;
+    let (clean, _) = enhancer.process(&noisy.view(), &EnhanceOptions::default())?;
     let report = write_file(output.as_ref(), &clean.view(), &WriteOptions::default())?;
     println!("{} frames written", report.frames);
     Ok(())

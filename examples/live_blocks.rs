@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use formant::audio::decode::{DecodeOptions, decode_file};
 use formant::models::tasks::spot::{SpotOptions, Spotter};
+use formant::models::tasks::{Task, TaskSession};
 use formant::models::{LoadOptions, ModelSource};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{} at {:.2} s, known at {:.2} s", found.label, found.start, found.decided);
         }
     }
-    for found in session.finish()? {
+    for found in session.finish()?.0 {
         println!("{} at {:.2} s, known at the end", found.label, found.start);
     }
     Ok(())

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "programs print")]
 
 use formant::audio::decode::DecodeOptions;
+use formant::models::tasks::Task;
 use formant::models::tasks::spot::{SpotOptions, Spotter};
 use formant::models::{LoadOptions, ModelSource};
 use formant::streaming::source::{FilePace, FileSource, LiveSource, Microphones, OnLoss, Wanted};

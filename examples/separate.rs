@@ -15,8 +15,8 @@ pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error
     let mixture = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("separate-voices");
     let separator = Separator::load(&model, &LoadOptions::default())?;
-    let parts = separator.separate(&mixture.view(), &SeparateOptions::default())?;
-    for (voice, number) in parts.voices.iter().zip(1..) {
+    let (voices, _) = separator.process(&mixture.view(), &SeparateOptions::default())?;
+    for (voice, number) in voices.iter().zip(1..) {
         let path = Path::new(folder).join(format!("voice{number}.wav"));
         let report = write_file(&path, &voice.view(), &WriteOptions::default())?;
         println!("{}: {} frames", path.display(), report.frames);

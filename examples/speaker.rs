@@ -14,7 +14,7 @@ pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error
     let embedder = SpeakerEmbedder::load(&model, &LoadOptions::default())?;
     let embed = |path: &String| -> Result<_> {
         let audio = decode_file(path.as_ref(), &DecodeOptions::default())?.audio;
-        Ok(embedder.embed(&audio.view(), &EmbedOptions::default())??)
+        Ok(embedder.process(&audio.view(), &EmbedOptions::default())?.0?)
     };
     let (a, b) = (embed(first)?, embed(second)?);
     let found = embedder.scorer().verify(&a.values, &b.values);

@@ -13,9 +13,12 @@ pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error
     let model = ModelSource::named("spot-commands");
     let spotter = Spotter::load(&model, &LoadOptions::default())?;
     let mut reader = BlockReader::open(input.as_ref(), &DecodeOptions::default())?;
-    let seconds = spotter.process_reader(&mut reader, &SpotOptions::default(), |found| {
-        println!("{:7.2} {:7.2}  {}  {:.2}", found.start, found.end, found.label, found.score);
+    let heard = spotter.process_reader(&mut reader, &SpotOptions::default(), |detections| {
+        for found in detections {
+            println!("{:7.2} {:7.2}  {}  {:.2}", found.start, found.end, found.label, found.score);
+        }
+        Ok::<_, Error>(())
     })?;
-    println!("{seconds:.2} s heard");
+    println!("{:.2} s heard", heard.seconds);
     Ok(())
 }

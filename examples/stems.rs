@@ -13,9 +13,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let [input, folder] = args else { return Err("usage: stems INPUT FOLDER".into()) };
     let song = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
-    let models = [ModelSource::named("stems-vocals")];
-    let separator = StemSeparator::load(&models, &LoadOptions::default())?;
-    for (name, stem) in separator.separate(&song.view(), &StemsOptions::default())? {
+    let model = ModelSource::named("stems-vocals");
+    let separator = StemSeparator::load(&model, &LoadOptions::default())?;
+    let (stems, _) = separator.process(&song.view(), &StemsOptions::default())?;
+    for (name, stem) in stems {
         let path = Path::new(folder).join(format!("{name}.wav"));
         let report = write_file(&path, &stem.view(), &WriteOptions::default())?;
         println!("{}: {} frames", path.display(), report.frames);

@@ -13,7 +13,7 @@ pub(crate) fn run(args: &[String]) -> std::result::Result<(), Box<dyn std::error
     let speech = decode_file(input.as_ref(), &DecodeOptions::default())?.audio;
     let model = ModelSource::named("asr-an4");
     let transcriber = Transcriber::load(&model, &LoadOptions::default())?;
-    let transcript = transcriber.process(&speech.view(), &TranscribeOptions::default())?;
+    let (transcript, _) = transcriber.process(&speech.view(), &TranscribeOptions::default())?;
     for word in &transcript.words {
         println!("{:7.2} {:7.2}  {}", word.start, word.end, word.text);
     }

@@ -11,7 +11,8 @@
 //! 4. **Features.** [`FeaturePlan`](audio::features::FeaturePlan) computes what networks read, by the presets of
 //!    the reference implementations.
 //! 5. **Task.** A task ([`models::tasks`]) holds a loaded model, which [`ModelSource`](models::ModelSource) names
-//!    and [`LoadOptions`](models::LoadOptions) place on a device.
+//!    and [`LoadOptions`](models::LoadOptions) place on a device. All have the verbs of
+//!    [`Task`](models::tasks::Task): load, process, or start a session and push blocks.
 //! 6. **Result.** Plain data: words with times, scores, or sound of the length of the input.
 //! 7. **Write.** [`write_file`](audio::encode::write_file) writes WAV or FLAC.
 //!
@@ -41,7 +42,7 @@
 //!
 //! let noisy = decode_file("samples/speech_noisy_5db_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
 //! let enhancer = Enhancer::load(&ModelSource::named("enhance-speech"), &LoadOptions::default())?;
-//! let clean = enhancer.enhance(&noisy.view(), &EnhanceOptions::default())?;
+//! let (clean, _) = enhancer.process(&noisy.view(), &EnhanceOptions::default())?;
 //! assert_eq!(clean.frames(), noisy.frames());
 //! # Ok::<(), Error>(())
 //! ```
@@ -53,8 +54,8 @@
 //!
 //! let mixture = decode_file("samples/mix_two_speakers_8k.wav".as_ref(), &DecodeOptions::default())?.audio;
 //! let separator = Separator::load(&ModelSource::named("separate-voices"), &LoadOptions::default())?;
-//! let parts = separator.separate(&mixture.view(), &SeparateOptions::default())?;
-//! assert_eq!(parts.voices.len(), 2);
+//! let (voices, _) = separator.process(&mixture.view(), &SeparateOptions::default())?;
+//! assert_eq!(voices.len(), 2);
 //! # Ok::<(), Error>(())
 //! ```
 //!
@@ -67,7 +68,7 @@
 //!     SpeakerEmbedder::load(&ModelSource::named("speaker-voices"), &LoadOptions::default())?;
 //! let embed = |path: &str| -> Result<_> {
 //!     let audio = decode_file(path.as_ref(), &DecodeOptions::default())?.audio;
-//!     Ok(embedder.embed(&audio.view(), &EmbedOptions::default())??)
+//!     Ok(embedder.process(&audio.view(), &EmbedOptions::default())?.0?)
 //! };
 //! let a = embed("samples/speech_en_female_a1_24k.wav")?;
 //! let b = embed("samples/speech_en_male_b1_24k.wav")?;
@@ -82,7 +83,7 @@
 //!
 //! let stream = decode_file("samples/keyword_stream_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
 //! let spotter = Spotter::load(&ModelSource::named("spot-commands"), &LoadOptions::default())?;
-//! let found = spotter.process(&stream.view(), &SpotOptions::default())?;
+//! let (found, _) = spotter.process(&stream.view(), &SpotOptions::default())?;
 //! assert_eq!(found[0].label, "yes");
 //! # Ok::<(), Error>(())
 //! ```
@@ -93,9 +94,10 @@
 //! use formant::prelude::*;
 //!
 //! let song = decode_file("samples/song_mix_44k.flac".as_ref(), &DecodeOptions::default())?.audio;
-//! let models = [ModelSource::named("stems-vocals")];
-//! let separator = StemSeparator::load(&models, &LoadOptions::default())?;
-//! for (name, stem) in separator.separate(&song.view(), &StemsOptions::default())? {
+//! let model = ModelSource::named("stems-vocals");
+//! let separator = StemSeparator::load(&model, &LoadOptions::default())?;
+//! let (stems, _) = separator.process(&song.view(), &StemsOptions::default())?;
+//! for (name, stem) in stems {
 //!     assert_eq!(stem.frames(), song.frames(), "{name}");
 //! }
 //! # Ok::<(), Error>(())
@@ -108,7 +110,7 @@
 //!
 //! let speech = decode_file("samples/keyword_stream_16k.wav".as_ref(), &DecodeOptions::default())?.audio;
 //! let transcriber = Transcriber::load(&ModelSource::named("asr-an4"), &LoadOptions::default())?;
-//! let transcript = transcriber.process(&speech.view(), &TranscribeOptions::default())?;
+//! let (transcript, _) = transcriber.process(&speech.view(), &TranscribeOptions::default())?;
 //! assert!(transcript.text.contains("stop"));
 //! # Ok::<(), Error>(())
 //! ```

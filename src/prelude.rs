@@ -11,4 +11,5 @@ pub use crate::models::tasks::speaker::{EmbedOptions, SpeakerEmbedder};
 pub use crate::models::tasks::spot::{SpotOptions, Spotter};
 pub use crate::models::tasks::stems::{StemSeparator, StemsOptions};
 pub use crate::models::tasks::transcribe::{TranscribeOptions, Transcriber};
+pub use crate::models::tasks::{Task, TaskSession};
 pub use crate::models::{DeviceChoice, LoadOptions, ModelSource, Precision};

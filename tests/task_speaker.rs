@@ -9,6 +9,7 @@ use formant::audio::{AudioBuf, AudioSpec, AudioView, ChannelLayout};
 use formant::models::tasks::speaker::{
     EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable, Voices, cosine,
 };
+use formant::models::tasks::{Task, TaskSession};
 use formant::models::{LoadOptions, ModelSource};
 
 fn here(name: &str) -> std::path::PathBuf {
@@ -28,7 +29,7 @@ fn sample(name: &str) -> AudioBuf {
 }
 
 fn embed(embedder: &SpeakerEmbedder, audio: &AudioView<'_>) -> Embedding {
-    let heard = embedder.embed(audio, &EmbedOptions::default()).expect("it runs");
+    let heard = embedder.process(audio, &EmbedOptions::default()).expect("it runs").0;
     heard.expect("there is speech in it")
 }
 
@@ -44,7 +45,8 @@ fn blocks_of_any_length_give_the_same_vector() {
         for piece in long.chunks(block) {
             session.push(&AudioView::from_mono(16_000, piece)).expect("same rate");
         }
-        let found = session.finish().expect("it runs").expect("speech");
+        let (found, _) = session.finish().expect("it runs");
+        let found = found.expect("the end").expect("speech");
         assert_eq!(found, whole, "blocks of {block}");
     }
 }
@@ -81,7 +83,7 @@ fn odd_inputs_have_typed_answers() {
     let embedder = published();
     let heard = |samples: &[f32]| {
         let view = AudioView::from_mono(16_000, samples);
-        embedder.embed(&view, &EmbedOptions::default()).expect("no error")
+        embedder.process(&view, &EmbedOptions::default()).expect("no error").0
     };
     for frames in [0, 1, 400, 1600] {
         match heard(&vec![0.1; frames]) {
@@ -97,8 +99,8 @@ fn odd_inputs_have_typed_answers() {
         (0..80_000).map(|n| if n % 1000 == 0 { f32::NAN } else { 0.01 }).collect();
     assert_eq!(heard(&broken), Err(Unusable::NoSpeech));
     let silence = AudioView::from_mono(16_000, &[0.0; 80_000]);
-    let all = embedder.embed(&silence, &EmbedOptions { speech_only: SpeechOnly::No });
-    let all = all.expect("it runs").expect("everything is used");
+    let all = embedder.process(&silence, &EmbedOptions { speech_only: SpeechOnly::No });
+    let all = all.expect("it runs").0.expect("everything is used");
     assert!(all.values.iter().all(|x| x.is_finite()));
 }
 

@@ -5,6 +5,7 @@ use formant::audio::decode::{BlockReader, DecodeOptions, decode_file};
 use formant::audio::resample::{Quality, resample};
 use formant::audio::{AudioBuf, AudioSpec, AudioView, ChannelLayout};
 use formant::models::tasks::spot::{Detection, SpotOptions, Spotter};
+use formant::models::tasks::{Task, TaskSession};
 use formant::models::{LoadOptions, ModelSource};
 
 const WORDS: [(&str, f64); 6] =
@@ -26,7 +27,7 @@ fn labels(found: &[Detection]) -> Vec<&str> {
 
 #[test]
 fn finds_the_words_of_the_stream_in_their_places() {
-    let found = spotter()
+    let (found, _) = spotter()
         .process(&sample("keyword_stream_16k.wav").view(), &SpotOptions::default())
         .expect("a readable stream");
     assert_eq!(labels(&found), WORDS.map(|(word, _)| word));
@@ -53,7 +54,7 @@ fn names_the_word_of_each_clip() {
 #[test]
 fn any_blocks_give_the_same_detections() {
     let (spotter, audio) = (spotter(), sample("keyword_stream_16k.wav"));
-    let whole = spotter.process(&audio.view(), &SpotOptions::default()).expect("whole");
+    let (whole, _) = spotter.process(&audio.view(), &SpotOptions::default()).expect("whole");
     for block in [1usize, 160, 999, audio.frames()] {
         // One-sample blocks are slow: the first word is enough there.
         let end = if block == 1 { 40_000 } else { audio.frames() };
@@ -65,7 +66,7 @@ fn any_blocks_give_the_same_detections() {
             );
         }
         if block > 1 {
-            found.extend(session.finish().expect("end"));
+            found.extend(session.finish().expect("end").0);
         }
         let expected: Vec<&Detection> =
             whole.iter().filter(|d| d.decided < end as f64 / 16e3).collect();
@@ -94,7 +95,8 @@ fn rate_and_channels_do_not_matter() {
         let spec = AudioSpec { rate, layout: ChannelLayout::Stereo };
         let planar = [other.channel(0), other.channel(0)].concat();
         let stereo = AudioBuf::from_planar(spec, planar).expect("two channels");
-        let found = spotter.process(&stereo.view(), &SpotOptions::default()).expect("a stream");
+        let (found, _) =
+            spotter.process(&stereo.view(), &SpotOptions::default()).expect("a stream");
         assert_eq!(labels(&found), WORDS.map(|(word, _)| word), "at {rate} Hz");
     }
 }
@@ -107,7 +109,7 @@ fn s8_short_inputs_have_no_words() {
         (0..1600u32).map(|i| 0.3 * ((i * 7919 % 1000) as f32 / 500.0 - 1.0)).collect();
     for length in [0, 1, 2, 79, 159, 160, 399, 400, 401, 1023, 1600] {
         let view = AudioView::from_mono(16_000, &noise[..length]);
-        let found = spotter.process(&view, &SpotOptions::default()).expect("defined");
+        let (found, _) = spotter.process(&view, &SpotOptions::default()).expect("defined");
         assert!(found.is_empty(), "{length} samples: {found:?}");
         assert_eq!(spotter.classify(&view).is_err(), length == 0);
     }
@@ -130,7 +132,7 @@ fn s9_no_words_in_silence() {
         [("zeros", signal(&|_| 0.0)), ("DC", signal(&|_| 0.2)), ("noise", white), ("hum", hum)]
     {
         let view = AudioView::from_mono(16_000, &samples);
-        let found = spotter.process(&view, &SpotOptions::default()).expect("defined");
+        let (found, _) = spotter.process(&view, &SpotOptions::default()).expect("defined");
         assert!(found.is_empty(), "{name}: {found:?}");
     }
 }
@@ -141,10 +143,13 @@ fn a_file_is_read_in_bounded_blocks() {
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/keyword_stream_16k.wav");
     let mut reader = BlockReader::open(&path, &DecodeOptions::default()).expect("a shipped clip");
     let mut found = Vec::new();
-    let seconds = spotter()
-        .process_reader(&mut reader, &SpotOptions::default(), |d| found.push(d))
+    let heard = spotter()
+        .process_reader(&mut reader, &SpotOptions::default(), |part| {
+            found.extend(part);
+            Ok::<_, formant::models::Error>(())
+        })
         .expect("a readable file");
-    assert!((seconds - 12.0).abs() < 1e-6);
+    assert!((heard.seconds - 12.0).abs() < 1e-6);
     assert_eq!(found.len(), WORDS.len());
 }
 

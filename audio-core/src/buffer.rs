@@ -170,17 +170,28 @@ impl AudioBuf {
         }
     }
 
+    /// All parts, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without a part, [`Error::Shape`] for parts of different rates or layouts.
+    pub fn concat(parts: &[Self]) -> Result<Self> {
+        let spec = parts.first().ok_or(Error::Empty)?.spec;
+        if let Some(other) = parts.iter().find(|part| part.spec != spec) {
+            return Err(mismatch(spec, other.spec));
+        }
+        let channels = (0..spec.channels()).flat_map(|channel| {
+            parts.iter().flat_map(move |part| part.channel(channel).iter().copied())
+        });
+        Self::from_planar(spec, channels.collect())
+    }
+
     /// Append another buffer of the same spec.
     ///
     /// # Errors
     /// [`Error::Shape`] when rate or layout differ.
     pub fn append(&mut self, other: &AudioView<'_>) -> Result<()> {
         if other.spec != self.spec {
-            return Err(Error::Shape {
-                what: "audio to append",
-                expected: format!("{} Hz {}", self.spec.rate, self.spec.layout),
-                found: format!("{} Hz {}", other.spec.rate, other.spec.layout),
-            });
+            return Err(mismatch(self.spec, other.spec));
         }
         let frames = self.frames + other.frames;
         let mut data = Vec::with_capacity(frames * self.channels());
@@ -313,6 +324,14 @@ impl<'a> AudioView<'a> {
     }
 }
 
+fn mismatch(expected: AudioSpec, found: AudioSpec) -> Error {
+    Error::Shape {
+        what: "audio to append",
+        expected: format!("{} Hz {}", expected.rate, expected.layout),
+        found: format!("{} Hz {}", found.rate, found.layout),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +357,16 @@ mod tests {
         assert_eq!(buf.channel(0), [1.0, 2.0, 3.0, 3.0]);
         assert_eq!(buf.channel(1), [-1.0, -2.0, -3.0, -3.0]);
         assert!(buf.append(&AudioView::from_mono(8000, &[0.0])).is_err());
+    }
+
+    #[test]
+    fn concat_is_append_of_all() {
+        let (a, b) = (stereo(), stereo().view().slice(1..2).to_owned());
+        let mut wanted = a.clone();
+        wanted.append(&b.view()).expect("same spec");
+        assert_eq!(AudioBuf::concat(&[a.clone(), b]).expect("same spec"), wanted);
+        assert!(AudioBuf::concat(&[]).is_err());
+        assert!(AudioBuf::concat(&[a, AudioBuf::from_mono(8000, vec![0.0])]).is_err());
     }
 
     #[test]

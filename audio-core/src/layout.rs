@@ -49,11 +49,72 @@ pub enum ChannelLayout {
     Surround5_1,
     /// Left, right, centre, LFE, back left, back right, side left, side right.
     Surround7_1,
+    /// Any other set of loudspeakers, as a `WAVE_FORMAT_EXTENSIBLE` mask whose bits are all in
+    /// [`ChannelLayout::MASK_BITS`]; 0x3f is 5.1 with back instead of side channels.
+    Speakers(u32),
     /// This many channels without positions.
     Discrete(u16),
 }
 
+/// The bits of a `WAVE_FORMAT_EXTENSIBLE` mask in storage order.
+const BITS: [(u32, Position); 9] = [
+    (0x1, Position::FrontLeft),
+    (0x2, Position::FrontRight),
+    (0x4, Position::FrontCenter),
+    (0x8, Position::Lfe),
+    (0x10, Position::BackLeft),
+    (0x20, Position::BackRight),
+    (0x100, Position::BackCenter),
+    (0x200, Position::SideLeft),
+    (0x400, Position::SideRight),
+];
+
+/// The layouts with a name of their own and their masks.
+const NAMED: [(ChannelLayout, u32); 7] = [
+    (ChannelLayout::Mono, 0x4),
+    (ChannelLayout::Stereo, 0x3),
+    (ChannelLayout::Surround3_0, 0x7),
+    (ChannelLayout::Quad, 0x603),
+    (ChannelLayout::Surround5_0, 0x607),
+    (ChannelLayout::Surround5_1, 0x60f),
+    (ChannelLayout::Surround7_1, 0x63f),
+];
+
 impl ChannelLayout {
+    /// The bits that [`ChannelLayout::Speakers`] may have.
+    pub const MASK_BITS: u32 = 0x73f;
+
+    /// The layout of `channels` channels with a `WAVE_FORMAT_EXTENSIBLE` mask; a mask of another
+    /// number of loudspeakers, or with one that has no [`Position`], gives
+    /// [`ChannelLayout::Discrete`].
+    #[must_use]
+    pub fn from_mask(mask: u64, channels: u16) -> Self {
+        if channels == 1 {
+            return Self::Mono;
+        }
+        if channels == 2 && mask == 0 {
+            return Self::Stereo;
+        }
+        match u32::try_from(mask) {
+            Ok(mask)
+                if mask & !Self::MASK_BITS == 0 && mask.count_ones() == u32::from(channels) =>
+            {
+                let named = NAMED.iter().find(|(_, known)| *known == mask);
+                named.map_or(Self::Speakers(mask), |(layout, _)| *layout)
+            }
+            _ => Self::Discrete(channels),
+        }
+    }
+
+    /// The `WAVE_FORMAT_EXTENSIBLE` mask; zero for channels without positions.
+    #[must_use]
+    pub fn mask(self) -> u32 {
+        match self {
+            Self::Speakers(mask) => mask,
+            other => NAMED.iter().find(|(layout, _)| *layout == other).map_or(0, |(_, mask)| *mask),
+        }
+    }
+
     /// The layout that a plain file with `channels` channels is taken to have.
     ///
     /// Follows the default channel assignments of FLAC and `WAVE_FORMAT_EXTENSIBLE`; counts
@@ -77,28 +138,15 @@ impl ChannelLayout {
     pub fn count(self) -> usize {
         match self {
             Self::Discrete(n) => usize::from(n),
-            other => other.positions().len(),
+            other => other.mask().count_ones() as usize,
         }
     }
 
     /// The named positions in storage order; empty for [`ChannelLayout::Discrete`].
     #[must_use]
-    pub fn positions(self) -> &'static [Position] {
-        use Position::{
-            BackLeft, BackRight, FrontCenter, FrontLeft, FrontRight, Lfe, SideLeft, SideRight,
-        };
-        match self {
-            Self::Mono => &[FrontCenter],
-            Self::Stereo => &[FrontLeft, FrontRight],
-            Self::Surround3_0 => &[FrontLeft, FrontRight, FrontCenter],
-            Self::Quad => &[FrontLeft, FrontRight, SideLeft, SideRight],
-            Self::Surround5_0 => &[FrontLeft, FrontRight, FrontCenter, SideLeft, SideRight],
-            Self::Surround5_1 => &[FrontLeft, FrontRight, FrontCenter, Lfe, SideLeft, SideRight],
-            Self::Surround7_1 => {
-                &[FrontLeft, FrontRight, FrontCenter, Lfe, BackLeft, BackRight, SideLeft, SideRight]
-            }
-            Self::Discrete(_) => &[],
-        }
+    pub fn positions(self) -> Vec<Position> {
+        let mask = self.mask();
+        BITS.iter().filter(|(bit, _)| mask & bit != 0).map(|(_, position)| *position).collect()
     }
 
     /// Weights that mix this layout down to one channel; they sum to one.
@@ -144,7 +192,9 @@ impl ChannelLayout {
             })
             .collect();
         let totals = raw.iter().fold([0.0f64; 2], |sum, w| [sum[0] + w[0], sum[1] + w[1]]);
-        raw.iter().map(|w| [(w[0] / totals[0]) as f32, (w[1] / totals[1]) as f32]).collect()
+        let share =
+            |weight: f64, total: f64| if total > 0.0 { (weight / total) as f32 } else { 0.0 };
+        raw.iter().map(|w| [share(w[0], totals[0]), share(w[1], totals[1])]).collect()
     }
 }
 
@@ -158,6 +208,15 @@ impl std::fmt::Display for ChannelLayout {
             Self::Surround5_0 => f.write_str("5.0"),
             Self::Surround5_1 => f.write_str("5.1"),
             Self::Surround7_1 => f.write_str("7.1"),
+            Self::Speakers(0x33) => f.write_str("quad (back)"),
+            Self::Speakers(0x37) => f.write_str("5.0 (back)"),
+            Self::Speakers(0x3f) => f.write_str("5.1 (back)"),
+            Self::Speakers(0xb) => f.write_str("2.1"),
+            Self::Speakers(0xf) => f.write_str("3.1"),
+            Self::Speakers(0x107) => f.write_str("4.0"),
+            Self::Speakers(mask) => {
+                write!(f, "{} channels, loudspeaker mask {mask:#x}", mask.count_ones())
+            }
             Self::Discrete(n) => write!(f, "{n} channels"),
         }
     }
@@ -182,6 +241,21 @@ mod tests {
             assert!((sum - 1.0).abs() < 1e-6, "{n} channels sum to {sum}");
         }
         assert_eq!(ChannelLayout::Surround5_1.mono_weights()[3], 0.0);
+        assert_eq!(ChannelLayout::Speakers(0x8).mono_weights(), [0.0]);
+        let back = ChannelLayout::Speakers(0x3f).mono_weights();
+        assert_eq!(back, ChannelLayout::Surround5_1.mono_weights());
         assert_eq!(ChannelLayout::Stereo.mono_weights(), vec![0.5, 0.5]);
+    }
+
+    #[test]
+    fn masks_round_trip() {
+        for (mask, channels) in [(0x3f, 6), (0x60f, 6), (0x33, 4), (0x37, 5), (0xb, 3), (0x63f, 8)]
+        {
+            let layout = ChannelLayout::from_mask(mask, channels);
+            assert_eq!((u64::from(layout.mask()), layout.count()), (mask, channels.into()));
+            assert_eq!(layout.positions().len(), layout.count());
+        }
+        assert_eq!(ChannelLayout::from_mask(0x3f, 5), ChannelLayout::Discrete(5));
+        assert_eq!(ChannelLayout::from_mask(0xff, 8), ChannelLayout::Discrete(8));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! The life of a sound, in the order in which one meets the modules: [`decode`] reads it,
 //! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
-//! loud it is; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
+//! loud it is; [`mix`] makes one channel of several; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
 //! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
 //! it, and [`encode`] writes it. [`vad`] finds the speech in it, and [`metrics`] say how good a
 //! result is.
+//! [`tags`] are the texts that travel with it.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -14,13 +15,17 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod features;
+mod flac;
 pub mod layout;
 pub mod level;
 pub mod mel;
 pub mod metrics;
+pub mod mix;
 pub mod plot;
 pub mod resample;
+pub mod sanitise;
 pub mod stft;
+pub mod tags;
 pub mod vad;
 pub mod warning;
 pub mod window;
@@ -28,4 +33,5 @@ pub mod window;
 pub use buffer::{AudioBuf, AudioSpec, AudioView};
 pub use error::{Error, Result};
 pub use layout::ChannelLayout;
+pub use tags::Tags;
 pub use warning::Warning;

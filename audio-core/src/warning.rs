@@ -44,11 +44,53 @@ pub enum Warning {
         /// The linear gain.
         gain: f32,
     },
+    /// Time without packets in the middle of a recording became silence.
+    Gap {
+        /// Where the silence begins in the output, in seconds.
+        start: f64,
+        /// Its length in seconds.
+        length: f64,
+    },
+    /// Another recording follows in the same file and was read as well.
+    Joined {
+        /// Where it begins in the output, in seconds.
+        at: f64,
+    },
+    /// The checksum of the whole does not fit what was decoded.
+    Checksum,
+    /// Of several audio tracks one was taken. This is a note: nothing is wrong with the input.
+    Track {
+        /// Its number, from 1.
+        number: usize,
+        /// How many audio tracks there are.
+        of: usize,
+        /// What it is, and why it was taken.
+        what: String,
+    },
+    /// Channels cancel in the mono mix; the louder channel was used instead.
+    ChannelsCancel {
+        /// The channel that was used, from 1.
+        channel: usize,
+    },
+    /// The only sound is in the channel for low frequencies, which no mono mix contains. This is a
+    /// note.
+    OnlyLfe {
+        /// Its number, from 1.
+        channel: usize,
+    },
     /// A header was repaired.
     Repaired {
         /// What was wrong and what was assumed.
         what: String,
     },
+}
+
+impl Warning {
+    /// Whether this only tells what was chosen, so that strict reading goes on.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Track { .. } | Self::OnlyLfe { .. })
+    }
 }
 
 impl std::fmt::Display for Warning {
@@ -76,6 +118,29 @@ impl std::fmt::Display for Warning {
             Self::Scaled { gain } => {
                 write!(f, "all outputs were scaled by {gain:.4} to avoid clipping")
             }
+            Self::Gap { start, length } => {
+                write!(f, "{length:.3} s are missing at {start:.3} s and were replaced by silence")
+            }
+            Self::Joined { at } => {
+                write!(
+                    f,
+                    "another recording begins at {at:.3} s in the same file and was read as well"
+                )
+            }
+            Self::Checksum => {
+                f.write_str("the checksum (MD5) of the whole does not fit the decoded samples")
+            }
+            Self::Track { number, of, what } => {
+                write!(f, "track {number} of {of} audio tracks was taken: {what}")
+            }
+            Self::ChannelsCancel { channel } => write!(
+                f,
+                "the channels cancel each other in the mono mix; channel {channel} was used instead"
+            ),
+            Self::OnlyLfe { channel } => write!(
+                f,
+                "the only sound is in channel {channel} (LFE), which the mono mix leaves out; choose that channel to use it"
+            ),
             Self::Repaired { what } => f.write_str(what),
         }
     }

@@ -64,11 +64,7 @@ fn every_kind_reads_back() {
                     .expect("whole frames");
             let path = folder.path().join(name);
             let mut options = with(format, ClipPolicy::Clip);
-            options.tags = [
-                ("title".to_owned(), "Prüfung".to_owned()),
-                ("artist".to_owned(), "nobody".to_owned()),
-            ]
-            .into();
+            options.tags = [("title", "Prüfung"), ("artist", "nobody")].into_iter().collect();
             let report = write_file(&path, &audio.view(), &options).expect("writes");
             assert_eq!((report.frames, report.clipped), (10_007, 0));
             let clip = decode_file(&path, &DecodeOptions::default()).expect("decodes");

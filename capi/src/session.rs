@@ -6,6 +6,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use formant_audio_core::{AudioSpec, ChannelLayout};
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{SpeakerEmbedder, Voices};
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};

@@ -6,10 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use formant_audio_core::Warning;
+
+use crate::draft::Gathered;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::{Entry, Input};
 use crate::messages::Messages;
+use crate::outputs::{Existing, Target};
 use crate::{interrupt, json, stdout};
 
 /// What became of one input.
@@ -37,10 +41,17 @@ impl Lane<'_> {
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         self.order.print(self.index, text)
     }
+
+    /// Shows what was odd about the input or its output.
+    pub(crate) fn warn(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            self.messages.warning(&self.name, warning);
+        }
+    }
 }
 
 /// Where results go in the end: standard output, or a file that gathers them.
-pub(crate) type Sink<'a> = &'a (dyn Fn(&str) -> Result<(), Failure> + Sync);
+type Sink<'a> = &'a (dyn Fn(&str) -> Result<(), Failure> + Sync);
 
 /// Keeps what is printed in the order of the inputs.
 struct Order<'a> {
@@ -115,8 +126,41 @@ pub(crate) fn run<W: Send + Clone>(
     run_into(&stdout::print, entries, options, messages, worker, work)
 }
 
+/// One place for the results of all inputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) existing: Existing,
+    /// Stands before the results.
+    pub(crate) heading: &'a str,
+}
+
+/// As [`run`], with all results in one place; a file appears when all is done.
+pub(crate) fn gather<W: Send + Clone>(
+    place: Place<'_>,
+    entries: &[Entry],
+    options: Options,
+    messages: &Messages,
+    worker: impl FnOnce() -> Result<W, Failure>,
+    work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
+) -> Result<Outcome, Failure> {
+    if !place.existing.admits(place.target)? {
+        messages.note("the output is there already");
+        return Ok(Outcome::done());
+    }
+    let worker = worker()?;
+    let gathered = Gathered::new(place.target)?;
+    gathered.print(place.heading)?;
+    let sink = |text: &str| gathered.print(text);
+    let outcome = run_into(&sink, entries, options, messages, || Ok(worker), work)?;
+    if let Outcome::Worked { done: 1.., interrupted: false, .. } = outcome {
+        gathered.commit()?;
+    }
+    Ok(outcome)
+}
+
 /// As [`run`], with results going to `sink` instead of standard output.
-pub(crate) fn run_into<W: Send + Clone>(
+fn run_into<W: Send + Clone>(
     sink: Sink<'_>,
     entries: &[Entry],
     options: Options,

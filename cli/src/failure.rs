@@ -84,6 +84,19 @@ impl Failure {
         Self::new(Kind::Interrupted, "interrupted", "")
     }
 
+    /// A failure of the program itself.
+    pub(crate) fn internal(what: &str, why: impl std::fmt::Display) -> Self {
+        Self::new(Kind::Internal, what, why.to_string())
+    }
+
+    /// A failure to write audio, which the library reports as it reports failures to read.
+    pub(crate) fn of_writing(error: formant_audio_core::Error) -> Self {
+        match error {
+            formant_audio_core::Error::Io { path, source } => Self::output(&path, &source),
+            other => other.into(),
+        }
+    }
+
     /// Adds what to do.
     pub(crate) fn help(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();

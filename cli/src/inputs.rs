@@ -8,12 +8,26 @@ use std::fs;
 use std::io::{IsTerminal, Read};
 use std::path::{Component, Path, PathBuf};
 
+use clap::Args;
 use formant_audio_core::decode::{EXTENSIONS, has_audio_extension};
 use formant_training::manifest::Row;
 use walkdir::WalkDir;
 
-use crate::args::InputArgs;
 use crate::failure::{Failure, Kind};
+
+/// What to work on.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct InputArgs {
+    /// Files, folders, patterns, or `-` for standard input.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Read more names from a file, one a line; `-` for standard input.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// Process one part of the list only, such as 2/8.
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+}
 
 /// One thing to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]

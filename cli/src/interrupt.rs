@@ -33,7 +33,7 @@ pub(crate) fn install() -> Result<(), Failure> {
 }
 
 fn end() {
-    crate::outputs::clean_up();
+    crate::draft::clean_up();
     let _ = writeln!(std::io::stderr(), "interrupted");
     std::process::exit(exit::code(&Outcome::Failed(Kind::Interrupted)).into());
 }

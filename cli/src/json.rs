@@ -1,7 +1,10 @@
 //! Machine-readable lines: one JSON object a line, each with a `type`. docs/cli.md lists them.
 
+use std::path::Path;
+
 use formant_audio_core::Warning;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -45,6 +48,14 @@ pub(crate) fn failure(input: &str, failure: &Failure) -> String {
         "warnings": [],
     });
     line("error", &error)
+}
+
+/// Parses a JSON file that an option names.
+pub(crate) fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(path.display().to_string(), format!("not the JSON that is needed: {error}"))
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! The `formant` command.
 //!
 //! Each command is a module of `commands`: its arguments are parsed, resolved to a plan, and run.
-//! `inputs` and `outputs` find files, `batch` works on many files, and `exit` alone decides the
-//! exit code.
+//! `inputs` and `outputs` find files, `reading` and `writing` say how audio files are read and
+//! written, `tasks` which model a task uses. `batch` works on many files, `audio_to_audio` runs the
+//! commands that turn audio into audio, and `exit` alone decides the exit code.
 
-mod args;
+mod audio_to_audio;
 mod batch;
 mod commands;
+mod conversion;
+mod draft;
 mod exit;
 mod failure;
 mod inputs;
@@ -14,9 +17,13 @@ mod interrupt;
 mod json;
 mod messages;
 mod outputs;
-mod plan;
-mod run;
+mod reading;
+mod settings;
 mod stdout;
+mod table;
+mod tasks;
+mod times;
+mod writing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -65,7 +72,7 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
         let names_microphone = matches!(typed.command, commands::Command::Listen(_));
-        let settings = plan::Settings::of(&typed.global, names_microphone)?;
+        let settings = settings::Settings::of(&typed.global, names_microphone)?;
         typed.command.resolve(&settings)?(&settings, &messages)
     };
     work().unwrap_or_else(|failure| {

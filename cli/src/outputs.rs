@@ -1,17 +1,30 @@
-//! Where results go: names of outputs, conflicts found before the work starts, and files that
-//! appear under their name only when they are complete.
+//! Where results go: names of outputs, and conflicts found before the work starts.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use tempfile::NamedTempFile;
+use clap::Args;
+use formant_audio_core::ChannelLayout;
 
-use crate::args::OutputArgs;
 use crate::failure::{Failure, Kind};
-use crate::inputs::{Input, InputList};
+use crate::inputs::{Entry, Input, InputList};
+use crate::settings::Settings;
+
+/// Where results go.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct OutputArgs {
+    /// File or folder for the result, `-` for standard output [default: beside the input].
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace existing outputs.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) overwrite: bool,
+    /// Skip inputs whose outputs exist.
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
 
 /// What happens when an output exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +47,14 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The file at `path`; `-` and nothing are standard output.
+    pub(crate) fn of(path: Option<&Path>) -> Self {
+        match path {
+            Some(path) if path.as_os_str() != "-" => Self::File(path.to_owned()),
+            _ => Self::Stdout,
+        }
+    }
+
     /// How it is called in messages and results.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -60,14 +81,14 @@ impl Target {
 }
 
 /// How outputs without a name of their own are called.
-#[derive(Debug, Clone)]
-pub(crate) struct Naming {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Naming<'a> {
     /// Follows the input's stem where the output stands beside its input.
-    pub(crate) suffix: String,
+    pub(crate) suffix: &'a str,
     /// Whether the suffix is left out where the extension tells enough.
     pub(crate) suffix_when: SuffixWhen,
     /// Extension without a dot.
-    pub(crate) extension: String,
+    pub(crate) extension: &'a str,
 }
 
 /// When an output beside its input has a suffix.
@@ -83,18 +104,68 @@ pub(crate) enum SuffixWhen {
 pub(crate) fn assign(
     typed: &OutputArgs,
     list: &InputList,
-    naming: &Naming,
+    naming: Naming<'_>,
+    settings: &Settings,
+) -> Result<Vec<Option<Target>>, Failure> {
+    assign_groups(typed, list, naming, Target::clone, settings)
+}
+
+/// As [`assign`], for inputs with several outputs each: `one_of` makes the name of one of them from
+/// the name that a single output would have.
+pub(crate) fn assign_groups(
+    typed: &OutputArgs,
+    list: &InputList,
+    naming: Naming<'_>,
+    one_of: impl Fn(&Target) -> Target,
+    settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
     let place = Place::of(typed, list)?;
-    let mut targets = Vec::with_capacity(list.entries.len());
-    for entry in &list.entries {
-        targets.push(match entry {
-            Ok(input) => Some(place.target(input, naming)?),
-            Err(_) => None,
-        });
-    }
-    find_conflicts(list, &targets)?;
+    let target =
+        |entry: &Entry| entry.as_ref().ok().map(|input| place.target(input, naming)).transpose();
+    let targets: Vec<Option<Target>> = list.entries.iter().map(target).collect::<Result<_, _>>()?;
+    let shown: Vec<_> = targets.iter().map(|target| target.as_ref().map(&one_of)).collect();
+    find_conflicts(list, &shown)?;
+    check_stdout(&targets, settings)?;
     Ok(targets)
+}
+
+/// The output of the input number `index`.
+pub(crate) fn target_of(targets: &[Option<Target>], index: usize) -> Result<&Target, Failure> {
+    let target = targets.get(index).and_then(Option::as_ref);
+    target.ok_or_else(|| Failure::internal("outputs", "an input has none"))
+}
+
+/// Refuses results and JSON lines on the same standard output.
+pub(crate) fn check_stdout(targets: &[Option<Target>], settings: &Settings) -> Result<(), Failure> {
+    if settings.json && targets.contains(&Some(Target::Stdout)) {
+        return Err(Failure::usage("--json", "the result itself goes to standard output")
+            .help("name a file with -o"));
+    }
+    Ok(())
+}
+
+/// An output a channel: `talk_left.wav` and `talk_right.wav`, or `talk_ch1.wav` and so on.
+pub(crate) fn channel_targets(
+    target: &Target,
+    layout: ChannelLayout,
+) -> Result<Vec<Target>, Failure> {
+    if *target == Target::Stdout {
+        return Err(Failure::usage("--channels each", "makes several files")
+            .help("name a file or folder with -o"));
+    }
+    Ok(match layout {
+        ChannelLayout::Mono => vec![target.clone()],
+        ChannelLayout::Stereo => {
+            ["_left", "_right"].iter().map(|side| target.with_suffix(side)).collect()
+        }
+        other => (1..=other.count()).map(|n| target.with_suffix(&format!("_ch{n}"))).collect(),
+    })
+}
+
+/// Whether an output for a single input is a file, not a folder.
+pub(crate) fn names_file(output: &Path, single: bool) -> bool {
+    let ends = output.to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+    single && !ends && !output.is_dir()
 }
 
 /// What `-o` means.
@@ -116,8 +187,7 @@ impl Place {
                     .help("name a folder for the results of several inputs")),
             };
         }
-        let names_folder = output.is_dir() || text.ends_with(['/', std::path::MAIN_SEPARATOR]);
-        if !names_folder && list.single {
+        if names_file(output, list.single) {
             return Ok(Self::File(output.clone()));
         }
         if output.is_file() {
@@ -127,7 +197,7 @@ impl Place {
         Ok(Self::Folder(output.clone()))
     }
 
-    fn target(&self, input: &Input, naming: &Naming) -> Result<Target, Failure> {
+    fn target(&self, input: &Input, naming: Naming<'_>) -> Result<Target, Failure> {
         let Naming { suffix, suffix_when, extension } = naming;
         Ok(match (self, &input.path) {
             (Self::Stdout, _) => Target::Stdout,
@@ -137,7 +207,7 @@ impl Place {
             }
             (Self::Beside, Some(path)) => {
                 let same = path.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
-                let suffix = if same || *suffix_when == SuffixWhen::Always { suffix } else { "" };
+                let suffix = if same || suffix_when == SuffixWhen::Always { suffix } else { "" };
                 Target::File(named(path, suffix, extension))
             }
             (Self::Beside, None) if std::io::stdout().is_terminal() => {
@@ -188,6 +258,11 @@ fn canonical(path: &Path) -> Option<PathBuf> {
 }
 
 impl Existing {
+    /// As `--overwrite` says, where there is no `--resume`.
+    pub(crate) fn overwrite(overwrite: bool) -> Self {
+        if overwrite { Self::Overwrite } else { Self::Refuse }
+    }
+
     /// As `--overwrite` and `--resume` say.
     pub(crate) fn of(typed: &OutputArgs) -> Self {
         match (typed.overwrite, typed.resume) {
@@ -214,113 +289,12 @@ impl Existing {
         }
         Ok(true)
     }
-}
 
-/// Outputs whose files are under construction.
-static UNDERWAY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-/// Makes the folder of an output that is about to be written. Until the guard is dropped,
-/// [`clean_up`] knows of it.
-pub(crate) fn begin(target: &Target) -> Result<Underway, Failure> {
-    let Target::File(path) = target else { return Ok(Underway(None)) };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| Failure::output(folder, &error))?;
+    /// Whether any of the targets is still to be made.
+    pub(crate) fn admits_any(self, targets: &[Target]) -> Result<bool, Failure> {
+        let admits = |any, target| Ok(self.admits(target)? || any);
+        targets.iter().try_fold(false, admits)
     }
-    UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
-    Ok(Underway(Some(path.clone())))
-}
-
-/// An output that is being written.
-#[must_use]
-pub(crate) struct Underway(Option<PathBuf>);
-
-impl Drop for Underway {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
-        }
-    }
-}
-
-/// Removes the temporary files of outputs under construction, `.NAME.*.part`, when the program is
-/// about to end without unwinding.
-pub(crate) fn clean_up() {
-    for path in UNDERWAY.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        let Some(name) = path.file_name() else { continue };
-        let start = format!(".{}.", name.to_string_lossy());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let Ok(found) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else { continue };
-        for file in found.flatten() {
-            let name = file.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&start) && name.ends_with(".part") {
-                // Nobody is left who could be told that it did not work.
-                let _ = std::fs::remove_file(file.path());
-            }
-        }
-    }
-}
-
-/// A file under construction, invisible until [`Draft::commit`].
-pub(crate) struct Draft {
-    file: NamedTempFile,
-    target: Target,
-}
-
-impl Draft {
-    /// Begins an output.
-    pub(crate) fn new(target: &Target) -> Result<Self, Failure> {
-        let mut builder = tempfile::Builder::new();
-        let file = match target {
-            Target::Stdout => builder.tempfile(),
-            Target::File(path) => {
-                let mut prefix = OsString::from(".");
-                prefix.push(path.file_name().unwrap_or_default());
-                prefix.push(".");
-                builder.prefix(&prefix).suffix(".part");
-                #[cfg(unix)]
-                {
-                    use std::os::unix::fs::PermissionsExt;
-                    // The umask still applies.
-                    builder.permissions(std::fs::Permissions::from_mode(0o666));
-                }
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                builder.tempfile_in(folder.unwrap_or(Path::new(".")))
-            }
-        };
-        let file = file.map_err(|error| Failure::output(target.name().as_ref(), &error))?;
-        Ok(Self { file, target: target.clone() })
-    }
-
-    /// The file to write to.
-    pub(crate) fn file(&mut self) -> &mut std::fs::File {
-        self.file.as_file_mut()
-    }
-
-    /// An error of writing it.
-    pub(crate) fn failure(target: &Target, error: &std::io::Error) -> Failure {
-        Failure::output(target.name().as_ref(), error)
-    }
-
-    /// Gives the complete file its name, or copies it to standard output.
-    pub(crate) fn commit(self) -> Result<(), Failure> {
-        match &self.target {
-            Target::Stdout => {
-                let mut file = self.file.reopen().map_err(|e| Self::failure(&self.target, &e))?;
-                crate::stdout::copy(&mut file)
-            }
-            Target::File(path) => {
-                let saved = self.file.persist(path);
-                saved.map(drop).map_err(|error| Failure::output(path, &error.error))
-            }
-        }
-    }
-}
-
-/// Writes a whole file, or standard output, in one go.
-pub(crate) fn write(target: &Target, bytes: &[u8]) -> Result<(), Failure> {
-    let mut draft = Draft::new(target)?;
-    draft.file().write_all(bytes).map_err(|error| Draft::failure(target, &error))?;
-    draft.commit()
 }
 
 #[cfg(test)]
@@ -337,14 +311,14 @@ mod tests {
         InputList { entries, single }
     }
 
-    fn naming() -> Naming {
+    fn naming() -> Naming<'static> {
         let suffix_when = SuffixWhen::Always;
-        Naming { suffix: "_16k".to_owned(), suffix_when, extension: "wav".to_owned() }
+        Naming { suffix: "_16k", suffix_when, extension: "wav" }
     }
 
     fn named_outputs(output: Option<&str>, list: &InputList) -> Result<Vec<String>, Failure> {
         let typed = OutputArgs { output: output.map(PathBuf::from), ..Default::default() };
-        let targets = assign(&typed, list, &naming())?;
+        let targets = assign(&typed, list, naming(), &Settings::default())?;
         Ok(targets.into_iter().flatten().map(|target| target.name()).collect())
     }
 
@@ -378,18 +352,16 @@ mod tests {
     }
 
     #[test]
-    fn drafts_appear_when_complete() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let target = Target::File(folder.path().join("a.bin"));
-        drop(Draft::new(&target).expect("draft"));
-        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
-        write(&target, b"abc").expect("written");
-        assert!(!Existing::Skip.admits(&target).expect("skipped"));
-        assert!(Existing::Overwrite.admits(&target).expect("overwritten"));
-        assert_eq!(Existing::Refuse.admits(&target).expect_err("there").kind, Kind::Output);
-        assert_eq!(
-            target.with_suffix("_left").name(),
-            folder.path().join("a_left.bin").display().to_string()
-        );
+    fn channels_have_names_of_their_own() {
+        let target = Target::File("out/talk.wav".into());
+        let names = |layout| -> Vec<String> {
+            let targets = channel_targets(&target, layout).expect("a file");
+            targets.iter().map(Target::name).collect()
+        };
+        assert_eq!(names(ChannelLayout::Mono), ["out/talk.wav"]);
+        assert_eq!(names(ChannelLayout::Stereo), ["out/talk_left.wav", "out/talk_right.wav"]);
+        assert_eq!(names(ChannelLayout::Quad)[3], "out/talk_ch4.wav");
+        let failure = channel_targets(&Target::Stdout, ChannelLayout::Mono).expect_err("stdout");
+        assert_eq!(failure.kind, Kind::Usage);
     }
 }

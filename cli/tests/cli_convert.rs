@@ -118,6 +118,13 @@ fn channels_are_chosen() {
     assert_eq!(mono("mix"), (0..200).map(|n| n * 3).collect::<Vec<i16>>());
     place.run(&["convert", "a.wav", "--channels", "each", "-o", "e.wav"]).code(0);
     assert!(place.exists("e_left.wav") && place.exists("e_right.wav") && !place.exists("e.wav"));
+    let each = ["convert", "a.wav", "--channels", "each", "--bits", "s16", "-o", "f.wav", "--json"];
+    let lines = place.run(&each).code(0).json();
+    let outputs: Vec<_> = lines.iter().map(|line| line["output"].as_str()).collect();
+    assert_eq!(outputs, [Some("f_left.wav"), Some("f_right.wav")]);
+    assert!(
+        lines.iter().all(|line| (&line["channels"], &line["frames"]) == (&json!(1), &json!(200)))
+    );
     place.run(&["convert", "a.wav", "--channels", "each", "-o", "-"]).code(2);
     place.run(&["convert", "a.wav", "--channels", "middle"]).code(2).says("mix");
 }

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::Spotter;
 use formant_models::{LoadOptions, ModelSource};
 use serde_json::Value;

@@ -258,3 +258,23 @@ fn training_data_is_checked() {
         .says("epochs");
     assert!(!place.exists("m.safetensors"));
 }
+
+/// A stereo recording with one side inverted is heard, and told.
+#[test]
+fn w1_channels_in_anti_phase_are_heard_by_speech_commands() {
+    let place = Place::new();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/keyword_stream_16k.wav");
+    let options = formant_audio_core::decode::DecodeOptions::default();
+    let clip = formant_audio_core::decode::decode_file(sample.as_ref(), &options).expect("a sample");
+    let samples = clip.audio.channel(0).iter().flat_map(|x| {
+        let x = (x * 32_767.0) as i16;
+        [x, -x]
+    });
+    place.file("inverted.wav", &wav(16_000, 2, &samples.collect::<Vec<_>>()));
+    let found = place.run(&["spot", "inverted.wav"]).code(0).says("cancel");
+    for word in ["yes", "stop", "down"] {
+        assert!(found.text().contains(word), "{word}: {}", found.text());
+    }
+    place.run(&["transcribe", "inverted.wav"]).code(0).says("cancel");
+    place.run(&["speaker", "embed", "inverted.wav", "-o", "v.json"]).says("cancel");
+}

@@ -70,6 +70,18 @@ fn a_choice_of_stems_a_template_and_a_report() {
 }
 
 #[test]
+fn channels_are_chosen_as_in_every_command() {
+    let place = Place::new();
+    song(&place, "a.wav", 22_050);
+    let line = &stems(&place, &["a.wav", "--channels", "mix", "--json"]).code(0).json()[0];
+    let shape = ["rate", "channels", "frames", "duration"].map(|name| line[name].clone());
+    assert_eq!(shape, [json!(22_050), json!(1), json!(22_050), json!(1.0)]);
+    let null = line["null_test"]["residual_dbfs"].as_f64();
+    assert!(null.is_none_or(|db| db < -90.0), "{null:?}");
+    stems(&place, &["a.wav", "--channels", "each"]).code(2).says("each");
+}
+
+#[test]
 fn outputs_are_not_replaced_and_bad_inputs_stop_nothing() {
     let place = Place::new();
     song(&place, "a.wav", 44_100);

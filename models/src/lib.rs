@@ -11,6 +11,7 @@ pub mod nn;
 pub mod params;
 pub mod registry;
 pub mod source;
+mod task_info;
 pub mod tasks;
 pub mod text;
 

@@ -1,6 +1,6 @@
 //! Where a model comes from and how it is run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use formant_kernels::cuda::{self, CudaLibraries};
@@ -17,33 +17,6 @@ pub enum ModelSource {
     Published(String),
     /// A file or folder.
     Path(PathBuf),
-}
-
-impl ModelSource {
-    /// The model that was asked for, or the bundled one that a task uses otherwise.
-    ///
-    /// # Errors
-    /// As [`crate::registry::default_for`].
-    pub fn or_default(asked: Option<Self>, task: &str) -> Result<Self> {
-        match asked {
-            Some(source) => Ok(source),
-            None => Ok(crate::registry::default_for(task)?.source()),
-        }
-    }
-
-    /// What a user means by `text`: a path when there is such a file, or when it looks like one;
-    /// else a name, of a bundled model where none is published under it.
-    #[must_use]
-    pub fn named(text: &str) -> Self {
-        let path = Path::new(text);
-        if path.components().count() > 1 || path.extension().is_some() || path.exists() {
-            Self::Path(path.to_owned())
-        } else if crate::registry::published(text).is_some() {
-            Self::Published(text.to_owned())
-        } else {
-            Self::Bundled(text.to_owned())
-        }
-    }
 }
 
 /// Where the computing happens.
@@ -163,17 +136,6 @@ pub struct LoadOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_paths_are_told_apart() {
-        let bundled = ModelSource::Bundled("spot-commands".to_owned());
-        assert_eq!(ModelSource::named("spot-commands"), bundled);
-        let published = ModelSource::Published("ecapa-voxceleb".to_owned());
-        assert_eq!(ModelSource::named("ecapa-voxceleb"), published);
-        for path in ["a/b", "mine.safetensors", "./mine"] {
-            assert_eq!(ModelSource::named(path), ModelSource::Path(path.into()));
-        }
-    }
 
     #[test]
     fn devices_parse() {

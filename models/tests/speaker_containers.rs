@@ -9,6 +9,7 @@ use formant_audio_core::window::Window;
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, Layout};
 use formant_models::checkpoint::{RawTensor, StateDict, write_safetensors};
 use formant_models::params::Params;
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{SpeakerCard, SpeakerEmbedder};
 use formant_models::{Error, LoadOptions, ModelSource};
 use tch::nn::VarStore;

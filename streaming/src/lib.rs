@@ -1,6 +1,6 @@
 //! Live audio: microphones and other sources, tasks that listen to them, and what they tell.
 //!
-//! A [`Session`] joins a [`source::Source`] with any number of [`task::Task`]s; while it runs, a
+//! A [`Session`] joins a [`source::Source`] with any number of [`task::LiveTask`]s; while it runs, a
 //! [`Listening`] gives its [`Event`]s. Between a device's callback and the session lies a
 //! lock-free [`ring`], between a task and a device that plays an [`output`]. Audio that could not be
 //! heard is always reported as a gap, so that times stay true. Delays are measured from capture to event ([`Stats`]).

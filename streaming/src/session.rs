@@ -22,7 +22,7 @@ use crate::shared::Shared;
 use crate::source::{Pace, Reading, Source, StreamInfo};
 use crate::state::State;
 use crate::stats::Stats;
-use crate::task::{JOINED, Task};
+use crate::task::{JOINED, LiveTask};
 use crate::worker;
 
 /// How long the reader waits for audio before it looks whether it is to stop.
@@ -49,7 +49,7 @@ pub struct SessionOptions {
 /// A session that is being put together.
 pub struct Session {
     source: Box<dyn Source>,
-    tasks: Vec<Box<dyn Task>>,
+    tasks: Vec<Box<dyn LiveTask>>,
     options: SessionOptions,
 }
 
@@ -62,7 +62,7 @@ impl Session {
 
     /// Adds a task.
     #[must_use]
-    pub fn task(mut self, task: impl Task + 'static) -> Self {
+    pub fn task(mut self, task: impl LiveTask + 'static) -> Self {
         self.tasks.push(Box::new(task));
         self
     }
@@ -212,7 +212,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(mut self, tasks: Vec<Box<dyn Task>>) -> Result<()> {
+    fn run(mut self, tasks: Vec<Box<dyn LiveTask>>) -> Result<()> {
         let names = tasks.iter().map(|task| task.name().to_owned()).collect();
         let mut workers = Vec::new();
         for task in tasks {

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::queue::{Queue, Taken};
 use crate::shared::Shared;
-use crate::task::{Finding, Task, shift};
+use crate::task::{Finding, LiveTask, shift};
 
 pub(crate) fn start(
-    task: Box<dyn Task>,
+    task: Box<dyn LiveTask>,
     queue: Arc<Queue>,
     events: Sender<Event>,
     shared: Arc<Shared>,
@@ -66,7 +66,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(self, task: &dyn Task) -> Result<()> {
+    fn run(self, task: &dyn LiveTask) -> Result<()> {
         let rate = f64::from(task.rate().max(1));
         let mut base = 0.0;
         let mut stream = task.start()?;

@@ -10,6 +10,7 @@ use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::encode::{AudioWriter, SampleFormat, WriteOptions};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
+use formant_models::tasks::TaskSession;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
 use formant_streaming::event::GapCause;
 use formant_streaming::output::OpenedOutput;
@@ -17,7 +18,7 @@ use formant_streaming::output::feed::feed;
 use formant_streaming::source::{
     FilePace, FileSource, Pace, Reading, Source, StreamInfo, push_source,
 };
-use formant_streaming::task::{EnhanceTask, Finding, Task, TaskStream};
+use formant_streaming::task::{EnhanceTask, Finding, LiveStream, LiveTask};
 use formant_streaming::{Event, Result, Session, SessionOptions};
 use tch::Device;
 
@@ -89,7 +90,7 @@ fn a_session_gives_what_the_library_gives() {
     let mut live =
         enhancer.live(&EnhanceOptions::default(), &live_options(), 44_100).expect("sound");
     let mut expected = live.push(&audio.view()).expect("runs");
-    expected.extend(live.finish().expect("runs"));
+    expected.extend(live.finish().expect("runs").0);
     let found = written(&output);
     assert_eq!((found.spec(), found.frames()), (AudioSpec::mono(44_100), 70_001));
     for (n, (a, b)) in found.channel(0).iter().zip(&expected).enumerate() {
@@ -202,11 +203,11 @@ struct Gated {
 }
 
 struct GatedStream<'a> {
-    stream: Box<dyn TaskStream + 'a>,
+    stream: Box<dyn LiveStream + 'a>,
     gate: &'a (Mutex<bool>, Condvar),
 }
 
-impl Task for Gated {
+impl LiveTask for Gated {
     fn name(&self) -> &'static str {
         self.task.name()
     }
@@ -215,11 +216,11 @@ impl Task for Gated {
         self.task.rate()
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         self.start_at(0.0)
     }
 
-    fn start_at(&self, at: f64) -> Result<Box<dyn TaskStream + '_>> {
+    fn start_at(&self, at: f64) -> Result<Box<dyn LiveStream + '_>> {
         Ok(Box::new(GatedStream { stream: self.task.start_at(at)?, gate: &self.gate }))
     }
 
@@ -228,7 +229,7 @@ impl Task for Gated {
     }
 }
 
-impl TaskStream for GatedStream<'_> {
+impl LiveStream for GatedStream<'_> {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
         let (open, changed) = self.gate;
         let open = changed.wait_while(open.lock().expect("not poisoned"), |open| !*open);

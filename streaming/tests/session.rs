@@ -6,7 +6,7 @@ use formant_audio_core::{AudioSpec, ChannelLayout};
 use formant_streaming::event::{EndReason, GapCause};
 use formant_streaming::source::mock::MockPanel;
 use formant_streaming::source::{LiveSource, OnLoss, Pace, Wanted, push_source};
-use formant_streaming::task::{Finding, Task, TaskStream};
+use formant_streaming::task::{Finding, LiveStream, LiveTask};
 use formant_streaming::{Event, Listening, Result, Session, SessionOptions, State};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ struct ClickStream {
     ready: bool,
 }
 
-impl Task for Clicks {
+impl LiveTask for Clicks {
     fn name(&self) -> &'static str {
         "clicks"
     }
@@ -33,13 +33,13 @@ impl Task for Clicks {
         self.rate
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         let (rate, slowness) = (self.rate.into(), self.slowness);
         Ok(Box::new(ClickStream { rate, samples: 0, slowness, ready: true }))
     }
 }
 
-impl TaskStream for ClickStream {
+impl LiveStream for ClickStream {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
         std::thread::sleep(self.slowness);
         let mut found = Vec::new();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::problem::{Problem, Result};
+use crate::tasks::{self, Task};
 use crate::{setup, shell};
 
 /// One call of the `formant` command.
@@ -137,6 +138,12 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     let formant = shell::build_formant()?;
     let output = shell::root().join("demo-output");
     fresh(&output)?;
+    if let Some(task) = unshown(&tasks::of(&formant)?) {
+        return Err(Problem::new(
+            format!("no job shows `formant {task}`"),
+            "add one to the table in xtask/src/demo.rs",
+        ));
+    }
     for job in JOBS {
         run_job(&formant, job, &output)?;
     }
@@ -150,6 +157,14 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     }
     eprintln!("{NEXT}");
     Ok(())
+}
+
+/// A task that works without a model being named, and that no job shows.
+fn unshown(tasks: &[Task]) -> Option<&str> {
+    let mut names =
+        tasks.iter().filter(|task| task.default.is_some()).map(|task| task.name.as_str());
+    let shown = |name: &str| JOBS.iter().any(|job| job.arguments.first() == Some(&name));
+    names.find(|name| !shown(name))
 }
 
 fn fresh(folder: &Path) -> Result<()> {
@@ -196,6 +211,18 @@ mod tests {
                 assert!(shell::root().join(argument).is_file(), "{argument}");
             }
         }
+    }
+
+    #[test]
+    fn a_task_without_a_job_is_noticed() {
+        let task = |name: &str, default: Option<&str>| Task {
+            name: name.to_owned(),
+            default: default.map(str::to_owned),
+            metrics: Vec::new(),
+        };
+        let all = [task("spot", Some("a")), task("hum", None), task("sing", Some("b"))];
+        assert_eq!(unshown(&all), Some("sing"));
+        assert_eq!(unshown(&all[..2]), None);
     }
 
     #[test]

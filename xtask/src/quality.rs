@@ -260,7 +260,7 @@ mod tests {
     /// The table of the tasks is read as text here, because this program cannot link it.
     #[test]
     fn each_task_with_a_default_model_has_a_list() {
-        let path = shell::root().join("models/src/tasks/info.rs");
+        let path = shell::root().join("models/src/task_info.rs");
         let source = fs::read_to_string(path).expect("it is part of the repository");
         let (_, table) = source.split_once("pub const TASKS").expect("the table");
         let (table, _) = table.split_once("];\n\n").expect("its end");

@@ -1,15 +1,15 @@
 //! What every format reader offers to the block reader, and helpers that several of them share.
 
-use std::collections::BTreeMap;
-
 use symphonia::core::audio::{Channels, GenericAudioBufferRef, Position};
 use symphonia::core::meta::{MetadataContainer, StandardTag};
 
 use super::info::SourceInfo;
-use super::options::{MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE};
+use super::options::{MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, MIN_RATE};
+use super::source::Source;
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::tags::Tags;
 use crate::warning::Warning;
 
 /// One opened source of a known format.
@@ -19,6 +19,12 @@ pub(super) trait Backend: Send {
 
     /// The next samples, trimmed, of any length; `None` at the end.
     fn next(&mut self) -> Result<Option<AudioBuf>>;
+
+    /// Once [`Backend::next`] has returned `None`: what lies behind this recording and may be
+    /// another one.
+    fn rest(&mut self) -> Option<Source> {
+        None
+    }
 }
 
 /// Check rate and channel count of a header before anything is allocated for them.
@@ -40,6 +46,14 @@ pub(super) fn checked_spec(
             "the header gives zero channels; give the format with --raw",
         ));
     }
+    if rate < MIN_RATE {
+        return Err(Error::unreadable(
+            &info.path,
+            format!(
+                "the header gives a sample rate of {rate} Hz, which no recording has (at least {MIN_RATE} Hz); give the format with --raw"
+            ),
+        ));
+    }
     if rate > MAX_RATE {
         return Err(Error::Limit {
             path: info.path.clone(),
@@ -59,21 +73,6 @@ pub(super) fn checked_spec(
     Ok(AudioSpec { rate, layout })
 }
 
-/// The layout of a `WAVE_FORMAT_EXTENSIBLE` loudspeaker mask; without a usual meaning the channels
-/// count as discrete.
-pub(super) fn layout_of_mask(mask: u64, channels: u16) -> ChannelLayout {
-    match (channels, mask) {
-        (1, _) => ChannelLayout::Mono,
-        (2, 0 | 0x3) => ChannelLayout::Stereo,
-        (3, 0x7) => ChannelLayout::Surround3_0,
-        (4, 0x33 | 0x603) => ChannelLayout::Quad,
-        (5, 0x37 | 0x607) => ChannelLayout::Surround5_0,
-        (6, 0x3f | 0x60f) => ChannelLayout::Surround5_1,
-        (8, 0x63f) => ChannelLayout::Surround7_1,
-        (n, _) => ChannelLayout::Discrete(n),
-    }
-}
-
 /// The layout of symphonia's channel description.
 pub(super) fn layout_of_channels(channels: &Channels) -> ChannelLayout {
     let count = u16::try_from(channels.count()).unwrap_or(u16::MAX);
@@ -83,29 +82,36 @@ pub(super) fn layout_of_channels(channels: &Channels) -> ChannelLayout {
             if count == 1 && mono.contains(*positions) {
                 return ChannelLayout::Mono;
             }
-            layout_of_mask(positions.bits(), count)
+            ChannelLayout::from_mask(positions.bits(), count)
         }
         _ if count <= 2 => ChannelLayout::from_count(count),
         _ => ChannelLayout::Discrete(count),
     }
 }
 
-/// Copy the tags that formant knows into `tags`; the first value of each name stays.
-pub(super) fn collect_tags(container: &MetadataContainer, tags: &mut BTreeMap<String, String>) {
+/// Copy the tags that formant knows into `tags`.
+pub(super) fn collect_tags(container: &MetadataContainer, tags: &mut Tags) {
     for tag in &container.tags {
+        let text = |value: &std::sync::Arc<String>| value.to_string();
         let (name, value) = match &tag.std {
-            Some(StandardTag::TrackTitle(value)) => ("title", value),
-            Some(StandardTag::Artist(value)) => ("artist", value),
-            Some(StandardTag::Album(value)) => ("album", value),
-            Some(StandardTag::Genre(value)) => ("genre", value),
-            Some(StandardTag::Comment(value)) => ("comment", value),
+            Some(StandardTag::TrackTitle(value)) => ("title", text(value)),
+            Some(StandardTag::Artist(value)) => ("artist", text(value)),
+            Some(StandardTag::AlbumArtist(value)) => ("album_artist", text(value)),
+            Some(StandardTag::Composer(value)) => ("composer", text(value)),
+            Some(StandardTag::Album(value)) => ("album", text(value)),
+            Some(StandardTag::Genre(value)) => ("genre", text(value)),
+            Some(StandardTag::Comment(value)) => ("comment", text(value)),
+            Some(StandardTag::Copyright(value)) => ("copyright", text(value)),
+            Some(StandardTag::IdentIsrc(value)) => ("isrc", text(value)),
             Some(StandardTag::ReleaseDate(value) | StandardTag::RecordingDate(value)) => {
-                ("date", value)
+                ("date", text(value))
             }
-            Some(StandardTag::Encoder(value)) => ("encoder", value),
+            Some(StandardTag::TrackNumber(number)) => ("track", number.to_string()),
+            Some(StandardTag::DiscNumber(number)) => ("disc", number.to_string()),
+            Some(StandardTag::Encoder(value)) => ("encoder", text(value)),
             _ => continue,
         };
-        tags.entry(name.to_owned()).or_insert_with(|| value.to_string());
+        tags.push(name, &value);
     }
 }
 

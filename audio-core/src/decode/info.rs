@@ -1,12 +1,32 @@
 //! What is known about a decoded source: format, promised and found length, repairs.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::layout::ChannelLayout;
+use crate::tags::Tags;
 use crate::warning::Warning;
+
+/// One of several audio tracks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TrackInfo {
+    /// Its number among the audio tracks, from 1.
+    pub number: usize,
+    /// Its codec.
+    pub codec: String,
+    /// Its language as the container writes it, such as `eng`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Whether the container marks it as one to play by default.
+    pub default: bool,
+    /// Whether it is the one that is read.
+    pub taken: bool,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
 
 /// Where decoded audio came from and what happened on the way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,8 +55,15 @@ pub struct SourceInfo {
     pub trimmed_delay: u64,
     /// Encoder padding that was cut off the end, in frames.
     pub trimmed_padding: u64,
-    /// Title, artist and the like, by lower-case name.
-    pub tags: BTreeMap<String, String>,
+    /// Where the first sample lies on the clock of the file, in seconds: positive where the audio
+    /// begins later than the file does, negative where it begins before its zero.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start: f64,
+    /// The audio tracks, where the container tells of more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<TrackInfo>,
+    /// Title, artist and the like.
+    pub tags: Tags,
     /// What was odd about the input.
     pub warnings: Vec<Warning>,
 }
@@ -57,8 +84,15 @@ impl SourceInfo {
             found_frames: 0,
             trimmed_delay: 0,
             trimmed_padding: 0,
-            tags: BTreeMap::new(),
+            start: 0.0,
+            tracks: Vec::new(),
+            tags: Tags::default(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Length of what was decoded so far, in seconds.
+    pub(super) fn seconds(&self) -> f64 {
+        self.found_frames as f64 / f64::from(self.rate.max(1))
     }
 }

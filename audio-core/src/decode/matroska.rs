@@ -1,18 +1,31 @@
-//! What Matroska says about trimming: `CodecDelay` and `DiscardPadding` (RFC 9559).
+//! What Matroska says about its audio tracks: codec, language, times, and the trimming by
+//! `CodecDelay` and `DiscardPadding` (RFC 9559).
 //!
-//! Symphonia unpacks Matroska and WebM but does not hand these elements on, so the headers of
-//! tracks and blocks are read here as well.
+//! Symphonia unpacks Matroska and WebM but does not hand all of this on, so the headers of tracks
+//! and blocks are read here as well.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use super::names;
+use super::outline::{Outline, TrackOutline};
 use super::source::Source;
 
+const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
+const INFO: u32 = 0x1549_a966;
+const TIMESTAMP_SCALE: u32 = 0x002a_d7b1;
 const TRACKS: u32 = 0x1654_ae6b;
 const TRACK_ENTRY: u32 = 0xae;
 const TRACK_NUMBER: u32 = 0xd7;
+const TRACK_TYPE: u32 = 0x83;
+const FLAG_ENABLED: u32 = 0xb9;
+const FLAG_DEFAULT: u32 = 0x88;
+const CODEC_ID: u32 = 0x86;
+const LANGUAGE: u32 = 0x0022_b59c;
+const LANGUAGE_BCP47: u32 = 0x0022_b59d;
 const CODEC_DELAY: u32 = 0x56aa;
 const CLUSTER: u32 = 0x1f43_b675;
+const TIMESTAMP: u32 = 0xe7;
 const BLOCK_GROUP: u32 = 0xa0;
 const BLOCK: u32 = 0xa1;
 const SIMPLE_BLOCK: u32 = 0xa3;
@@ -20,30 +33,42 @@ const DISCARD_PADDING: u32 = 0x75a2;
 
 /// More tracks are not looked at.
 const MAX_TRACKS: usize = 127;
+/// The most that a block may last, for the end of the last one.
+const BLOCK_NANOS: u64 = 1_000_000_000;
+/// Texts longer than this are not read.
+const MAX_TEXT_BYTES: u64 = 256;
 
-/// What one track is to lose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MatroskaTrim {
-    pub(super) track: u32,
-    /// Nanoseconds at its start; `None` when nothing tells.
-    pub(super) delay: Option<u64>,
-    /// Nanoseconds at its end.
-    pub(super) padding: u64,
+/// What the elements say, read from the source's current position; the source is back at its
+/// start afterwards.
+pub(super) fn read(source: &mut Source) -> io::Result<Outline> {
+    let outline = scan(&mut BufReader::with_capacity(1 << 16, &mut *source))?;
+    source.seek(SeekFrom::Start(0))?;
+    Ok(outline)
 }
 
-/// The trimming of each track, read from the source's current position; the source is back at its
-/// start afterwards.
-pub(super) fn read_trims(source: &mut Source) -> io::Result<Vec<MatroskaTrim>> {
-    let trims = scan(&mut BufReader::with_capacity(1 << 16, &mut *source))?;
-    source.seek(SeekFrom::Start(0))?;
-    Ok(trims)
+/// A track of any kind while it is being read.
+struct Entry {
+    outline: TrackOutline,
+    is_audio: bool,
+    enabled: bool,
+    /// The times of its first block and of its latest one, in nanoseconds.
+    times: Option<(i64, i64)>,
 }
 
 /// Goes through the elements, into those that hold tracks and blocks and over all others.
-fn scan(reader: &mut (impl Read + SeekRelative)) -> io::Result<Vec<MatroskaTrim>> {
-    let mut trims: Vec<MatroskaTrim> = Vec::new();
+fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
+    let mut entries: Vec<Entry> = Vec::new();
     let mut current = None; // the track whose entry or block was seen last
-    while let Some((id, size)) = element(reader)? {
+    let mut scale = 1_000_000; // nanoseconds in a tick
+    let mut cluster = 0;
+    let mut end = None;
+    loop {
+        let position = reader.stream_position()?;
+        let Some((id, size)) = element(reader)? else { break };
+        if id == EBML && position > 0 {
+            end = Some(position);
+            break;
+        }
         let Some(size) = size else {
             // Only a segment and a cluster may have no size; their parts follow.
             if matches!(id, SEGMENT | CLUSTER) {
@@ -51,38 +76,62 @@ fn scan(reader: &mut (impl Read + SeekRelative)) -> io::Result<Vec<MatroskaTrim>
             }
             break;
         };
+        let entry = current.and_then(|at: usize| entries.get_mut(at));
         match id {
-            SEGMENT | TRACKS | TRACK_ENTRY | CLUSTER | BLOCK_GROUP => {}
-            TRACK_NUMBER if size <= 8 => {
-                let Some(number) = signed(reader, size)? else { break };
-                if let Ok(track) = u32::try_from(number)
-                    && trims.len() < MAX_TRACKS
-                {
-                    current = Some(trims.len());
-                    trims.push(MatroskaTrim { track, delay: None, padding: 0 });
+            SEGMENT | INFO | TRACKS | CLUSTER | BLOCK_GROUP => {}
+            TRACK_ENTRY => {
+                current = None;
+                if entries.len() < MAX_TRACKS {
+                    current = Some(entries.len());
+                    let mut outline = TrackOutline::new(0);
+                    outline.default = true;
+                    outline.language = Some("eng".to_owned());
+                    entries.push(Entry { outline, is_audio: true, enabled: true, times: None });
                 }
             }
-            CODEC_DELAY if size <= 8 => {
-                let Some(delay) = signed(reader, size)? else { break };
-                if let Some(trim) = current.and_then(|at| trims.get_mut(at)) {
-                    trim.delay = u64::try_from(delay).ok();
+            TIMESTAMP_SCALE | TIMESTAMP | TRACK_NUMBER | TRACK_TYPE | FLAG_ENABLED
+            | FLAG_DEFAULT | CODEC_DELAY | DISCARD_PADDING
+                if size <= 8 =>
+            {
+                let Some(value) = integer(reader, size, id == DISCARD_PADDING)? else { break };
+                match (id, entry) {
+                    (TIMESTAMP_SCALE, _) => scale = value.max(1),
+                    (TIMESTAMP, _) => cluster = value,
+                    (TRACK_NUMBER, Some(entry)) => {
+                        entry.outline.id = u32::try_from(value).unwrap_or(0);
+                    }
+                    (TRACK_TYPE, Some(entry)) => entry.is_audio = value == 2,
+                    (FLAG_ENABLED, Some(entry)) => entry.enabled = value != 0,
+                    (FLAG_DEFAULT, Some(entry)) => entry.outline.default = value != 0,
+                    (CODEC_DELAY, Some(entry)) => entry.outline.delay = u64::try_from(value).ok(),
+                    (DISCARD_PADDING, Some(entry)) => {
+                        entry.outline.padding = u64::try_from(value).unwrap_or(0);
+                    }
+                    _ => {}
+                }
+            }
+            CODEC_ID | LANGUAGE | LANGUAGE_BCP47 if size <= MAX_TEXT_BYTES => {
+                let Some(text) = text(reader, size)? else { break };
+                match entry {
+                    Some(entry) if id == CODEC_ID => entry.outline.codec = names::matroska(&text),
+                    Some(entry) => entry.outline.language = Some(text).filter(|text| text != "und"),
+                    None => {}
                 }
             }
             BLOCK | SIMPLE_BLOCK => {
                 let Some((number, read)) = vint(reader, Marker::Dropped)? else { break };
-                current = trims.iter().position(|trim| Some(trim.track.into()) == number);
+                current = entries.iter().position(|e| Some(u64::from(e.outline.id)) == number);
+                let mut read = read;
                 // A later block of the track takes the place of what was last so far.
-                if let Some(trim) = current.and_then(|at| trims.get_mut(at)) {
-                    trim.padding = 0;
+                if let Some(entry) = current.and_then(|at| entries.get_mut(at)) {
+                    let Some(time) = integer(reader, 2, true)? else { break };
+                    read += 2;
+                    entry.outline.padding = 0;
+                    let time = cluster.saturating_add(time).saturating_mul(scale);
+                    entry.times = Some((entry.times.map_or(time, |(first, _)| first), time));
                 }
                 if !skip(reader, size.saturating_sub(read))? {
                     break;
-                }
-            }
-            DISCARD_PADDING if size <= 8 => {
-                let Some(padding) = signed(reader, size)? else { break };
-                if let Some(trim) = current.and_then(|at| trims.get_mut(at)) {
-                    trim.padding = u64::try_from(padding).unwrap_or(0);
                 }
             }
             _ => {
@@ -92,7 +141,28 @@ fn scan(reader: &mut (impl Read + SeekRelative)) -> io::Result<Vec<MatroskaTrim>
             }
         }
     }
-    Ok(trims)
+    let audio = entries.into_iter().filter(|entry| entry.is_audio && entry.outline.id > 0);
+    Ok(Outline { tracks: audio.map(finish).collect(), end })
+}
+
+fn finish(entry: Entry) -> TrackOutline {
+    let mut outline = entry.outline;
+    outline.default &= entry.enabled;
+    if let Some((first, last)) = entry.times {
+        outline.start = first;
+        let length = u64::try_from(last.saturating_sub(first)).unwrap_or(0);
+        outline.end = Some(length.saturating_add(BLOCK_NANOS));
+    }
+    outline
+}
+
+/// A text of `size` bytes up to its first NUL.
+fn text(reader: &mut impl Read, size: u64) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    reader.take(size).read_to_end(&mut bytes)?;
+    let whole = bytes.len() as u64 == size;
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    Ok(whole.then(|| String::from_utf8_lossy(&bytes[..end]).into_owned()))
 }
 
 /// Whether the length marker of a variable-size integer belongs to its value.
@@ -131,14 +201,21 @@ fn vint(reader: &mut impl Read, marker: Marker) -> io::Result<Option<(Option<u64
     Ok(Some((number, length.into())))
 }
 
-/// A big-endian two's complement number of `size` bytes.
-fn signed(reader: &mut impl Read, size: u64) -> io::Result<Option<i64>> {
-    let mut value = 0i64;
+/// A big-endian number of `size` bytes, as two's complement where it is signed; one that is too
+/// large is the largest.
+fn integer(reader: &mut impl Read, size: u64, signed: bool) -> io::Result<Option<i64>> {
+    let mut value = 0u64;
+    let mut negative = false;
     for at in 0..size {
         let Some(next) = byte(reader)? else { return Ok(None) };
-        value = if at == 0 { i64::from(next.cast_signed()) } else { value << 8 | i64::from(next) };
+        negative |= signed && at == 0 && next >= 0x80;
+        value = value << 8 | u64::from(next);
     }
-    Ok(Some(value))
+    if negative {
+        let high = u64::MAX.checked_shl(8 * size as u32).unwrap_or(0);
+        return Ok(Some((value | high).cast_signed()));
+    }
+    Ok(Some(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
 fn byte(reader: &mut impl Read) -> io::Result<Option<u8>> {
@@ -177,8 +254,14 @@ mod tests {
 
     use super::*;
 
-    fn scan_bytes(bytes: &[u8]) -> Vec<MatroskaTrim> {
+    fn scan_bytes(bytes: &[u8]) -> Outline {
         scan(&mut BufReader::new(Cursor::new(bytes.to_vec()))).expect("memory")
+    }
+
+    /// What matters of each track: number, delay and padding.
+    fn trims(bytes: &[u8]) -> Vec<(u32, Option<u64>, u64)> {
+        let tracks = scan_bytes(bytes).tracks;
+        tracks.iter().map(|track| (track.id, track.delay, track.padding)).collect()
     }
 
     /// A segment of unknown size with tracks 1 and 2, the latter 6.5 ms late, and one cluster of
@@ -192,8 +275,8 @@ mod tests {
         bytes
     }
 
-    const FIRST: MatroskaTrim = MatroskaTrim { track: 1, delay: None, padding: 0 };
-    const SECOND: MatroskaTrim = MatroskaTrim { track: 2, delay: Some(6_500_000), padding: 0 };
+    const FIRST: (u32, Option<u64>, u64) = (1, None, 0);
+    const SECOND: (u32, Option<u64>, u64) = (2, Some(6_500_000), 0);
     /// Track 2, then 1.5 ms of padding.
     const PADDED: &[u8] =
         &[0xa0, 0x8d, 0xa1, 0x85, 0x82, 0, 0, 0, 7, 0x75, 0xa2, 0x83, 0x16, 0xe3, 0x60];
@@ -201,25 +284,42 @@ mod tests {
 
     #[test]
     fn the_last_block_of_a_track_counts() {
-        let padded = [FIRST, MatroskaTrim { padding: 1_500_000, ..SECOND }];
-        assert_eq!(scan_bytes(&segment(&[PLAIN, PADDED])), padded);
-        assert_eq!(scan_bytes(&segment(&[PADDED, PLAIN])), [FIRST, SECOND]);
+        let padded = [FIRST, (2, Some(6_500_000), 1_500_000)];
+        assert_eq!(trims(&segment(&[PLAIN, PADDED])), padded);
+        assert_eq!(trims(&segment(&[PADDED, PLAIN])), [FIRST, SECOND]);
         let other_track: &[u8] = &[0xa3, 0x85, 0x81, 0, 0, 0, 7];
-        assert_eq!(scan_bytes(&segment(&[PADDED, other_track])), padded);
+        assert_eq!(trims(&segment(&[PADDED, other_track])), padded);
+    }
+
+    #[test]
+    fn f4_times_of_the_first_blocks_count_from_zero() {
+        let late: &[u8] = &[0xe7, 0x81, 100, 0xa3, 0x85, 0x82, 0x01, 0, 0, 7];
+        let early: &[u8] = &[0xe7, 0x81, 0, 0xa3, 0x85, 0x81, 0xfe, 0x0c, 0, 7];
+        let tracks = scan_bytes(&segment(&[late, early])).tracks;
+        let starts: Vec<i64> = tracks.iter().map(|track| track.start).collect();
+        assert_eq!(starts, [-500_000_000, 356_000_000]);
+    }
+
+    #[test]
+    fn w2_another_header_ends_the_file() {
+        let first = segment(&[PLAIN]);
+        let second = [&[0x1a, 0x45, 0xdf, 0xa3, 0x80][..], &segment(&[PLAIN])].concat();
+        let outline = scan_bytes(&[first.clone(), second].concat());
+        assert_eq!((outline.end, outline.tracks.len()), (Some(first.len() as u64), 2));
     }
 
     #[test]
     fn negative_padding_and_rubbish_say_nothing() {
         let mut negative = PADDED.to_vec();
         negative[12] = 0xf0;
-        assert_eq!(scan_bytes(&segment(&[&negative])), [FIRST, SECOND]);
+        assert_eq!(trims(&segment(&[&negative])), [FIRST, SECOND]);
         let whole = segment(&[PLAIN, PADDED]);
         for end in 0..whole.len() {
-            let trims = scan_bytes(&whole[..end]);
-            assert!(trims.iter().all(|trim| trim.padding == 0), "cut after {end} bytes");
+            let trims = trims(&whole[..end]);
+            assert!(trims.iter().all(|trim| trim.2 == 0), "cut after {end} bytes");
         }
-        assert_eq!(scan_bytes(&[0; 40]), []);
+        assert_eq!(trims(&[0; 40]), []);
         let endless = segment(&[&[0xec, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe]]);
-        assert_eq!(scan_bytes(&endless), [FIRST, SECOND]);
+        assert_eq!(trims(&endless), [FIRST, SECOND]);
     }
 }

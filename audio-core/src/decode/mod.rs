@@ -1,22 +1,29 @@
 //! Audio in: files and streams of every common format, without any external program.
 //!
-//! WAV in all its forms, raw samples, MPEG audio framing, Ogg Opus and the MP4 trimming rules are
-//! read here; symphonia decodes the remaining formats. Sizes in headers are hints: what is there
+//! WAV in all its forms, raw samples, the framing of MPEG audio and FLAC, Ogg Opus, and the tables
+//! of MP4 and Matroska are read here; symphonia unpacks and decodes the rest. Sizes in headers are hints: what is there
 //! is decoded, and a [`crate::Warning`] tells when it is not what was promised.
 
 mod backend;
 mod channels;
+mod flac;
 mod info;
+mod joined;
 mod matroska;
 mod mp4;
 mod mpeg;
+mod names;
+mod open;
 mod options;
 mod opus;
+mod outline;
 mod pcm;
 mod planes;
 mod reader;
 mod source;
 mod symphonia_backend;
+mod timeline;
+pub(crate) mod vorbis_comment;
 mod wav;
 
 use std::io::Read;
@@ -26,10 +33,10 @@ use crate::buffer::AudioBuf;
 use crate::error::Result;
 
 pub use channels::ChannelSelect;
-pub use info::SourceInfo;
+pub use info::{SourceInfo, TrackInfo};
 pub use options::{
-    DecodeOptions, MAX_BLOCK_FRAMES, MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, RawFormat, RawSample,
-    Strictness,
+    DecodeOptions, MAX_BLOCK_FRAMES, MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, MIN_RATE, RawFormat,
+    RawSample, Strictness, TrackChoice,
 };
 pub use reader::BlockReader;
 

@@ -1,9 +1,14 @@
-//! What MP4 says about trimming: edit list, sample durations, and the iTunes gapless tag.
+//! What MP4 says about its audio tracks: codec, language, edit list, sample durations, and the
+//! iTunes gapless tag.
 //!
-//! Symphonia unpacks and decodes MP4 but drops the edit list, so the boxes are read here as well.
+//! Symphonia unpacks and decodes MP4 but drops the edit list and refuses a file for the sake of
+//! tracks that nobody asked for, so the boxes are read here as well.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
+use super::names;
+use super::outline::{NANOS, Outline, TrackOutline};
 use super::source::Source;
 
 /// Larger movie boxes are not read.
@@ -11,49 +16,59 @@ const MAX_MOOV_BYTES: u64 = 1 << 26;
 /// Top-level boxes to look at before giving up.
 const MAX_TOP_BOXES: usize = 100_000;
 
-/// The part of a decoded track that is to be heard, in ticks of `timescale`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mp4Trim {
-    pub(super) track: u32,
-    pub(super) timescale: u32,
-    /// Ticks to drop from the start; `None` when nothing tells.
-    pub(super) delay: Option<u64>,
-    /// Ticks to keep after that; `None` when only the end of the data tells.
-    pub(super) length: Option<u64>,
-    /// Whether the edit list has more than the one entry that was followed.
-    pub(super) complex: bool,
+/// The movie box of a file.
+#[derive(Default)]
+pub(super) struct Movie {
+    /// Where its body lies in the file.
+    position: u64,
+    body: Vec<u8>,
 }
 
-/// Read the trimming of every track; the source is back at its start afterwards.
-pub(super) fn read_trims(source: &mut Source) -> io::Result<Vec<Mp4Trim>> {
-    let trims = match find_moov(source)? {
-        Some(moov) => parse_moov(&moov),
-        None => Vec::new(),
-    };
+/// Read the movie box and what it says; the source is back at its start afterwards.
+pub(super) fn read(source: &mut Source) -> io::Result<(Movie, Outline)> {
+    let (movie, end) = find_movie(source)?;
     source.seek(SeekFrom::Start(0))?;
-    Ok(trims)
+    let outline = Outline { tracks: parse_moov(&movie.body), end };
+    Ok((movie, outline))
 }
 
-/// The body of the first `moov` box.
-fn find_moov(source: &mut Source) -> io::Result<Option<Vec<u8>>> {
+impl Movie {
+    /// The file as if the track were its only one, so that nothing in the others is in the way.
+    pub(super) fn show_only(&self, source: &mut Source, track: u32) {
+        let mut body = self.body.clone();
+        hide_others(&mut body, track);
+        source.overlay(self.position, body);
+    }
+}
+
+/// The first movie box, and where another file begins behind the media.
+fn find_movie(source: &mut Source) -> io::Result<(Movie, Option<u64>)> {
+    let size = source.size().unwrap_or(0);
+    let mut movie = Movie::default();
+    let mut media = false;
     let mut at = 0u64;
     for _ in 0..MAX_TOP_BOXES {
         source.seek(SeekFrom::Start(at))?;
         let head = source.peek(16)?;
-        let Some((kind, header, size)) = box_head(&head) else { return Ok(None) };
-        let body = size.map(|size| size.saturating_sub(header));
-        if kind == *b"moov" {
-            source.seek(SeekFrom::Start(at.saturating_add(header)))?;
-            let mut moov = Vec::new();
-            source
-                .take(body.unwrap_or(MAX_MOOV_BYTES).min(MAX_MOOV_BYTES))
-                .read_to_end(&mut moov)?;
-            return Ok(Some(moov));
+        let Some((kind, header, length)) = box_head(&head) else { break };
+        match &kind {
+            b"moov" if movie.body.is_empty() => {
+                movie.position = at.saturating_add(header);
+                source.seek(SeekFrom::Start(movie.position))?;
+                let length = length.map_or(MAX_MOOV_BYTES, |length| length.saturating_sub(header));
+                source.take(length.min(MAX_MOOV_BYTES)).read_to_end(&mut movie.body)?;
+            }
+            b"mdat" => media = true,
+            b"ftyp" if media && !movie.body.is_empty() => return Ok((movie, Some(at))),
+            _ => {}
         }
-        let Some(next) = size.and_then(|size| at.checked_add(size)) else { return Ok(None) };
+        let Some(next) = length.and_then(|length| at.checked_add(length)) else { break };
+        if next >= size {
+            break;
+        }
         at = next;
     }
-    Ok(None)
+    Ok((movie, None))
 }
 
 /// Kind, header size and whole size of a box; no size means "to the end".
@@ -75,26 +90,41 @@ fn huge(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
 }
 
-/// The boxes inside `bytes`; a box that runs over the end is cut.
-fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+/// The boxes in a part of `bytes`: kind, where each starts, and where its body lies. A box that
+/// runs over the end is cut.
+fn boxes(bytes: &[u8], part: Range<usize>) -> impl Iterator<Item = ([u8; 4], usize, Range<usize>)> {
+    let mut at = part.start;
+    let end = part.end.min(bytes.len());
     std::iter::from_fn(move || {
-        let (kind, header, size) = box_head(bytes)?;
+        let rest = bytes.get(at..end)?;
+        let (kind, header, size) = box_head(rest)?;
         let size = size
-            .map_or(bytes.len(), |size| usize::try_from(size).unwrap_or(usize::MAX))
-            .min(bytes.len());
-        let body = bytes.get(usize::try_from(header).ok()?..size)?;
-        bytes = &bytes[size..];
-        Some((kind, body))
+            .map_or(rest.len(), |size| usize::try_from(size).unwrap_or(usize::MAX))
+            .min(rest.len());
+        let header = usize::try_from(header).ok().filter(|&header| header <= size)?;
+        let start = at;
+        at += size;
+        Some((kind, start, start + header..at))
+    })
+}
+
+/// The boxes inside `bytes`.
+fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    boxes(bytes, 0..bytes.len()).map(|(kind, _, body)| (kind, &bytes[body]))
+}
+
+/// Where the body of the first box along a path lies.
+fn find(bytes: &[u8], part: Range<usize>, path: &[&[u8; 4]]) -> Option<Range<usize>> {
+    path.iter().try_fold(part, |part, kind| {
+        boxes(bytes, part).find(|(found, ..)| found == *kind).map(|(.., body)| body)
     })
 }
 
 fn child<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    path.iter().try_fold(bytes, |bytes, kind| {
-        children(bytes).find(|(found, _)| found == *kind).map(|(_, body)| body)
-    })
+    Some(&bytes[find(bytes, 0..bytes.len(), path)?])
 }
 
-fn parse_moov(moov: &[u8]) -> Vec<Mp4Trim> {
+fn parse_moov(moov: &[u8]) -> Vec<TrackOutline> {
     let movie_scale = child(moov, &[b"mvhd"]).and_then(timescale).unwrap_or(1000);
     let gapless = child(moov, &[b"udta", b"meta"]).and_then(gapless_tag);
     children(moov)
@@ -109,33 +139,160 @@ fn timescale(body: &[u8]) -> Option<u32> {
     long(body, at).filter(|&scale| scale > 0)
 }
 
-fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Option<Mp4Trim> {
+/// The number of a track's `tkhd` box.
+fn track_id(header: &[u8]) -> Option<u32> {
+    long(header, if *header.first()? == 1 { 20 } else { 12 })
+}
+
+/// Ticks as nanoseconds.
+fn nanos(ticks: u64, scale: u32) -> u64 {
+    let nanos = u128::from(ticks) * u128::from(NANOS) / u128::from(scale.max(1));
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Option<TrackOutline> {
     if child(trak, &[b"mdia", b"hdlr"])?.get(8..12)? != b"soun" {
         return None;
     }
     let header = child(trak, &[b"tkhd"])?;
-    let track = long(header, if *header.first()? == 1 { 20 } else { 12 })?;
-    let scale = timescale(child(trak, &[b"mdia", b"mdhd"])?)?;
-    let mut trim = Mp4Trim { track, timescale: scale, delay: None, length: None, complex: false };
+    let media = child(trak, &[b"mdia", b"mdhd"])?;
+    let scale = timescale(media)?;
+    let mut track = TrackOutline::new(track_id(header)?);
+    track.default = header.get(3).is_some_and(|flags| flags & 1 != 0);
+    track.language = language(media);
+    let samples = child(trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
+    track.codec = child(samples, &[b"stsd"]).map(codec).unwrap_or_default();
+    let total = child(samples, &[b"stts"]).map_or(0, total_duration);
+    track.end = media_duration(media).map(|ticks| nanos(ticks, scale));
+    let edits = child(trak, &[b"edts", b"elst"]).and_then(edits).unwrap_or_default();
+    let pause = edits.iter().take_while(|(_, start)| *start < 0);
+    let pause = pause.fold(0u64, |sum, (duration, _)| sum.saturating_add(*duration));
+    track.start = i64::try_from(nanos(pause, movie_scale)).unwrap_or(i64::MAX);
     if let Some((delay, length)) = gapless {
-        trim.delay = Some(delay);
-        trim.length = Some(length);
-        return Some(trim);
+        track.delay = Some(nanos(delay, scale));
+        track.length = Some(nanos(length, scale));
+        return Some(track);
     }
-    let total = child(trak, &[b"mdia", b"minf", b"stbl", b"stts"]).map(total_duration).unwrap_or(0);
-    let Some(edits) = child(trak, &[b"edts", b"elst"]).and_then(edits) else { return Some(trim) };
     let mut media = edits.iter().filter(|(_, start)| *start >= 0);
-    let &(duration, start) = media.next()?;
-    trim.complex = media.next().is_some();
+    let Some(&(duration, start)) = media.next() else { return Some(track) };
+    track.complex = media.next().is_some();
     let start = start.cast_unsigned();
-    trim.delay = Some(start);
+    track.delay = Some(nanos(start, scale));
     let ticks = u128::from(duration) * u128::from(scale) / u128::from(movie_scale);
     let end = start.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX));
     // The edit's duration is in coarse movie ticks; the sum of sample durations is exact.
     let tick = u64::from(scale.div_ceil(movie_scale)) + 1;
     let end = if total > 0 && end.abs_diff(total) <= tick { total } else { end };
-    trim.length = (duration > 0).then(|| end.saturating_sub(start));
-    Some(trim)
+    track.length = (duration > 0).then(|| nanos(end.saturating_sub(start), scale));
+    Some(track)
+}
+
+/// The duration of an `mdhd` box in its ticks; `None` when it tells none.
+fn media_duration(body: &[u8]) -> Option<u64> {
+    let duration = match *body.first()? {
+        1 => huge(body, 24)?,
+        _ => long(body, 16)?.into(),
+    };
+    (duration > 0 && duration != u64::MAX && duration != u64::from(u32::MAX)).then_some(duration)
+}
+
+/// The language of an `mdhd` box: three letters of five bits each.
+fn language(body: &[u8]) -> Option<String> {
+    let at = if *body.first()? == 1 { 32 } else { 20 };
+    let packed = u16::from_be_bytes(body.get(at..at + 2)?.try_into().ok()?);
+    let letters = [packed >> 10, packed >> 5, packed].map(|code| (code & 31) as u8 + 0x60);
+    let text = String::from_utf8(letters.to_vec()).ok()?;
+    (text.bytes().all(|letter| letter.is_ascii_lowercase()) && text != "und").then_some(text)
+}
+
+/// The name of the codec that an `stsd` box tells.
+fn codec(body: &[u8]) -> String {
+    let Some((kind, _, entry)) = boxes(body, 8..body.len()).next() else { return String::new() };
+    let object = decoder_config(body, entry).and_then(|esds| object_type(&body[esds]));
+    names::mp4(&kind, object)
+}
+
+/// Where the fields of a sample entry end and its boxes begin, by its version.
+fn entry_boxes(bytes: &[u8], entry: &Range<usize>) -> Option<Range<usize>> {
+    let version = bytes.get(entry.start + 8..entry.start + 10)?;
+    let fields = match version {
+        [0, 1] => 28 + 16,
+        [0, 2] => 28 + 36,
+        _ => 28,
+    };
+    (entry.start + fields <= entry.end).then_some(entry.start + fields..entry.end)
+}
+
+/// The `esds` box of a sample entry, which QuickTime puts into a `wave` box.
+fn decoder_config(bytes: &[u8], entry: Range<usize>) -> Option<Range<usize>> {
+    let parts = entry_boxes(bytes, &entry)?;
+    find(bytes, parts.clone(), &[b"esds"]).or_else(|| find(bytes, parts, &[b"wave", b"esds"]))
+}
+
+/// The object type of the decoder configuration (ISO/IEC 14496-1, 7.2.6): descriptor 4 inside
+/// descriptor 3.
+fn object_type(esds: &[u8]) -> Option<u8> {
+    let descriptor = |bytes: &'_ [u8], at: usize, tag: u8| -> Option<usize> {
+        if *bytes.get(at)? != tag {
+            return None;
+        }
+        let more =
+            bytes.get(at + 1..)?.iter().take(4).take_while(|&&byte| byte & 0x80 != 0).count();
+        Some(at + 2 + more)
+    };
+    let body = descriptor(esds, 4, 3)?;
+    let flags = *esds.get(body + 2)?;
+    let mut at = body + 3;
+    at += if flags & 0x80 != 0 { 2 } else { 0 };
+    if flags & 0x40 != 0 {
+        at += 1 + usize::from(*esds.get(at)?);
+    }
+    at += if flags & 0x20 != 0 { 2 } else { 0 };
+    esds.get(descriptor(esds, at, 4)?).copied()
+}
+
+/// Rename the boxes of all tracks but one to `free`, and bring that one into the form that is
+/// usual: one sample entry, and the codec's own box outside of a `wave` box.
+fn hide_others(moov: &mut [u8], track: u32) {
+    let mut hidden = Vec::new();
+    let mut kept = None;
+    for (kind, start, body) in boxes(moov, 0..moov.len()) {
+        match &kind {
+            b"trak" => {
+                let id = find(moov, body.clone(), &[b"tkhd"]).and_then(|at| track_id(&moov[at]));
+                if id == Some(track) && kept.is_none() {
+                    kept = Some(body);
+                } else {
+                    hidden.push(start);
+                }
+            }
+            b"mvex" => hidden.extend(boxes(moov, body).filter_map(|(kind, start, body)| {
+                (kind == *b"trex" && long(&moov[body], 4) != Some(track)).then_some(start)
+            })),
+            _ => {}
+        }
+    }
+    for start in hidden {
+        moov[start + 4..start + 8].copy_from_slice(b"free");
+    }
+    let stsd = kept.and_then(|trak| find(moov, trak, &[b"mdia", b"minf", b"stbl", b"stsd"]));
+    let Some(stsd) = stsd.filter(|stsd| stsd.len() >= 16) else { return };
+    if long(moov, stsd.start + 4).is_some_and(|count| count > 1) {
+        moov[stsd.start + 4..stsd.start + 8].copy_from_slice(&1u32.to_be_bytes());
+    }
+    let entry = boxes(moov, stsd.start + 8..stsd.end).next().map(|(.., body)| body);
+    let wave = entry.and_then(|entry| entry_boxes(moov, &entry)).and_then(|parts| {
+        boxes(moov, parts).find(|(kind, ..)| kind == b"wave").map(|(_, start, body)| (start, body))
+    });
+    let Some((start, body)) = wave else { return };
+    let inner = boxes(moov, body).find(|(kind, ..)| kind == b"alac").map(|(_, start, _)| start);
+    if let Some(inner) = inner
+        && let Ok(size) = u32::try_from(inner - start)
+    {
+        // What is in front of the inner box becomes a box without meaning.
+        moov[start..start + 4].copy_from_slice(&size.to_be_bytes());
+        moov[start + 4..start + 8].copy_from_slice(b"free");
+    }
 }
 
 /// The sum of all sample durations of an `stts` box.
@@ -221,17 +378,21 @@ mod tests {
     #[test]
     fn the_exact_end_wins_over_the_rounded_one() {
         let moov = moov(&[trak(&[0, 1, 1000, 1024, 0x10000], &[0, 2, 44, 1024, 1, 68])]);
-        let expected = Mp4Trim {
-            track: 7,
-            timescale: 44_100,
-            delay: Some(1024),
-            length: Some(44_100),
-            complex: false,
-        };
-        assert_eq!(parse_moov(&moov), [expected]);
+        let found = &parse_moov(&moov)[0];
+        assert_eq!((found.id, found.delay), (7, Some(nanos(1024, 44_100))));
+        assert_eq!((found.length, found.complex, found.start), (Some(NANOS), false, 0));
         // An end that is really earlier than the data's is kept.
         let moov = self::moov(&[trak(&[0, 1, 500, 1024, 0x10000], &[0, 1, 44, 1024])]);
-        assert_eq!(parse_moov(&moov)[0].length, Some(22_050));
+        assert_eq!(parse_moov(&moov)[0].length, Some(NANOS / 2));
+    }
+
+    #[test]
+    fn f4_empty_edits_say_where_the_track_starts() {
+        let edits = [0, 3, 1500, u32::MAX, 0x10000, 1000, u32::MAX, 0x10000, 1000, 1024, 0x10000];
+        let moov = moov(&[trak(&edits, &[0, 2, 44, 1024, 1, 68])]);
+        let found = &parse_moov(&moov)[0];
+        assert_eq!((found.start, found.delay), (2_500_000_000, Some(nanos(1024, 44_100))));
+        assert!(!found.complex);
     }
 
     #[test]
@@ -243,10 +404,8 @@ mod tests {
         let meta = [longs(&[0]), boxed(b"ilst", &item)].concat();
         let udta = boxed(b"udta", &boxed(b"meta", &meta));
         let moov = moov(&[trak(&[0, 1, 1000, 1024, 0x10000], &[0, 0]), udta]);
-        assert_eq!(
-            (parse_moov(&moov)[0].delay, parse_moov(&moov)[0].length),
-            (Some(2112), Some(44_100))
-        );
+        let found = &parse_moov(&moov)[0];
+        assert_eq!((found.delay, found.length), (Some(nanos(2112, 44_100)), Some(NANOS)));
     }
 
     #[test]
@@ -254,7 +413,22 @@ mod tests {
         let moov = moov(&[trak(&[0, u32::MAX, 0, u32::MAX], &[0, u32::MAX, u32::MAX, u32::MAX])]);
         for end in 0..moov.len() {
             parse_moov(&moov[..end]);
+            hide_others(&mut moov[..end].to_vec(), 7);
         }
         assert!(parse_moov(b"\0\0\0\x01trak\xff\xff\xff\xff\xff\xff\xff\xff").is_empty());
+    }
+
+    #[test]
+    fn other_tracks_are_hidden_in_place() {
+        let first = trak(&[0, 0], &[0, 0]);
+        let mut second = first.clone();
+        let at = second.windows(4).position(|name| name == b"tkhd").expect("a header");
+        second[at + 4 + 15] = 8;
+        let mut moov = moov(&[first.clone(), second.clone()]);
+        let size = moov.len();
+        hide_others(&mut moov, 8);
+        let kinds: Vec<_> = children(&moov).map(|(kind, _)| kind).collect();
+        assert_eq!((kinds, moov.len()), (vec![*b"mvhd", *b"free", *b"trak"], size));
+        assert_eq!(parse_moov(&moov)[0].id, 8);
     }
 }

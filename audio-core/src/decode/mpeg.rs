@@ -22,6 +22,7 @@ use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
 use crate::warning::Warning;
+pub(super) use frames::tag_size;
 use frames::{Frame, FrameReader, id3_size, run_of_frames};
 use header::FrameHeader;
 use info_tag::InfoTag;
@@ -179,8 +180,10 @@ impl Mpeg {
         if header.rate != self.format.rate {
             self.info.warnings.push(Warning::Repaired {
                 what: format!(
-                    "the sample rate changes from {} to {} Hz after {} frames; the rest was left out",
-                    self.format.rate, header.rate, self.info.found_frames
+                    "the sample rate changes from {} to {} Hz at {:.3} s; the rest was left out",
+                    self.format.rate,
+                    header.rate,
+                    self.info.seconds()
                 ),
             });
             return Ok(false);

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 
 /// The most channels that a file may have.
 pub const MAX_CHANNELS: u16 = 256;
+/// The lowest sample rate, in Hz, that is believed of a header; [`RawFormat`] may have less.
+pub const MIN_RATE: u32 = 100;
 /// The highest sample rate, in Hz, that a file may have.
 pub const MAX_RATE: u32 = 1_536_000;
 /// The most frames that one block of a [`super::BlockReader`] holds.
@@ -20,8 +22,43 @@ pub const MAX_CORRUPT_RUN: u64 = 100;
 pub struct DecodeOptions {
     /// Take the input for headerless samples of this kind instead of looking for a format.
     pub raw: Option<RawFormat>,
+    /// Which audio track of several to read; without a choice the one that the container marks
+    /// as default, or the first one that can be read.
+    pub track: Option<TrackChoice>,
     /// What odd input leads to.
     pub strict: Strictness,
+}
+
+/// One of several audio tracks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackChoice {
+    /// By its number among the audio tracks, from 1.
+    Number(usize),
+    /// By its language: a code of two or three letters, such as `en` or `eng`.
+    Language(String),
+}
+
+impl FromStr for TrackChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.trim() {
+            number if number.starts_with(|c: char| c.is_ascii_digit()) => {
+                match number.parse::<usize>() {
+                    Ok(number) if number > 0 => Ok(Self::Number(number)),
+                    _ => Err(Error::config("track", format!("`{text}` is no track number from 1"))),
+                }
+            }
+            language if language.len() >= 2 && !language.starts_with('-') => {
+                Ok(Self::Language(language.to_ascii_lowercase()))
+            }
+            _ => Err(Error::config(
+                "track",
+                format!("`{text}` is neither a number from 1 nor a language such as `eng`"),
+            )),
+        }
+    }
 }
 
 /// What happens when an input is readable but odd (cut short, repaired, damaged).

@@ -1,7 +1,7 @@
 //! The block reader: opens a source of any format and hands out sanitised blocks of bounded size.
 
 use std::collections::VecDeque;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
@@ -9,16 +9,12 @@ use super::info::SourceInfo;
 use super::options::{DecodeOptions, MAX_BLOCK_FRAMES, Strictness};
 use super::planes::Planes;
 use super::source::Source;
-use super::{Clip, mpeg, opus, symphonia_backend, wav};
+use super::{Clip, open};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
+use crate::sanitise::sanitise;
 use crate::warning::Warning;
 
-/// The largest magnitude that is taken for a sample rather than for rubbish (+60 dB).
-const SANE_PEAK: f32 = 1000.0;
-
-/// Boxes that an MP4 file may start with.
-const MP4_BOXES: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
 
 /// Reads a source block by block; memory does not grow with its length.
 pub struct BlockReader {
@@ -62,7 +58,7 @@ impl BlockReader {
     }
 
     fn new(source: Source, path: PathBuf, options: &DecodeOptions) -> Result<Self> {
-        let mut backend = open_backend(source, path, options)?;
+        let mut backend = open::open_backend(source, path, options)?;
         let info = backend.info();
         let spec = AudioSpec { rate: info.rate, layout: info.layout };
         let mut reader = Self {
@@ -86,6 +82,12 @@ impl BlockReader {
     /// Frames that the header promises after trimming; a hint, not to be relied on.
     pub fn declared_frames(&mut self) -> Option<u64> {
         self.backend.info().declared_frames
+    }
+
+    /// Where the first sample lies on the clock of the file, in seconds: see
+    /// [`SourceInfo::start`].
+    pub fn start(&mut self) -> f64 {
+        self.backend.info().start
     }
 
     /// What is known about the source; complete once the end has been reached.
@@ -162,99 +164,12 @@ impl BlockReader {
     fn check_strict(&mut self) -> Result<()> {
         let strict = self.strict;
         let info = self.backend.info();
-        match info.warnings.first() {
+        match info.warnings.iter().find(|warning| !warning.is_note()) {
             Some(warning) if strict == Strictness::Strict => Err(Error::unreadable(
                 &info.path,
                 format!("{warning}; leave out --strict to use it as it is"),
             )),
             _ => Ok(()),
         }
-    }
-}
-
-/// Replace NaN and infinity by zero and limit absurd values; the number of samples changed.
-fn sanitise(samples: &mut [f32]) -> u64 {
-    // Without a way out in the middle, so that it becomes vector code.
-    if samples.iter().fold(true, |sane, sample| sane & (sample.abs() <= SANE_PEAK)) {
-        return 0;
-    }
-    let mut count = 0;
-    for sample in samples {
-        if !sample.is_finite() {
-            *sample = 0.0;
-            count += 1;
-        } else if sample.abs() > SANE_PEAK {
-            *sample = sample.clamp(-SANE_PEAK, SANE_PEAK);
-            count += 1;
-        }
-    }
-    count
-}
-
-/// Find out the format and open its reader.
-fn open_backend(
-    mut source: Source,
-    path: PathBuf,
-    options: &DecodeOptions,
-) -> Result<Box<dyn Backend>> {
-    if let Some(raw) = options.raw {
-        return wav::open_raw(source, path, raw);
-    }
-    let head = source.peek(64).map_err(|e| Error::io(&path, e))?;
-    match head.as_slice() {
-        [] => Err(Error::unreadable(&path, "the input is empty (zero bytes)")),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..]
-        | [b'R', b'F', b'6', b'4', ..]
-        | [b'B', b'W', b'6', b'4', ..] => wav::open(source, path),
-        [b'O', b'g', b'g', b'S', ..] => {
-            let head = source.peek(27 + 255 + 8).map_err(|e| Error::io(&path, e))?;
-            if opus::is_ogg_opus(&head) {
-                opus::open_ogg(source, path)
-            } else {
-                symphonia_backend::open(source, path)
-            }
-        }
-        [b'f', b'L', b'a', b'C', ..]
-        | [b'F', b'O', b'R', b'M', ..]
-        | [b'c', b'a', b'f', b'f', ..] => symphonia_backend::open(source, path),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] => symphonia_backend::open_matroska(source, path),
-        [_, _, _, _, kind @ ..] if MP4_BOXES.iter().any(|name| kind.starts_with(name)) => {
-            symphonia_backend::open_mp4(source, path)
-        }
-        _ => open_mpeg(source, path),
-    }
-}
-
-/// MPEG audio or AAC, whose frames have no magic number, perhaps behind an ID3 tag.
-fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    let mut info = SourceInfo::new(path, "mpeg", "");
-    let io_error = |info: &SourceInfo, e| Error::io(&info.path, e);
-    let tagged = mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
-    let head = source.peek(7).map_err(|e| io_error(&info, e))?;
-    let is_adts = matches!(head[..], [0xff, flags, ..] if flags & 0xf6 == 0xf0);
-    if is_adts || head.starts_with(b"fLaC") {
-        if tagged && let Source::File { file, .. } = &mut source {
-            file.rewind().map_err(|e| io_error(&info, e))?;
-        }
-        return symphonia_backend::open(source, info.path);
-    }
-    match mpeg::probe(&mut source).map_err(|e| io_error(&info, e))? {
-        Some(_) => mpeg::open(source, info),
-        None => Err(Error::unreadable(
-            &info.path,
-            "this is no audio format that formant knows (`formant formats` lists them); headerless samples need --raw",
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rubbish_samples_are_replaced_and_counted() {
-        let mut samples = [0.5, f32::NAN, f32::INFINITY, -1e30, -2.0, f32::NEG_INFINITY];
-        assert_eq!(sanitise(&mut samples), 4);
-        assert_eq!(samples, [0.5, 0.0, 0.0, -SANE_PEAK, -2.0, 0.0]);
     }
 }

@@ -10,10 +10,51 @@ use crate::error::{Error, Result};
 
 /// Any source of bytes.
 pub(super) enum Source {
-    /// A regular file.
-    File { file: File, len: u64 },
+    /// A regular file or a part of one.
+    File(Section),
     /// A pipe or anything else that only reads forward; `peeked[at..]` comes before the rest.
     Stream { reader: Box<dyn Read + Send + Sync>, peeked: Vec<u8>, at: usize },
+}
+
+/// A part of a regular file that is read as if it were a file of its own.
+pub(super) struct Section {
+    file: File,
+    start: u64,
+    len: u64,
+    at: u64,
+    /// Bytes that are seen instead of the file's from a position on.
+    overlay: (u64, Vec<u8>),
+}
+
+impl Section {
+    fn new(file: File, start: u64, len: u64) -> Self {
+        Self { file, start, len, at: 0, overlay: (0, Vec::new()) }
+    }
+
+    fn lay_over(&self, out: &mut [u8]) {
+        let (from, bytes) = &self.overlay;
+        let end = self.at + out.len() as u64;
+        let first = self.at.max(*from);
+        let last = end.min(from + bytes.len() as u64);
+        if first < last {
+            let count = (last - first) as usize;
+            let source = (first - from) as usize;
+            out[(first - self.at) as usize..][..count].copy_from_slice(&bytes[source..][..count]);
+        }
+    }
+}
+
+impl Read for Section {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let room = room.min(out.len());
+        // Sections of one file share its position.
+        self.file.seek(SeekFrom::Start(self.start + self.at))?;
+        let got = self.file.read(&mut out[..room])?;
+        self.lay_over(&mut out[..got]);
+        self.at += got as u64;
+        Ok(got)
+    }
 }
 
 impl Source {
@@ -25,9 +66,52 @@ impl Source {
             return Err(Error::unreadable(path, "this is a folder; name a file in it"));
         }
         if meta.is_file() {
-            Ok(Self::File { file, len: meta.len() })
+            Ok(Self::File(Section::new(file, 0, meta.len())))
         } else {
             Ok(Self::stream(Box::new(file)))
+        }
+    }
+
+    /// Bytes `start..end` of a file as a source of its own, at its start; of a stream nothing.
+    pub(super) fn section(&self, start: u64, end: u64) -> io::Result<Self> {
+        let Self::File(section) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        let end = end.min(section.len);
+        let start = start.min(end);
+        let file = section.file.try_clone()?;
+        Ok(Self::File(Section::new(file, section.start + start, end - start)))
+    }
+
+    /// Show `bytes` in the place of a file's own from `position` on.
+    pub(super) fn overlay(&mut self, position: u64, bytes: Vec<u8>) {
+        if let Self::File(section) = self {
+            section.overlay = (position, bytes);
+        }
+    }
+
+    /// The source with `bytes`, which were read last, still to come.
+    pub(super) fn unread(self, bytes: &[u8]) -> io::Result<Self> {
+        match self {
+            Self::File(section) => {
+                let (at, len) = (section.at, section.len);
+                Self::File(section).section(at.saturating_sub(bytes.len() as u64), len)
+            }
+            Self::Stream { reader, peeked, at } => {
+                let peeked = [bytes, &peeked[at..]].concat();
+                Ok(Self::Stream { reader, peeked, at: 0 })
+            }
+        }
+    }
+
+    /// Leave nothing behind but an empty source.
+    pub(super) fn take_rest(&mut self) -> Self {
+        std::mem::replace(self, Self::stream(Box::new(io::empty())))
+    }
+
+    /// Size of a file; of a stream it is not known.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(section) => Some(section.len),
+            Self::Stream { .. } => None,
         }
     }
 
@@ -39,11 +123,11 @@ impl Source {
     /// The next `count` bytes, or fewer at the end, without consuming them.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<Vec<u8>> {
         match self {
-            Self::File { file, .. } => {
-                let start = file.stream_position()?;
+            Self::File(section) => {
+                let start = section.at;
                 let mut bytes = Vec::new();
-                file.take(count as u64).read_to_end(&mut bytes)?;
-                file.seek(SeekFrom::Start(start))?;
+                section.take(count as u64).read_to_end(&mut bytes)?;
+                section.at = start;
                 Ok(bytes)
             }
             Self::Stream { reader, peeked, at } => {
@@ -58,20 +142,19 @@ impl Source {
 
     /// Make a stream seekable by copying it to an unnamed temporary file.
     pub(super) fn spool(mut self) -> io::Result<Self> {
-        if matches!(self, Self::File { .. }) {
+        if matches!(self, Self::File(_)) {
             return Ok(self);
         }
         let mut file = tempfile::tempfile()?;
         let len = io::copy(&mut self, &mut file)?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(Self::File { file, len })
+        Ok(Self::File(Section::new(file, 0, len)))
     }
 }
 
 impl Read for Source {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::File { file, .. } => file.read(out),
+            Self::File(section) => section.read(out),
             Self::Stream { reader, peeked, at } => {
                 if *at < peeked.len() {
                     let count = out.len().min(peeked.len() - *at);
@@ -92,7 +175,15 @@ impl Read for Source {
 impl Seek for Source {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match self {
-            Self::File { file, .. } => file.seek(to),
+            Self::File(section) => {
+                let at = match to {
+                    SeekFrom::Start(at) => Some(at),
+                    SeekFrom::Current(by) => section.at.checked_add_signed(by),
+                    SeekFrom::End(by) => section.len.checked_add_signed(by),
+                };
+                section.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+                Ok(section.at)
+            }
             Self::Stream { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -100,14 +191,11 @@ impl Seek for Source {
 
 impl MediaSource for Source {
     fn is_seekable(&self) -> bool {
-        matches!(self, Self::File { .. })
+        matches!(self, Self::File(_))
     }
 
     fn byte_len(&self) -> Option<u64> {
-        match self {
-            Self::File { len, .. } => Some(*len),
-            Self::Stream { .. } => None,
-        }
+        self.size()
     }
 }
 
@@ -146,5 +234,22 @@ mod tests {
         let mut rest = Vec::new();
         source.read_to_end(&mut rest).expect("memory");
         assert_eq!(rest, b"bcdef");
+    }
+
+    #[test]
+    fn a_section_is_a_file_of_its_own() {
+        let mut file = tempfile::tempfile().expect("a file");
+        io::Write::write_all(&mut file, b"0123456789").expect("writable");
+        let whole = Source::File(Section::new(file, 0, 10));
+        let mut part = whole.section(3, 8).expect("a file");
+        part.overlay(1, b"xy".to_vec());
+        let mut text = String::new();
+        part.read_to_string(&mut text).expect("readable");
+        assert_eq!((text.as_str(), part.size()), ("3xy67", Some(5)));
+        part.seek(SeekFrom::End(-3)).expect("a place");
+        assert_eq!(part.peek(9).expect("readable"), b"y67");
+        let mut rest = String::new();
+        part.unread(b"45").expect("a file").read_to_string(&mut rest).expect("readable");
+        assert_eq!(rest, "34567"[0..].to_owned());
     }
 }

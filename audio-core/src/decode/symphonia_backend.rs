@@ -1,31 +1,39 @@
-//! What symphonia unpacks: FLAC, Vorbis, AAC, ALAC, AIFF, CAF, MP4, Matroska, and so on.
+//! What symphonia unpacks: Vorbis, AAC, ALAC, AIFF, CAF, MP4, Matroska, and so on.
 //!
-//! Symphonia decodes all of them but Opus, which [`super::opus`] does; delay and padding that
-//! symphonia leaves in place are cut off here.
+//! Symphonia decodes all of them but Opus, which [`super::opus`] does, and FLAC, which
+//! [`super::flac`] checks. Delay and padding that symphonia leaves in place are cut off here, gaps
+//! between packets are filled, and of several tracks one is chosen.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS,
+};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::TimeBase;
 
 use super::backend::{
     Backend, Damage, checked_spec, collect_tags, layout_of_channels, planar, relayout,
 };
-use super::info::SourceInfo;
-use super::matroska::{self, MatroskaTrim};
-use super::mp4::{self, Mp4Trim};
+use super::flac::FlacTrack;
+use super::info::{SourceInfo, TrackInfo};
+use super::options::DecodeOptions;
 use super::opus::{OpusHead, OpusPackets};
+use super::outline::{NANOS, Outline, TrackOutline};
 use super::source::Source;
+use super::timeline::Timeline;
+use super::{matroska, mp4, names};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
+use crate::layout::ChannelLayout;
 use crate::warning::Warning;
 
 /// What is said of AAC that symphonia does not decode.
@@ -33,19 +41,25 @@ const AAC_LIMITS: &str = "its AAC is of a kind that formant does not decode (HE-
      channels, or another profile than LC); convert it to FLAC or AAC-LC with the program that made it";
 
 /// The most padding, in nanoseconds, that is cut off; no encoder makes more.
-const MAX_PADDING: u64 = 1_000_000_000;
+const MAX_PADDING: u64 = NANOS;
+/// Gaps that are told one by one.
+const MAX_GAP_WARNINGS: usize = 16;
 
 /// Turns packets into samples.
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Opus(Box<OpusPackets>),
+    Flac(Box<FlacTrack>),
 }
 
-/// Decodes the first audio track.
+/// Decodes one audio track.
 struct SymphoniaBackend {
     format: Box<dyn FormatReader>,
     decoder: Decoder,
     track: u32,
+    time_base: Option<TimeBase>,
+    timeline: Option<Timeline>,
+    gaps: (usize, u64), // number and frames of those that are not told one by one
     info: SourceInfo,
     spec: Option<AudioSpec>,
     ready: VecDeque<AudioBuf>,
@@ -55,82 +69,239 @@ struct SymphoniaBackend {
     damage: Damage,
     damaged_ahead: u64, // packets before the first intact one, whose length is not known yet
     last_frames: u64,
+    queued: u64,  // frames that were put into `ready`
+    emitted: u64, // frames that were handed out
+    rest: Option<Source>,
 }
 
-/// Open any source that symphonia recognises.
+/// Open any source that symphonia recognises and that holds one track.
 pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    open_with(source, path, &Trims::default())
+    open_track(source, path, None).map(|backend| Box::new(backend) as Box<dyn Backend>)
+}
+
+/// Open a CAF file; from a stream it is first copied to a temporary file, because its packet table
+/// may come last.
+pub(super) fn open_caf(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let source = source.spool().map_err(|e| Error::io(&path, e))?;
+    open(source, path)
 }
 
 /// Open an MP4 file; from a stream it is first copied to a temporary file, because its index may
 /// come last.
-pub(super) fn open_mp4(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+pub(super) fn open_mp4(
+    source: Source,
+    path: PathBuf,
+    options: &DecodeOptions,
+) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
-    let mp4 = mp4::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
-    open_with(source, path, &Trims { mp4, ..Trims::default() })
+    let (movie, outline) = mp4::read(&mut source).map_err(|e| Error::io(&path, e))?;
+    open_outlined(&source, path, &outline, options, |source, track| {
+        movie.show_only(source, track.id);
+    })
 }
 
 /// Open a Matroska or WebM file; from a stream it is first copied to a temporary file, because what
 /// belongs to the end is said at the end.
-pub(super) fn open_matroska(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+pub(super) fn open_matroska(
+    source: Source,
+    path: PathBuf,
+    options: &DecodeOptions,
+) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
-    let matroska = matroska::read_trims(&mut source).map_err(|e| Error::io(&path, e))?;
-    open_with(source, path, &Trims { matroska, ..Trims::default() })
+    let outline = matroska::read(&mut source).map_err(|e| Error::io(&path, e))?;
+    open_outlined(&source, path, &outline, options, |_, _| {})
 }
 
-/// What the container says about trimming and symphonia does not hand on.
-#[derive(Default)]
-struct Trims {
-    mp4: Vec<Mp4Trim>,
-    matroska: Vec<MatroskaTrim>,
+/// Open the best track that can be read of those that the container tells of.
+fn open_outlined(
+    source: &Source,
+    path: PathBuf,
+    outline: &Outline,
+    options: &DecodeOptions,
+    prepare: impl Fn(&mut Source, &TrackOutline),
+) -> Result<Box<dyn Backend>> {
+    let io_error = |e| Error::io(&path, e);
+    let end = outline.end.unwrap_or(u64::MAX);
+    if outline.tracks.is_empty() {
+        let source = source.section(0, end).map_err(io_error)?;
+        return open(source, path);
+    }
+    let candidates = outline.candidates(options.track.as_ref());
+    let candidates = candidates.map_err(|reason| Error::unreadable(&path, reason))?;
+    let mut failed: Vec<(usize, Error)> = Vec::new();
+    for &at in &candidates {
+        let track = &outline.tracks[at];
+        let mut part = source.section(0, end).map_err(io_error)?;
+        prepare(&mut part, track);
+        match open_track(part, path.clone(), Some(track)) {
+            Ok(mut backend) => {
+                if let Some(end) = outline.end {
+                    backend.rest = Some(source.section(end, u64::MAX).map_err(io_error)?);
+                }
+                tell_tracks(&mut backend.info, outline, at, &failed, options);
+                return Ok(Box::new(backend));
+            }
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(error) => failed.push((at, error)),
+        }
+    }
+    match failed.len() {
+        0 | 1 => Err(failed.pop().map_or_else(
+            || Error::unreadable(&path, "there is no audio track in it"),
+            |(_, error)| error,
+        )),
+        _ => {
+            let codecs: Vec<&str> =
+                failed.iter().map(|(at, _)| outline.tracks[*at].codec.as_str()).collect();
+            Err(names::refuse(&path, &format!("audio tracks of {}", codecs.join(", "))))
+        }
+    }
 }
 
-fn open_with(source: Source, path: PathBuf, trims: &Trims) -> Result<Box<dyn Backend>> {
+/// Note which of several tracks was taken, and why.
+fn tell_tracks(
+    info: &mut SourceInfo,
+    outline: &Outline,
+    taken: usize,
+    failed: &[(usize, Error)],
+    options: &DecodeOptions,
+) {
+    let count = outline.tracks.len();
+    if count < 2 {
+        return;
+    }
+    let list = outline.tracks.iter().enumerate().map(|(at, track)| TrackInfo {
+        number: at + 1,
+        codec: track.codec.clone(),
+        language: track.language.clone(),
+        default: track.default,
+        taken: at == taken,
+    });
+    info.tracks = list.collect();
+    if options.track.is_some() {
+        return;
+    }
+    let track = &outline.tracks[taken];
+    let language = track.language.as_deref().map(|name| format!(", {name}")).unwrap_or_default();
+    let defaults = outline.tracks.iter().filter(|track| track.default).count();
+    let why = match failed {
+        [] if track.default && defaults == 1 => "the file's default".to_owned(),
+        [] => "the first one".to_owned(),
+        failed => {
+            let before: Vec<String> = failed
+                .iter()
+                .map(|(at, _)| format!("{} ({})", at + 1, outline.tracks[*at].codec))
+                .collect();
+            format!("track {} can't be read", before.join(", "))
+        }
+    };
+    let what = format!("{}{language}; {why}", track.codec);
+    info.warnings.push(Warning::Track { number: taken + 1, of: count, what });
+}
+
+/// Open one track up to its first intact packet.
+fn open_track(
+    source: Source,
+    path: PathBuf,
+    outline: Option<&TrackOutline>,
+) -> Result<SymphoniaBackend> {
+    if let Some(outline) = outline.filter(|track| names::is_foreign(&track.codec)) {
+        return Err(names::refuse(&path, &outline.codec));
+    }
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| describe(&path, &error))?;
     let container = format.format_info().short_name;
     let container = if container == "isomp4" { "mp4" } else { container };
-    let mut info = SourceInfo::new(path, container, "");
+    let mut info = SourceInfo::new(path.clone(), container, "");
     if let Some(revision) = format.metadata().skip_to_latest() {
         collect_tags(&revision.media, &mut info.tags);
     }
-    let track = format.default_track(TrackType::Audio).ok_or_else(|| {
-        Error::unreadable(&info.path, "there is no audio track of a known codec in it")
-    })?;
-    let Some(CodecParameters::Audio(params)) = &track.codec_params else {
-        return Err(Error::unreadable(&info.path, "the audio track has no codec description"));
+    let track = match outline {
+        Some(outline) => format.tracks().iter().find(|track| track.id == outline.id),
+        None => format.default_track(TrackType::Audio),
     };
-    let (skip_left, keep_left) = trimming(&mut info, track, params, trims);
+    let params = track.and_then(|track| Some((track, track.codec_params.as_ref()?)));
+    let Some((track, CodecParameters::Audio(params))) = params else {
+        return Err(match outline {
+            Some(outline) => names::refuse(&path, &outline.codec),
+            None => Error::unreadable(&path, "there is no audio track of a known codec in it"),
+        });
+    };
     let decoder = make_decoder(&mut info, params)?;
-    let track = track.id;
-    let padding = trims.matroska.iter().find(|trim| trim.track == track);
-    let padding = padding.map_or(0, |trim| trim.padding).min(MAX_PADDING);
+    let codec = params.codec;
+    let counted = (track.num_frames, track.delay, track.padding);
+    let pre_skip = if codec == CODEC_ID_OPUS {
+        opus_head(&info, params).map_or(0, |head| head.pre_skip.into())
+    } else {
+        0
+    };
+    let (track, time_base) = (track.id, track.time_base);
     let mut backend = SymphoniaBackend {
         format,
         decoder,
         track,
+        time_base,
+        timeline: outline.map(|outline| Timeline::new(outline.end)),
+        gaps: (0, 0),
         info,
         spec: None,
         ready: VecDeque::new(),
-        skip_left,
-        keep_left,
+        skip_left: 0,
+        keep_left: u64::MAX,
         held_back: 0,
         damage: Damage::default(),
         damaged_ahead: 0,
         last_frames: 0,
+        queued: 0,
+        emitted: 0,
+        rest: None,
     };
     while backend.spec.is_none() && backend.decode()? {}
-    if backend.spec.is_none() {
+    let Some(spec) = backend.spec else {
         let reason = match backend.damaged_ahead {
             0 => "it has a header but no audio".to_owned(),
             count => format!("none of its {count} packets could be decoded"),
         };
-        return Err(Error::unreadable(&backend.info.path, reason));
+        return Err(Error::unreadable(&path, reason));
+    };
+    // The decoded blocks tell the rate; what the container claims may be anything.
+    backend.info.declared_frames = counted.0;
+    if backend.info.container == "caf" {
+        backend.skip_left = counted.1.unwrap_or(0).into();
+        if counted.2.is_some() {
+            backend.keep_left = counted.0.unwrap_or(u64::MAX);
+        }
+        return Ok(backend);
     }
-    backend.held_back = frames_of(padding, backend.info.rate);
-    Ok(Box::new(backend))
+    let (delay, length) = match outline {
+        Some(outline) => {
+            backend.info.start = outline.start as f64 / NANOS as f64;
+            backend.held_back = frames_of(outline.padding.min(MAX_PADDING), spec.rate);
+            if outline.complex {
+                backend.info.warnings.push(Warning::Repaired {
+                    what: "the edit list has several parts; only the first one was used".to_owned(),
+                });
+            }
+            (outline.delay, outline.length)
+        }
+        None => (None, None),
+    };
+    if let Some(delay) = delay {
+        backend.skip_left = frames_of(delay, spec.rate);
+        backend.info.declared_frames = length.map(|length| frames_of(length, spec.rate));
+        backend.keep_left = backend.info.declared_frames.unwrap_or(u64::MAX);
+    } else if codec == CODEC_ID_OPUS {
+        backend.info.declared_frames = None;
+        backend.skip_left = pre_skip;
+    } else if matches!(codec, CODEC_ID_AAC | CODEC_ID_MP3) {
+        // What is left in, and what the container counts with it.
+        backend.info.declared_frames = None;
+        let codec = if codec == CODEC_ID_AAC { "aac" } else { "mp3" }.to_owned();
+        backend.info.warnings.push(Warning::DelayUnknown { codec });
+    }
+    Ok(backend)
 }
 
 /// Symphonia's error in formant's words.
@@ -146,12 +317,23 @@ fn describe(path: &Path, error: &SymphoniaError) -> Error {
 }
 
 fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<Decoder> {
-    info.bits_per_sample = params.bits_per_sample;
-    if params.codec == CODEC_ID_OPUS {
-        info.codec = "opus".to_owned();
-        let unreadable = |reason: String| Error::unreadable(&info.path, reason);
-        let head = opus_head(info, params).map_err(unreadable)?;
-        return Ok(Decoder::Opus(Box::new(OpusPackets::new(&head).map_err(unreadable)?)));
+    let unreadable = |info: &SourceInfo, reason: String| Error::unreadable(&info.path, reason);
+    match params.codec {
+        CODEC_ID_OPUS => {
+            info.codec = "opus".to_owned();
+            let head = opus_head(info, params).map_err(|reason| unreadable(info, reason))?;
+            let packets = OpusPackets::new(&head).map_err(|reason| unreadable(info, reason))?;
+            return Ok(Decoder::Opus(Box::new(packets)));
+        }
+        CODEC_ID_FLAC => {
+            info.codec = "flac".to_owned();
+            let head = params.extra_data.as_deref().unwrap_or_default();
+            let track = FlacTrack::new(head, None).map_err(|reason| unreadable(info, reason))?;
+            checked_spec(info, track.spec().rate, track.spec().layout)?;
+            info.bits_per_sample = Some(track.bits());
+            return Ok(Decoder::Flac(Box::new(track)));
+        }
+        _ => {}
     }
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default())
@@ -165,9 +347,15 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
     info.float = name.starts_with("pcm_f");
     if let Some(kind) = name.strip_prefix("pcm_") {
         info.codec = if kind.ends_with("law") { kind } else { "pcm" }.to_owned();
+        info.bits_per_sample = params.bits_per_sample;
         info.container_bits = params.bits_per_coded_sample.or(params.bits_per_sample);
     } else {
         info.codec = name.to_owned();
+        if name == "alac" {
+            // Of lossy codecs the number means nothing.
+            let found = decoder.codec_params().bits_per_sample;
+            info.bits_per_sample = params.bits_per_sample.or(found);
+        }
     }
     Ok(Decoder::Symphonia(decoder))
 }
@@ -181,58 +369,8 @@ fn opus_head(
     if info.container == "mp4" { OpusHead::parse_mp4(head) } else { OpusHead::parse(head) }
 }
 
-/// Frames to drop from the start and to keep after that, as far as symphonia does not see to it.
-fn trimming(
-    info: &mut SourceInfo,
-    track: &Track,
-    params: &AudioCodecParameters,
-    trims: &Trims,
-) -> (u64, u64) {
-    info.declared_frames = track.num_frames;
-    if info.container == "caf" {
-        let delay = u64::from(track.delay.unwrap_or(0));
-        return (
-            delay,
-            info.declared_frames.filter(|_| track.padding.is_some()).unwrap_or(u64::MAX),
-        );
-    }
-    let trim = trims.mp4.iter().find(|trim| trim.track == track.id);
-    if let Some((delay, trim)) = trim.and_then(|trim| Some((trim.delay?, trim))) {
-        let rate = params.sample_rate.unwrap_or(trim.timescale);
-        let frames = |ticks: u64| {
-            let frames = u128::from(ticks) * u128::from(rate) / u128::from(trim.timescale);
-            u64::try_from(frames).unwrap_or(u64::MAX)
-        };
-        if trim.complex {
-            info.warnings.push(Warning::Repaired {
-                what: "the edit list has several parts; only the first one was used".to_owned(),
-            });
-        }
-        info.declared_frames = trim.length.map(frames);
-        return (frames(delay), info.declared_frames.unwrap_or(u64::MAX));
-    }
-    if params.codec == CODEC_ID_OPUS {
-        info.declared_frames = None;
-        return (opus_head(info, params).map_or(0, |head| head.pre_skip.into()), u64::MAX);
-    }
-    let trim = trims.matroska.iter().find(|trim| trim.track == track.id);
-    if let Some(delay) = trim.and_then(|trim| trim.delay) {
-        info.declared_frames = None;
-        return (frames_of(delay, params.sample_rate.unwrap_or(0)), u64::MAX);
-    }
-    // What is left in, and what the container counts with it.
-    let codec = match params.codec {
-        CODEC_ID_AAC => "aac",
-        CODEC_ID_MP3 => "mp3",
-        _ => return (0, u64::MAX),
-    };
-    info.declared_frames = None;
-    info.warnings.push(Warning::DelayUnknown { codec: codec.to_owned() });
-    (0, u64::MAX)
-}
-
 /// Frames in a time of `nanoseconds`.
-fn frames_of(nanoseconds: u64, rate: u32) -> u64 {
+pub(super) fn frames_of(nanoseconds: u64, rate: u32) -> u64 {
     let frames = u128::from(nanoseconds) * u128::from(rate);
     u64::try_from((frames + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
 }
@@ -260,6 +398,7 @@ impl SymphoniaBackend {
             Err(error) => return Err(describe(&self.info.path, &error)),
         };
         if packet.track_id == self.track {
+            self.fill_gap(&packet);
             match self.decode_packet(&packet)? {
                 Some(block) => self.push(block),
                 None => self.push_damaged()?,
@@ -268,13 +407,68 @@ impl SymphoniaBackend {
         Ok(true)
     }
 
+    /// Put silence where the container's clock runs ahead of the samples.
+    fn fill_gap(&mut self, packet: &Packet) {
+        let time = self.time_base.and_then(|base| base.calc_time(packet.pts));
+        let (Some(time), Some(timeline)) = (time, &mut self.timeline) else { return };
+        let rate = self.info.rate;
+        let missing = timeline.missing(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX), rate);
+        let Some(spec) = self.spec.filter(|_| missing > 0) else { return };
+        timeline.silence(missing);
+        if let Decoder::Flac(track) = &mut self.decoder {
+            track.skip(missing);
+        }
+        let seconds = |frames: u64| frames as f64 / f64::from(spec.rate);
+        if self.gaps.0 == 0 && self.told_gaps() < MAX_GAP_WARNINGS {
+            let start =
+                seconds(self.queued.saturating_sub(self.info.trimmed_delay + self.skip_left));
+            self.info.warnings.push(Warning::Gap { start, length: seconds(missing) });
+        } else {
+            self.gaps = (self.gaps.0 + 1, self.gaps.1 + missing);
+        }
+        self.push_silence(spec, missing);
+    }
+
+    fn told_gaps(&self) -> usize {
+        self.info.warnings.iter().filter(|warning| matches!(warning, Warning::Gap { .. })).count()
+    }
+
+    fn push_silence(&mut self, spec: AudioSpec, frames: u64) {
+        let mut left = frames;
+        while left > 0 {
+            let frames = left.min(spec.rate.into());
+            self.ready.push_back(AudioBuf::silence(spec, frames as usize));
+            left -= frames;
+        }
+        self.queued += frames;
+    }
+
     /// Decode a packet; `None` when it is damaged.
     fn decode_packet(&mut self, packet: &Packet) -> Result<Option<AudioBuf>> {
         let (spec, data) = match &mut self.decoder {
             Decoder::Opus(packets) => return Ok(packets.decode(&packet.data)),
+            Decoder::Flac(track) => {
+                let decoded = track.decode(&packet.data);
+                if decoded.frames > 0 {
+                    self.last_frames = decoded.frames;
+                }
+                let spec = track.spec();
+                if self.spec.is_some() && decoded.lost > 0 {
+                    self.damage.lost(decoded.lost.div_ceil(decoded.frames.max(1)), decoded.lost);
+                    self.push_silence(spec, decoded.lost);
+                    if let Some(timeline) = &mut self.timeline {
+                        timeline.silence(decoded.lost);
+                    }
+                }
+                return Ok(decoded.block);
+            }
             Decoder::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(buffer) => {
-                    let layout = layout_of_channels(buffer.spec().channels());
+                    let mut layout = layout_of_channels(buffer.spec().channels());
+                    if self.info.codec == "vorbis" {
+                        // The codec's order tells no back from side channels.
+                        layout = ChannelLayout::from_count(layout.count() as u16);
+                    }
                     let spec = checked_spec(&self.info, buffer.spec().rate(), layout)?;
                     (spec, planar(&buffer))
                 }
@@ -289,39 +483,48 @@ impl SymphoniaBackend {
 
     fn push(&mut self, block: AudioBuf) {
         self.damage.good();
+        if block.is_empty() {
+            return;
+        }
         let spec = *self.spec.get_or_insert(block.spec());
         self.info.rate = spec.rate;
         self.info.layout = spec.layout;
         if block.rate() != spec.rate {
-            let warning = Warning::Repaired {
-                what: format!(
-                    "a part at {} Hz in a file of {} Hz was left out",
-                    block.rate(),
-                    spec.rate
-                ),
-            };
-            if !self.info.warnings.contains(&warning) {
-                self.info.warnings.push(warning);
+            let told = format!("at {} Hz in a file of {} Hz was left out", block.rate(), spec.rate);
+            let known = |warning: &Warning| matches!(warning, Warning::Repaired { what } if what.ends_with(&told));
+            if !self.info.warnings.iter().any(known) {
+                let at = self.queued as f64 / f64::from(spec.rate);
+                let what = format!("a part from {at:.3} s on {told}");
+                self.info.warnings.push(Warning::Repaired { what });
             }
             return;
         }
-        if !block.is_empty() {
-            self.last_frames = self.last_frames.max(block.frames() as u64);
-            let ahead = std::mem::take(&mut self.damaged_ahead) * block.frames() as u64;
-            if ahead > 0 {
-                self.damage.lost(0, ahead);
-                self.ready.push_back(AudioBuf::silence(spec, ahead as usize));
-            }
-            self.ready.push_back(relayout(block, spec.layout));
+        let frames = block.frames() as u64;
+        self.last_frames = self.last_frames.max(frames);
+        let ahead = std::mem::take(&mut self.damaged_ahead) * frames;
+        if ahead > 0 {
+            self.damage.lost(0, ahead);
+            self.push_silence(spec, ahead);
+        }
+        self.ready.push_back(relayout(block, spec.layout));
+        self.queued += frames;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.silence(ahead);
+            timeline.packet(frames);
         }
     }
 
     /// Put silence in the place of a damaged packet.
     fn push_damaged(&mut self) -> Result<()> {
-        let frames = self.last_frames;
+        let frames = if self.spec.is_some() { self.last_frames } else { 0 };
         self.damage.bad(&self.info, frames)?;
         match self.spec {
-            Some(spec) => self.ready.push_back(AudioBuf::silence(spec, frames as usize)),
+            Some(spec) => {
+                self.push_silence(spec, frames);
+                if let Some(timeline) = &mut self.timeline {
+                    timeline.packet(frames);
+                }
+            }
             None => self.damaged_ahead += 1,
         }
         Ok(())
@@ -361,6 +564,33 @@ impl SymphoniaBackend {
         }
     }
 
+    /// The end, with what there is to tell.
+    fn finish(&mut self) -> Result<Option<AudioBuf>> {
+        if self.emitted == 0 && self.queued > 0 {
+            return Err(Error::unreadable(
+                &self.info.path,
+                format!(
+                    "of its {} decoded frames the container's trimming leaves none; its header is damaged",
+                    self.queued
+                ),
+            ));
+        }
+        if let (count @ 1.., frames) = std::mem::take(&mut self.gaps) {
+            let seconds = frames as f64 / f64::from(self.info.rate.max(1));
+            self.info.warnings.push(Warning::Repaired {
+                what: format!("{count} more gaps, {seconds:.3} s in all, were replaced by silence"),
+            });
+        }
+        if let Decoder::Flac(track) = &self.decoder
+            && !track.is_whole()
+            && !self.info.warnings.contains(&Warning::Checksum)
+        {
+            self.info.warnings.push(Warning::Checksum);
+        }
+        std::mem::take(&mut self.damage).report(&mut self.info);
+        Ok(None)
+    }
+
     fn trim(&mut self, block: AudioBuf) -> AudioBuf {
         let frames = block.frames() as u64;
         let skip = self.skip_left.min(frames);
@@ -390,8 +620,7 @@ impl Backend for SymphoniaBackend {
                 if self.decode()? {
                     continue;
                 }
-                self.damage.report(&mut self.info);
-                return Ok(None);
+                return self.finish();
             };
             // A block is handed out when the padding lies behind it.
             let behind = self.ready_frames() - first;
@@ -405,10 +634,15 @@ impl Backend for SymphoniaBackend {
             }
             if let Some(block) = self.ready.pop_front() {
                 let block = self.trim(block);
+                self.emitted += block.frames() as u64;
                 if !block.is_empty() {
                     return Ok(Some(block));
                 }
             }
         }
+    }
+
+    fn rest(&mut self) -> Option<Source> {
+        self.rest.take()
     }
 }

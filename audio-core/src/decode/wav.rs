@@ -2,6 +2,7 @@
 
 mod adpcm;
 mod header;
+mod trailer;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use super::backend::{Backend, checked_spec};
 use super::info::SourceInfo;
 use super::mpeg;
-use super::options::{MAX_BLOCK_FRAMES, RawFormat, RawSample};
+use super::options::{MAX_BLOCK_FRAMES, MIN_RATE, RawFormat, RawSample};
 use super::pcm;
 use super::source::{Source, read_full};
 use crate::buffer::{AudioBuf, AudioSpec};
@@ -22,14 +23,19 @@ struct PcmBackend {
     info: SourceInfo,
     spec: AudioSpec,
     format: RawSample,
-    remaining: Option<u64>, // bytes, when the header makes a promise
+    promised: Option<u64>,  // bytes, when the header makes a promise
+    remaining: Option<u64>, // of these
     bytes: Vec<u8>,
     samples: Vec<f32>,
 }
 
 /// Open a WAV, RF64 or BW64 source.
 pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    let header = header::read(&mut source, path)?;
+    let mut header = header::read(&mut source, path)?;
+    if let Some(bytes) = header.data_bytes {
+        trailer::look_ahead(&mut source, &mut header.info, bytes)
+            .map_err(|e| Error::io(&header.info.path, e))?;
+    }
     match header.encoding {
         header::Encoding::Samples(format) => {
             let spec = AudioSpec { rate: header.info.rate, layout: header.info.layout };
@@ -50,7 +56,10 @@ pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>
 /// Open headerless samples.
 pub(super) fn open_raw(source: Source, path: PathBuf, raw: RawFormat) -> Result<Box<dyn Backend>> {
     let mut info = SourceInfo::new(path, "raw", raw.format.name());
-    let spec = checked_spec(&info, raw.rate, ChannelLayout::from_count(raw.channels))?;
+    let layout = ChannelLayout::from_count(raw.channels);
+    // The user says so, so that low rates are no doubt meant.
+    checked_spec(&info, if raw.rate > 0 { raw.rate.max(MIN_RATE) } else { 0 }, layout)?;
+    let spec = AudioSpec { rate: raw.rate, layout };
     info.rate = spec.rate;
     info.layout = spec.layout;
     info.float = raw.format.is_float();
@@ -67,7 +76,9 @@ impl PcmBackend {
         format: RawSample,
         remaining: Option<u64>,
     ) -> Self {
-        Self { source, info, spec, format, remaining, bytes: Vec::new(), samples: Vec::new() }
+        let promised = remaining;
+        let (bytes, samples) = (Vec::new(), Vec::new());
+        Self { source, info, spec, format, promised, remaining, bytes, samples }
     }
 }
 
@@ -95,5 +106,11 @@ impl Backend for PcmBackend {
         self.samples.clear();
         pcm::convert(self.format, &self.bytes[..whole], &mut self.samples);
         AudioBuf::from_interleaved(self.spec, &self.samples).map(Some)
+    }
+
+    fn rest(&mut self) -> Option<Source> {
+        let data = self.promised.filter(|_| self.remaining == Some(0))?;
+        trailer::read(&mut self.source, &mut self.info, data).ok()?;
+        self.source.take_rest().unread(&[]).ok()
     }
 }

@@ -11,7 +11,10 @@ use super::options::{SampleFormat, WriteOptions};
 use super::output::Output;
 use super::quantize::Quantizer;
 use crate::buffer::AudioSpec;
+use crate::decode::vorbis_comment;
 use crate::error::{Error, Result};
+use crate::layout::ChannelLayout;
+use crate::tags::Tags;
 
 /// Frames of audio in a FLAC frame.
 const BLOCK_FRAMES: usize = 4096;
@@ -64,7 +67,7 @@ impl FlacSink {
         let config = config::Encoder::default()
             .into_verified()
             .map_err(|(_, error)| refuse(error.to_string()))?;
-        output.write(&header(&stream, &options.tags))?;
+        output.write(&header(&stream, &options.tags, spec.layout))?;
         let context = Context::new(bits, channels);
         Ok(Self {
             output,
@@ -145,13 +148,19 @@ impl FlacSink {
 }
 
 /// Marker, stream information and tags.
-fn header(stream: &StreamInfo, tags: &std::collections::BTreeMap<String, String>) -> Vec<u8> {
+fn header(stream: &StreamInfo, tags: &Tags, layout: ChannelLayout) -> Vec<u8> {
     let vendor = concat!("formant ", env!("CARGO_PKG_VERSION"));
     let mut comments = (vendor.len() as u32).to_le_bytes().to_vec();
     comments.extend(vendor.as_bytes());
-    comments.extend((tags.len() as u32).to_le_bytes());
-    for (name, value) in tags {
-        let comment = format!("{}={value}", name.to_ascii_uppercase());
+    let mut texts: Vec<String> = tags
+        .iter()
+        .map(|(name, value)| format!("{}={value}", vorbis_comment::name_of(name)))
+        .collect();
+    if layout.mask() != 0 && layout != ChannelLayout::from_count(layout.count() as u16) {
+        texts.push(format!("{}={:#06X}", vorbis_comment::MASK, layout.mask()).replace("0X", "0x"));
+    }
+    comments.extend((texts.len() as u32).to_le_bytes());
+    for comment in texts {
         comments.extend((comment.len() as u32).to_le_bytes());
         comments.extend(comment.as_bytes());
     }

@@ -1,11 +1,11 @@
 //! What a caller may ask of a written file, and what is reported about it afterwards.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::tags::Tags;
 use crate::warning::Warning;
 
 /// How samples are stored.
@@ -102,9 +102,8 @@ pub struct WriteOptions {
     pub dither: Option<u64>,
     /// Length, when it is known beforehand: spares the room kept for a switch to RF64.
     pub expected_frames: Option<u64>,
-    /// Texts to store, by the names `title`, `artist`, `album`, `genre`, `comment`, `date`, and
-    /// `encoder`.
-    pub tags: BTreeMap<String, String>,
+    /// Texts to store; WAV keeps the names that it has chunks for, FLAC keeps all.
+    pub tags: Tags,
     /// Size in bytes beyond which WAV becomes RF64; for tests.
     #[doc(hidden)]
     pub size_limit: u64,
@@ -119,7 +118,7 @@ impl Default for WriteOptions {
             normalize_peak: None,
             dither: None,
             expected_frames: None,
-            tags: BTreeMap::new(),
+            tags: Tags::default(),
             size_limit: u32::MAX.into(),
         }
     }

@@ -35,9 +35,7 @@ impl Output {
         if path.is_dir() {
             return Err(Error::config("output", format!("{} is a folder", path.display())));
         }
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
-        prefix.push(".");
+        let prefix = temporary_prefix(&name.to_string_lossy());
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".part");
         #[cfg(unix)]
@@ -112,6 +110,14 @@ impl Output {
             }
         }
     }
+}
+
+/// The start of a temporary name: the file's own name, as far as the whole stays well below the 255
+/// bytes that a name may have.
+fn temporary_prefix(name: &str) -> String {
+    const MAX_BYTES: usize = 200;
+    let end = (0..=name.len().min(MAX_BYTES)).rfind(|&at| name.is_char_boundary(at)).unwrap_or(0);
+    format!(".{}.", &name[..end])
 }
 
 fn rewrite(file: &mut (impl Write + Seek), bytes: &[u8]) -> io::Result<()> {

@@ -3,14 +3,12 @@
 //! Written here rather than by a library because the header must stay true while a long file
 //! grows, must turn into RF64 beyond 4 GiB, and must not be EXTENSIBLE for plain float files.
 
-use std::collections::BTreeMap;
-
 use super::options::SampleFormat;
 use super::output::Output;
 use super::quantize::Quantizer;
 use crate::buffer::AudioSpec;
 use crate::error::{Error, Result};
-use crate::layout::ChannelLayout;
+use crate::tags::{INFO, Tags};
 
 const TAG_PCM: u16 = 1;
 const TAG_FLOAT: u16 = 3;
@@ -51,7 +49,7 @@ impl WavSink {
         options: &super::WriteOptions,
         rf64: bool,
     ) -> Result<Self> {
-        let tags = info_list(&options.tags);
+        let tags = texts(&options.tags, spec.rate);
         let mut header = Header { spec, format, tags, room_for_ds64: false, rf64: false };
         let frame_bytes = header.frame_bytes();
         let fits = options.expected_frames.is_some_and(|frames| {
@@ -169,7 +167,7 @@ impl Header {
         if extensible {
             body.extend(22u16.to_le_bytes());
             body.extend(bits.to_le_bytes());
-            body.extend(mask(self.spec.layout).to_le_bytes());
+            body.extend(self.spec.layout.mask().to_le_bytes());
             body.extend(tag.to_le_bytes());
             body.extend(GUID_TAIL);
         } else if is_float {
@@ -191,39 +189,18 @@ fn push_chunk(out: &mut Vec<u8>, name: &[u8; 4], body: &[u8]) {
     }
 }
 
-/// The loudspeaker mask of a layout.
-fn mask(layout: ChannelLayout) -> u32 {
-    match layout {
-        ChannelLayout::Mono => 0x4,
-        ChannelLayout::Stereo => 0x3,
-        ChannelLayout::Surround3_0 => 0x7,
-        ChannelLayout::Quad => 0x603,
-        ChannelLayout::Surround5_0 => 0x607,
-        ChannelLayout::Surround5_1 => 0x60f,
-        ChannelLayout::Surround7_1 => 0x63f,
-        ChannelLayout::Discrete(_) => 0,
-    }
-}
-
-/// A `LIST` chunk with the tags; nothing without tags.
-fn info_list(tags: &BTreeMap<String, String>) -> Vec<u8> {
-    let mut list = b"INFO".to_vec();
-    for (name, value) in tags {
-        let id = match name.as_str() {
-            "title" => b"INAM",
-            "artist" => b"IART",
-            "album" => b"IPRD",
-            "genre" => b"IGNR",
-            "comment" => b"ICMT",
-            "date" => b"ICRD",
-            "encoder" => b"ISFT",
-            _ => continue,
-        };
-        let mut text = value.clone().into_bytes();
-        text.push(0);
-        push_chunk(&mut list, id, &text);
-    }
+/// The broadcast chunk and a `LIST` chunk with the tags; nothing without tags.
+fn texts(tags: &Tags, rate: u32) -> Vec<u8> {
     let mut out = Vec::new();
+    if let Some(body) = tags.broadcast_at(rate) {
+        push_chunk(&mut out, b"bext", &body);
+    }
+    let mut list = b"INFO".to_vec();
+    for (name, value) in tags.joined() {
+        if let Some((id, _)) = INFO.iter().find(|(_, known)| *known == name) {
+            push_chunk(&mut list, id, &[value.as_bytes(), &[0]].concat());
+        }
+    }
     if list.len() > 4 {
         push_chunk(&mut out, b"LIST", &list);
     }

@@ -9,13 +9,14 @@ use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::config::{
-    EnergyConfig, EnergyPoint, FeatureConfig, Log, LogBase, PreEmphasis, Spectrum,
+    Dither, EnergyConfig, EnergyPoint, FeatureConfig, Log, LogBase, PreEmphasis, Spectrum,
 };
 use crate::chunk::{FrameGrid, Known};
 use crate::error::{Error, Result};
 use crate::mel::MelPlan;
 
 /// Everything that is computed once for a front end's frames.
+#[derive(Clone)]
 pub(super) struct FrameAnalyzer {
     config: FeatureConfig,
     grid: FrameGrid,
@@ -52,6 +53,13 @@ impl FrameAnalyzer {
             mel,
             config: config.clone(),
         })
+    }
+
+    /// With other noise.
+    pub(super) fn with_dither(&self, dither: Option<Dither>) -> Self {
+        let mut other = self.clone();
+        other.config.dither = dither;
+        other
     }
 
     pub(super) fn grid(&self) -> &FrameGrid {
@@ -233,5 +241,25 @@ mod tests {
     fn sums_are_exact_for_integers() {
         let samples: Vec<f32> = (0..1003).map(|n| n as f32 * 1e4).collect();
         assert_eq!(sum(&samples), 1003.0 * 1002.0 / 2.0 * 1e4);
+    }
+
+    /// The transform and its tables are made once, whatever the noise.
+    #[test]
+    fn other_noise_plans_nothing_anew_and_equals_a_plan_of_its_own() {
+        let plain =
+            FeatureConfig { n_fft: 64, win_length: 64, hop_length: 32, ..Default::default() };
+        let dither = Some(Dither { amount: 0.5, seed: 3 });
+        let analyzer = FrameAnalyzer::new(&plain).expect("sound sizes");
+        let noisy = analyzer.with_dither(dither);
+        assert!(Arc::ptr_eq(&analyzer.fft, &noisy.fft));
+        let own = FrameAnalyzer::new(&FeatureConfig { dither, ..plain }).expect("sound sizes");
+        let bands = |analyzer: &FrameAnalyzer| {
+            let samples: Vec<f32> = (0..64).map(|n| (n as f32 * 0.3).sin()).collect();
+            let mut bands = vec![0.0; analyzer.bands()];
+            analyzer.analyze(0, Known::whole(&samples), &mut analyzer.scratch(), &mut bands);
+            bands
+        };
+        assert_eq!(bands(&noisy), bands(&own));
+        assert_ne!(bands(&noisy), bands(&analyzer));
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::cepstrum::CepstrumPlan;
-use super::config::{Affine, EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis};
+use super::config::{
+    Affine, Dither, EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis,
+};
 use super::deltas::append_deltas;
 use super::frame::FrameAnalyzer;
 use super::normalize::Normalization;
@@ -59,6 +61,18 @@ impl FeaturePlan {
         let inner = Inner { config: config.clone(), analyzer, cepstrum };
         config.normalization.check(inner.bins())?;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same front end with other noise in its frames; nothing is planned anew.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for noise that is not finite.
+    pub fn with_dither(&self, dither: Option<Dither>) -> Result<Self> {
+        let config = FeatureConfig { dither, ..self.inner.config.clone() };
+        config.check()?;
+        let (analyzer, cepstrum) =
+            (self.inner.analyzer.with_dither(dither), self.inner.cepstrum.clone());
+        Ok(Self { inner: Arc::new(Inner { config, analyzer, cepstrum }) })
     }
 
     /// The parameters.

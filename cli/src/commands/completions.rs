@@ -6,7 +6,7 @@ use clap_complete::{Shell, generate};
 use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 use crate::stdout;
 
 /// What `formant completions` takes.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 use crate::{json, stdout};
 
 /// What `formant doctor` takes.
@@ -69,7 +69,7 @@ struct Cpu {
 }
 
 fn run(settings: &Settings) -> Result<Outcome, Failure> {
-    crate::run::use_threads(settings);
+    crate::tasks::use_threads(settings);
     let findings = look();
     let text = if settings.json { json::line("doctor", &findings) } else { text(&findings) };
     stdout::print(&text)?;
@@ -105,7 +105,7 @@ fn look() -> Findings {
     };
     if microphones.is_empty() && advice.iter().all(|text| !text.starts_with("microphones")) {
         advice.push(
-            "microphones: none was found; plug one in and see that the sound server runs, or              listen to a file or to standard input"
+            "microphones: none was found; plug one in and see that the sound server runs, or listen to a file or to standard input"
                 .to_owned(),
         );
     }

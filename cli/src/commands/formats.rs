@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 use crate::{json, stdout};
 
 /// What `formant formats` takes.

@@ -1,40 +1,31 @@
 //! The commands of `formant`, one module each: its arguments, their meaning, and its run.
 
-pub(crate) mod bench;
-pub(crate) mod completions;
-pub(crate) mod convert;
-pub(crate) mod doctor;
-pub(crate) mod enhance;
-pub(crate) mod eval;
-pub(crate) mod features;
-pub(crate) mod formats;
-pub(crate) mod info;
-pub(crate) mod listen;
-pub(crate) mod models;
-pub(crate) mod plot;
-pub(crate) mod resample;
-pub(crate) mod separate;
-pub(crate) mod speaker;
-pub(crate) mod spot;
-pub(crate) mod stems;
-pub(crate) mod train;
-pub(crate) mod transcribe;
+mod bench;
+mod completions;
+mod convert;
+mod doctor;
+mod enhance;
+mod eval;
+mod features;
+mod formats;
+mod info;
+mod listen;
+mod models;
+mod plot;
+mod resample;
+mod separate;
+mod speaker;
+mod spot;
+mod stems;
+mod train;
+mod transcribe;
 
 use clap::{Parser, Subcommand};
 
-use crate::args::{ConvertArgs, EnhanceArgs, GlobalArgs, InfoArgs, ResampleArgs, SeparateArgs};
-use crate::commands::features::FeaturesArgs;
-use crate::commands::listen::ListenArgs;
-use crate::commands::models::ModelsArgs;
-use crate::commands::plot::PlotArgs;
-use crate::commands::speaker::SpeakerArgs;
-use crate::commands::spot::SpotArgs;
-use crate::commands::stems::StemsArgs;
-use crate::commands::transcribe::TranscribeArgs;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::Settings;
+use crate::settings::{GlobalArgs, Settings};
 
 /// The work of a command, once its arguments are resolved and free of usage errors.
 pub(crate) type Work = Box<dyn FnOnce(&Settings, &Messages) -> Result<Outcome, Failure>>;
@@ -91,39 +82,39 @@ macro_rules! commands {
 }
 
 commands! {
-    /// Say what a file holds: codec, rate, channels, length, tags, repairs, levels.
-    Info(InfoArgs),
+    /// Describe a file: codec, rate, channels, length, tags, repairs, levels.
+    Info(info::InfoArgs),
     /// Decode any input and write WAV, FLAC or raw samples.
-    Convert(ConvertArgs),
+    Convert(convert::ConvertArgs),
     /// Change the sample rate, with exact length.
-    Resample(ResampleArgs),
+    Resample(resample::ResampleArgs),
     /// Compute log-mel, filter-bank or cepstral features.
-    Features(FeaturesArgs),
+    Features(features::FeaturesArgs),
     /// Draw waveform and spectrogram.
-    Plot(PlotArgs),
-    /// Write down what is said, with times.
-    Transcribe(Box<TranscribeArgs>),
+    Plot(plot::PlotArgs),
+    /// Transcribe speech, with times.
+    Transcribe(Box<transcribe::TranscribeArgs>),
     /// Find spoken words.
-    Spot(SpotArgs),
-    /// Part music into vocals and what accompanies them.
-    Stems(Box<StemsArgs>),
-    /// Compare and recognise voices.
-    Speaker(SpeakerArgs),
-    /// Part the voices of people who speak at the same time.
-    Separate(Box<SeparateArgs>),
-    /// Take noise away from speech.
-    Enhance(Box<EnhanceArgs>),
-    /// Listen to the microphone, live: words, captions, voices, a recording.
-    Listen(Box<ListenArgs>),
+    Spot(spot::SpotArgs),
+    /// Separate vocals from accompaniment.
+    Stems(Box<stems::StemsArgs>),
+    /// Compare and recognize voices.
+    Speaker(speaker::SpeakerArgs),
+    /// Separate overlapping speakers.
+    Separate(Box<separate::SeparateArgs>),
+    /// Remove noise from speech.
+    Enhance(Box<enhance::EnhanceArgs>),
+    /// Process a microphone live: words, captions, voices, a recording.
+    Listen(Box<listen::ListenArgs>),
     /// Train a model on your own recordings.
     Train(train::TrainArgs),
     /// Measure a model on labelled recordings.
     Eval(eval::EvalArgs),
-    /// Measure speed and memory; a JSON line a job.
+    /// Measure speed and memory, one JSON line a job.
     Bench(bench::BenchArgs),
-    /// List, describe, fetch and convert models.
-    Models(ModelsArgs),
-    /// Say what was found on this machine, and what to do about what was not.
+    /// List, describe, download and convert models.
+    Models(models::ModelsArgs),
+    /// Report what was found on this machine, and how to add what is missing.
     Doctor(doctor::DoctorArgs),
     /// List the audio formats.
     Formats(formats::FormatsArgs),

@@ -12,26 +12,28 @@ use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, Warning};
 use serde_json::json;
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs};
-use crate::batch::{Done, Lane};
-use crate::commands::{Work, work};
+use super::{Work, work};
+use crate::batch::{self, Done, Lane};
+use crate::draft::write_image;
 use crate::exit::Outcome;
-use crate::failure::{Failure, Kind};
-use crate::inputs::Input;
+use crate::failure::Failure;
+use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target};
-use crate::plan::{Settings, Sources, check_stdout, decode_options};
-use crate::run::warn;
-use crate::{batch, interrupt, json as lines, outputs, stdout};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, target_of,
+};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::{interrupt, json as lines, stdout};
 
-/// Spacing of frequencies.
+/// Frequency scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScaleArg {
-    /// Evenly.
+enum ScaleArg {
+    /// Linear.
     Linear,
-    /// By octaves.
+    /// Logarithmic.
     Log,
-    /// By the mel scale.
+    /// Mel scale.
     Mel,
 }
 
@@ -41,44 +43,44 @@ pub(crate) enum ScaleArg {
     Several inputs and a PNG file after -o make one picture; otherwise each input has its own.")]
 pub(crate) struct PlotArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    /// Draw two files and what differs between them.
+    output: OutputArgs,
+    /// Draw two files and their difference.
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "files_from", "shard"])]
-    pub(crate) compare: Vec<PathBuf>,
+    compare: Vec<PathBuf>,
     /// Channels: mix, left, right, or each [default: each, in one picture].
     #[arg(long, value_name = "WHICH")]
-    pub(crate) channels: Option<ChannelSelect>,
+    channels: Option<ChannelSelect>,
     /// Width in pixels.
     #[arg(long, default_value_t = 1200, value_name = "PIXELS")]
-    pub(crate) width: u32,
-    /// Inputs beside each other.
+    width: u32,
+    /// Number of inputs side by side.
     #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) columns: usize,
-    /// Spacing of frequencies.
+    columns: usize,
+    /// Frequency scale.
     #[arg(long, value_enum, default_value = "linear", value_name = "SCALE")]
-    pub(crate) scale: ScaleArg,
+    scale: ScaleArg,
     /// Lowest frequency in Hz.
     #[arg(long, value_name = "HZ")]
-    pub(crate) f_min: Option<f64>,
+    f_min: Option<f64>,
     /// Highest frequency in Hz.
     #[arg(long, value_name = "HZ")]
-    pub(crate) f_max: Option<f64>,
-    /// Decibels from the brightest colour to the darkest.
+    f_max: Option<f64>,
+    /// Dynamic range of the colors in dB.
     #[arg(long, default_value_t = 80.0, value_name = "DB")]
-    pub(crate) range: f64,
+    range: f64,
     /// Window length in samples, even [default: about 40 ms].
     #[arg(long, value_name = "N")]
-    pub(crate) n_fft: Option<usize>,
-    /// Leave the waveform out.
+    n_fft: Option<usize>,
+    /// Omit the waveform.
     #[arg(long)]
-    pub(crate) no_waveform: bool,
-    /// Leave the spectrogram out.
+    no_waveform: bool,
+    /// Omit the spectrogram.
     #[arg(long, conflicts_with = "no_waveform")]
-    pub(crate) no_spectrogram: bool,
+    no_spectrogram: bool,
 }
 
 impl PlotArgs {
@@ -91,17 +93,17 @@ impl PlotArgs {
 
 /// What `plot` does.
 #[derive(Debug)]
-pub(crate) struct PlotPlan {
-    pub(crate) task: PlotTask,
-    pub(crate) existing: Existing,
-    pub(crate) channels: Option<ChannelSelect>,
-    pub(crate) options: PlotOptions,
+struct PlotPlan {
+    task: PlotTask,
+    existing: Existing,
+    channels: Option<ChannelSelect>,
+    options: PlotOptions,
 }
 
 /// Which pictures.
 #[derive(Debug)]
-pub(crate) enum PlotTask {
-    /// One a input.
+enum PlotTask {
+    /// One an input.
     Each { sources: Sources, targets: Vec<Option<Target>> },
     /// One of all inputs.
     Together { sources: Sources, target: Target },
@@ -112,7 +114,7 @@ pub(crate) enum PlotTask {
 fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
     let task = match &typed.compare[..] {
         [a, b] => {
-            let decode = decode_options(&typed.audio);
+            let decode = typed.audio.decode_options();
             PlotTask::Compare {
                 a: a.clone(),
                 b: b.clone(),
@@ -155,17 +157,10 @@ fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> 
         (png && !path.is_dir()) || path.as_os_str() == "-"
     });
     if let Some(path) = one_file.filter(|_| !sources.list.single) {
-        let stdout = path.as_os_str() == "-";
-        let target = if stdout { Target::Stdout } else { Target::File(path.clone()) };
-        return Ok(PlotTask::Together { sources, target });
+        return Ok(PlotTask::Together { sources, target: Target::of(Some(path)) });
     }
-    let naming = Naming {
-        suffix: String::new(),
-        suffix_when: SuffixWhen::Always,
-        extension: "png".to_owned(),
-    };
-    let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
-    check_stdout(&targets, settings)?;
+    let naming = Naming { suffix: "", suffix_when: SuffixWhen::Always, extension: "png" };
+    let targets = assign(&typed.output, &sources.list, naming, settings)?;
     Ok(PlotTask::Each { sources, targets })
 }
 
@@ -185,11 +180,7 @@ fn comparison_target(typed: &PlotArgs, a: &std::path::Path, b: &std::path::Path)
     }
 }
 
-pub(crate) fn run(
-    plan: &PlotPlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(plan: &PlotPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match &plan.task {
         PlotTask::Each { sources, targets } => each(plan, sources, targets, settings, messages),
         PlotTask::Together { sources, target } => {
@@ -201,7 +192,7 @@ pub(crate) fn run(
                 return Ok(Outcome::done());
             }
             let image = comparison(plan, a, b, decode, messages)?;
-            save(&image, target)?;
+            write_image(&image, target)?;
             let names = [a, b].map(|path| path.display().to_string());
             stdout::print(&line(&names, target, &[], settings))?;
             messages.note(&format!("{} and {} -> {}", names[0], names[1], target.name()));
@@ -218,13 +209,13 @@ fn each(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-        let target = crate::run::target_of(targets, lane)?;
+        let target = target_of(targets, lane.index)?;
         if !plan.existing.admits(target)? {
             return Ok(Done::Skipped);
         }
         let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
-        save(&render(&[item], &plan.options)?, target)?;
-        warn(lane, &warnings);
+        write_image(&render(&[item], &plan.options)?, target)?;
+        lane.warn(&warnings);
         lane.print(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
         lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
         Ok(Done::Worked)
@@ -247,7 +238,7 @@ fn together(
     let traces = Mutex::new(Vec::new());
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
         let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
-        warn(lane, &warnings);
+        lane.warn(&warnings);
         let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.push((lane.index, lane.name.clone(), item, warnings));
         Ok(Done::Worked)
@@ -262,7 +253,7 @@ fn together(
     let names: Vec<String> = traces.iter().map(|(_, name, ..)| name.clone()).collect();
     let warnings: Vec<Warning> = traces.iter().flat_map(|(.., list)| list.clone()).collect();
     let items: Vec<PlotItem> = traces.into_iter().map(|(_, _, item, _)| item).collect();
-    save(&render(&items, &plan.options)?, target)?;
+    write_image(&render(&items, &plan.options)?, target)?;
     stdout::print(&line(&names, target, &warnings, settings))?;
     messages.note(&format!("{} inputs -> {}", names.len(), target.name()));
     Ok(outcome)
@@ -327,15 +318,6 @@ fn comparison(
     }
     let (title_a, title_b) = (title(a), title(b));
     Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &plan.options)?)
-}
-
-pub(crate) fn save(image: &Image, target: &Target) -> Result<(), Failure> {
-    let refused = |error: formant_audio_core::Error| {
-        Failure::new(Kind::Output, target.name(), error.to_string())
-    };
-    let png = image.to_png().map_err(refused)?;
-    let _underway = outputs::begin(target)?;
-    outputs::write(target, &png)
 }
 
 fn line(names: &[String], target: &Target, warnings: &[Warning], settings: &Settings) -> String {

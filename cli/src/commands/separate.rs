@@ -1,15 +1,176 @@
-//! `formant separate`.
+//! `formant separate`: overlapping speakers, each to a file of its own.
+
+use clap::{Args, ValueEnum};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use formant_models::tasks::separate::{
+    Levels, SeparateOptions, SeparateSession, SeparationReport, Separator,
+};
+use formant_models::{LoadOptions, ModelSource};
+use formant_models::tasks::{Task, TaskSession};
+use serde_json::{Value, json};
 
 use super::{Work, work};
-use crate::args::SeparateArgs;
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
+use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::plan::{Settings, separation};
-use crate::run;
+use crate::messages::Messages;
+use crate::outputs::Target;
+use crate::settings::Settings;
+use crate::tasks;
+use crate::times::clock;
+
+/// Levels of the outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LevelsArg {
+    /// Outputs add up to the recording, where the network masks it.
+    Mixture,
+    /// As the network returns them.
+    Network,
+}
+
+/// What `formant separate` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant separate meeting.wav -o voices/")]
+pub(crate) struct SeparateArgs {
+    #[command(flatten)]
+    files: AudioToAudioArgs,
+    /// A bundled or published model's name, or a file or folder.
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
+    /// Length of a window in seconds.
+    #[arg(long, default_value_t = 8.0, value_name = "SECONDS")]
+    window: f64,
+    /// Overlap with the neighboring window in seconds.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    overlap: f64,
+    /// Levels of the outputs.
+    #[arg(long, value_enum, default_value = "mixture", value_name = "WHICH")]
+    levels: LevelsArg,
+    /// Scale each output to this peak; relative levels are lost [default when given: 0.5].
+    #[arg(long, value_name = "PEAK", num_args = 0..=1, default_missing_value = "0.5")]
+    peak_normalize: Option<f32>,
+}
+
+/// Comes behind the name of the recording, and the number of the speaker behind it.
+const VOICE: &str = "_voice";
+
+/// Recordings, the model, and how it works on them.
+struct SeparatePlan {
+    files: AudioToAudio,
+    model: ModelSource,
+    load: LoadOptions,
+    options: SeparateOptions,
+}
 
 impl SeparateArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        let plan = separation::separate(&self, settings)?;
-        Ok(work(plan, |plan, settings, messages| run::separate::run(&plan, settings, messages)))
+        let load = tasks::load_options(settings)?;
+        let mut files = self.files.resolve_for_network(VOICE, settings)?;
+        files.refuse_stdout("every voice is a file of its own")?;
+        if let Some(peak) = self.peak_normalize.filter(|peak| !(0.0..=1.0).contains(peak)) {
+            return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
+        }
+        files.write.normalize_peak = self.peak_normalize;
+        let options = SeparateOptions {
+            window_seconds: self.window,
+            overlap_seconds: self.overlap,
+            levels: match self.levels {
+                LevelsArg::Mixture => Levels::Mixture,
+                LevelsArg::Network => Levels::Network,
+            },
+        };
+        let model = tasks::model(self.model.as_deref(), "separate")?;
+        Ok(work(SeparatePlan { files, model, load, options }, run))
+    }
+}
+
+fn run(plan: SeparatePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
+    let SeparatePlan { files, model, load, options } = plan;
+    tasks::use_threads(settings);
+    tasks::tell_precision(&load, messages);
+    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
+        Ok(Separation { separator: Separator::load(&model, &load)?, options })
+    })
+}
+
+/// A separator and its options.
+#[derive(Clone)]
+struct Separation {
+    separator: Separator,
+    options: SeparateOptions,
+}
+
+impl Process for Separation {
+    type Report = SeparationReport;
+
+    fn command(&self) -> &'static str {
+        "separate"
+    }
+
+    fn outputs(&self, target: &Target) -> Vec<Target> {
+        let named = match target {
+            Target::File(path) => {
+                path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(VOICE))
+            }
+            Target::Stdout => false,
+        };
+        let suffix = if named { "" } else { VOICE };
+        let count = self.separator.voices();
+        (1..=count).map(|n| target.with_suffix(&format!("{suffix}{n}"))).collect()
+    }
+
+    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec::mono(input.rate)
+    }
+
+    fn adds_up(&self) -> bool {
+        true
+    }
+
+    fn start(&self, _: AudioSpec) -> Result<impl Session<Report = SeparationReport>, Failure> {
+        Ok(self.separator.start(&self.options)?)
+    }
+
+    fn fields(&self, made: &Made<'_, SeparationReport>) -> Value {
+        json!({
+            "outputs": made.names(),
+            "report": made.report,
+            "null_test": made.null,
+            "peaks": made.files.iter().map(|file| file.peak).collect::<Vec<_>>(),
+            "clipped": made.files.iter().map(|file| file.clipped).collect::<Vec<_>>(),
+        })
+    }
+
+    fn notes(&self, made: &Made<'_, SeparationReport>) -> Vec<String> {
+        let residual = made.null.and_then(|null| null.residual_dbfs);
+        let residual = residual.map_or("nothing".to_owned(), |db| format!("{db:.1} dBFS"));
+        let length = clock(made.seconds());
+        let mut notes =
+            vec![format!("{} ({length}; sum of outputs minus input: {residual})", made.input)];
+        for (output, source) in made.names().iter().zip(&made.report.sources.sources) {
+            let level = source.level_db.map_or("silent".to_owned(), |db| format!("{db:.1} dB"));
+            let state = if source.active { "" } else { ", no speaker of its own" };
+            let seconds = clock(source.seconds);
+            notes.push(format!("  -> {output}: active alone for {seconds}, {level}{state}"));
+        }
+        if made.report.single_speaker {
+            notes.push("  probably a single speaker: ignore the other outputs".to_owned());
+        }
+        notes
+    }
+}
+
+impl Session for SeparateSession {
+    type Report = SeparationReport;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
+        Ok(TaskSession::push(self, block)?)
+    }
+
+    fn finish(self) -> Result<Ending<SeparationReport>, Failure> {
+        let (blocks, report) = TaskSession::finish(self)?;
+        let warnings = report.warnings.clone();
+        Ok(Ending { blocks, report, warnings })
     }
 }

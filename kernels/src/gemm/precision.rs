@@ -21,7 +21,10 @@ impl Precision {
             #[cfg(target_arch = "x86_64")]
             Self::Bf16 => level == Level::Avx512 && is_x86_feature_detected!("avx512bf16"),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Bf16 => false,
+            Self::Bf16 => {
+                let _ = level;
+                false
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
-use crate::tasks;
+use crate::task_info;
 
 /// A bundled model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,7 +132,7 @@ pub fn bundled(name: &str) -> Result<&'static Bundled> {
 /// # Errors
 /// [`Error::Config`] for a task without one, which says where there are others.
 pub fn default_for(task: &str) -> Result<&'static Bundled> {
-    let known = tasks::task(task)
+    let known = task_info::task(task)
         .ok_or_else(|| Error::config("task", format!("`{task}` is no task that runs models")))?;
     let name = known.default.ok_or_else(|| {
         let reason = format!("none comes with the program for `{task}`; {}", known.advice);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_task_has_the_default_of_its_row() {
-        for task in tasks::TASKS {
+        for task in task_info::TASKS {
             let found = default_for(task.name).ok().map(|model| (model.name, model.task));
             assert_eq!(found, task.default.map(|name| (name, task.name)));
         }

@@ -6,7 +6,7 @@ mod cache;
 mod hub;
 mod published;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use bundled::{BUNDLED, Bundled, bundled, bundled_lm, default_for};
 pub use cache::{Cache, CachedFile, Manifest, Snapshot};
@@ -15,16 +15,42 @@ pub use hub::{
 };
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
-use crate::checkpoint::{self, Container, StateDict};
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
+
+impl ModelSource {
+    /// The model that was asked for, or the bundled one that a task uses otherwise.
+    ///
+    /// # Errors
+    /// As [`default_for`].
+    pub fn or_default(asked: Option<Self>, task: &str) -> Result<Self> {
+        match asked {
+            Some(source) => Ok(source),
+            None => Ok(default_for(task)?.source()),
+        }
+    }
+
+    /// What a user means by `text`: a path when there is such a file, or when it looks like one;
+    /// else a name, of a bundled model where none is published under it.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        let path = Path::new(text);
+        if path.components().count() > 1 || path.extension().is_some() || path.exists() {
+            Self::Path(path.to_owned())
+        } else if published(text).is_some() {
+            Self::Published(text.to_owned())
+        } else {
+            Self::Bundled(text.to_owned())
+        }
+    }
+}
 
 /// Where the weights of a source are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Located {
     /// In the program.
     Bundled(&'static Bundled),
-    /// In a file or folder, which [`Container::open`] takes.
+    /// In a file or folder, which [`crate::checkpoint::Container::open`] takes.
     Path(PathBuf),
 }
 
@@ -58,18 +84,18 @@ pub fn published_path(name: &str, cache: &Cache) -> Result<PathBuf> {
     }
 }
 
-/// Reads the weights that a source names.
-///
-/// # Errors
-/// As [`locate`], and what reading says.
-pub fn read_weights(source: &ModelSource) -> Result<StateDict> {
-    match (locate(source)?, source) {
-        (Located::Bundled(model), _) => {
-            checkpoint::read_bytes(model.bytes()?, &format!("bundled model {}", model.name))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths_are_told_apart() {
+        let bundled = ModelSource::Bundled("spot-commands".to_owned());
+        assert_eq!(ModelSource::named("spot-commands"), bundled);
+        let published = ModelSource::Published("ecapa-voxceleb".to_owned());
+        assert_eq!(ModelSource::named("ecapa-voxceleb"), published);
+        for path in ["a/b", "mine.safetensors", "./mine"] {
+            assert_eq!(ModelSource::named(path), ModelSource::Path(path.into()));
         }
-        (Located::Path(path), ModelSource::Published(_)) => {
-            Ok(Container::open(path)?.state_dict()?.clone())
-        }
-        (Located::Path(path), _) => checkpoint::read_state_dict(&path),
     }
 }

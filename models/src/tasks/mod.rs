@@ -2,27 +2,41 @@
 
 pub mod chunked;
 pub mod enhance;
-mod info;
-mod mono_stream;
+mod intake;
+mod outlet;
 pub mod separate;
 pub mod speaker;
 pub mod spot;
 pub mod stems;
+mod task;
 pub mod transcribe;
 
-pub use info::{Metric, TASKS, TaskInfo, runs, task};
+pub use self::task::{Heard, Part, Report, Task, TaskSession};
+pub use crate::task_info::{Metric, TASKS, TaskInfo, runs, task};
 
 #[cfg(test)]
 mod tests {
-    /// Loaded models go to other threads, and clones of them share their weights.
+    use super::*;
+
+    /// Loaded models go to other threads with their sessions, which own what they need, and their
+    /// names have rows.
     #[test]
-    fn loaded_models_can_be_cloned_and_sent() {
-        fn shares<T: Clone + Send + 'static>() {}
-        shares::<super::enhance::Enhancer>();
-        shares::<super::separate::Separator>();
-        shares::<super::speaker::SpeakerEmbedder>();
-        shares::<super::spot::Spotter>();
-        shares::<super::stems::StemSeparator>();
-        shares::<super::transcribe::Transcriber>();
+    fn tasks_and_sessions_can_be_sent_and_have_a_row() {
+        fn check<T: Task>() -> &'static str {
+            fn owned<S: Send + 'static>() {}
+            owned::<T::Session>();
+            T::info().name
+        }
+        let names = [
+            check::<enhance::Enhancer>(),
+            check::<separate::Separator>(),
+            check::<speaker::SpeakerEmbedder>(),
+            check::<spot::Spotter>(),
+            check::<stems::StemSeparator>(),
+            check::<transcribe::Transcriber>(),
+        ];
+        assert!(TASKS.iter().map(|row| row.name).eq(names), "each row has its type");
+        fn live<S: TaskSession>() {}
+        live::<enhance::LiveEnhancement>();
     }
 }

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use formant_audio_core::AudioView;
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::Enhancer;
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::speaker::SpeakerEmbedder;
@@ -45,7 +46,7 @@ pub(crate) fn spot(path: &Path) -> Result<()> {
 
 pub(crate) fn speaker(path: &Path) -> Result<()> {
     let embedder = SpeakerEmbedder::load(&source(path), &LoadOptions::default())?;
-    embedder.embed(&AudioView::from_mono(16_000, &noise(4_000)), &Default::default()).map(drop)
+    embedder.process(&AudioView::from_mono(16_000, &noise(4_000)), &Default::default()).map(drop)
 }
 
 pub(crate) fn transcribe(path: &Path) -> Result<()> {
@@ -55,18 +56,18 @@ pub(crate) fn transcribe(path: &Path) -> Result<()> {
 
 pub(crate) fn separate(path: &Path) -> Result<()> {
     let separator = Separator::load(&source(path), &LoadOptions::default())?;
-    separator.separate(&AudioView::from_mono(8_000, &noise(2_000)), &Default::default()).map(drop)
+    separator.process(&AudioView::from_mono(8_000, &noise(2_000)), &Default::default()).map(drop)
 }
 
 pub(crate) fn enhance(path: &Path) -> Result<()> {
     let enhancer = Enhancer::load(&source(path), &LoadOptions::default())?;
-    enhancer.enhance(&AudioView::from_mono(48_000, &noise(9_600)), &Default::default()).map(drop)
+    enhancer.process(&AudioView::from_mono(48_000, &noise(9_600)), &Default::default()).map(drop)
 }
 
 pub(crate) fn stems(path: &Path) -> Result<()> {
-    let separator = StemSeparator::load(&[source(path)], &LoadOptions::default())?;
+    let separator = StemSeparator::load(&source(path), &LoadOptions::default())?;
     let mix = noise(8_000);
-    separator.separate(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
+    separator.process(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
 }
 
 /// Processor seconds of this process.

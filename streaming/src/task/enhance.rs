@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use formant_models::tasks::TaskSession;
 use formant_models::tasks::enhance::{
     EnhanceOptions, Enhancer, LiveEnhancement, LiveOptions, LiveTiming,
 };
 
-use super::{Finding, JOINED, Task, TaskStream};
+use super::{Finding, JOINED, LiveStream, LiveTask};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::output::feed::Underruns;
@@ -106,7 +107,7 @@ impl EnhanceTask {
     }
 }
 
-impl Task for EnhanceTask {
+impl LiveTask for EnhanceTask {
     fn name(&self) -> &'static str {
         "enhance"
     }
@@ -115,11 +116,11 @@ impl Task for EnhanceTask {
         self.rate
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         self.start_at(0.0)
     }
 
-    fn start_at(&self, at: f64) -> Result<Box<dyn TaskStream + '_>> {
+    fn start_at(&self, at: f64) -> Result<Box<dyn LiveStream + '_>> {
         Ok(Box::new(Stream {
             task: self,
             live: self.enhancer.live(&self.options, &self.live, self.rate)?,
@@ -138,12 +139,12 @@ impl Task for EnhanceTask {
 
 struct Stream<'a> {
     task: &'a EnhanceTask,
-    live: LiveEnhancement<'a>,
+    live: LiveEnhancement,
     base: u64,  // frame of the session at which the stretch begins
     given: u64, // frames since then
 }
 
-impl TaskStream for Stream<'_> {
+impl LiveStream for Stream<'_> {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
         let clean = self.live.push(&AudioView::from_mono(self.task.rate, samples))?;
         give(self.task, self.base, &mut self.given, &clean)
@@ -151,7 +152,7 @@ impl TaskStream for Stream<'_> {
 
     fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
         let Self { task, live, base, mut given } = *self;
-        let rest = live.finish()?;
+        let (rest, _) = live.finish()?;
         let found = give(task, base, &mut given, &rest)?;
         if let Some(player) = &mut task.outlets().player {
             player.rest()?;

@@ -19,7 +19,7 @@ pub(crate) const JOINED: f64 = 0.04;
 
 /// Something that listens to a session. It has a thread of its own, so that a slow task does not
 /// hold up the others.
-pub trait Task: Send {
+pub trait LiveTask: Send {
     /// Its name in events and figures.
     fn name(&self) -> &'static str;
 
@@ -30,14 +30,14 @@ pub trait Task: Send {
     ///
     /// # Errors
     /// When its settings are wrong.
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>>;
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>>;
 
     /// Begins a stretch that starts `at` seconds of the session; for tasks that keep its time
     /// themselves.
     ///
     /// # Errors
-    /// As [`Task::start`].
-    fn start_at(&self, at: f64) -> Result<Box<dyn TaskStream + '_>> {
+    /// As [`LiveTask::start`].
+    fn start_at(&self, at: f64) -> Result<Box<dyn LiveStream + '_>> {
         let _ = at;
         self.start()
     }
@@ -52,7 +52,7 @@ pub trait Task: Send {
 }
 
 /// A task at work. Times are seconds from the start of its stretch.
-pub trait TaskStream {
+pub trait LiveStream {
     /// Hears mono samples, and tells what is new.
     ///
     /// # Errors

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use formant_audio_core::AudioView;
 use formant_audio_core::vad::{VadEvent, VadOptions, VoiceDetector};
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{EmbedOptions, Scorer, SpeakerEmbedder, SpeechOnly, Voices};
 
-use super::{Finding, Task, TaskStream};
+use super::{Finding, LiveStream, LiveTask};
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 
@@ -41,7 +42,7 @@ impl SpeakerTask {
     }
 }
 
-impl Task for SpeakerTask {
+impl LiveTask for SpeakerTask {
     fn name(&self) -> &'static str {
         "speaker"
     }
@@ -50,7 +51,7 @@ impl Task for SpeakerTask {
         self.embedder.sample_rate()
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         let options = VadOptions { min_silence: PAUSE, ..VadOptions::default() };
         Ok(Box::new(Stream {
             task: self,
@@ -77,7 +78,7 @@ struct Stream<'a> {
     current: Option<Option<String>>,
 }
 
-impl TaskStream for Stream<'_> {
+impl LiveStream for Stream<'_> {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
         self.recent.extend(samples);
         let events = self.detector.push(samples);
@@ -130,7 +131,9 @@ impl Stream<'_> {
         let samples: Vec<f32> = self.recent.range(range).copied().collect();
         let options = EmbedOptions { speech_only: SpeechOnly::No };
         let view = AudioView::from_mono(self.task.rate(), &samples);
-        let Ok(embedding) = self.task.embedder.embed(&view, &options)? else { return Ok(None) };
+        let (Ok(embedding), _) = self.task.embedder.process(&view, &options)? else {
+            return Ok(None);
+        };
         let who = self.task.voices.identify(&embedding, &self.task.scorer)?;
         if progress == Progress::Ongoing && self.current.as_ref() == Some(&who.name) {
             return Ok(None);

@@ -2,8 +2,9 @@
 
 use formant_audio_core::AudioView;
 use formant_models::tasks::spot::{Detection, SpotOptions, SpotSession, Spotter};
+use formant_models::tasks::{Task, TaskSession};
 
-use super::{Finding, Task, TaskStream};
+use super::{Finding, LiveStream, LiveTask};
 use crate::error::Result;
 use crate::event::Event;
 
@@ -25,7 +26,7 @@ impl SpotTask {
     }
 }
 
-impl Task for SpotTask {
+impl LiveTask for SpotTask {
     fn name(&self) -> &'static str {
         "spot"
     }
@@ -34,24 +35,24 @@ impl Task for SpotTask {
         self.spotter.sample_rate()
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         Ok(Box::new(Stream { rate: self.rate(), session: self.spotter.start(&self.options)? }))
     }
 }
 
-struct Stream<'a> {
+struct Stream {
     rate: u32,
-    session: SpotSession<'a>,
+    session: SpotSession,
 }
 
-impl TaskStream for Stream<'_> {
+impl LiveStream for Stream {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
         let found = self.session.push(&AudioView::from_mono(self.rate, samples))?;
         Ok(found.into_iter().map(finding).collect())
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
-        Ok(self.session.finish()?.into_iter().map(finding).collect())
+        Ok(self.session.finish()?.0.into_iter().map(finding).collect())
     }
 }
 

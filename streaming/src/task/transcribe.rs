@@ -4,8 +4,9 @@ use formant_audio_core::AudioView;
 use formant_models::tasks::transcribe::{
     TranscribeOptions, TranscribeSession, Transcriber, TranscriptEvent,
 };
+use formant_models::tasks::{Task, TaskSession};
 
-use super::{Finding, Task, TaskStream};
+use super::{Finding, LiveStream, LiveTask};
 use crate::error::Result;
 use crate::event::Event;
 
@@ -33,7 +34,7 @@ impl TranscribeTask {
     }
 }
 
-impl Task for TranscribeTask {
+impl LiveTask for TranscribeTask {
     fn name(&self) -> &'static str {
         "transcribe"
     }
@@ -42,24 +43,24 @@ impl Task for TranscribeTask {
         self.transcriber.sample_rate()
     }
 
-    fn start(&self) -> Result<Box<dyn TaskStream + '_>> {
+    fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
         Ok(Box::new(Stream { rate: self.rate(), session: self.transcriber.start(&self.options)? }))
     }
 }
 
-struct Stream<'a> {
+struct Stream {
     rate: u32,
-    session: TranscribeSession<'a>,
+    session: TranscribeSession,
 }
 
-impl TaskStream for Stream<'_> {
+impl LiveStream for Stream {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
-        let found = self.session.step(&AudioView::from_mono(self.rate, samples))?;
+        let found = self.session.push(&AudioView::from_mono(self.rate, samples))?;
         Ok(found.into_iter().map(finding).collect())
     }
 
     fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
-        Ok(self.session.finish()?.into_iter().map(finding).collect())
+        Ok(self.session.finish()?.0.into_iter().map(finding).collect())
     }
 }
 

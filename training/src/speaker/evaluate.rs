@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::metrics::detection::{DetCurve, DetectionCost, OperatingPoint};
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{
     Calibration, EmbedOptions, Embedding, Scorer, SpeakerEmbedder,
 };
@@ -141,8 +142,8 @@ pub fn embed_file(
 ) -> std::result::Result<Embedding, String> {
     let work = || -> Result<std::result::Result<Embedding, String>> {
         let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
-        let heard = embedder.embed_reader(&mut reader, options)?;
-        Ok(heard.map_err(|why| why.to_string()))
+        let (embedding, _) = embedder.process_to_end(&mut reader, options)?;
+        Ok(embedding.map_err(|why| why.to_string()))
     };
     work().unwrap_or_else(|error| Err(error.to_string()))
 }

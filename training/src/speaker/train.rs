@@ -9,6 +9,7 @@ use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::ecapa::Ecapa;
 use formant_models::network::NoTrace;
 use formant_models::params::Params;
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{
     Cohort, Decision, EmbedOptions, Scorer, SpeakerCard, SpeakerEmbedder, SpeechOnly,
 };
@@ -264,7 +265,7 @@ fn embed_samples(
 ) -> Result<Option<Vec<f32>>> {
     // Training clips are speech from end to end.
     let options = EmbedOptions { speech_only: SpeechOnly::No };
-    let heard = embedder.embed(&AudioView::from_mono(rate, samples), &options)?;
+    let (heard, _) = embedder.process(&AudioView::from_mono(rate, samples), &options)?;
     Ok(heard.ok().map(|embedding| embedding.values))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use formant_audio_core::AudioView;
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 
 use super::recipe::SpotRecipe;
@@ -137,7 +138,7 @@ impl SpotData {
                 return Err(Error::Interrupted);
             }
             let samples = self.corpus.clip_f32(clip);
-            let found = spotter.process(&AudioView::from_mono(rate, &samples), &options)?;
+            let (found, _) = spotter.process(&AudioView::from_mono(rate, &samples), &options)?;
             for detection in found {
                 let end = (detection.decided * f64::from(rate)) as usize;
                 self.hard.push((clip, end.min(samples.len())));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::separation::sdr;
 use formant_audio_core::{AudioBuf, AudioView};
+use formant_models::tasks::Task;
 use formant_models::tasks::stems::{StemSeparator, StemsOptions};
 use serde::Serialize;
 
@@ -87,7 +88,7 @@ pub fn score_song(
     let (vocals, rest) = (widen(&vocals), widen(&rest));
     let mut mix = vocals.clone();
     mix.as_planar_mut().iter_mut().zip(rest.as_planar()).for_each(|(sum, x)| *sum += x);
-    let stems = separator.separate(&mix.view(), options)?;
+    let (stems, _) = separator.process(&mix.view(), options)?;
     let (mut own, mut of_mix) = (BTreeMap::new(), BTreeMap::new());
     for (name, stem) in &stems {
         let wanted: AudioView<'_> = match name.as_str() {

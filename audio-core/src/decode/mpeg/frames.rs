@@ -136,7 +136,7 @@ pub(super) fn run_of_frames(bytes: &[u8], complete: bool) -> Option<FrameHeader>
 }
 
 /// The size of the tag that starts here: ID3v2, ID3v1, or APE.
-pub(super) fn tag_size(bytes: &[u8]) -> Option<u64> {
+pub(in crate::decode) fn tag_size(bytes: &[u8]) -> Option<u64> {
     if bytes.starts_with(b"TAG") && bytes.len() <= 128 {
         return Some(128);
     }

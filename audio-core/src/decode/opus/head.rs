@@ -1,6 +1,4 @@
-//! The identification header of Opus (RFC 7845, section 5.1) and its comment header.
-
-use std::collections::BTreeMap;
+//! The identification header of Opus (RFC 7845, section 5.1).
 
 use crate::layout::ChannelLayout;
 
@@ -94,31 +92,6 @@ fn wave_order(channels: u8, mapping: &[u8]) -> (ChannelLayout, Vec<u8>) {
     (layout, order.iter().map(|&from| mapping[from]).collect())
 }
 
-/// Read the texts of an `OpusTags` packet as far as they go.
-pub(super) fn read_tags(packet: &[u8], tags: &mut BTreeMap<String, String>) {
-    fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let (size, tail) = rest.split_first_chunk::<4>()?;
-        let (text, tail) = tail.split_at_checked(u32::from_le_bytes(*size) as usize)?;
-        *rest = tail;
-        Some(text)
-    }
-    let Some(mut rest) = packet.strip_prefix(b"OpusTags") else { return };
-    if text(&mut rest).is_none() {
-        return;
-    }
-    let Some((_, mut rest)) = rest.split_first_chunk::<4>() else { return };
-    while let Some(comment) = text(&mut rest) {
-        let comment = String::from_utf8_lossy(comment);
-        let Some((name, value)) = comment.split_once('=') else { continue };
-        let name = name.to_ascii_lowercase();
-        if ["title", "artist", "album", "genre", "comment", "date", "encoder"]
-            .contains(&name.as_str())
-        {
-            tags.entry(name).or_insert_with(|| value.to_owned());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,15 +143,5 @@ mod tests {
         assert!(OpusHead::parse(&head(6, 1, &[4, 2, 0, 4, 1, 2, 3])).is_err());
         assert!(OpusHead::parse(&head(1, 1, &[1, 0, 7])).is_err());
         assert!(OpusHead::parse(&head(1, 255, &[0, 0, 0])).is_err());
-    }
-
-    #[test]
-    fn tags_are_read_as_far_as_they_go() {
-        let mut packet = b"OpusTags\x03\0\0\0abc\x02\0\0\0".to_vec();
-        packet.extend(b"\x07\0\0\0TITLE=x");
-        packet.extend(b"\xff\xff\xff\x7fARTIST=y");
-        let mut tags = BTreeMap::new();
-        read_tags(&packet, &mut tags);
-        assert_eq!(tags, BTreeMap::from([("title".to_owned(), "x".to_owned())]));
     }
 }

@@ -1,18 +1,20 @@
 //! Ogg Opus (RFC 7845): pre-skip, end trimming by granule position, gaps, chained streams.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
 use super::RATE;
-use super::head::{OpusHead, read_tags};
+use super::head::OpusHead;
 use super::packets::OpusPackets;
 use super::pages::{Page, PageReader};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::decode::backend::{Backend, Damage, relayout};
 use crate::decode::info::SourceInfo;
 use crate::decode::source::Source;
+use crate::decode::vorbis_comment;
 use crate::error::{Error, Result};
+use crate::tags::Tags;
 use crate::warning::Warning;
 
 /// The longest gap, in frames, that is filled with silence after lost pages.
@@ -94,12 +96,13 @@ impl Link {
 
     /// Queue a page's packets; how many of their frames are before the stream's end follows from
     /// the granule position.
-    fn queue_page(&mut self, page: &Page, tags: &mut BTreeMap<String, String>) -> u64 {
+    fn queue_page(&mut self, page: &Page, tags: &mut Tags) -> u64 {
         let mut packets = self.complete_packets(page);
         if !self.tags_seen && !packets.is_empty() {
             self.tags_seen = true;
-            if packets[0].starts_with(b"OpusTags") {
-                read_tags(&packets.remove(0), tags);
+            if let Some(comments) = packets[0].strip_prefix(b"OpusTags") {
+                vorbis_comment::read(comments, tags);
+                packets.remove(0);
             }
         }
         self.ended |= page.last;
@@ -169,17 +172,17 @@ pub(in crate::decode) fn open_ogg(mut source: Source, path: PathBuf) -> Result<B
 
 /// The last page of a file that tells a position, to know the length beforehand.
 fn last_page(source: &mut Source) -> std::io::Result<Option<Page>> {
-    let Source::File { file, len } = source else { return Ok(None) };
-    let start = file.stream_position()?;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES).max(start)))?;
-    let mut pages = PageReader::new(&mut *file);
+    let Some(len) = source.size() else { return Ok(None) };
+    let start = source.stream_position()?;
+    source.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES).max(start)))?;
+    let mut pages = PageReader::new(&mut *source);
     let mut last = None;
     while let Some(page) = pages.next()? {
         if page.granule >= 0 {
             last = Some(page);
         }
     }
-    file.seek(SeekFrom::Start(start))?;
+    source.seek(SeekFrom::Start(start))?;
     Ok(last)
 }
 
@@ -210,8 +213,10 @@ impl OggOpus {
         if head.layout != self.spec.layout {
             self.info.warnings.push(Warning::Repaired {
                 what: format!(
-                    "a chained stream is {} and was mixed to {}",
-                    head.layout, self.spec.layout
+                    "a chained stream from {:.3} s on is {} and was mixed to {}",
+                    self.info.seconds(),
+                    head.layout,
+                    self.spec.layout
                 ),
             });
         }

@@ -1,15 +1,17 @@
 //! The chunks in front of WAV samples: any order, any size of `fmt`, sizes taken as hints.
 
-use std::io;
+use std::io::{self, Seek};
 use std::path::PathBuf;
 
-use super::super::backend::{checked_spec, layout_of_mask};
+use super::super::backend::checked_spec;
 use super::super::info::SourceInfo;
+use super::super::names;
 use super::super::options::RawSample;
 use super::super::source::{Source, read_full, skip};
 use super::adpcm::Adpcm;
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::tags::{INFO, decode_text};
 use crate::warning::Warning;
 
 const TAG_PCM: u16 = 1;
@@ -27,7 +29,7 @@ const UNKNOWN: u32 = u32::MAX;
 /// What sox writes as the data size when it can't seek back.
 const SOX_UNKNOWN: u32 = 0x7fff_f000;
 /// Text chunks larger than this are skipped.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
+pub(super) const MAX_TEXT_BYTES: u64 = 1 << 20;
 
 /// How the samples of the data chunk are coded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +79,7 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
     let mut long_size = None;
     let mut format = None;
     let mut fact_frames = None;
+    let mut broadcast = Vec::new();
     let mut position = 12u64;
     loop {
         let mut chunk = [0; 8];
@@ -97,7 +100,10 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
                     ));
                 };
                 let declared = data_size(source, &mut info, riff_size, size, long_size, position)?;
-                return finish(info, &format, declared, fact_frames);
+                let mut header = finish(info, &format, declared, fact_frames)?;
+                let rate = header.info.rate;
+                header.info.tags.set_broadcast(broadcast, rate);
+                return Ok(header);
             }
             b"fmt " => {
                 format =
@@ -117,6 +123,7 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
             b"LIST" => {
                 read_list(&read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?, &mut info)
             }
+            b"bext" => broadcast = read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?,
             _ => {
                 skip(source, size.into()).map_err(io_error)?;
             }
@@ -137,7 +144,7 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
 }
 
 /// Read a chunk's body; of a body over `limit` nothing is kept.
-fn read_body(source: &mut Source, size: u32, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_body(source: &mut Source, size: u32, limit: u64) -> io::Result<Vec<u8>> {
     if u64::from(size) > limit {
         skip(source, size.into())?;
         return Ok(Vec::new());
@@ -181,27 +188,13 @@ fn read_format(info: &SourceInfo, body: &[u8]) -> Result<Format> {
 }
 
 /// Collect the texts of a `LIST` chunk of kind `INFO`.
-fn read_list(body: &[u8], info: &mut SourceInfo) {
+pub(super) fn read_list(body: &[u8], info: &mut SourceInfo) {
     let Some(mut rest) = body.strip_prefix(b"INFO") else { return };
     while let Some((head, tail)) = rest.split_at_checked(8) {
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
         let text = &tail[..size.min(tail.len())];
-        let name = match &head[..4] {
-            b"INAM" => Some("title"),
-            b"IART" => Some("artist"),
-            b"IPRD" => Some("album"),
-            b"IGNR" => Some("genre"),
-            b"ICMT" => Some("comment"),
-            b"ICRD" => Some("date"),
-            b"ISFT" => Some("encoder"),
-            _ => None,
-        };
-        if let Some(name) = name {
-            let text = String::from_utf8_lossy(text);
-            let text = text.trim_end_matches('\0').trim();
-            if !text.is_empty() {
-                info.tags.entry(name.to_owned()).or_insert_with(|| text.to_owned());
-            }
+        if let Some((_, name)) = INFO.iter().find(|(id, _)| head.starts_with(*id)) {
+            info.tags.push(name, &decode_text(text));
         }
         rest = tail.get(size.saturating_add(size % 2)..).unwrap_or_default();
     }
@@ -226,9 +219,13 @@ fn data_size(
         return Ok(Some(size.into()));
     }
     // Zero: an empty file, or one whose writer never came back to fill in the size.
-    let chunk_follows = u64::from(riff_size) + 8 > position;
-    let rest = source.peek(12).map_err(|e| Error::io(&info.path, e))?;
-    if rest.is_empty() || chunk_follows || is_chunk_name(&rest) {
+    let io_error = |e| Error::io(&info.path, e);
+    let rest = source.peek(12).map_err(io_error)?;
+    let left = match source.size() {
+        Some(size) => size.saturating_sub(source.stream_position().map_err(io_error)?),
+        None => (u64::from(riff_size) + 8).saturating_sub(position),
+    };
+    if rest.is_empty() || is_chunk(&rest, left) {
         return Ok(Some(0));
     }
     info.warnings.push(Warning::Repaired {
@@ -238,13 +235,19 @@ fn data_size(
     Ok(None)
 }
 
-/// Whether the bytes start with the name of a chunk that may follow the samples.
-fn is_chunk_name(bytes: &[u8]) -> bool {
+/// Whether a chunk begins with these bytes, of which `left` are in the file.
+pub(super) fn is_chunk(bytes: &[u8], left: u64) -> bool {
     const KNOWN: [&[u8]; 11] = [
         b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"fact", b"iXML", b"axml", b"JUNK",
         b"PEAK",
     ];
-    KNOWN.iter().any(|name| bytes.starts_with(name))
+    if KNOWN.iter().any(|name| bytes.starts_with(name)) {
+        return true;
+    }
+    let Some(&[a, b, c, d, size @ ..]) = bytes.first_chunk::<8>() else { return false };
+    let named =
+        [a, b, c, d].iter().all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(byte));
+    named && u64::from(u32::from_le_bytes(size)) + 8 <= left
 }
 
 /// Put format and size together.
@@ -255,7 +258,7 @@ fn finish(
     fact_frames: Option<u64>,
 ) -> Result<Header> {
     let layout = match format.mask {
-        Some(mask) => layout_of_mask(mask.into(), format.channels),
+        Some(mask) => ChannelLayout::from_mask(mask.into(), format.channels),
         None => ChannelLayout::from_count(format.channels),
     };
     let spec = checked_spec(&info, format.rate, layout)?;
@@ -277,6 +280,20 @@ fn finish(
 
 /// The kind of sample that the format tag and the bit count stand for.
 fn stored_samples(info: &mut SourceInfo, format: &Format) -> Result<RawSample> {
+    let bits = format.bits;
+    let (expected, fits) = match format.tag {
+        TAG_PCM => ("8, 12, 16, 20, 24 or 32", (8..=32).contains(&bits)),
+        TAG_FLOAT => ("32 or 64", bits == 32 || bits == 64),
+        _ => ("", true),
+    };
+    if !fits {
+        return Err(Error::unreadable(
+            &info.path,
+            format!(
+                "the header gives {bits} bits a sample, and such a file has {expected}; give the format with --raw"
+            ),
+        ));
+    }
     let container = sample_bytes(info, format);
     let sample = match (format.tag, container) {
         (TAG_PCM, 1) => RawSample::U8,
@@ -287,6 +304,9 @@ fn stored_samples(info: &mut SourceInfo, format: &Format) -> Result<RawSample> {
         (TAG_FLOAT, 8) => RawSample::F64Le,
         (TAG_ALAW, 1) => RawSample::ALaw,
         (TAG_MULAW, 1) => RawSample::MuLaw,
+        (tag, _) if names::wav(tag).is_some() => {
+            return Err(names::refuse(&info.path, names::wav(tag).unwrap_or_default()));
+        }
         (tag, bytes) => {
             return Err(Error::unreadable(
                 &info.path,

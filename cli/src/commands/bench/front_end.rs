@@ -10,7 +10,6 @@ use tch::Device;
 
 use super::{BenchPlan, Job, Run};
 use crate::failure::Failure;
-use crate::run::write_failure;
 
 fn on_one_core(detail: String, audio: &AudioBuf, work: Box<Run>) -> Job {
     Job {
@@ -32,7 +31,7 @@ pub(super) fn decode(plan: &BenchPlan, audio: &AudioBuf) -> Result<Job, Failure>
             let path = folder.path().join("bench.wav");
             let options =
                 WriteOptions { format: Some(SampleFormat::S16), ..WriteOptions::default() };
-            write_wav(&path, &audio.view(), &options).map_err(write_failure)?;
+            write_wav(&path, &audio.view(), &options).map_err(Failure::of_writing)?;
             (path, "wav")
         }
     };

@@ -21,8 +21,8 @@ use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::{Settings, load_options};
-use crate::run::use_few_threads;
+use crate::settings::Settings;
+use crate::tasks::{load_options, use_few_threads};
 use crate::{interrupt, json as lines, stdout};
 
 /// What can be timed; networks by the names of their commands.
@@ -76,10 +76,10 @@ pub(crate) struct BenchArgs {
     /// Seconds of audio.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     seconds: f64,
-    /// Runs, of which the median counts.
+    /// Number of runs; the median is reported.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
-    /// Count the first run too, instead of one that warms up before it: for runs of minutes.
+    /// Skip the warm-up run, for runs of minutes.
     #[arg(long)]
     cold: bool,
     /// A recording, instead of generated audio.

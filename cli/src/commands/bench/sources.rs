@@ -7,6 +7,7 @@ use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::LoadOptions;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
@@ -14,8 +15,9 @@ use tch::Tensor;
 
 use super::{Job, Network};
 use crate::failure::Failure;
-use crate::plan::{Settings, read_json};
-use crate::run::use_threads;
+use crate::json::read_file;
+use crate::settings::Settings;
+use crate::tasks::use_threads;
 
 /// The speakers of all of the audio at once.
 pub(super) fn speakers(
@@ -52,14 +54,14 @@ pub(super) fn speech(
     let window_seconds = usual.window_seconds.max(audio.duration() + 1.0);
     let options = EnhanceOptions { window_seconds, ..usual };
     let input = audio.clone();
-    let work = move || Ok(enhancer.enhance(&input.view(), &options)?.channel(0).to_vec());
+    let work = move || Ok(enhancer.process(&input.view(), &options)?.0.into_planar());
     Job::of_network(network, *load, &audio, Box::new(work))
 }
 
 /// The card of a network of the MossFormer family whose sizes are in a file, at the rate of the
 /// published ones.
 fn moss_card(sizes: &Path) -> Result<MossformerCard, Failure> {
-    let config: MossformerConfig = read_json(sizes)?;
+    let config: MossformerConfig = read_file(sizes)?;
     let rate = if config.separates() { 16_000 } else { 48_000 };
     Ok(MossformerCard::published(config, rate)?)
 }
@@ -77,12 +79,12 @@ pub(super) fn stems(
     let separator = network.make(
         load,
         |sizes, device| {
-            let config: MelRoformerConfig = read_json(sizes)?;
+            let config: MelRoformerConfig = read_file(sizes)?;
             let mut model = StemsModel::random(StemsCard::of_config(config), device)?;
             model.set_precision(load.precision);
             Ok(StemSeparator::new(vec![model])?)
         },
-        |source| StemSeparator::load(std::slice::from_ref(source), load),
+        |source| StemSeparator::load(source, load),
     )?;
     let card = separator.models()[0].card();
     let audio = resample(&audio.view(), card.sample_rate(), Quality::High)?;
@@ -99,7 +101,7 @@ pub(super) fn stems(
             let stems = separator.models()[0].separate(&chunk, Augment::No)?;
             return Ok(Vec::try_from(stems.view([-1])).map_err(formant_models::Error::from)?);
         }
-        let stems = separator.separate(&input.view(), &StemsOptions::default())?;
+        let (stems, _) = separator.process(&input.view(), &StemsOptions::default())?;
         Ok(stems.iter().flat_map(|(_, audio)| audio.as_planar()).copied().collect())
     };
     Job::of_network(network, *load, &audio, Box::new(work))

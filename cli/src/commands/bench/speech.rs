@@ -9,10 +9,11 @@ use formant_models::arch::squeezeformer::{CtcCard, CtcModel, SqueezeformerConfig
 use formant_models::tasks::speaker::{EmbedOptions, SpeakerCard, SpeakerEmbedder, SpeechOnly};
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, SpotOptions, Spotter};
 use formant_models::tasks::transcribe::Transcriber;
+use formant_models::tasks::{Task, TaskSession};
 
 use super::{Job, Network};
 use crate::failure::Failure;
-use crate::plan::read_json;
+use crate::json::read_file;
 
 /// The same device, and f32.
 fn in_f32(load: &LoadOptions) -> LoadOptions {
@@ -28,7 +29,7 @@ pub(super) fn words(
     let load = in_f32(load);
     let spotter = network.make(
         &load,
-        |sizes, device| Ok(Spotter::random(random_card(read_json(sizes)?)?, device)?),
+        |sizes, device| Ok(Spotter::random(random_card(read_file(sizes)?)?, device)?),
         |source| Spotter::load(source, &load),
     )?;
     let audio = resample(&audio.view(), spotter.sample_rate(), Quality::High)?;
@@ -74,7 +75,7 @@ pub(super) fn voices(
     let embedder = network.make(
         &load,
         |sizes, device| {
-            Ok(SpeakerEmbedder::random(SpeakerCard::published(read_json(sizes)?)?, device)?)
+            Ok(SpeakerEmbedder::random(SpeakerCard::published(read_file(sizes)?)?, device)?)
         },
         |source| SpeakerEmbedder::load(source, &load),
     )?;
@@ -83,7 +84,7 @@ pub(super) fn voices(
     let work = move || {
         // Noise is no speech, so that pauses are not looked for.
         let embed = EmbedOptions { speech_only: SpeechOnly::No };
-        let heard = embedder.embed(&input.view(), &embed)?;
+        let (heard, _) = embedder.process(&input.view(), &embed)?;
         Ok(heard.map(|embedding| embedding.values).unwrap_or_default())
     };
     Job::of_network(network, load, &audio, Box::new(work))
@@ -99,7 +100,7 @@ pub(super) fn text(
     let transcriber = network.make(
         &load,
         |sizes, device| {
-            let card = random_ctc_card(read_json(sizes)?)?;
+            let card = random_ctc_card(read_file(sizes)?)?;
             Ok(Transcriber::of_model(CtcModel::random(card, device)?)?)
         },
         |source| Transcriber::load(source, &load),

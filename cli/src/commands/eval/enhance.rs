@@ -1,6 +1,7 @@
 //! `formant eval enhance`: an enhancer on mixtures whose first part is the speech.
 
 use clap::Args;
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 
 use super::evaluate;
@@ -8,8 +9,8 @@ use super::mixtures::{Mixtures, MixturesArgs, MixturesPlan};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::Settings;
-use crate::run::{tell_precision, use_threads};
+use crate::settings::Settings;
+use crate::tasks::{tell_precision, use_threads};
 
 /// What `formant eval enhance` takes.
 #[derive(Debug, Args)]
@@ -50,7 +51,7 @@ pub(super) fn run(
     let enhancer = Enhancer::load(&plan.mixtures.model, &plan.mixtures.load)?;
     let task = Mixtures::new(
         &plan.mixtures,
-        Box::new(|mixture, _| Ok(vec![enhancer.enhance(&mixture.view(), &plan.options)?])),
+        Box::new(|mixture, _| Ok(vec![enhancer.process(&mixture.view(), &plan.options)?.0])),
     );
     evaluate(task, &items, settings, messages)
 }

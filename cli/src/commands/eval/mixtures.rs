@@ -15,18 +15,18 @@ use serde::Serialize;
 use super::{Evaluation, Summary, Tally, figures, mean, of_split, write};
 use crate::failure::Failure;
 use crate::json as lines;
-use crate::outputs::Target;
-use crate::plan::separation::model as bundled_or;
-use crate::plan::{Settings, check_stdout, load_options};
+use crate::outputs::{Target, check_stdout};
+use crate::settings::Settings;
+use crate::{table, tasks};
 
 /// What both commands take.
 #[derive(Debug, Args)]
 pub(super) struct MixturesArgs {
-    /// Mixtures and their parts: a table with the columns path and label (and split); `mix`, `s1`,
-    /// `s2` belong together by file name.
+    /// Mixtures and their sources: a table with the columns path and label (and split). Rows labelled
+    /// `mix`, `s1`, `s2` are grouped by file name.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Name of a bundled or published model, or a file or folder.
@@ -54,14 +54,11 @@ impl MixturesPlan {
         task: &str,
         settings: &Settings,
     ) -> Result<Self, Failure> {
-        let csv = typed.csv.as_ref().map(|path| match path.as_os_str() == "-" {
-            true => Target::Stdout,
-            false => Target::File(path.clone()),
-        });
+        let csv = typed.csv.as_deref().map(|path| Target::of(Some(path)));
         check_stdout(std::slice::from_ref(&csv), settings)?;
         Ok(Self {
-            model: bundled_or(typed.model.as_deref(), task)?,
-            load: load_options(settings)?,
+            model: tasks::model(typed.model.as_deref(), task)?,
+            load: tasks::load_options(settings)?,
             csv,
             manifest: typed.manifest.clone(),
             split: typed.split.clone(),
@@ -129,7 +126,7 @@ impl Evaluation for Mixtures<'_> {
     }
 
     fn finish(self, tally: &mut Tally) -> Result<Summary, Failure> {
-        write(self.csv, || table(&self.scores))?;
+        write(self.csv, || score_table(&self.scores))?;
         let [si_sdr, si_sdri, sdr] =
             [|s: &Score| s.si_sdr, |s: &Score| s.si_sdri, |s: &Score| s.sdr]
                 .map(|of: fn(&Score) -> Option<f64>| mean(self.scores.iter().map(of)));
@@ -179,11 +176,11 @@ fn score(
     Ok([scores.mean_si_sdr_db, scores.mean_si_sdr_improvement_db, Some(sdr)])
 }
 
-fn table(scores: &[Score]) -> Result<Vec<u8>, Failure> {
+fn score_table(scores: &[Score]) -> Result<Vec<u8>, Failure> {
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.3}"));
     let row = |score: &Score| {
         let [a, b, c] = [score.si_sdr, score.si_sdri, score.sdr].map(number);
         [score.mixture.clone(), a, b, c]
     };
-    super::csv(b',', ["mixture", "si_sdr", "si_sdri", "sdr"], scores.iter().map(row))
+    table::with_header(b',', ["mixture", "si_sdr", "si_sdri", "sdr"], scores.iter().map(row))
 }

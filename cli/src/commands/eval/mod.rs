@@ -21,10 +21,9 @@ use super::Work;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::outputs::{self, Existing, Target, begin};
-use crate::plan::Settings;
-use crate::run::internal;
-use crate::{interrupt, json as lines, stdout};
+use crate::outputs::{Existing, Target};
+use crate::settings::Settings;
+use crate::{draft, interrupt, json as lines, stdout};
 
 /// What `formant eval` takes.
 #[derive(Debug, Args)]
@@ -204,7 +203,7 @@ fn of_split(rows: Vec<Row>, path: &Path, split: Option<&str>) -> Result<Vec<Row>
 
 /// A file to write beside the summary, once it is clear that it may be written.
 fn beside(path: Option<&PathBuf>, overwrite: bool) -> Result<Option<Target>, Failure> {
-    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let existing = Existing::overwrite(overwrite);
     let target = path.cloned().map(Target::File);
     target.iter().try_for_each(|target| existing.admits(target).map(drop))?;
     Ok(target)
@@ -215,22 +214,5 @@ fn write(
     target: Option<&Target>,
     bytes: impl FnOnce() -> Result<Vec<u8>, Failure>,
 ) -> Result<(), Failure> {
-    let Some(target) = target else { return Ok(()) };
-    let _underway = begin(target)?;
-    outputs::write(target, &bytes()?)
-}
-
-/// A table with a header.
-fn csv<const N: usize>(
-    separator: u8,
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> Result<Vec<u8>, Failure> {
-    let mut table = csv::WriterBuilder::new().delimiter(separator).from_writer(Vec::new());
-    let write = || -> csv::Result<()> {
-        table.write_record(header)?;
-        rows.into_iter().try_for_each(|row| table.write_record(row))
-    };
-    write().map_err(|error| internal("a table", error))?;
-    table.into_inner().map_err(|error| internal("a table", error))
+    target.map_or(Ok(()), |target| draft::write(target, &bytes()?))
 }

@@ -1,6 +1,7 @@
 //! `formant eval separate`: a separator on mixtures, speakers in the order that fits best.
 
 use clap::Args;
+use formant_models::tasks::Task;
 use formant_models::tasks::separate::{SeparateOptions, Separator};
 
 use super::evaluate;
@@ -8,8 +9,8 @@ use super::mixtures::{Mixtures, MixturesArgs, MixturesPlan};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::Settings;
-use crate::run::{tell_precision, use_threads};
+use crate::settings::Settings;
+use crate::tasks::{tell_precision, use_threads};
 
 /// What `formant eval separate` takes.
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(
                 let why = format!("{parts} parts for a model of {}", separator.voices());
                 return Err(Failure::new(Kind::Input, "mixture", why));
             }
-            Ok(separator.separate(&mixture.view(), &SeparateOptions::default())?.voices)
+            Ok(separator.process(&mixture.view(), &SeparateOptions::default())?.0)
         }),
     );
     evaluate(task, &items, settings, messages)

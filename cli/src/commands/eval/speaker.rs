@@ -13,23 +13,21 @@ use formant_training::speaker::{
 use serde_json::{Map, Value};
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, write};
-use crate::commands::plot;
-use crate::commands::speaker::{
-    DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs, decision, load,
-    model as speaker_model, scorer,
-};
+use crate::draft::write_image;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::outputs::{Target, begin};
-use crate::plan::Settings;
-use crate::run::use_few_threads;
+use crate::outputs::Target;
+use crate::settings::Settings;
+use crate::table;
+use crate::tasks::speaker::{DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs};
+use crate::tasks::use_few_threads;
 
 /// What `formant eval speaker` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant eval speaker --trials trials.tsv --plot det.png --json")]
 pub(super) struct EvalSpeakerArgs {
-    /// Pairs with answers: a table with the columns target (1 or 0), path1 and path2, or lines of
+    /// Labelled pairs: a table with the columns target (1 or 0), path1 and path2, or lines of
     /// an answer and two names. Names are relative to the list.
     #[arg(long, value_name = "FILE", required = true)]
     trials: PathBuf,
@@ -40,13 +38,13 @@ pub(super) struct EvalSpeakerArgs {
     model: SpeakerModelArgs,
     #[command(flatten)]
     decision: DecisionArgs,
-    /// Plot misses over false alarms as PNG.
+    /// Plot miss rate over false-alarm rate as PNG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     /// Write the scores as a table.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Replace outputs that exist.
+    /// Replace existing outputs.
     #[arg(long)]
     overwrite: bool,
 }
@@ -67,10 +65,10 @@ pub(super) fn resolve(
     settings: &Settings,
 ) -> Result<EvalSpeakerPlan, Failure> {
     Ok(EvalSpeakerPlan {
-        model: speaker_model(&typed.model, settings)?,
+        model: typed.model.resolve(settings)?,
         trials: typed.trials.clone(),
         base: typed.base.clone(),
-        decision: decision(&typed.decision)?,
+        decision: typed.decision.resolve()?,
         plot: beside(typed.plot.as_ref(), typed.overwrite)?,
         scores: beside(typed.scores.as_ref(), typed.overwrite)?,
     })
@@ -88,8 +86,8 @@ pub(super) fn run(
         return Err(Failure::new(Kind::Input, plan.trials.display().to_string(), why)
             .help("add a column `target` with 1 or 0"));
     }
-    let embedder = load(&plan.model)?;
-    let scorer = scorer(&embedder, &plan.model, &plan.decision)?;
+    let embedder = plan.model.load()?;
+    let scorer = plan.decision.scorer(&embedder, &plan.model)?;
     let files: BTreeSet<&PathBuf> =
         trials.iter().flat_map(|trial| [&trial.first, &trial.second]).collect();
     let files: Vec<PathBuf> = files.into_iter().cloned().collect();
@@ -140,7 +138,7 @@ impl Evaluation for Pairs {
         });
         let report = score(&self.trials, embeddings, &self.scorer)?;
         *tally = Tally { done: report.items, failed: vec![Kind::Input; report.failed] };
-        write(self.scores.as_ref(), || table(&report))?;
+        write(self.scores.as_ref(), || score_table(&report))?;
         if let Some(target) = &self.plot {
             draw(&report, target)?;
         }
@@ -186,13 +184,13 @@ fn text(report: &SpeakerReport) -> String {
     text
 }
 
-fn table(report: &SpeakerReport) -> Result<Vec<u8>, Failure> {
+fn score_table(report: &SpeakerReport) -> Result<Vec<u8>, Failure> {
     let rows = report.trials.iter().map(|trial| {
         let target = trial.target.map_or("-", |target| if target { "1" } else { "0" });
         let [first, second] = [&trial.first, &trial.second].map(|path| path.display().to_string());
         [target.to_owned(), format!("{:.6}", trial.score), first, second]
     });
-    super::csv(b'\t', ["target", "score", "path1", "path2"], rows)
+    table::with_header(b'\t', ["target", "score", "path1", "path2"], rows)
 }
 
 fn draw(report: &SpeakerReport, target: &Target) -> Result<(), Failure> {
@@ -202,6 +200,5 @@ fn draw(report: &SpeakerReport, target: &Target) -> Result<(), Failure> {
     };
     let curve = DetCurve::new(&of_kind(true), &of_kind(false))?;
     let image = det_chart("Speaker verification", &[("this model", &curve)]).render()?;
-    let _underway = begin(target)?;
-    plot::save(&image, target)
+    write_image(&image, target)
 }

@@ -4,23 +4,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_training::manifest::{self, Row};
 use formant_training::spot::{Answers, SpotReport, answer};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, evaluate, figures, of_split};
-use crate::commands::spot::{
-    SpotModel, SpotTuning, load, model as spot_model, tuning as spot_tuning,
-};
-use crate::commands::train::spot::table;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::recordings;
 use crate::json as lines;
 use crate::messages::Messages;
-use crate::plan::Settings;
-use crate::run::use_few_threads;
+use crate::settings::Settings;
+use crate::tasks::spot::{SpotModel, SpotTuning, accuracy_table};
+use crate::tasks::use_few_threads;
 
 /// Rows without a word that are longer than this are recordings, not clips, in seconds.
 const LONGEST_CLIP: f64 = 3.0;
@@ -34,7 +32,7 @@ pub(super) struct EvalSpotArgs {
     /// without the words.
     #[arg(long, value_name = "FILE|FOLDER", required_unless_present = "negatives")]
     manifest: Option<PathBuf>,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Recordings without the words, for false alarms per hour: files, folders or manifests.
@@ -43,7 +41,7 @@ pub(super) struct EvalSpotArgs {
     /// A bundled model's name, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Names of the answers of a checkpoint without names.
+    /// Labels of a checkpoint that has none: a text file or a list.
     #[arg(long, value_name = "FILE|LIST")]
     labels: Option<String>,
     #[command(flatten)]
@@ -62,11 +60,11 @@ pub(super) struct EvalSpotPlan {
 
 pub(super) fn resolve(typed: &EvalSpotArgs, settings: &Settings) -> Result<EvalSpotPlan, Failure> {
     Ok(EvalSpotPlan {
-        model: spot_model(typed.model.as_deref(), typed.labels.as_deref(), settings)?,
+        model: SpotModel::of(typed.model.as_deref(), typed.labels.as_deref(), settings)?,
         manifest: typed.manifest.clone(),
         split: typed.split.clone(),
         negatives: typed.negatives.clone(),
-        options: spot_tuning(&typed.tuning)?,
+        options: typed.tuning.options()?,
     })
 }
 
@@ -79,7 +77,7 @@ pub(super) fn run(
     let split = plan.split.as_deref();
     let labelled = plan.manifest.as_ref().map_or(Ok(Vec::new()), |path| rows(path, split))?;
     let negatives = recordings(&plan.negatives, |table| rows(table, split))?;
-    let spotter = load(&plan.model)?;
+    let spotter = plan.model.load()?;
     // A wrong word is one error and not one a file.
     spotter.start(&plan.options)?;
     let (clips, recordings): (Vec<Row>, Vec<Row>) =
@@ -139,10 +137,8 @@ impl Evaluation for Words<'_> {
             Item::Recording(path) => {
                 let alarms = self.alarms.get_or_insert_default();
                 let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
-                let mut found = Vec::new();
-                let report = |detection| found.push(detection);
-                let seconds = self.spotter.process_reader(&mut reader, self.options, report)?;
-                alarms.hours += seconds / 3600.0;
+                let (found, heard) = self.spotter.process_to_end(&mut reader, self.options)?;
+                alarms.hours += heard.seconds / 3600.0;
                 let name = path.display().to_string();
                 alarms.detections.extend(found.into_iter().map(|found| (name.clone(), found)));
             }
@@ -186,7 +182,8 @@ fn seconds(row: &Row) -> Option<f64> {
 }
 
 fn text(report: Option<&SpotReport>, alarms: Option<&FalseAlarms>) -> String {
-    let mut text = report.map_or_else(String::new, |report| format!("{}\n", table(report)));
+    let mut text =
+        report.map_or_else(String::new, |report| format!("{}\n", accuracy_table(report)));
     if let Some(alarms) = alarms {
         for (file, found) in alarms.detections.iter().take(20) {
             text += &format!(

@@ -10,15 +10,14 @@ use formant_training::stems::{SongFiles, SongScore, score_song, songs_of};
 use serde_json::{Map, json};
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, mean, of_split, write};
-use crate::commands::stems;
-use crate::commands::stems::{SeparationArgs, SeparationPlan, separation as stem_separation};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
-use crate::json as lines;
 use crate::messages::Messages;
 use crate::outputs::Target;
-use crate::plan::Settings;
-use crate::run::use_threads;
+use crate::settings::Settings;
+use crate::tasks::stems::{DemixArgs, DemixPlan};
+use crate::tasks::use_threads;
+use crate::{json as lines, table};
 
 /// What `formant eval stems` takes.
 #[derive(Debug, Args)]
@@ -28,12 +27,12 @@ pub(super) struct EvalStemsArgs {
     /// and accompaniment, and the files called NAME_vocals and NAME_accompaniment.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
-    separation: SeparationArgs,
-    /// Write the figures of each song to this file, as comma-separated values.
+    demix: DemixArgs,
+    /// Write the scores of each song to this file, as comma-separated values.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Replace that file.
@@ -44,7 +43,7 @@ pub(super) struct EvalStemsArgs {
 /// A stem separator to be measured.
 #[derive(Debug)]
 pub(super) struct EvalStemsPlan {
-    separation: SeparationPlan,
+    demix: DemixPlan,
     manifest: PathBuf,
     split: Option<String>,
     csv: Option<Target>,
@@ -56,7 +55,7 @@ pub(super) fn resolve(
 ) -> Result<EvalStemsPlan, Failure> {
     Ok(EvalStemsPlan {
         csv: beside(typed.csv.as_ref(), typed.overwrite)?,
-        separation: stem_separation(&typed.separation, settings)?,
+        demix: typed.demix.resolve(settings)?,
         manifest: typed.manifest.clone(),
         split: typed.split.clone(),
     })
@@ -75,9 +74,9 @@ pub(super) fn run(
                    whose files are called NAME_vocals and NAME_accompaniment";
         return Err(Failure::new(Kind::Input, plan.manifest.display().to_string(), why));
     }
-    let separator = stems::load(&plan.separation)?;
-    stems::tell_default(&plan.separation, messages);
-    let options = stems::options(&plan.separation, &separator)?;
+    let separator = plan.demix.load()?;
+    plan.demix.tell_default(messages);
+    let options = plan.demix.options(&separator)?;
     let task = Songs { separator, options, csv: plan.csv.as_ref(), scores: Vec::new() };
     evaluate(task, &songs, settings, messages)
 }
@@ -106,7 +105,7 @@ impl Evaluation for Songs<'_> {
     }
 
     fn finish(self, _: &mut Tally) -> Result<Summary, Failure> {
-        write(self.csv, || table(&self.scores))?;
+        write(self.csv, || score_table(&self.scores))?;
         let sdr = means(&self.scores, |score| &score.sdr);
         let of_mix = means(&self.scores, |score| &score.sdr_of_mix);
         let mut figures = Map::new();
@@ -142,7 +141,7 @@ fn text(scores: &[SongScore], sdr: &BTreeMap<&str, f64>, of_mix: &BTreeMap<&str,
         + &line("mix instead", &|stem| decibel(of_mix.get(stem)))
 }
 
-fn table(scores: &[SongScore]) -> Result<Vec<u8>, Failure> {
+fn score_table(scores: &[SongScore]) -> Result<Vec<u8>, Failure> {
     let rows = scores.iter().flat_map(|song| {
         song.sdr.iter().map(|(stem, db)| {
             let of_mix = song.sdr_of_mix.get(stem).copied().unwrap_or(f64::NAN);
@@ -150,5 +149,5 @@ fn table(scores: &[SongScore]) -> Result<Vec<u8>, Failure> {
             [song.song.clone(), seconds, stem.clone(), format!("{db:.4}"), format!("{of_mix:.4}")]
         })
     });
-    super::csv(b',', ["song", "seconds", "stem", "sdr_db", "sdr_of_mix_db"], rows)
+    table::with_header(b',', ["song", "seconds", "stem", "sdr_db", "sdr_of_mix_db"], rows)
 }

@@ -6,21 +6,19 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::metrics::text::{ErrorCounts, TextOptions, character_errors, word_errors};
-use formant_models::tasks::transcribe::Transcript;
+use formant_models::tasks::Task;
 use formant_training::manifest::{self, Row};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, of_split, write};
-use crate::commands::spot::round;
-use crate::commands::transcribe::{
-    Recognizer, RecognizerArgs, RecognizerPlan, load, recognizer, tell_default,
-};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::outputs::Target;
-use crate::plan::Settings;
-use crate::run::use_threads;
+use crate::settings::Settings;
+use crate::tasks::transcribe::{Recognizer, RecognizerArgs, RecognizerPlan};
+use crate::tasks::use_threads;
+use crate::times::to_millis;
 use crate::{interrupt, json as lines};
 
 /// What `formant eval transcribe` takes.
@@ -30,16 +28,16 @@ pub(super) struct EvalTranscribeArgs {
     /// Table with the columns path and text (or label), and split.
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
-    /// Rows of this split only.
+    /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Write the reference and the transcript of each recording, word by word, to a file.
+    /// Write the word alignment of reference and transcript of each recording to a file.
     #[arg(long, value_name = "FILE")]
     listing: Option<PathBuf>,
-    /// Replace a listing that exists.
+    /// Replace an existing listing.
     #[arg(long)]
     overwrite: bool,
-    /// Count differences of case and punctuation.
+    /// Count differences in case and punctuation as errors.
     #[arg(long)]
     exact: bool,
     #[command(flatten)]
@@ -62,7 +60,7 @@ pub(super) fn resolve(
 ) -> Result<EvalTranscribePlan, Failure> {
     Ok(EvalTranscribePlan {
         listing: beside(typed.listing.as_ref(), typed.overwrite)?,
-        recognizer: recognizer(&typed.recognizer, settings)?,
+        recognizer: typed.recognizer.resolve(settings)?,
         manifest: typed.manifest.clone(),
         split: typed.split.clone(),
         texts: if typed.exact { TextOptions::default() } else { TextOptions::plain() },
@@ -77,8 +75,8 @@ pub(super) fn run(
     use_threads(settings);
     let rows = manifest::read_transcripts(&plan.manifest)?;
     let rows = of_split(rows, &plan.manifest, plan.split.as_deref())?;
-    let recognizer = load(&plan.recognizer)?;
-    tell_default(&plan.recognizer, &recognizer, messages)?;
+    let recognizer = plan.recognizer.load()?;
+    plan.recognizer.tell_default(&recognizer, messages)?;
     recognizer.transcriber.start(&recognizer.options)?;
     let task = Utterances {
         recognizer,
@@ -114,16 +112,13 @@ impl Evaluation for Utterances {
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         interrupt::check()?;
         let mut reader = BlockReader::open(&row.path, &DecodeOptions::default())?;
-        let mut segments = Vec::new();
-        let report = |segment| segments.push(segment);
         let Recognizer { transcriber, options } = &self.recognizer;
-        let seconds = transcriber.process_stream(&mut reader, options, report)?;
-        let found = Transcript::of(segments, seconds, 1);
+        let (found, heard) = transcriber.process_to_end(&mut reader, options)?;
         let words = word_errors(&row.label, &found.text, &self.texts)?;
         let characters = character_errors(&row.label, &found.text, &self.texts)?.counts;
         self.words += words.counts;
         self.characters += characters;
-        self.seconds += seconds;
+        self.seconds += heard.seconds;
         let name = row.path.display();
         let _ = write!(
             self.listing,
@@ -157,7 +152,7 @@ impl Evaluation for Utterances {
         ] {
             figures.insert(name.to_owned(), count.into());
         }
-        figures.insert("audio_seconds".to_owned(), round(self.seconds).into());
+        figures.insert("audio_seconds".to_owned(), to_millis(self.seconds).into());
         let percent = |rate: Option<f64>| {
             rate.map_or_else(|| "none".to_owned(), |rate| format!("{:.2} %", 100.0 * rate))
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{DecodeOptions, RawFormat};
+use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
 use formant_models::tasks::speaker::Voices;
 use formant_models::tasks::spot::SpotOptions;
@@ -22,27 +23,27 @@ use formant_streaming::task::{EnhanceTask, SpeakerTask, SpotTask, TranscribeTask
 use formant_streaming::{DeviceInfo, Direction, Event, Session, SessionOptions};
 use tell::Teller;
 
-use crate::args::CleaningArgs;
-use crate::commands::speaker::{SpeakerModel, SpeakerModelArgs};
-use crate::commands::spot::{SpotModel, SpotTuning};
-use crate::commands::transcribe::{CutArg, NemoArg, RecognizerArgs, RecognizerPlan};
-use crate::commands::{Work, speaker, spot, transcribe, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Settings, separation};
-use crate::run::{tell_precision, use_few_threads};
+use crate::settings::Settings;
+use crate::tasks::enhance::CleaningArgs;
+use crate::tasks::speaker::{SpeakerModel, SpeakerModelArgs};
+use crate::tasks::spot::{SpotModel, SpotTuning};
+use crate::tasks::transcribe::{CutArg, NemoArg, RecognizerArgs, RecognizerPlan};
+use crate::tasks::{load_options, model, tell_precision, use_few_threads};
 use crate::{interrupt, json as lines, stdout};
 
 /// What happens when the microphone is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnLossArg {
+enum OnLossArg {
     /// End with status 5.
     Stop,
-    /// Wait until it is back.
+    /// Wait until it returns.
     Wait,
-    /// Go on with the default one, also when another becomes it.
+    /// Continue with the default microphone, also when the default changes.
     Follow,
 }
 
@@ -54,51 +55,52 @@ pub(crate) enum OnLossArg {
 pub(crate) struct ListenArgs {
     /// `-` for standard input instead of the microphone.
     #[arg(value_name = "INPUT")]
-    pub(crate) input: Option<PathBuf>,
-    /// A file instead of the microphone, as fast as it is heard.
+    input: Option<PathBuf>,
+    /// A file instead of the microphone, as fast as it can be processed.
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
-    pub(crate) file: Option<PathBuf>,
-    /// The file goes at its own pace, as a microphone would give it.
+    file: Option<PathBuf>,
+    /// Play the file in real time, as a microphone would deliver it.
     #[arg(long)]
-    pub(crate) realtime: bool,
+    realtime: bool,
     /// Standard input or file are samples without a header, such as s16le:16000:1 (kind, rate,
     /// channels).
     #[arg(long, value_name = "KIND:RATE:CHANNELS")]
-    pub(crate) raw: Option<String>,
+    raw: Option<String>,
 
     /// Find spoken words.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) spot: bool,
-    /// Write down what is said.
+    spot: bool,
+    /// Transcribe speech.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) transcribe: bool,
-    /// Say who of the known voices speaks.
+    transcribe: bool,
+    /// Identify the speaker among the known voices.
     #[arg(long, help_heading = "What listens", requires = "voices")]
-    pub(crate) speaker: bool,
-    /// Take the noise out of speech, into --enhanced, --play or both.
+    speaker: bool,
+    /// Remove noise from speech, into --enhanced, --play or both.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) enhance: bool,
-    /// Keep the take in a WAV file, which is whole at every moment.
+    enhance: bool,
+    /// Record to a WAV file, which is complete at every moment.
     #[arg(long, value_name = "FILE", help_heading = "What listens")]
-    pub(crate) record: Option<PathBuf>,
-    /// Replace a take or an enhanced file that exists.
+    record: Option<PathBuf>,
+    /// Replace an existing recording or enhanced file.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) overwrite: bool,
-    /// Show how loud it is.
+    overwrite: bool,
+    /// Show the level.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) level: bool,
-    /// Measure delays, work and losses, and print them at the end.
+    level: bool,
+    /// Measure latency, load and losses, and print them at the end.
     #[arg(long, help_heading = "What listens")]
-    pub(crate) stats: bool,
+    stats: bool,
     /// Stop after this much audio.
     #[arg(long = "for", value_name = "SECONDS", help_heading = "What listens")]
-    pub(crate) seconds: Option<f64>,
+    seconds: Option<f64>,
 
-    /// Speech without its noise goes into this WAV file: mono, at the source's rate, whole at every
+    /// Write the enhanced speech to this WAV file: mono, at the source's rate, complete at every
     /// moment.
     #[arg(long, value_name = "FILE", help_heading = "Enhancement", requires = "enhance")]
-    pub(crate) enhanced: Option<PathBuf>,
-    /// It is played: on the default output, or one of --devices by its name or a part of it.
+    enhanced: Option<PathBuf>,
+    /// Play the enhanced speech on the default output, or on a device of --devices by its name or a
+    /// part of it.
     #[arg(
         long,
         value_name = "DEVICE",
@@ -107,32 +109,32 @@ pub(crate) struct ListenArgs {
         help_heading = "Enhancement",
         requires = "enhance"
     )]
-    pub(crate) play: Option<Option<String>>,
-    /// Seconds by which it is late at most, work and devices apart: a shorter time is more work.
+    play: Option<Option<String>>,
+    /// Maximum latency in seconds, without computing time and devices; less latency is more work.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, help_heading = "Enhancement")]
-    pub(crate) latency: f64,
-    /// Seconds of the past that the network hears again with every step.
+    latency: f64,
+    /// Seconds of past audio that the network processes again in each step.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, help_heading = "Enhancement")]
-    pub(crate) context: f64,
+    context: f64,
     #[command(flatten, next_help_heading = "Enhancement")]
-    pub(crate) cleaning: CleaningArgs,
+    cleaning: CleaningArgs,
 
-    /// List the microphones and output devices and stop.
+    /// List the microphones and output devices and exit.
     #[arg(long, help_heading = "Microphone")]
-    pub(crate) devices: bool,
+    devices: bool,
     /// The microphone: its name in --devices, or a part of it that no other has.
     #[arg(long, value_name = "NAME", help_heading = "Microphone")]
-    pub(crate) device: Option<String>,
-    /// Channels to open; they are mixed for what listens, and kept in the take.
+    device: Option<String>,
+    /// Channels to open; tasks get their mix, the recording keeps them.
     #[arg(long, value_name = "N", help_heading = "Microphone", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) channels: Option<u16>,
-    /// Rate to open it with, in Hz.
+    channels: Option<u16>,
+    /// Sample rate to open the microphone with, in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Microphone", value_parser = clap::value_parser!(u32).range(1..=1_536_000))]
-    pub(crate) rate: Option<u32>,
-    /// Frames that it hands over at once [default: 10 ms].
+    rate: Option<u32>,
+    /// Frames in one buffer of the microphone [default: 10 ms].
     #[arg(long, value_name = "FRAMES", help_heading = "Microphone", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) buffer: Option<u32>,
-    /// What happens when it is lost.
+    buffer: Option<u32>,
+    /// What happens when the microphone is lost.
     #[arg(
         long,
         value_enum,
@@ -140,38 +142,38 @@ pub(crate) struct ListenArgs {
         value_name = "POLICY",
         help_heading = "Microphone"
     )]
-    pub(crate) on_loss: OnLossArg,
+    on_loss: OnLossArg,
 
     /// Keyword model.
     #[arg(long, value_name = "NAME|FILE", help_heading = "Models")]
-    pub(crate) spot_model: Option<String>,
-    /// Recogniser.
+    spot_model: Option<String>,
+    /// Recognizer.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
-    pub(crate) transcribe_model: Option<String>,
-    /// Language model of the recogniser: an ARPA file; none leaves out that of the model.
+    transcribe_model: Option<String>,
+    /// Language model of the recognizer: an ARPA file; none disables the model's own.
     #[arg(long, value_name = "FILE|none", help_heading = "Models")]
-    pub(crate) lm: Option<PathBuf>,
+    lm: Option<PathBuf>,
     /// Words and phrases to expect: a text file, one a line, or a list separated by commas.
     #[arg(long, value_name = "FILE|LIST", help_heading = "Models")]
-    pub(crate) hotwords: Option<String>,
+    hotwords: Option<String>,
     /// Enhancer.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
-    pub(crate) enhance_model: Option<String>,
+    enhance_model: Option<String>,
     /// Speaker model.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
-    pub(crate) speaker_model: Option<String>,
+    speaker_model: Option<String>,
     /// The file of known voices, as `formant speaker enroll` makes it.
     #[arg(long, value_name = "FILE", env = "FORMANT_VOICES", help_heading = "Models")]
-    pub(crate) voices: Option<PathBuf>,
+    voices: Option<PathBuf>,
     /// Where networks run: auto, cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Models")]
-    pub(crate) run_on: DeviceChoice,
+    run_on: DeviceChoice,
     /// Audio that may wait for one task before it skips to the newest second.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, help_heading = "Models")]
-    pub(crate) longest_lag: f64,
+    longest_lag: f64,
 
     #[command(flatten)]
-    pub(crate) tuning: SpotTuning,
+    tuning: SpotTuning,
 }
 
 impl ListenArgs {
@@ -184,14 +186,14 @@ impl ListenArgs {
 
 /// What `listen` does.
 #[derive(Debug)]
-pub(crate) enum ListenTask {
+enum ListenTask {
     Devices,
     Listen(Box<ListenPlan>),
 }
 
 /// Where the audio comes from.
 #[derive(Debug)]
-pub(crate) enum ListenSource {
+enum ListenSource {
     Microphone { wanted: Wanted, on_loss: OnLoss },
     Stdin(DecodeOptions),
     File { path: PathBuf, decode: DecodeOptions, pace: FilePace },
@@ -199,36 +201,36 @@ pub(crate) enum ListenSource {
 
 /// Speech without its noise, and where it goes.
 #[derive(Debug)]
-pub(crate) struct ListenEnhancement {
-    pub(crate) model: ModelSource,
-    pub(crate) load: LoadOptions,
-    pub(crate) options: EnhanceOptions,
-    pub(crate) live: LiveOptions,
-    pub(crate) file: Option<PathBuf>,
-    pub(crate) play: Option<Play>,
+struct ListenEnhancement {
+    model: ModelSource,
+    load: LoadOptions,
+    options: EnhanceOptions,
+    live: LiveOptions,
+    file: Option<PathBuf>,
+    play: Option<Play>,
 }
 
 /// An output device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Play {
+enum Play {
     Default,
     Named(String),
 }
 
 /// A session.
 #[derive(Debug)]
-pub(crate) struct ListenPlan {
-    pub(crate) source: ListenSource,
-    pub(crate) spot: Option<(SpotModel, SpotOptions)>,
-    pub(crate) transcribe: Option<RecognizerPlan>,
+struct ListenPlan {
+    source: ListenSource,
+    spot: Option<(SpotModel, SpotOptions)>,
+    transcribe: Option<RecognizerPlan>,
     /// With the file of known voices.
-    pub(crate) speaker: Option<(SpeakerModel, PathBuf)>,
-    pub(crate) enhance: Option<ListenEnhancement>,
-    pub(crate) record: Option<PathBuf>,
-    pub(crate) level: bool,
-    pub(crate) stats: bool,
-    pub(crate) limit: Option<Duration>,
-    pub(crate) longest_lag: Duration,
+    speaker: Option<(SpeakerModel, PathBuf)>,
+    enhance: Option<ListenEnhancement>,
+    record: Option<PathBuf>,
+    level: bool,
+    stats: bool,
+    limit: Option<Duration>,
+    longest_lag: Duration,
 }
 
 fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
@@ -239,21 +241,20 @@ fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
     let settings = Settings { device: typed.run_on, ..*settings };
     let source = source(&typed)?;
     let spot = typed.spot.then(|| -> Result<_, Failure> {
-        let model = spot::model(typed.spot_model.as_deref(), None, &settings)?;
-        Ok((model, spot::tuning(&typed.tuning)?))
+        let model = SpotModel::of(typed.spot_model.as_deref(), None, &settings)?;
+        Ok((model, typed.tuning.options()?))
     });
     let transcribe = typed.transcribe.then(|| recognizer(&typed, &settings));
     let speaker = match (&typed.voices, typed.speaker) {
         (Some(voices), true) => {
             let args = SpeakerModelArgs { model: typed.speaker_model.clone(), no_vad: false };
-            Some((speaker::model(&args, &settings)?, voices.clone()))
+            Some((args.resolve(&settings)?, voices.clone()))
         }
         _ => None,
     };
     let enhance = typed.enhance.then(|| enhancement(&typed, &settings));
-    let existing = if typed.overwrite { Existing::Overwrite } else { Existing::Refuse };
     for path in typed.record.iter().chain(&typed.enhanced) {
-        existing.admits(&Target::File(path.clone()))?;
+        Existing::overwrite(typed.overwrite).admits(&Target::File(path.clone()))?;
     }
     if typed.record.is_some() && typed.record == typed.enhanced {
         return Err(Failure::usage("--enhanced", "is the file of --record")
@@ -292,9 +293,9 @@ fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancem
             .help("give --enhanced FILE, or --play for an output device, or both"));
     }
     Ok(ListenEnhancement {
-        model: separation::model(typed.enhance_model.as_deref(), "enhance")?,
-        load: separation::load_options(settings)?,
-        options: separation::cleaning(&typed.cleaning, settings),
+        model: model(typed.enhance_model.as_deref(), "enhance")?,
+        load: load_options(settings)?,
+        options: typed.cleaning.options(settings),
         live: LiveOptions {
             latency_seconds: typed.latency,
             context_seconds: typed.context,
@@ -377,7 +378,7 @@ fn recognizer(typed: &ListenArgs, settings: &Settings) -> Result<RecognizerPlan,
         batch_size: Some(1),
         nemo: NemoArg::V2,
     };
-    transcribe::recognizer(&args, settings)
+    args.resolve(settings)
 }
 
 /// How often Ctrl-C is looked for.
@@ -386,11 +387,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const METER: Duration = Duration::from_millis(100);
 const LEVEL_LINES: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(
-    task: ListenTask,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(task: ListenTask, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match task {
         ListenTask::Devices => devices(settings),
         ListenTask::Listen(plan) => {
@@ -418,7 +415,7 @@ fn devices(settings: &Settings) -> Result<Outcome, Failure> {
     Ok(Outcome::done())
 }
 
-pub(crate) fn device_line(device: &DeviceInfo) -> String {
+fn device_line(device: &DeviceInfo) -> String {
     let DeviceInfo { name, description, rate, channels, default, direction } = device;
     let mark = if *default { "*" } else { " " };
     let way = if *direction == Direction::Input { "in " } else { "out" };
@@ -429,15 +426,15 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     // Models first: nothing should be lost while they load.
     let mut tasks = Tasks::default();
     if let Some((model, options)) = &plan.spot {
-        tasks.spot = Some(SpotTask::new(crate::commands::spot::load(model)?, options.clone())?);
+        tasks.spot = Some(SpotTask::new(model.load()?, options.clone())?);
     }
     if let Some(recognizer) = &plan.transcribe {
-        let ready = crate::commands::transcribe::load(recognizer)?;
-        crate::commands::transcribe::tell_default(recognizer, &ready, messages)?;
+        let ready = recognizer.load()?;
+        recognizer.tell_default(&ready, messages)?;
         tasks.transcribe = Some(TranscribeTask::new(ready.transcriber, ready.options)?);
     }
     if let Some((model, voices)) = &plan.speaker {
-        let embedder = crate::commands::speaker::load(model)?;
+        let embedder = model.load()?;
         let scorer = embedder.scorer();
         tasks.speaker = Some(SpeakerTask::new(embedder, Voices::read(voices)?, scorer)?);
     }

@@ -4,12 +4,12 @@ use formant_models::tasks::transcribe::Segment;
 use formant_streaming::event::Progress;
 use formant_streaming::{Event, Stats};
 
+use super::ListenPlan;
 use super::screen::Screen;
-use crate::commands::listen::ListenPlan;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::Settings;
-use crate::run::clock;
+use crate::settings::Settings;
+use crate::times::clock;
 use crate::{json as lines, stdout};
 
 pub(super) struct Teller<'a> {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::unknown;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::plan::Settings;
+use crate::settings::Settings;
 use crate::{interrupt, json as lines};
 
 /// The fetched models.

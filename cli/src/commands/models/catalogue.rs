@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 use crate::{json as lines, stdout};
 
 /// A model, as it is listed.

@@ -10,13 +10,12 @@ use formant_models::checkpoint::{ConvertOptions, DType, Share, WeightNorm};
 use formant_models::registry::{BUNDLED, Cache, HubOptions, published_models};
 use formant_models::{checkpoint, registry};
 
-use crate::args::Precision;
-use crate::commands::{Work, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::plan::{Settings, read_json};
+use crate::settings::{Precision, Settings};
 use crate::{interrupt, json as lines, stdout};
 
 /// What `formant models` takes.
@@ -24,19 +23,19 @@ use crate::{interrupt, json as lines, stdout};
 #[command(after_help = "Example: formant models list")]
 pub(crate) struct ModelsArgs {
     #[command(subcommand)]
-    pub(crate) command: ModelsCommand,
+    command: ModelsCommand,
 }
 
 /// What can be done with models.
 #[derive(Debug, Subcommand)]
-pub(crate) enum ModelsCommand {
-    /// List the models that come with the program, and published ones that can be fetched.
+enum ModelsCommand {
+    /// List bundled models, and published models that can be downloaded.
     #[command(after_help = "Example: formant models list --task separate")]
     List {
-        /// Only models for this task, named as its command.
+        /// List models of this task only, by the name of its command.
         #[arg(long, value_name = "TASK")]
         task: Option<String>,
-        /// List the tasks instead: what each is called, does, and uses where no model is named.
+        /// List the tasks instead, with their default models.
         #[arg(long, conflicts_with = "task")]
         tasks: bool,
         #[command(flatten)]
@@ -51,39 +50,38 @@ pub(crate) enum ModelsCommand {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Fetch published models into the cache, where --model NAME finds them.
+    /// Download published models into the cache, where --model NAME finds them.
     ///
-    /// A download that breaks off is continued by the next call; sizes and checksums are compared
-    /// before anything is used. HF_ENDPOINT names a mirror of the hub, HF_TOKEN a token for it;
-    /// HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are heeded.
+    /// The next call resumes an interrupted download. Sizes and checksums are checked before use. HF_ENDPOINT names a mirror of the hub, HF_TOKEN a token for it;
+    /// HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE apply.
     #[command(after_help = "Example: formant models pull ecapa-voxceleb")]
     Pull {
         /// Names from `formant models list`.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// Look for newer files of what is in the cache.
+        /// Check for newer files of cached models.
         #[arg(long)]
         update: bool,
-        /// Use no network: succeed only with what is in the cache. Also FORMANT_OFFLINE=1 and
+        /// Use the cache only, without a network. Also FORMANT_OFFLINE=1 and
         /// HF_HUB_OFFLINE=1.
         #[arg(long)]
         offline: bool,
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Compare the files of fetched models with their checksums.
+    /// Check downloaded models against their checksums.
     #[command(after_help = "Example: formant models verify ecapa-voxceleb")]
     Verify {
-        /// Names of fetched models [default: all of them].
+        /// Names of downloaded models [default: all of them].
         #[arg(value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Remove fetched models from the cache.
+    /// Remove downloaded models from the cache.
     #[command(after_help = "Example: formant models remove ecapa-voxceleb")]
     Remove {
-        /// Names of fetched models.
+        /// Names of downloaded models.
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
@@ -98,19 +96,19 @@ pub(crate) enum ModelsCommand {
         /// The safetensors file to write.
         #[arg(value_name = "OUT")]
         output: PathBuf,
-        /// What happens to weight normalisation.
+        /// What happens to weight normalization.
         #[arg(long, value_enum, default_value = "fold", value_name = "HOW")]
         weight_norm: WeightNormArg,
-        /// Average the weights with those of another checkpoint of the same network, such as a later
-        /// stage of training: SHARE, between 0 and 1, is how much of the mean is the other's, and
-        /// the rest is IN's. May be given more than once.
+        /// Average the weights with another checkpoint of the same network, such as a later stage of
+        /// training. SHARE, between 0 and 1, is the weight of the other checkpoint in the mean. May be
+        /// repeated.
         #[arg(long, value_name = "FILE=SHARE")]
         average: Vec<String>,
         /// JSON object whose entries go into the provenance that a model of `formant train` carries:
         /// name, licence, data, quality, decoding; null removes one.
         #[arg(long, value_name = "FILE")]
         provenance: Option<PathBuf>,
-        /// Replace an output that exists.
+        /// Replace an existing output.
         #[arg(long)]
         overwrite: bool,
     },
@@ -118,18 +116,18 @@ pub(crate) enum ModelsCommand {
 
 /// Where fetched models are.
 #[derive(Debug, Default, Args)]
-pub(crate) struct CacheArgs {
+struct CacheArgs {
     /// Cache folder [default: FORMANT_CACHE, or `formant` in the system's folder for caches].
     #[arg(long, value_name = "FOLDER")]
-    pub(crate) cache_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
 }
 
-/// What happens to weight normalisation.
+/// What happens to weight normalization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WeightNormArg {
-    /// Weights are multiplied out.
+enum WeightNormArg {
+    /// Fold the pairs of tensors into weights.
     Fold,
-    /// Pairs of tensors stay.
+    /// Keep the pairs of tensors.
     Keep,
 }
 
@@ -143,7 +141,7 @@ impl ModelsArgs {
 
 /// What `models` does.
 #[derive(Debug)]
-pub(crate) enum ModelsPlan {
+enum ModelsPlan {
     Tasks,
     /// `None` is a cache that no variable names.
     List {
@@ -201,8 +199,7 @@ fn plan(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure
             ModelsPlan::Remove { names, cache: cache_of(cache)? }
         }
         ModelsCommand::Convert { input, output, weight_norm, average, provenance, overwrite } => {
-            let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
-            existing.admits(&Target::File(output.clone()))?;
+            Existing::overwrite(overwrite).admits(&Target::File(output.clone()))?;
             let options = ConvertOptions {
                 precision: match settings.precision {
                     Precision::Auto => None,
@@ -216,7 +213,7 @@ fn plan(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure
                 },
                 average: average.iter().map(|typed| share(typed)).collect::<Result<_, _>>()?,
                 provenance: match provenance {
-                    Some(path) => read_json(&path)?,
+                    Some(path) => lines::read_file(&path)?,
                     None => serde_json::Map::new(),
                 },
             };
@@ -254,11 +251,7 @@ fn check_task(task: &str) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn run(
-    plan: ModelsPlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(plan: ModelsPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     match plan {
         ModelsPlan::Tasks => catalogue::list_tasks(settings),
         ModelsPlan::List { task, cache } => {

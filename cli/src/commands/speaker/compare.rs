@@ -3,12 +3,13 @@
 use formant_models::tasks::speaker::Embedding;
 use serde_json::json;
 
-use super::{fields, listen, load, scorer, unusable};
-use crate::commands::speaker::{DecisionPlan, SpeakerModel};
+use super::{fields, listen, unusable};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::{Settings, Sources};
+use crate::reading::Sources;
+use crate::settings::Settings;
+use crate::tasks::speaker::{DecisionPlan, SpeakerModel};
 use crate::{interrupt, json as lines, stdout};
 
 pub(super) fn run(
@@ -18,8 +19,8 @@ pub(super) fn run(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    let embedder = load(model)?;
-    let scorer = scorer(&embedder, model, decision)?;
+    let embedder = model.load()?;
+    let scorer = decision.scorer(&embedder, model)?;
     let mut voices: Vec<(String, Embedding)> = Vec::new();
     let mut failed: Vec<Kind> = Vec::new();
     for entry in &sources.list.entries {

@@ -1,24 +1,24 @@
 //! `formant speaker embed`: a vector for each recording.
 
 use std::io::Cursor;
-use std::sync::{Mutex, PoisonError};
 
 use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder};
 use ndarray::Array1;
 use ndarray_npy::WriteNpyExt;
 use serde_json::json;
 
-use super::{listen, load, unusable};
+use super::{VectorTarget, listen, unusable};
 use crate::batch::{self, Done, Lane};
-use crate::commands::speaker::{SpeakerModel, VectorTarget};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{self, Existing, Target, begin};
-use crate::plan::{Settings, Sources};
-use crate::run::{internal, target_of, warn};
-use crate::{json as lines, stdout};
+use crate::outputs::{Existing, Target, target_of};
+use crate::reading::Sources;
+use crate::settings::Settings;
+use crate::tasks::speaker::SpeakerModel;
+use crate::times::to_millis;
+use crate::{draft, json as lines};
 
 pub(super) fn run(
     model: &SpeakerModel,
@@ -28,28 +28,9 @@ pub(super) fn run(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    if let VectorTarget::Json(file) = target
-        && !existing.admits(file)?
-    {
-        messages.note("the output is there already");
-        return Ok(Outcome::done());
-    }
-    let first = Mutex::new(Some(load(model)?));
-    let worker = || {
-        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.map_or_else(|| load(model), Ok)
-    };
-    let gathered = Mutex::new(String::new());
-    let sink = |text: &str| match target {
-        VectorTarget::Json(Target::File(_)) => {
-            gathered.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
-            Ok(())
-        }
-        _ => stdout::print(text),
-    };
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
         let place = match target {
-            VectorTarget::Npy(targets) => Some(target_of(targets, lane)?),
+            VectorTarget::Npy(targets) => Some(target_of(targets, lane.index)?),
             VectorTarget::Json(_) => None,
         };
         if let Some(place) = place
@@ -58,11 +39,10 @@ pub(super) fn run(
             return Ok(Done::Skipped);
         }
         let heard = listen(embedder, model, &mut sources.open(input)?)?;
-        warn(lane, &heard.warnings);
+        lane.warn(&heard.warnings);
         let embedding = heard.embedding.map_err(|why| unusable(&lane.name, why))?;
         if let Some(place) = place {
-            let _underway = begin(place)?;
-            outputs::write(place, &npy(&embedding.values)?)?;
+            draft::write(place, &npy(&embedding.values)?)?;
             lane.messages.note(&format!("{} -> {}", lane.name, place.name()));
         }
         if place.is_none() || settings.json {
@@ -71,23 +51,21 @@ pub(super) fn run(
         }
         Ok(Done::Worked)
     };
-    let options = settings.batch_of_networks();
-    let outcome = batch::run_into(&sink, &sources.list.entries, options, messages, worker, work)?;
-    if let VectorTarget::Json(file @ Target::File(_)) = target
-        && matches!(outcome, Outcome::Worked { done: 1.., interrupted: false, .. })
-    {
-        let _underway = begin(file)?;
-        let text = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
-        outputs::write(file, text.as_bytes())?;
+    let (entries, options) = (&sources.list.entries, settings.batch_of_networks());
+    match target {
+        VectorTarget::Npy(_) => batch::run(entries, options, messages, || model.load(), work),
+        VectorTarget::Json(target) => {
+            let place = batch::Place { target, existing, heading: "" };
+            batch::gather(place, entries, options, messages, || model.load(), work)
+        }
     }
-    Ok(outcome)
 }
 
 /// The vector as a NumPy file.
 pub(super) fn npy(values: &[f32]) -> Result<Vec<u8>, Failure> {
     let mut bytes = Cursor::new(Vec::new());
     let array = Array1::from(values.to_vec());
-    array.write_npy(&mut bytes).map_err(|error| internal("NumPy file", error))?;
+    array.write_npy(&mut bytes).map_err(|error| Failure::internal("NumPy file", error))?;
     Ok(bytes.into_inner())
 }
 
@@ -101,7 +79,7 @@ fn line(
         "input": name,
         "output": place.map(Target::name),
         "model": embedding.model,
-        "speech_seconds": (embedding.speech_seconds * 1e3).round() / 1e3,
+        "speech_seconds": to_millis(embedding.speech_seconds),
         "warnings": warnings,
     });
     if place.is_none() {

@@ -9,80 +9,48 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
-use formant_models::tasks::speaker::{
-    Cohort, EmbedOptions, Embedding, Scorer, SpeakerEmbedder, SpeechOnly, Unusable, Verification,
-};
-use formant_models::{LoadOptions, ModelSource};
-use formant_training::manifest;
-use formant_training::speaker::embed_files;
+use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Unusable, Verification};
+use formant_models::tasks::Task;
 use serde_json::{Map, Value, json};
 
-use crate::args::{AudioArgs, InputArgs, OutputArgs, Precision};
-use crate::commands::spot::model_source;
-use crate::commands::{Work, work};
+use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
-use crate::inputs::recordings;
+use crate::inputs::InputArgs;
+use crate::interrupt;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target};
-use crate::plan::{Settings, Sources, check_stdout, decode_options};
-use crate::run::use_few_threads;
-use crate::{interrupt, outputs};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign};
+use crate::reading::{AudioArgs, Sources};
+use crate::settings::Settings;
+use crate::tasks::speaker::{DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs};
+use crate::tasks::use_few_threads;
 
 /// What `formant speaker` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker verify call.wav reference.wav")]
 pub(crate) struct SpeakerArgs {
     #[command(subcommand)]
-    pub(crate) command: SpeakerCommand,
+    command: SpeakerCommand,
 }
 
 /// What can be done with voices.
 #[derive(Debug, Subcommand)]
-pub(crate) enum SpeakerCommand {
-    /// Turn recordings into vectors that stand for the voice.
+enum SpeakerCommand {
+    /// Compute a speaker embedding for each recording.
     Embed(EmbedArgs),
-    /// Say whether one person speaks in two recordings, or in each pair of a list.
+    /// Decide whether two recordings, or each pair of a list, have the same speaker.
     Verify(VerifyArgs),
-    /// Compare each recording with each other.
+    /// Compare all pairs of recordings.
     Compare(CompareArgs),
-    /// Teach the names of voices; list, remove and export them.
+    /// Add named voices to a file; list, remove and export them.
     Enroll(EnrollArgs),
-    /// Say whose voice is in a recording.
+    /// Identify the speaker of a recording among known voices.
     Identify(IdentifyArgs),
-}
-
-/// Which model, and what it hears.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Model options")]
-pub(crate) struct SpeakerModelArgs {
-    /// A bundled model's name, a file, or a published checkpoint's file or folder.
-    #[arg(long, value_name = "NAME|PATH")]
-    pub(crate) model: Option<String>,
-    /// Use everything in a recording, pauses and noise too.
-    #[arg(long)]
-    pub(crate) no_vad: bool,
-}
-
-/// How voices are compared.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Decision options")]
-pub(crate) struct DecisionArgs {
-    /// Score above which two voices are one person's [default: the model's].
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub(crate) threshold: Option<f64>,
-    /// Recordings of other people, by which scores are normalised: files, folders or tables; scores
-    /// then count standard deviations, and the threshold is 3 unless given.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) cohort: Vec<PathBuf>,
-    /// Closest voices of the cohort that count.
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "cohort")]
-    pub(crate) cohort_top: usize,
 }
 
 /// How vectors are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum VectorFormat {
+enum VectorFormat {
     /// A NumPy file for each recording.
     Npy,
     /// A JSON object a line for each recording, to standard output or one file.
@@ -92,25 +60,25 @@ pub(crate) enum VectorFormat {
 /// What `formant speaker embed` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker embed talks/ -o vectors/")]
-pub(crate) struct EmbedArgs {
+struct EmbedArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     /// Kind of output.
     #[arg(long, value_enum, default_value = "npy", value_name = "KIND")]
-    pub(crate) format: VectorFormat,
+    format: VectorFormat,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 /// What `formant speaker verify` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker verify call.wav reference.wav\n\n\
     Silence and snippets get no score but the answer that there is no speech, or too little.")]
-pub(crate) struct VerifyArgs {
+struct VerifyArgs {
     /// Two recordings.
     #[arg(
         value_name = "RECORDING",
@@ -118,31 +86,31 @@ pub(crate) struct VerifyArgs {
         required_unless_present = "trials",
         conflicts_with = "trials"
     )]
-    pub(crate) pair: Vec<PathBuf>,
+    pair: Vec<PathBuf>,
     /// A list of pairs: a table with the columns path1 and path2 (and target), or lines of two
-    /// names, with or without an answer before or after them.
+    /// names, with or without a label before or after them.
     #[arg(long, value_name = "FILE")]
-    pub(crate) trials: Option<PathBuf>,
+    trials: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 /// What `formant speaker compare` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker compare voices/*.wav")]
-pub(crate) struct CompareArgs {
+struct CompareArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 /// What `formant speaker enroll` takes.
@@ -150,47 +118,47 @@ pub(crate) struct CompareArgs {
 #[command(
     after_help = "Example: formant speaker enroll --voices team.json --name Ada ada1.wav ada2.wav"
 )]
-pub(crate) struct EnrollArgs {
+struct EnrollArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
-    /// The file of known voices; made where there is none.
+    input: InputArgs,
+    /// The file of known voices; created if missing.
     #[arg(long, value_name = "FILE", env = "FORMANT_VOICES")]
-    pub(crate) voices: PathBuf,
-    /// Whose voice it is; a name that is known gets more recordings.
+    voices: PathBuf,
+    /// Name of the voice; a known name gets more recordings.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "remove", "export"])]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// List the known voices.
     #[arg(long, conflicts_with_all = ["name", "remove", "export"])]
-    pub(crate) list: bool,
-    /// Forget a voice.
+    list: bool,
+    /// Remove a voice.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "export"])]
-    pub(crate) remove: Option<String>,
-    /// Write a voice's vector, as NumPy when the output ends in .npy, else as JSON.
+    remove: Option<String>,
+    /// Write a voice's embedding, as NumPy when the output ends in .npy, otherwise as JSON.
     #[arg(long, value_name = "NAME", conflicts_with = "name")]
-    pub(crate) export: Option<String>,
+    export: Option<String>,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    output: OutputArgs,
 }
 
 /// What `formant speaker identify` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant speaker identify --voices team.json meeting/*.wav")]
-pub(crate) struct IdentifyArgs {
+struct IdentifyArgs {
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    input: InputArgs,
     /// The file of known voices.
     #[arg(long, value_name = "FILE", env = "FORMANT_VOICES")]
-    pub(crate) voices: PathBuf,
+    voices: PathBuf,
     #[command(flatten)]
-    pub(crate) audio: AudioArgs,
+    audio: AudioArgs,
     #[command(flatten)]
-    pub(crate) model: SpeakerModelArgs,
+    model: SpeakerModelArgs,
     #[command(flatten)]
-    pub(crate) decision: DecisionArgs,
+    decision: DecisionArgs,
 }
 
 impl SpeakerArgs {
@@ -201,43 +169,16 @@ impl SpeakerArgs {
     }
 }
 
-/// Threshold of normalised scores, in standard deviations, where none is given.
-const NORMALISED_THRESHOLD: f64 = 3.0;
-
-/// A speaker model and how it hears.
-#[derive(Debug)]
-pub(crate) struct SpeakerModel {
-    /// `None` is the default model.
-    pub(crate) source: Option<ModelSource>,
-    pub(crate) load: LoadOptions,
-    pub(crate) embed: EmbedOptions,
-}
-
-/// Recordings by which scores are normalised.
-#[derive(Debug)]
-pub(crate) struct CohortPlan {
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) top: usize,
-    pub(crate) threshold: f64,
-}
-
-/// How voices are compared.
-#[derive(Debug)]
-pub(crate) struct DecisionPlan {
-    pub(crate) threshold: Option<f64>,
-    pub(crate) cohort: Option<CohortPlan>,
-}
-
 /// What `speaker` does.
 #[derive(Debug)]
-pub(crate) struct SpeakerPlan {
-    pub(crate) model: SpeakerModel,
-    pub(crate) task: SpeakerTask,
+struct SpeakerPlan {
+    model: SpeakerModel,
+    task: SpeakerTask,
 }
 
 /// One of its commands.
 #[derive(Debug)]
-pub(crate) enum SpeakerTask {
+enum SpeakerTask {
     Embed { sources: Sources, target: VectorTarget, existing: Existing },
     Verify { pair: [PathBuf; 2], decode: DecodeOptions, decision: DecisionPlan },
     Trials { list: PathBuf, decode: DecodeOptions, decision: DecisionPlan },
@@ -248,7 +189,7 @@ pub(crate) enum SpeakerTask {
 
 /// Where vectors go.
 #[derive(Debug)]
-pub(crate) enum VectorTarget {
+enum VectorTarget {
     /// A NumPy file for each input.
     Npy(Vec<Option<Target>>),
     /// Lines of JSON.
@@ -257,7 +198,7 @@ pub(crate) enum VectorTarget {
 
 /// What is done to a file of known voices.
 #[derive(Debug)]
-pub(crate) enum EnrollTask {
+enum EnrollTask {
     Add { name: String, sources: Sources },
     List,
     Remove(String),
@@ -278,25 +219,21 @@ fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure>
     let sources = Sources::of(&typed.input, &typed.audio)?;
     let target = match typed.format {
         VectorFormat::Npy => {
-            let naming = Naming {
-                suffix: "_voice".to_owned(),
-                suffix_when: SuffixWhen::Always,
-                extension: "npy".to_owned(),
-            };
-            let targets = outputs::assign(&typed.output, &sources.list, &naming)?;
-            check_stdout(&targets, settings)?;
+            let naming =
+                Naming { suffix: "_voice", suffix_when: SuffixWhen::Always, extension: "npy" };
+            let targets = assign(&typed.output, &sources.list, naming, settings)?;
             VectorTarget::Npy(targets)
         }
-        VectorFormat::Json => VectorTarget::Json(one_target(typed.output.output.as_ref())),
+        VectorFormat::Json => VectorTarget::Json(Target::of(typed.output.output.as_deref())),
     };
     let existing = Existing::of(&typed.output);
     let task = SpeakerTask::Embed { sources, target, existing };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
 fn verify(typed: VerifyArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
-    let (decode, decision) = (decode_options(&typed.audio), decision(&typed.decision)?);
-    let model = model(&typed.model, settings)?;
+    let (decode, decision) = (typed.audio.decode_options(), typed.decision.resolve()?);
+    let model = typed.model.resolve(settings)?;
     let task = match (<[PathBuf; 2]>::try_from(typed.pair), typed.trials) {
         (_, Some(list)) => SpeakerTask::Trials { list, decode, decision },
         (Ok(pair), None) => SpeakerTask::Verify { pair, decode, decision },
@@ -307,12 +244,12 @@ fn verify(typed: VerifyArgs, settings: &Settings) -> Result<SpeakerPlan, Failure
 
 fn compare(typed: &CompareArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
     let sources = Sources::of(&typed.input, &typed.audio)?;
-    let task = SpeakerTask::Compare { sources, decision: decision(&typed.decision)? };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
+    let task = SpeakerTask::Compare { sources, decision: typed.decision.resolve()? };
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
 fn enroll(typed: EnrollArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
-    let model = model(&typed.model, settings)?;
+    let model = typed.model.resolve(settings)?;
     let adds = typed.name.is_some();
     if !adds && (!typed.input.inputs.is_empty() || typed.input.files_from.is_some()) {
         return Err(Failure::usage("inputs", "recordings are for --name only"));
@@ -324,7 +261,7 @@ fn enroll(typed: EnrollArgs, settings: &Settings) -> Result<SpeakerPlan, Failure
         (None, Some(name), _) => EnrollTask::Remove(name),
         (None, None, Some(name)) => EnrollTask::Export {
             name,
-            target: one_target(typed.output.output.as_ref()),
+            target: Target::of(typed.output.output.as_deref()),
             existing: Existing::of(&typed.output),
         },
         (None, None, None) => EnrollTask::List,
@@ -336,55 +273,12 @@ fn identify(typed: &IdentifyArgs, settings: &Settings) -> Result<SpeakerPlan, Fa
     let task = SpeakerTask::Identify {
         sources: Sources::of(&typed.input, &typed.audio)?,
         voices: typed.voices.clone(),
-        decision: decision(&typed.decision)?,
+        decision: typed.decision.resolve()?,
     };
-    Ok(SpeakerPlan { model: model(&typed.model, settings)?, task })
+    Ok(SpeakerPlan { model: typed.model.resolve(settings)?, task })
 }
 
-pub(crate) fn model(
-    typed: &SpeakerModelArgs,
-    settings: &Settings,
-) -> Result<SpeakerModel, Failure> {
-    if matches!(settings.precision, Precision::Bf16 | Precision::F16) {
-        return Err(Failure::usage("--precision", "speaker models run in f32 only"));
-    }
-    Ok(SpeakerModel {
-        source: typed.model.as_deref().map(model_source),
-        load: LoadOptions { device: settings.device, ..LoadOptions::default() },
-        embed: EmbedOptions {
-            speech_only: if typed.no_vad { SpeechOnly::No } else { SpeechOnly::Yes },
-        },
-    })
-}
-
-pub(crate) fn decision(typed: &DecisionArgs) -> Result<DecisionPlan, Failure> {
-    if typed.threshold.is_some_and(|threshold| !threshold.is_finite()) {
-        return Err(Failure::usage("--threshold", "give a number"));
-    }
-    if typed.cohort.is_empty() {
-        return Ok(DecisionPlan { threshold: typed.threshold, cohort: None });
-    }
-    if typed.cohort_top < 2 {
-        return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
-    }
-    let files = recordings(&typed.cohort, |table| Ok(manifest::read(table)?))?;
-    let threshold = typed.threshold.unwrap_or(NORMALISED_THRESHOLD);
-    let cohort = CohortPlan { files, top: typed.cohort_top, threshold };
-    Ok(DecisionPlan { threshold: typed.threshold, cohort: Some(cohort) })
-}
-
-fn one_target(path: Option<&PathBuf>) -> Target {
-    match path {
-        Some(path) if path.as_os_str() != "-" => Target::File(path.clone()),
-        _ => Target::Stdout,
-    }
-}
-
-pub(crate) fn run(
-    plan: SpeakerPlan,
-    settings: &Settings,
-    messages: &Messages,
-) -> Result<Outcome, Failure> {
+fn run(plan: SpeakerPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     interrupt::install()?;
     use_few_threads(settings);
     let model = &plan.model;
@@ -410,36 +304,10 @@ pub(crate) fn run(
     }
 }
 
-/// Loads the model that was asked for, or the default one.
-pub(crate) fn load(model: &SpeakerModel) -> Result<SpeakerEmbedder, Failure> {
-    let source = ModelSource::or_default(model.source.clone(), "speaker")?;
-    Ok(SpeakerEmbedder::load(&source, &model.load)?)
-}
-
-/// What compares voices: the model's own way, or what the command line changes about it.
-pub(crate) fn scorer(
-    embedder: &SpeakerEmbedder,
-    model: &SpeakerModel,
-    decision: &DecisionPlan,
-) -> Result<Scorer, Failure> {
-    let scorer = embedder.scorer();
-    if let Some(plan) = &decision.cohort {
-        let found = embed_files(embedder, &plan.files, &model.embed, || !interrupt::requested())?;
-        let values: Vec<f32> =
-            found.into_values().flatten().flat_map(|embedding| embedding.values).collect();
-        let width = embedder.network().config().lin_neurons as usize;
-        return Ok(scorer.with_cohort(Cohort::new(values, width)?, plan.top, plan.threshold));
-    }
-    Ok(match decision.threshold {
-        Some(threshold) => scorer.with_threshold(threshold),
-        None => scorer,
-    })
-}
-
 /// What was heard in a recording, and what was odd about it.
-pub(crate) struct Heard {
-    pub(crate) embedding: Result<Embedding, Unusable>,
-    pub(crate) warnings: Vec<formant_audio_core::Warning>,
+struct Heard {
+    embedding: Result<Embedding, Unusable>,
+    warnings: Vec<formant_audio_core::Warning>,
 }
 
 /// Listens to a whole recording.
@@ -448,13 +316,15 @@ fn listen(
     model: &SpeakerModel,
     reader: &mut BlockReader,
 ) -> Result<Heard, Failure> {
-    let mut session = embedder.start(&model.embed)?;
-    while let Some(block) = reader.next_block()? {
-        interrupt::check()?;
-        session.push(&block.view())?;
-    }
-    let embedding = session.finish()?;
-    Ok(Heard { embedding, warnings: reader.info().warnings.clone() })
+    let mut embedding = Err(Unusable::NoSpeech);
+    let heard = embedder.process_reader(reader, &model.embed, |part| {
+        if let Some(found) = part {
+            embedding = found;
+        }
+        interrupt::check()
+    })?;
+    let warnings = [reader.info().warnings.as_slice(), &heard.warnings].concat();
+    Ok(Heard { embedding, warnings })
 }
 
 fn listen_to_file(

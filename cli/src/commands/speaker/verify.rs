@@ -8,12 +8,12 @@ use formant_models::tasks::speaker::{Embedding, Scorer, Unusable};
 use formant_training::speaker::read_trials;
 use serde_json::{Map, Value, json};
 
-use super::{Heard, fields, listen_to_file, load, scorer, words};
-use crate::commands::speaker::{DecisionPlan, SpeakerModel};
+use super::{Heard, fields, listen_to_file, words};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
-use crate::plan::Settings;
+use crate::settings::Settings;
+use crate::tasks::speaker::{DecisionPlan, SpeakerModel};
 use crate::{interrupt, json as lines, stdout};
 
 pub(super) fn pair(
@@ -24,7 +24,7 @@ pub(super) fn pair(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    let embedder = load(model)?;
+    let embedder = model.load()?;
     let names = pair.each_ref().map(|path| path.display().to_string());
     let mut heard: Vec<Heard> = Vec::with_capacity(2);
     let mut odd: Vec<Value> = Vec::new();
@@ -36,10 +36,10 @@ pub(super) fn pair(
         odd.extend(lines::warnings(&found.warnings));
         heard.push(found);
     }
-    let scorer = scorer(&embedder, model, decision)?;
+    let scorer = decision.scorer(&embedder, model)?;
     let answer = match &heard[..] {
         [a, b] => Answer::of(&scorer, [&names[0], &names[1]], [&a.embedding, &b.embedding]),
-        _ => return Err(crate::run::internal("verification", "needs two recordings")),
+        _ => return Err(Failure::internal("verification", "needs two recordings")),
     };
     let mut text = answer.text();
     if settings.json {
@@ -115,8 +115,8 @@ pub(super) fn trials(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     let trials = read_trials(list, None)?;
-    let embedder = load(model)?;
-    let scorer = scorer(&embedder, model, decision)?;
+    let embedder = model.load()?;
+    let scorer = decision.scorer(&embedder, model)?;
     let mut heard: BTreeMap<&Path, Result<Heard, Failure>> = BTreeMap::new();
     let bar = messages.bar(trials.len() as u64, "pairs");
     let (mut done, mut failed) = (0, Vec::new());

@@ -6,17 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use formant_models::tasks::speaker::{Embedding, SpeakerEmbedder, Voices};
 use serde_json::json;
 
-use super::{fields, listen, load, scorer, unusable, words};
+use super::{EnrollTask, fields, listen, unusable, words};
 use crate::batch::{self, Done, Lane};
-use crate::commands::speaker::{DecisionPlan, EnrollTask, SpeakerModel};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
 use crate::messages::Messages;
-use crate::outputs::{self, Existing, Target, begin};
-use crate::plan::{Settings, Sources};
-use crate::run::{internal, warn};
-use crate::{json as lines, stdout};
+use crate::outputs::{Existing, Target};
+use crate::reading::Sources;
+use crate::settings::Settings;
+use crate::tasks::speaker::{DecisionPlan, SpeakerModel};
+use crate::times::to_millis;
+use crate::{draft, json as lines, stdout};
 
 pub(super) fn enroll(
     model: &SpeakerModel,
@@ -64,27 +65,22 @@ fn add(
     settings: &Settings,
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
-    let first = load(model)?;
-    let identity = first.identity().to_owned();
+    let embedder = model.load()?;
+    let identity = embedder.identity().to_owned();
     // A file of another model is told before the work, not after it.
     if path.exists() {
         Voices::read(path).and_then(|voices| voices.check_model(&identity)).map_err(of_store)?;
     }
-    let first = Mutex::new(Some(first));
-    let worker = || {
-        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.map_or_else(|| load(model), Ok)
-    };
     let heard: Mutex<Vec<(usize, Embedding)>> = Mutex::new(Vec::new());
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
         let found = listen(embedder, model, &mut sources.open(input)?)?;
-        warn(lane, &found.warnings);
+        lane.warn(&found.warnings);
         let embedding = found.embedding.map_err(|why| unusable(&lane.name, why))?;
         heard.lock().unwrap_or_else(PoisonError::into_inner).push((lane.index, embedding));
         Ok(Done::Worked)
     };
     let options = settings.batch_of_networks();
-    let outcome = batch::run(&sources.list.entries, options, messages, worker, work)?;
+    let outcome = batch::run(&sources.list.entries, options, messages, || Ok(embedder), work)?;
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Means are taken in the order of the inputs, whatever was finished first.
     heard.sort_by_key(|(index, _)| *index);
@@ -101,7 +97,7 @@ fn add(
     let text = match settings.json {
         true => lines::line(
             "enrolled",
-            &json!({"name": name, "recordings": recordings, "speech_seconds": round(seconds)}),
+            &json!({"name": name, "recordings": recordings, "speech_seconds": to_millis(seconds)}),
         ),
         false => format!("{name}: {recordings} recordings, {seconds:.1} s of speech\n"),
     };
@@ -118,7 +114,7 @@ fn list(path: &Path, settings: &Settings) -> Result<Outcome, Failure> {
                 &json!({
                     "name": voice.name,
                     "recordings": voice.recordings,
-                    "speech_seconds": round(voice.speech_seconds),
+                    "speech_seconds": to_millis(voice.speech_seconds),
                     "model": voices.model(),
                 }),
             ),
@@ -153,14 +149,13 @@ fn export(
                 "name": voice.name,
                 "model": voices.model(),
                 "recordings": voice.recordings,
-                "speech_seconds": round(voice.speech_seconds),
+                "speech_seconds": to_millis(voice.speech_seconds),
                 "embedding": voice.embedding,
             });
             format!("{text}\n").into_bytes()
         }
     };
-    let _underway = begin(target)?;
-    outputs::write(target, &bytes)?;
+    draft::write(target, &bytes)?;
     if settings.json && *target != Target::Stdout {
         let line = json!({"name": name, "output": target.name()});
         stdout::print(&lines::line("exported", &line))?;
@@ -181,21 +176,16 @@ pub(super) fn identify(
         let failure = Failure::new(Kind::Input, path.display().to_string(), "no voices in it");
         return Err(failure.help("teach it some with `formant speaker enroll`"));
     }
-    let first = load(model)?;
-    voices.check_model(first.identity()).map_err(of_store)?;
-    let scorer = scorer(&first, model, decision)?;
-    let first = Mutex::new(Some(first));
-    let worker = || {
-        let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ready.map_or_else(|| load(model), Ok)
-    };
+    let embedder = model.load()?;
+    voices.check_model(embedder.identity()).map_err(of_store)?;
+    let scorer = decision.scorer(&embedder, model)?;
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
         let heard = listen(embedder, model, &mut sources.open(input)?)?;
-        warn(lane, &heard.warnings);
+        lane.warn(&heard.warnings);
         let embedding = heard.embedding.map_err(|why| unusable(&lane.name, why))?;
         let found = voices.identify(&embedding, &scorer).map_err(of_store)?;
         let Some((nearest, best)) = found.candidates.first() else {
-            return Err(internal("identification", "no voices"));
+            return Err(Failure::internal("identification", "no voices"));
         };
         let name = found.name.as_deref();
         let text = match settings.json {
@@ -227,10 +217,5 @@ pub(super) fn identify(
         lane.print(&text)?;
         Ok(Done::Worked)
     };
-    batch::run(&sources.list.entries, settings.batch_of_networks(), messages, worker, work)
-}
-
-/// Milliseconds.
-fn round(seconds: f64) -> f64 {
-    (seconds * 1e3).round() / 1e3
+    batch::run(&sources.list.entries, settings.batch_of_networks(), messages, || Ok(embedder), work)
 }

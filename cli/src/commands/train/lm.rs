@@ -11,10 +11,9 @@ use super::{admit, names};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{self, Target, begin};
-use crate::plan::Settings;
-use crate::run::internal;
-use crate::{json as lines, stdout};
+use crate::outputs::Target;
+use crate::settings::Settings;
+use crate::{draft, json as lines, stdout};
 
 /// What `formant train lm` takes.
 #[derive(Debug, Args)]
@@ -24,16 +23,16 @@ pub(super) struct TrainLmArgs {
     /// split, or a folder with transcripts.tsv; may be repeated. Rows of the split dev measure.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     text: Vec<PathBuf>,
-    /// Rows with this in the column source only.
+    /// Use rows with this value in the column source only.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Words of the longest sequences that are counted.
+    /// Order of the model: the number of words in the longest n-grams.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     order: u16,
     /// The ARPA file to write, for `formant transcribe --lm`.
     #[arg(long, short = 'o', visible_alias = "output", value_name = "FILE")]
     out: PathBuf,
-    /// Replace a file that exists.
+    /// Replace an existing file.
     #[arg(long)]
     overwrite: bool,
 }
@@ -75,10 +74,9 @@ pub(super) fn run(
     let model = WittenBell::train(texts.train.iter().map(String::as_str), plan.order)?;
     let arpa = model.to_arpa(&remarks(&plan, &texts));
     let target = Target::File(plan.output.clone());
-    let _underway = begin(&target)?;
-    outputs::write(&target, arpa.as_bytes())?;
+    draft::write(&target, arpa.as_bytes())?;
     let read = NgramModel::parse(arpa.as_bytes(), &plan.output)
-        .map_err(|error| internal("the model just written", error))?;
+        .map_err(|error| Failure::internal("the model just written", error))?;
     let dev = perplexity(&read, texts.dev.iter().map(String::as_str));
     let text = match settings.json {
         true => lines::line(

@@ -22,12 +22,13 @@ use serde_json::{Value, json};
 
 use self::shown::Shown;
 use super::{Work, work};
+use crate::draft::begin;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target, begin};
-use crate::plan::{Settings, read_json};
-use crate::run::use_threads;
+use crate::outputs::{Existing, Target};
+use crate::settings::Settings;
+use crate::tasks::use_threads;
 use crate::{interrupt, json as lines, stdout};
 
 /// What `formant train` takes.
@@ -66,10 +67,10 @@ struct TrainingArgs {
     /// Noise: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     noise: Vec<PathBuf>,
-    /// Begin with the weights of this model: the name of a bundled one, or a file.
+    /// Start from the weights of this model: the name of a bundled one, or a file.
     #[arg(long, value_name = "NAME|FILE")]
     start: Option<String>,
-    /// A recipe as JSON; what it leaves out has its usual value.
+    /// A recipe as JSON; missing fields have their defaults.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// Epochs, instead of the recipe's.
@@ -81,10 +82,10 @@ struct TrainingArgs {
     /// Size of a batch, instead of the recipe's: examples, or seconds of speech for `transcribe`.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Keep the decoded recordings in this file, so that the next training starts at once.
+    /// Cache the decoded recordings in this file, so that the next training starts faster.
     #[arg(long, value_name = "FILE")]
     cache: Option<PathBuf>,
-    /// Replace a model file that exists.
+    /// Replace an existing model file.
     #[arg(long)]
     overwrite: bool,
 }
@@ -170,7 +171,7 @@ impl<
     ) -> Result<Work, Failure> {
         admit(&typed.out, typed.overwrite)?;
         let recipe = typed.recipe.as_deref();
-        let mut recipe = recipe.map_or_else(|| Ok(R::default()), read_json)?;
+        let mut recipe = recipe.map_or_else(|| Ok(R::default()), lines::read_file)?;
         change(&mut recipe);
         let (epochs, steps, seed, batch) = (self.numbers)(&mut recipe);
         *epochs = typed.epochs.unwrap_or(*epochs);
@@ -243,8 +244,7 @@ impl<
 }
 
 fn admit(output: &Path, overwrite: bool) -> Result<bool, Failure> {
-    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
-    existing.admits(&Target::File(output.to_owned()))
+    Existing::overwrite(overwrite).admits(&Target::File(output.to_owned()))
 }
 
 /// Names of files, each with that of its folder: what a model tells of its data is read by others, whom

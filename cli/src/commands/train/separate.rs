@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{Network, Size, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 
 /// What `formant train separate` takes.
 #[derive(Debug, Args)]
@@ -22,13 +22,13 @@ use crate::plan::Settings;
     A training that was stopped goes on where it was when the same command is run again."
 )]
 pub(super) struct TrainSeparateArgs {
-    /// Recordings of voices: a table with the columns path and speaker, or a folder that holds one
+    /// Recordings of speakers: a table with the columns path and speaker, or a folder that holds one
     /// folder a speaker; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     data: Vec<PathBuf>,
     /// Mixtures to validate on: a table of rendered ones (path, label: mix, s1, s2) or of pairs to
-    /// mix (path1, path2, level_db_of_1_over_2); may be repeated [default: mixtures of speakers who
-    /// are kept aside].
+    /// mix (path1, path2, level_db_of_1_over_2); may be repeated [default: mixtures of held-out
+    /// speakers].
     #[arg(long, value_name = "FILE")]
     dev: Vec<PathBuf>,
     /// Room responses: table or folder; may be repeated.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::LoadOptions;
+use formant_models::tasks::Task;
 use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_training::speaker::{
     SpeakerData, SpeakerOutcome, SpeakerRecipe, SpeakerSources, train,
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::{Network, Size, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 
 /// What `formant train speaker` takes.
 #[derive(Debug, Args)]
@@ -22,12 +23,12 @@ use crate::plan::Settings;
     A training that was stopped goes on where it was when the same command is run again."
 )]
 pub(super) struct TrainSpeakerArgs {
-    /// Recordings of voices: a table with the columns path and speaker, or a folder that holds one
+    /// Recordings of speakers: a table with the columns path and speaker, or a folder that holds one
     /// folder a speaker; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     data: Vec<PathBuf>,
     /// Pairs to validate on, of speakers who are not in the data: a table with the columns target
-    /// (1 or 0), path1 and path2 [default: some speakers are kept aside].
+    /// (1 or 0), path1 and path2 [default: some speakers are held out].
     #[arg(long, value_name = "FILE")]
     trials: Option<PathBuf>,
     /// Room responses: table or folder; may be repeated.

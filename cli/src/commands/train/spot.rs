@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::LoadOptions;
+use formant_models::tasks::Task;
 use formant_models::tasks::spot::Spotter;
-use formant_training::spot::{SpotData, SpotRecipe, SpotReport, SpotSources, TrainOutcome, train};
+use formant_training::spot::{SpotData, SpotRecipe, SpotSources, TrainOutcome, train};
 use serde_json::json;
 
 use super::{Network, Size, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
+use crate::tasks::spot::accuracy_table;
 
 /// What `formant train spot` takes.
 #[derive(Debug, Args)]
@@ -66,7 +68,7 @@ const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, TrainOutcome> =
         )
     },
     train,
-    figures: |outcome| table(&outcome.dev),
+    figures: |outcome| accuracy_table(&outcome.dev),
     facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
     mine: Some(|data, start, progress| {
         data.mine(start, progress)?;
@@ -89,24 +91,4 @@ pub(super) fn resolve(typed: TrainSpotArgs, settings: &Settings) -> Result<Work,
             recipe.words = typed.words;
         }
     })
-}
-
-/// Accuracy of every word, what was mistaken for what, and the sums.
-pub(crate) fn table(report: &SpotReport) -> String {
-    let width =
-        report.words.iter().map(|word| word.label.chars().count()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:<width$}  clips  correct\n", "word");
-    for word in &report.words {
-        let share = 100.0 * word.correct as f64 / word.clips.max(1) as f64;
-        text += &format!("{:<width$}  {:>5}  {share:>5.1} %\n", word.label, word.clips);
-    }
-    let shown = report.confusions.iter().take(10);
-    for confusion in shown {
-        let answered = match confusion.answered.as_str() {
-            "" => "no word",
-            word => word,
-        };
-        text += &format!("{} x {} taken for {answered}\n", confusion.clips, confusion.said);
-    }
-    text + &report.one_line()
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Network, Size, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 
 /// What `formant train stems` takes.
 #[derive(Debug, Args)]
@@ -21,12 +21,12 @@ use crate::plan::Settings;
     A training that was stopped goes on where it was when the same command is run again."
 )]
 pub(super) struct TrainStemsArgs {
-    /// Recordings of voices and of what accompanies them: a table with the columns path and label
+    /// Recordings of vocals and accompaniment: a table with the columns path and label
     /// (vocals or accompaniment; also split, speaker), or a folder with a folder of each; may be
-    /// repeated. Songs whose files are called NAME_vocals and NAME_accompaniment are validated on.
+    /// repeated. Songs whose files are called NAME_vocals and NAME_accompaniment are used for validation.
     #[arg(long, value_name = "FILE|FOLDER", required = true)]
     data: Vec<PathBuf>,
-    /// Speech, for want of singers: table or folder; may be repeated.
+    /// Speech in place of singing: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     speech: Vec<PathBuf>,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use tch::Device;
 use super::{Network, Size, TrainingArgs};
 use crate::commands::Work;
 use crate::failure::Failure;
-use crate::plan::Settings;
+use crate::settings::Settings;
 
 /// What `formant train transcribe` takes.
 #[derive(Debug, Args)]

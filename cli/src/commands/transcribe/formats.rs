@@ -3,10 +3,10 @@
 use formant_models::tasks::transcribe::{Segment, Transcript, Word};
 use serde_json::{Value, json};
 
+use super::SubtitleLayout;
 use super::subtitles::{Cue, millis, of_segments, of_words, stamp};
-use crate::commands::spot::round;
-use crate::commands::transcribe::SubtitleLayout;
 use crate::json as lines;
+use crate::times::to_millis;
 
 /// What is the same for all transcripts of a run.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +53,8 @@ pub(super) fn ctm(segment: &Segment, name: &str) -> String {
 /// A segment as an object.
 fn object(segment: &Segment, style: Style) -> Value {
     let mut object = json!({
-        "start": round(segment.start),
-        "end": round(segment.end),
+        "start": to_millis(segment.start),
+        "end": to_millis(segment.end),
         "text": segment.text,
         "confidence": share(segment.confidence),
     });
@@ -70,19 +70,19 @@ fn object(segment: &Segment, style: Style) -> Value {
 fn word(word: &Word) -> Value {
     json!({
         "text": word.text,
-        "start": round(word.start),
-        "end": round(word.end),
+        "start": to_millis(word.start),
+        "end": to_millis(word.end),
         "confidence": share(word.confidence),
     })
 }
 
 fn readings(list: &[formant_models::tasks::transcribe::Alternative]) -> Value {
-    let reading = |r: &formant_models::tasks::transcribe::Alternative| json!({"text": r.text, "score": round(r.score)});
+    let reading = |r: &formant_models::tasks::transcribe::Alternative| json!({"text": r.text, "score": to_millis(r.score)});
     list.iter().map(reading).collect()
 }
 
 fn share(confidence: f32) -> f64 {
-    round(f64::from(confidence))
+    to_millis(f64::from(confidence))
 }
 
 /// A segment as a JSON line.
@@ -99,7 +99,7 @@ pub(super) fn transcript_line(transcript: &Transcript, name: &str, more: &Value)
         "text": transcript.text,
         "segments": transcript.segments.len(),
         "words": transcript.words.len(),
-        "duration": round(transcript.duration),
+        "duration": to_millis(transcript.duration),
     });
     if !transcript.nbest.is_empty() {
         object["nbest"] = readings(&transcript.nbest);
@@ -114,7 +114,7 @@ pub(super) fn transcript_line(transcript: &Transcript, name: &str, more: &Value)
 pub(super) fn json_file(transcript: &Transcript, name: &str, style: Style) -> String {
     let mut whole = json!({
         "input": name,
-        "duration": round(transcript.duration),
+        "duration": to_millis(transcript.duration),
         "text": transcript.text,
         "segments": transcript.segments.iter().map(|s| object(s, style)).collect::<Vec<_>>(),
     });

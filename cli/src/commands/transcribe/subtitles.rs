@@ -5,7 +5,7 @@
 
 use formant_models::tasks::transcribe::{Transcript, Word};
 
-use crate::commands::transcribe::SubtitleLayout;
+use super::SubtitleLayout;
 
 /// Shortest cue where the next one leaves room, in milliseconds.
 const SHORTEST: u64 = 1000;

@@ -60,9 +60,9 @@ pub struct SourcesReport {
 }
 
 /// The adapter at work on one signal.
-pub struct ChunkedSources<'a, M> {
+pub struct ChunkedSources<M> {
     model: M,
-    likeness: Option<Box<dyn Likeness + 'a>>,
+    likeness: Option<Box<dyn Likeness + Send>>,
     rate: u32,
     chunker: Chunker,
     joiner: OverlapAdd,
@@ -76,14 +76,14 @@ pub struct ChunkedSources<'a, M> {
     ready: VecDeque<AudioBuf>,
 }
 
-impl<'a, M: SourceModel> ChunkedSources<'a, M> {
+impl<M: SourceModel> ChunkedSources<M> {
     /// Begins a signal of `rate` Hz. `likeness` settles the order where the overlap is silent.
     #[must_use]
     pub fn new(
         model: M,
         config: ChunkConfig,
         rate: u32,
-        likeness: Option<Box<dyn Likeness + 'a>>,
+        likeness: Option<Box<dyn Likeness + Send>>,
     ) -> Self {
         let sources = model.sources();
         Self {

@@ -35,7 +35,7 @@ fn sweep(rate: u32, frames: usize) -> Vec<f32> {
 }
 
 fn run<M: SourceModel>(
-    adapter: &mut ChunkedSources<'_, M>,
+    adapter: &mut ChunkedSources<M>,
     signal: &[f32],
     piece: usize,
 ) -> (Vec<Vec<f32>>, SourcesReport) {

@@ -5,7 +5,6 @@
 //! look-ahead; neighbouring runs are cross-faded. Where runs are made hangs on sample counts alone,
 //! so that blocks of any size give the same. Whole recordings are cleaned in `session`.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use formant_audio_core::features::Dither;
@@ -15,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{EnhanceOptions, Enhancer};
 use crate::error::{Error, Result};
+use crate::tasks::intake::Guard;
+use crate::tasks::outlet::Outlet;
+use crate::tasks::task::{Heard, TaskSession};
 
 /// Seconds over which one run's answer becomes the next one's.
 const FADE: f64 = 0.01;
@@ -79,7 +81,7 @@ struct Sizes {
 
 /// To the network's rate and back.
 struct Rates {
-    forward: StreamResampler,
+    forth: StreamResampler,
     back: StreamResampler,
     delay: f64, // seconds
 }
@@ -95,7 +97,7 @@ impl Rates {
         let delay = there.max_delay() as f64 / f64::from(rate.max(1))
             + back.max_delay() as f64 / f64::from(own.max(1));
         Ok(Some(Self {
-            forward: StreamResampler::with_plan(AudioSpec::mono(rate), there)?,
+            forth: StreamResampler::with_plan(AudioSpec::mono(rate), there)?,
             back: StreamResampler::with_plan(AudioSpec::mono(own), back)?,
             delay,
         }))
@@ -107,12 +109,14 @@ impl Rates {
 ///
 /// Channels are mixed. With the network's rate lower than the stream's, what lies beyond half of
 /// it is gone, but for the share that [`EnhanceOptions::mix`] and the attenuation limit leave.
-pub struct LiveEnhancement<'a> {
-    enhancer: &'a Enhancer,
+pub struct LiveEnhancement {
+    enhancer: Enhancer,
+    guard: Guard,
     noise: Option<Dither>,
-    wet: f32,
     rate: u32,
-    rates: Option<Rates>,
+    forth: Option<StreamResampler>,
+    resampling: f64, // seconds
+    outlet: Outlet,
     sizes: Sizes,
     /// The newest samples at the network's rate, and the place of the first of them.
     recent: Vec<f32>,
@@ -122,33 +126,36 @@ pub struct LiveEnhancement<'a> {
     /// What was settled so far, and the last run's answer behind that.
     settled: usize,
     tail: Vec<f32>,
-    /// What went in and has not come out.
-    dry: VecDeque<f32>,
 }
 
-impl<'a> LiveEnhancement<'a> {
+impl LiveEnhancement {
     pub(super) fn new(
-        enhancer: &'a Enhancer,
+        enhancer: &Enhancer,
         options: &EnhanceOptions,
         live: &LiveOptions,
         rate: u32,
     ) -> Result<Self> {
         options.validate()?;
-        let rates = Rates::between(rate, enhancer.sample_rate())?;
-        let sizes = sizes(enhancer, live, rates.as_ref().map_or(0.0, |rates| rates.delay))?;
+        let own_rate = enhancer.sample_rate();
+        let (forth, back, resampling) = match Rates::between(rate, own_rate)? {
+            Some(Rates { forth, back, delay }) => (Some(forth), Some(back), delay),
+            None => (None, None, 0.0),
+        };
+        let sizes = sizes(enhancer, live, resampling)?;
         Ok(Self {
-            enhancer,
+            enhancer: enhancer.clone(),
+            guard: Guard::default(),
             noise: options.noise(),
-            wet: options.wet(),
             rate,
-            rates,
+            forth,
+            resampling,
+            outlet: Outlet::new(own_rate, back).beside_stream(options.wet()),
             sizes,
             recent: Vec::new(),
             first: 0,
             due: sizes.hop + sizes.look_ahead,
             settled: 0,
             tail: Vec::new(),
-            dry: VecDeque::new(),
         })
     }
 
@@ -159,62 +166,9 @@ impl<'a> LiveEnhancement<'a> {
         LiveTiming {
             hop: seconds(self.sizes.hop),
             look_ahead: seconds(self.sizes.look_ahead),
-            resampling: self.rates.as_ref().map_or(0.0, |rates| rates.delay),
+            resampling: self.resampling,
             context: seconds(self.sizes.context),
         }
-    }
-
-    /// Takes a block of any length and number of channels, and returns what is settled with it:
-    /// mono samples at the stream's rate, often none.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] for another rate than the stream's; what the network
-    /// says.
-    pub fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
-        if block.rate() != self.rate {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the stream",
-                expected: format!("{} Hz", self.rate),
-                found: format!("{} Hz", block.rate()),
-            }
-            .into());
-        }
-        let mut mono = block.to_mono();
-        mono.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = 0.0);
-        self.dry.extend(&mono);
-        let own = match &mut self.rates {
-            Some(rates) => {
-                rates.forward.push(&AudioView::from_mono(self.rate, &mono))?.into_planar()
-            }
-            None => mono,
-        };
-        let clean = self.hear(&own)?;
-        self.give(&clean)
-    }
-
-    /// Ends the stream, and returns what is left: everything together is as long as what came in.
-    ///
-    /// # Errors
-    /// What the network says.
-    pub fn finish(mut self) -> Result<Vec<f32>> {
-        let own = match &mut self.rates {
-            Some(rates) => rates.forward.finish()?.into_planar(),
-            None => Vec::new(),
-        };
-        let mut clean = self.hear(&own)?;
-        let end = self.first + self.recent.len();
-        if end > self.settled {
-            clean.extend(self.run(end, end)?);
-        }
-        let mut out = self.give(&clean)?;
-        if let Some(rates) = &mut self.rates {
-            let last = rates.back.finish()?.into_planar();
-            out.extend(self.mixed(last));
-        }
-        // Rounding of lengths can leave the end short.
-        let missing = vec![0.0; self.dry.len()];
-        out.extend(self.mixed(missing));
-        Ok(out)
     }
 
     /// Makes the runs that are due with these samples of the network's rate.
@@ -245,24 +199,49 @@ impl<'a> LiveEnhancement<'a> {
         self.settled = until;
         Ok(answer[from..to].to_vec())
     }
+}
 
-    /// Back to the stream's rate, and beside what went in.
-    fn give(&mut self, clean: &[f32]) -> Result<Vec<f32>> {
-        let clean = match &mut self.rates {
-            Some(rates) => {
-                let view = AudioView::from_mono(self.enhancer.sample_rate(), clean);
-                rates.back.push(&view)?.into_planar()
+impl TaskSession for LiveEnhancement {
+    /// What is settled: mono samples at the stream's rate, often none.
+    type Part = Vec<f32>;
+    type Report = Heard;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
+        if block.rate() != self.rate {
+            return Err(formant_audio_core::Error::Shape {
+                what: "block of the stream",
+                expected: format!("{} Hz", self.rate),
+                found: format!("{} Hz", block.rate()),
             }
-            None => clean.to_vec(),
+            .into());
+        }
+        let mono = self.guard.take_mono(block)?;
+        self.outlet.expect(&mono);
+        let own = match &mut self.forth {
+            Some(forth) => forth.push(&AudioView::from_mono(self.rate, &mono))?.into_planar(),
+            None => mono,
         };
-        Ok(self.mixed(clean))
+        let clean = self.hear(&own)?;
+        self.outlet.push(&clean)
     }
 
-    fn mixed(&mut self, clean: Vec<f32>) -> Vec<f32> {
-        let count = clean.len().min(self.dry.len());
-        let wet = self.wet;
-        let dry = self.dry.drain(..count);
-        clean.into_iter().zip(dry).map(|(clean, dry)| wet * clean + (1.0 - wet) * dry).collect()
+    fn heard(&self) -> Heard {
+        self.guard.heard()
+    }
+
+    fn finish(mut self) -> Result<(Vec<f32>, Heard)> {
+        let own = match &mut self.forth {
+            Some(forth) => forth.finish()?.into_planar(),
+            None => Vec::new(),
+        };
+        let mut clean = self.hear(&own)?;
+        let end = self.first + self.recent.len();
+        if end > self.settled {
+            clean.extend(self.run(end, end)?);
+        }
+        let mut out = self.outlet.push(&clean)?;
+        out.extend(self.outlet.finish()?);
+        Ok((out, self.heard()))
     }
 }
 
@@ -353,7 +332,7 @@ mod tests {
             out.extend(live.push(&audio.view().slice(from..to)).expect("runs"));
             known.push(out.len());
         }
-        out.extend(live.finish().expect("runs"));
+        out.extend(live.finish().expect("runs").0);
         (known, out)
     }
 

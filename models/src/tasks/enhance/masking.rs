@@ -86,10 +86,7 @@ impl Masking {
         padded.resize(samples.len().max(window), 0.0);
         let features = match dither {
             None => self.plan.compute(&padded)?,
-            Some(_) => {
-                let config = FeatureConfig { dither, ..self.frontend.clone() };
-                FeaturePlan::new(&config)?.compute(&padded)?
-            }
+            Some(_) => self.plan.with_dither(dither)?.compute(&padded)?,
         };
         let (frames, bins) = features.dim();
         let values: Vec<f32> = features.iter().copied().collect();

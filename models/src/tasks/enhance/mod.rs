@@ -5,8 +5,8 @@ mod live;
 mod masking;
 mod session;
 
+use formant_audio_core::AudioBuf;
 use formant_audio_core::features::Dither;
-use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -15,14 +15,11 @@ pub use masking::{Masking, Tail};
 pub use session::{EnhanceSession, EnhancementReport};
 
 use super::separate::Separator;
+use super::task::Task;
 use crate::arch::mossformer::{MossFormer, MossformerCard, MossformerConfig, Network};
-use crate::checkpoint::Architecture;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::source::{LoadOptions, ModelSource, Precision};
-
-/// Networks that this task runs.
-pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer2Se];
 
 /// How noise is taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -83,7 +80,8 @@ impl EnhanceOptions {
     }
 }
 
-/// A loaded enhancer. One serves any number of recordings at the same time.
+/// A loaded enhancer. One serves any number of recordings at the same time; clones share its
+/// weights.
 #[derive(Debug, Clone)]
 pub struct Enhancer {
     card: MossformerCard,
@@ -99,18 +97,10 @@ enum Kind {
 }
 
 impl Enhancer {
-    /// Loads a bundled model, a published file or folder, or a file that formant trained.
+    /// As [`Task::load`], with sizes that replace those that the checkpoint states.
     ///
     /// # Errors
-    /// What reading the checkpoint says; [`Error::Device`] when the device is not there.
-    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_with(source, None, options)
-    }
-
-    /// As [`Enhancer::load`], with sizes that replace those that the checkpoint states.
-    ///
-    /// # Errors
-    /// As [`Enhancer::load`].
+    /// As [`Task::load`].
     pub fn load_with(
         source: &ModelSource,
         config: Option<MossformerConfig>,
@@ -183,14 +173,6 @@ impl Enhancer {
         }
     }
 
-    /// Begins a recording that comes block by block.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for options out of range.
-    pub fn start(&self, options: &EnhanceOptions) -> Result<EnhanceSession<'_>> {
-        EnhanceSession::new(self, options)
-    }
-
     /// Begins a stream of `rate` Hz that is cleaned while it is being spoken, with a delay that is
     /// known before. Windows and overlap of `options` are for recordings; here `live` has those.
     ///
@@ -201,20 +183,8 @@ impl Enhancer {
         options: &EnhanceOptions,
         live: &LiveOptions,
         rate: u32,
-    ) -> Result<LiveEnhancement<'_>> {
+    ) -> Result<LiveEnhancement> {
         LiveEnhancement::new(self, options, live, rate)
-    }
-
-    /// A recording of any rate and channel count without its noise, every channel by itself.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Empty`] for nothing; what resampling and the network say.
-    pub fn enhance(&self, audio: &AudioView<'_>, options: &EnhanceOptions) -> Result<AudioBuf> {
-        let mut session = self.start(options)?;
-        let mut out = session.push(audio)?;
-        let (rest, _) = session.finish()?;
-        out.append(&rest.view())?;
-        Ok(out)
     }
 
     /// Length and distance of the network's frames, in samples at its own rate.
@@ -232,5 +202,30 @@ impl Enhancer {
             Kind::Masking(masking) => masking.run(samples, noise, Tail::Covered),
             Kind::Waveform(separator) => Ok(separator.run(samples)?.swap_remove(0)),
         }
+    }
+}
+
+impl Task for Enhancer {
+    const NAME: &'static str = "enhance";
+    type Options = EnhanceOptions;
+    type Session = EnhanceSession;
+    /// The recording without its noise, every channel by itself.
+    type Output = AudioBuf;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with(source, None, options)
+    }
+
+    fn start(&self, options: &EnhanceOptions) -> Result<EnhanceSession> {
+        EnhanceSession::new(self, options)
+    }
+
+    fn join(
+        &self,
+        _: &EnhanceOptions,
+        parts: Vec<AudioBuf>,
+        _: &EnhancementReport,
+    ) -> Result<AudioBuf> {
+        Ok(AudioBuf::concat(&parts)?)
     }
 }

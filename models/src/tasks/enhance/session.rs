@@ -1,18 +1,18 @@
 //! A recording on its way through an enhancer, block by block, every channel by itself, in memory
 //! that does not grow with it.
 
-use std::collections::VecDeque;
-
 use formant_audio_core::chunk::ChunkConfig;
 use formant_audio_core::features::Dither;
-use formant_audio_core::resample::{Quality, StreamResampler};
-use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
+use formant_audio_core::resample::StreamResampler;
+use formant_audio_core::{AudioBuf, AudioView, Warning};
 use serde::Serialize;
 
 use super::{EnhanceOptions, Enhancer};
 use crate::error::Result;
 use crate::tasks::chunked::{ChunkedSources, SourceModel};
-use crate::tasks::mono_stream::{MonoStream, Pace};
+use crate::tasks::intake::{Guard, Pace, resampler};
+use crate::tasks::outlet::Outlet;
+use crate::tasks::task::{Heard, TaskSession};
 
 /// Seconds at the cuts of a window that its neighbour is taken for, where frames are incomplete.
 const CONTEXT_SECONDS: f64 = 0.1;
@@ -28,12 +28,12 @@ pub struct EnhancementReport {
     pub warnings: Vec<Warning>,
 }
 
-struct Cleaning<'a> {
-    enhancer: &'a Enhancer,
+struct Cleaning {
+    enhancer: Enhancer,
     noise: Option<Dither>,
 }
 
-impl SourceModel for Cleaning<'_> {
+impl SourceModel for Cleaning {
     fn sources(&self) -> usize {
         1
     }
@@ -44,82 +44,55 @@ impl SourceModel for Cleaning<'_> {
 }
 
 /// One channel on its way.
-struct Channel<'a> {
-    mono: MonoStream,
-    chunked: ChunkedSources<'a, Cleaning<'a>>,
-    back: Option<StreamResampler>,
-    /// What went in and has not come out.
-    dry: VecDeque<f32>,
-    own_rate: u32,
+struct Channel {
     rate: u32,
-    wet: f32,
-    energy: f64,
-    removed: f64,
+    forth: Option<StreamResampler>,
+    chunked: ChunkedSources<Cleaning>,
+    outlet: Outlet,
 }
 
-impl Channel<'_> {
+impl Channel {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
-        self.dry.extend(samples);
-        let own = self.mono.push(&AudioView::from_mono(self.rate, samples))?;
-        let settled = self.chunked.push(&own)?;
+        self.outlet.expect(samples);
+        let settled = match &mut self.forth {
+            Some(forth) => {
+                let own = forth.push(&AudioView::from_mono(self.rate, samples))?;
+                self.chunked.push(own.channel(0))?
+            }
+            None => self.chunked.push(samples)?,
+        };
         self.give(settled)
     }
 
     fn give(&mut self, settled: Option<AudioBuf>) -> Result<Vec<f32>> {
-        let Some(settled) = settled else { return Ok(Vec::new()) };
-        let clean = match &mut self.back {
-            Some(resampler) => {
-                let view = AudioView::from_mono(self.own_rate, settled.channel(0));
-                resampler.push(&view)?.into_planar()
-            }
-            None => settled.into_planar(),
-        };
-        Ok(self.mixed(clean))
-    }
-
-    /// Cleaned samples beside those that went in.
-    fn mixed(&mut self, clean: Vec<f32>) -> Vec<f32> {
-        let count = clean.len().min(self.dry.len());
-        let mut out = Vec::with_capacity(count);
-        for (clean, dry) in clean.into_iter().zip(self.dry.drain(..count)) {
-            let y = self.wet * clean + (1.0 - self.wet) * dry;
-            self.energy += f64::from(dry) * f64::from(dry);
-            self.removed += f64::from(dry - y) * f64::from(dry - y);
-            out.push(y);
-        }
-        out
+        settled.map_or_else(|| Ok(Vec::new()), |settled| self.outlet.push(settled.channel(0)))
     }
 
     fn finish(&mut self) -> Result<Vec<f32>> {
-        let tail = self.mono.finish()?;
+        let tail = match &mut self.forth {
+            Some(forth) => forth.finish()?.into_planar(),
+            None => Vec::new(),
+        };
         let first = self.chunked.push(&tail)?;
         let mut out = self.give(first)?;
         let (rest, _) = self.chunked.finish()?;
         out.extend(self.give(rest)?);
-        if let Some(resampler) = &mut self.back {
-            let last = resampler.finish()?.into_planar();
-            out.extend(self.mixed(last));
-        }
-        // Rounding of lengths can leave the end short.
-        let missing = vec![0.0; self.dry.len()];
-        out.extend(self.mixed(missing));
+        out.extend(self.outlet.finish()?);
         Ok(out)
     }
 }
 
 /// Blocks in, blocks without noise out.
-pub struct EnhanceSession<'a> {
-    enhancer: &'a Enhancer,
+pub struct EnhanceSession {
+    enhancer: Enhancer,
     options: EnhanceOptions,
     config: ChunkConfig,
-    spec: Option<AudioSpec>,
-    channels: Vec<Channel<'a>>,
-    frames: u64,
-    non_finite: u64,
+    guard: Guard,
+    channels: Vec<Channel>,
 }
 
-impl<'a> EnhanceSession<'a> {
-    pub(super) fn new(enhancer: &'a Enhancer, options: &EnhanceOptions) -> Result<Self> {
+impl EnhanceSession {
+    pub(super) fn new(enhancer: &Enhancer, options: &EnhanceOptions) -> Result<Self> {
         options.validate()?;
         let rate = f64::from(enhancer.sample_rate());
         let samples = |seconds: f64| (seconds * rate).round().max(0.0) as usize;
@@ -127,99 +100,73 @@ impl<'a> EnhanceSession<'a> {
         let context = samples(CONTEXT_SECONDS).min(overlap.saturating_sub(1) / 4);
         let config = ChunkConfig::new(samples(options.window_seconds), overlap, context)?;
         Ok(Self {
-            enhancer,
+            enhancer: enhancer.clone(),
             options: *options,
             config,
-            spec: None,
+            guard: Guard::default(),
             channels: Vec::new(),
-            frames: 0,
-            non_finite: 0,
         })
     }
 
-    fn channel(&self, rate: u32) -> Result<Channel<'a>> {
+    fn channel(&self, rate: u32) -> Result<Channel> {
         let own_rate = self.enhancer.sample_rate();
-        let back = match own_rate == rate {
-            true => None,
-            false => Some(StreamResampler::new(AudioSpec::mono(own_rate), rate, Quality::High)?),
-        };
-        let cleaning = Cleaning { enhancer: self.enhancer, noise: self.options.noise() };
+        let cleaning = Cleaning { enhancer: self.enhancer.clone(), noise: self.options.noise() };
+        let back = resampler(own_rate, rate, Pace::Throughput)?;
         Ok(Channel {
-            mono: MonoStream::new(own_rate, Pace::Throughput),
-            chunked: ChunkedSources::new(cleaning, self.config, own_rate, None),
-            back,
-            dry: VecDeque::new(),
-            own_rate,
             rate,
-            wet: self.options.wet(),
-            energy: 0.0,
-            removed: 0.0,
+            forth: resampler(rate, own_rate, Pace::Throughput)?,
+            chunked: ChunkedSources::new(cleaning, self.config, own_rate, None),
+            outlet: Outlet::new(own_rate, back).beside_stream(self.options.wet()),
         })
     }
+}
 
-    /// Takes a block, and returns what is settled, with the block's rate and channels.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change; what the network says.
-    pub fn push(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
+impl TaskSession for EnhanceSession {
+    /// What is settled, with the stream's rate and channels.
+    type Part = AudioBuf;
+    type Report = EnhancementReport;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
+        let block = self.guard.take(block)?;
         let spec = block.spec();
-        let known = *self.spec.get_or_insert(spec);
-        if known != spec {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the stream",
-                expected: format!("{} Hz {}", known.rate, known.layout),
-                found: format!("{} Hz {}", spec.rate, spec.layout),
-            }
-            .into());
-        }
         while self.channels.len() < spec.channels() {
             let channel = self.channel(spec.rate)?;
             self.channels.push(channel);
         }
-        self.frames += block.frames() as u64;
         let mut out = Vec::with_capacity(self.channels.len());
         for (index, channel) in self.channels.iter_mut().enumerate() {
-            let mut samples = block.channel(index).to_vec();
-            for x in samples.iter_mut().filter(|x| !x.is_finite()) {
-                *x = 0.0;
-                self.non_finite += 1;
-            }
-            out.extend(channel.push(&samples)?);
+            out.extend(channel.push(block.channel(index))?);
         }
         Ok(AudioBuf::from_planar(spec, out)?)
     }
 
-    /// Ends the recording: what is left, and what was done.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Empty`] when there was nothing; what the network says.
-    pub fn finish(mut self) -> Result<(AudioBuf, EnhancementReport)> {
-        let Some(spec) = self.spec.filter(|_| self.frames > 0) else {
-            return Err(formant_audio_core::Error::Empty.into());
-        };
-        let mut out = Vec::new();
+    fn heard(&self) -> Heard {
+        self.guard.heard()
+    }
+
+    fn finish(mut self) -> Result<(AudioBuf, EnhancementReport)> {
+        let spec = self.guard.end()?;
+        let (mut out, mut energy, mut removed) = (Vec::new(), 0.0, 0.0);
         for channel in &mut self.channels {
             out.extend(channel.finish()?);
+            let (channel_energy, channel_removed) = channel.outlet.removed();
+            energy += channel_energy;
+            removed += channel_removed;
         }
-        let sum = |of: fn(&Channel<'_>) -> f64| self.channels.iter().map(of).sum::<f64>();
-        let (energy, removed) = (sum(|c| c.energy), sum(|c| c.removed));
-        let mut warnings = Vec::new();
-        if self.non_finite > 0 {
-            warnings.push(Warning::NonFinite { count: self.non_finite });
-        }
-        let report = EnhancementReport {
-            seconds: self.frames as f64 / f64::from(spec.rate),
-            removed_db: (energy > 0.0 && removed > 0.0).then(|| 10.0 * (removed / energy).log10()),
-            warnings,
-        };
+        let Heard { seconds, warnings } = self.heard();
+        let removed_db = (energy > 0.0 && removed > 0.0).then(|| 10.0 * (removed / energy).log10());
+        let report = EnhancementReport { seconds, removed_db, warnings };
         Ok((AudioBuf::from_planar(spec, out)?, report))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use formant_audio_core::AudioSpec;
+
     use super::*;
     use crate::arch::mossformer::{MossformerCard, MossformerConfig};
+    use crate::tasks::task::Task;
     use tch::Device;
 
     fn enhancer() -> Enhancer {
@@ -255,17 +202,17 @@ mod tests {
             [(AudioSpec::mono(48_000), 1), (stereo, 50_001), (AudioSpec::mono(16_000), 9_999)]
         {
             let audio = noise(spec, frames);
-            let wet = enhancer.enhance(&audio.view(), &EnhanceOptions::default()).expect("runs");
+            let wet = enhancer.process(&audio.view(), &EnhanceOptions::default()).expect("runs").0;
             assert_eq!((wet.spec(), wet.frames()), (spec, frames));
             let options = EnhanceOptions { mix: 0.0, ..EnhanceOptions::default() };
-            let dry = enhancer.enhance(&audio.view(), &options).expect("runs");
+            let dry = enhancer.process(&audio.view(), &options).expect("runs").0;
             assert_eq!(dry, audio);
             let options =
                 EnhanceOptions { attenuation_limit_db: Some(0.0), ..EnhanceOptions::default() };
-            assert_eq!(enhancer.enhance(&audio.view(), &options).expect("runs"), audio);
+            assert_eq!(enhancer.process(&audio.view(), &options).expect("runs").0, audio);
         }
         let nothing = AudioBuf::silence(AudioSpec::mono(48_000), 0);
-        assert!(enhancer.enhance(&nothing.view(), &EnhanceOptions::default()).is_err());
+        assert!(enhancer.process(&nothing.view(), &EnhanceOptions::default()).is_err());
     }
 
     #[test]
@@ -279,7 +226,7 @@ mod tests {
         let mut audio = noise(AudioSpec::mono(48_000), 100_000);
         audio.channel_mut(0)[77] = f32::NAN;
         audio.channel_mut(0)[78] = f32::INFINITY;
-        let whole = enhancer.enhance(&audio.view(), &options).expect("runs");
+        let whole = enhancer.process(&audio.view(), &options).expect("runs").0;
         assert!(whole.channel(0).iter().all(|x| x.is_finite()));
         let mut session = enhancer.start(&options).expect("sound");
         let mut out = Vec::new();
@@ -295,7 +242,7 @@ mod tests {
             assert!((a - b).abs() < 1e-6);
         }
         let silence = AudioBuf::silence(AudioSpec::mono(48_000), 48_000);
-        let quiet = enhancer.enhance(&silence.view(), &options).expect("runs");
+        let quiet = enhancer.process(&silence.view(), &options).expect("runs").0;
         assert!(quiet.channel(0).iter().all(|&x| x == 0.0));
     }
 }

@@ -6,29 +6,23 @@ mod likeness;
 mod reference;
 mod session;
 
-use std::cell::OnceCell;
-
-use formant_audio_core::{AudioBuf, AudioView};
+use formant_audio_core::AudioBuf;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use super::task::{Task, transposed};
+use likeness::Helper;
 pub use likeness::spectral_print;
 pub use reference::{ReferenceWindows, match_levels};
 pub use session::{SeparateSession, SeparationReport};
 
-use super::speaker::SpeakerEmbedder;
 use crate::arch::mossformer::{
     FrozenSeparator, MossFormer, MossformerCard, MossformerConfig, Network, Output,
 };
-use crate::checkpoint::Architecture;
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::registry;
 use crate::source::{LoadOptions, ModelSource, Precision};
-
-/// Networks that this task runs.
-pub const ARCHITECTURES: &[Architecture] = &[Architecture::Mossformer, Architecture::Mossformer2Ss];
 
 /// What the levels of the outputs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,39 +54,21 @@ impl Default for SeparateOptions {
     }
 }
 
-/// Voices of one recording.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Separation {
-    /// A mono signal a voice, with rate and length of the recording.
-    pub voices: Vec<AudioBuf>,
-    /// What was heard.
-    pub report: SeparationReport,
-}
-
-/// A loaded separator. One serves any number of recordings at the same time.
+/// A loaded separator. One serves any number of recordings at the same time; clones share its
+/// weights.
 #[derive(Debug, Clone)]
 pub struct Separator {
     card: MossformerCard,
     network: FrozenSeparator,
     device: Device,
-    /// The model that tells speakers apart across windows; loaded when two windows are compared.
-    embedder: OnceCell<Option<SpeakerEmbedder>>,
+    helper: Helper,
 }
 
 impl Separator {
-    /// Loads a bundled model, a published file or folder, or a file that formant trained.
+    /// As [`Task::load`], with sizes that replace those that the checkpoint states.
     ///
     /// # Errors
-    /// What reading the checkpoint says; [`Error::Config`] for one that is no separator;
-    /// [`Error::Device`] when the device is not there.
-    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_with(source, None, options)
-    }
-
-    /// As [`Separator::load`], with sizes that replace those that the checkpoint states.
-    ///
-    /// # Errors
-    /// As [`Separator::load`].
+    /// As [`Task::load`].
     pub fn load_with(
         source: &ModelSource,
         config: Option<MossformerConfig>,
@@ -134,7 +110,7 @@ impl Separator {
             let reason = "this model cleans speech and parts no voices; see `formant enhance`";
             return Err(Error::config("model", reason));
         };
-        Ok(Self { card, network: network.freeze(), device, embedder: OnceCell::new() })
+        Ok(Self { card, network: network.freeze(), device, helper: Helper::default() })
     }
 
     /// What the model says about itself.
@@ -159,32 +135,6 @@ impl Separator {
     #[must_use]
     pub fn sums_to_mixture(&self) -> bool {
         self.card.config.output == Output::Masks
-    }
-
-    /// Begins a recording that comes block by block.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when the windows do not fit.
-    pub fn start(&self, options: &SeparateOptions) -> Result<SeparateSession<'_>> {
-        SeparateSession::new(self, options)
-    }
-
-    /// The voices of a recording of any rate and channel count; several channels are mixed.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Empty`] for nothing; what resampling and the network say.
-    pub fn separate(&self, audio: &AudioView<'_>, options: &SeparateOptions) -> Result<Separation> {
-        let mut session = self.start(options)?;
-        let mut parts = vec![session.push(audio)?];
-        let (rest, report) = session.finish()?;
-        parts.push(rest);
-        let mut voices = vec![AudioBuf::from_mono(audio.rate(), Vec::new()); self.voices()];
-        for part in parts {
-            for (voice, piece) in voices.iter_mut().zip(part) {
-                voice.append(&piece.view())?;
-            }
-        }
-        Ok(Separation { voices, report })
     }
 
     /// The network's answer for samples at its own rate, a row a voice, all as long as `samples`.
@@ -216,19 +166,37 @@ impl Separator {
             })
             .collect()
     }
+}
 
-    /// The bundled speaker model; without bundled weights speakers are told apart by their spectra.
-    fn embedder(&self) -> Option<&SpeakerEmbedder> {
-        let load = || {
-            let source = registry::default_for("speaker").ok()?.source();
-            SpeakerEmbedder::load(&source, &LoadOptions::default()).ok()
-        };
-        self.embedder.get_or_init(load).as_ref()
+impl Task for Separator {
+    const NAME: &'static str = "separate";
+    type Options = SeparateOptions;
+    type Session = SeparateSession;
+    /// A mono signal a voice, with rate and length of the recording, whose channels are mixed.
+    type Output = Vec<AudioBuf>;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with(source, None, options)
+    }
+
+    fn start(&self, options: &SeparateOptions) -> Result<SeparateSession> {
+        SeparateSession::new(self, options)
+    }
+
+    fn join(
+        &self,
+        _: &SeparateOptions,
+        parts: Vec<Vec<AudioBuf>>,
+        _: &SeparationReport,
+    ) -> Result<Vec<AudioBuf>> {
+        transposed(parts).iter().map(|voice| Ok(AudioBuf::concat(voice)?)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use formant_audio_core::AudioView;
+
     use super::*;
 
     #[test]
@@ -237,9 +205,10 @@ mod tests {
         let separator = Separator::random(card, Device::Cpu).expect("sound sizes");
         let samples: Vec<f32> = (0..8_000).map(|n| (n as f32 * 0.2).sin() * 0.3).collect();
         let audio = AudioView::from_mono(8_000, &samples);
-        separator.separate(&audio, &SeparateOptions::default()).expect("separated");
-        assert!(separator.embedder.get().is_none(), "one window has nothing to compare");
-        assert!(separator.embedder().is_some(), "it is bundled");
-        assert!(separator.embedder.get().is_some());
+        separator.process(&audio, &SeparateOptions::default()).expect("separated");
+        assert!(!separator.helper.is_loaded(), "one window has nothing to compare");
+        let clone = separator.clone();
+        assert!(clone.helper.get().is_some(), "it is bundled");
+        assert!(separator.helper.is_loaded(), "clones share it");
     }
 }

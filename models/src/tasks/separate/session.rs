@@ -2,8 +2,7 @@
 //! it.
 
 use formant_audio_core::chunk::ChunkConfig;
-use formant_audio_core::resample::{Quality, StreamResampler};
-use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
+use formant_audio_core::{AudioBuf, AudioView, Warning};
 use serde::Serialize;
 
 use super::level::{Balance, share_rest};
@@ -11,7 +10,9 @@ use super::likeness::Voices;
 use super::{Levels, SeparateOptions, Separator};
 use crate::error::{Error, Result};
 use crate::tasks::chunked::{ChunkedSources, Likeness, SourceModel, SourcesReport};
-use crate::tasks::mono_stream::{MonoStream, Pace};
+use crate::tasks::intake::{Intake, Pace, resampler};
+use crate::tasks::outlet::Outlet;
+use crate::tasks::task::{Heard, TaskSession};
 
 /// What was heard in a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,13 +32,13 @@ pub struct SeparationReport {
 const ONE_PERSON: f64 = 0.75;
 
 /// The network as the adapter sees it.
-struct Parting<'a> {
-    separator: &'a Separator,
+struct Parting {
+    separator: Separator,
     levels: Levels,
     balance: Balance,
 }
 
-impl SourceModel for Parting<'_> {
+impl SourceModel for Parting {
     fn sources(&self) -> usize {
         self.separator.voices()
     }
@@ -55,66 +56,15 @@ impl SourceModel for Parting<'_> {
 }
 
 /// Blocks in, blocks of every voice out.
-pub struct SeparateSession<'a> {
-    mono: MonoStream,
-    chunked: ChunkedSources<'a, Parting<'a>>,
-    outputs: Vec<Output>,
+pub struct SeparateSession {
+    intake: Intake,
+    chunked: ChunkedSources<Parting>,
+    outlets: Vec<Outlet>,
     own_rate: u32,
-    rate: Option<u32>,
-    frames: u64,
-    non_finite: u64,
 }
 
-/// One voice on its way back to the recording's rate.
-#[derive(Default)]
-struct Output {
-    resampler: Option<StreamResampler>,
-    written: u64,
-}
-
-impl Output {
-    fn new(from: u32, to: u32) -> Result<Self> {
-        let resampler = match from == to {
-            true => None,
-            false => Some(StreamResampler::new(AudioSpec::mono(from), to, Quality::High)?),
-        };
-        Ok(Self { resampler, written: 0 })
-    }
-
-    /// Samples at the recording's rate, no more than `limit` in all.
-    fn push(&mut self, samples: &[f32], own_rate: u32, limit: u64) -> Result<Vec<f32>> {
-        let samples = match &mut self.resampler {
-            Some(resampler) => {
-                resampler.push(&AudioView::from_mono(own_rate, samples))?.into_planar()
-            }
-            None => samples.to_vec(),
-        };
-        Ok(self.cut(samples, limit))
-    }
-
-    /// What was held back, and zeros where rounding left the end short.
-    fn finish(&mut self, limit: u64) -> Result<Vec<f32>> {
-        let samples = match &mut self.resampler {
-            Some(resampler) => resampler.finish()?.into_planar(),
-            None => Vec::new(),
-        };
-        let mut samples = self.cut(samples, limit);
-        let missing = usize::try_from(limit - self.written).unwrap_or(0);
-        samples.resize(samples.len() + missing, 0.0);
-        self.written = limit;
-        Ok(samples)
-    }
-
-    fn cut(&mut self, mut samples: Vec<f32>, limit: u64) -> Vec<f32> {
-        let left = usize::try_from(limit - self.written).unwrap_or(usize::MAX);
-        samples.truncate(left);
-        self.written += samples.len() as u64;
-        samples
-    }
-}
-
-impl<'a> SeparateSession<'a> {
-    pub(super) fn new(separator: &'a Separator, options: &SeparateOptions) -> Result<Self> {
+impl SeparateSession {
+    pub(super) fn new(separator: &Separator, options: &SeparateOptions) -> Result<Self> {
         let own_rate = separator.sample_rate();
         let samples = |seconds: f64| (seconds * f64::from(own_rate)).round().max(0.0) as usize;
         let window = samples(options.window_seconds);
@@ -123,92 +73,71 @@ impl<'a> SeparateSession<'a> {
             return Err(Error::config("window", reason));
         }
         let config = ChunkConfig::new(window, samples(options.overlap_seconds), 0)?;
-        let parting = Parting { separator, levels: options.levels, balance: Balance::default() };
-        let likeness: Box<dyn Likeness + 'a> = Box::new(Voices(separator));
+        let parting = Parting {
+            separator: separator.clone(),
+            levels: options.levels,
+            balance: Balance::default(),
+        };
+        let likeness: Box<dyn Likeness + Send> = Box::new(Voices(separator.helper.clone()));
         Ok(Self {
-            mono: MonoStream::new(own_rate, Pace::Throughput),
+            intake: Intake::new(own_rate, Pace::Throughput),
             chunked: ChunkedSources::new(parting, config, own_rate, Some(likeness)),
-            outputs: (0..separator.voices()).map(|_| Output::default()).collect(),
+            outlets: (0..separator.voices()).map(|_| Outlet::default()).collect(),
             own_rate,
-            rate: None,
-            frames: 0,
-            non_finite: 0,
         })
     }
 
-    /// Takes a block of any channel count, and returns what is settled of every voice, at the
-    /// block's rate.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change; what the network says.
-    pub fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>> {
+    fn give(&mut self, settled: Option<AudioBuf>, rate: u32) -> Result<Vec<AudioBuf>> {
+        let row = |(voice, outlet): (usize, &mut Outlet)| {
+            let samples = match &settled {
+                Some(audio) => outlet.push(audio.channel(voice))?,
+                None => Vec::new(),
+            };
+            Ok(AudioBuf::from_mono(rate, samples))
+        };
+        self.outlets.iter_mut().enumerate().map(row).collect()
+    }
+}
+
+impl TaskSession for SeparateSession {
+    /// What is settled of every voice, mono, at the stream's rate.
+    type Part = Vec<AudioBuf>;
+    type Report = SeparationReport;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>> {
         let rate = block.rate();
-        if self.rate.is_none() {
-            self.rate = Some(rate);
-            for output in &mut self.outputs {
-                *output = Output::new(self.own_rate, rate)?;
+        if self.intake.guard().spec().is_none() {
+            for outlet in &mut self.outlets {
+                let back = resampler(self.own_rate, rate, Pace::Throughput)?;
+                *outlet = Outlet::new(self.own_rate, back);
             }
         }
-        self.frames += block.frames() as u64;
-        let mut replaced = 0;
-        let samples = self.mono.push_with(block, |mono| {
-            for x in mono.iter_mut().filter(|x| !x.is_finite()) {
-                *x = 0.0;
-                replaced += 1;
-            }
-        })?;
-        self.non_finite += replaced;
+        let samples = self.intake.push(block)?;
+        self.outlets.iter_mut().for_each(|outlet| outlet.expect_frames(block.frames()));
         let settled = self.chunked.push(&samples)?;
         self.give(settled, rate)
     }
 
-    fn give(&mut self, settled: Option<AudioBuf>, rate: u32) -> Result<Vec<AudioBuf>> {
-        let limit = self.frames;
-        let own_rate = self.own_rate;
-        self.outputs
-            .iter_mut()
-            .enumerate()
-            .map(|(voice, output)| {
-                let samples = match &settled {
-                    Some(audio) => output.push(audio.channel(voice), own_rate, limit)?,
-                    None => Vec::new(),
-                };
-                Ok(AudioBuf::from_mono(rate, samples))
-            })
-            .collect()
+    fn heard(&self) -> Heard {
+        self.intake.guard().heard()
     }
 
-    /// Ends the recording: what is left of every voice, and what was heard.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Empty`] when there was nothing; what the network says.
-    pub fn finish(mut self) -> Result<(Vec<AudioBuf>, SeparationReport)> {
-        let Some(rate) = self.rate.filter(|_| self.frames > 0) else {
-            return Err(formant_audio_core::Error::Empty.into());
-        };
-        let tail = self.mono.finish()?;
+    fn finish(mut self) -> Result<(Vec<AudioBuf>, SeparationReport)> {
+        let rate = self.intake.guard().end()?.rate;
+        let tail = self.intake.finish()?;
         let first = self.chunked.push(&tail)?;
         let mut voices = self.give(first, rate)?;
         let (rest, sources) = self.chunked.finish()?;
         let more = self.give(rest, rate)?;
-        let limit = self.frames;
-        for ((voice, more), output) in voices.iter_mut().zip(more).zip(&mut self.outputs) {
+        for ((voice, more), outlet) in voices.iter_mut().zip(more).zip(&mut self.outlets) {
+            let last = AudioBuf::from_mono(rate, outlet.finish()?);
             voice.append(&more.view())?;
-            let last = output.finish(limit)?;
-            voice.append(&AudioView::from_mono(rate, &last))?;
+            voice.append(&last.view())?;
         }
         let active = sources.sources.iter().filter(|source| source.active).count();
         let one_person = sources.likeness.is_some_and(|likeness| likeness > ONE_PERSON);
-        let mut warnings = Vec::new();
-        if self.non_finite > 0 {
-            warnings.push(Warning::NonFinite { count: self.non_finite });
-        }
-        let report = SeparationReport {
-            seconds: limit as f64 / f64::from(rate),
-            single_speaker: active == 1 || (active > 1 && one_person),
-            sources,
-            warnings,
-        };
-        Ok((voices, report))
+        let Heard { seconds, warnings } = self.heard();
+        let single_speaker = active == 1 || (active > 1 && one_person);
+        Ok((voices, SeparationReport { seconds, sources, single_speaker, warnings }))
     }
 }

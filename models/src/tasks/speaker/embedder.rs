@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use formant_audio_core::AudioView;
-use formant_audio_core::decode::BlockReader;
 use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -19,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::params::SharedStore;
 use crate::source::{LoadOptions, ModelSource};
+use crate::tasks::task::{Heard, Task};
 
 /// A voice as numbers, comparable with others of the same model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +56,9 @@ impl std::fmt::Display for Unusable {
     }
 }
 
+/// An embedding, or why there is none.
+pub type Embedded = std::result::Result<Embedding, Unusable>;
+
 /// Whether pauses are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,14 +90,6 @@ pub struct SpeakerEmbedder {
 }
 
 impl SpeakerEmbedder {
-    /// Loads a bundled model, a file that formant trained, or a published file or folder.
-    ///
-    /// # Errors
-    /// What reading the checkpoint says, [`Error::Device`] when the device is not there.
-    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::of_model(Model::load(source, options.device.resolve()?)?)
-    }
-
     /// An embedder of a model that is loaded already.
     ///
     /// # Errors
@@ -132,7 +126,7 @@ impl SpeakerEmbedder {
     }
 
     /// Writes weights (as `kind`), card, mean voice and cohort into one safetensors file, which
-    /// [`SpeakerEmbedder::load`] reads.
+    /// [`Task::load`] reads.
     ///
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
@@ -196,48 +190,6 @@ impl SpeakerEmbedder {
         self.plan.sample_rate()
     }
 
-    /// Begins a recording that comes block by block.
-    ///
-    /// # Errors
-    /// What the voice detector says about the options.
-    pub fn start(&self, options: &EmbedOptions) -> Result<EmbedSession<'_>> {
-        EmbedSession::new(self, options)
-    }
-
-    /// The embedding of a recording of any rate and channel count; the inner error says why there
-    /// is none.
-    ///
-    /// # Errors
-    /// What resampling and the network say.
-    pub fn embed(
-        &self,
-        audio: &AudioView<'_>,
-        options: &EmbedOptions,
-    ) -> Result<std::result::Result<Embedding, Unusable>> {
-        let mut session = self.start(options)?;
-        let block = audio.rate().max(1) as usize;
-        for at in (0..audio.frames()).step_by(block) {
-            session.push(&audio.slice(at..audio.frames().min(at + block)))?;
-        }
-        session.finish()
-    }
-
-    /// The embedding of a file of any length, in memory that does not grow with it.
-    ///
-    /// # Errors
-    /// As [`SpeakerEmbedder::embed`], and what decoding says.
-    pub fn embed_reader(
-        &self,
-        reader: &mut BlockReader,
-        options: &EmbedOptions,
-    ) -> Result<std::result::Result<Embedding, Unusable>> {
-        let mut session = self.start(options)?;
-        while let Some(block) = reader.next_block()? {
-            session.push(&block.view())?;
-        }
-        session.finish()
-    }
-
     /// The network's answer for one stretch of samples at the model's rate.
     pub(super) fn embed_piece(&self, samples: &[f32]) -> Result<Vec<f32>> {
         let features = self.plan.compute(samples)?;
@@ -256,6 +208,26 @@ impl SpeakerEmbedder {
         let frames = self.network.info().minimum_frames;
         let network = frames * self.card.frontend.hop_length + self.card.frontend.win_length;
         network.max((self.card.minimum_seconds * rate) as usize)
+    }
+}
+
+impl Task for SpeakerEmbedder {
+    const NAME: &'static str = "speaker";
+    type Options = EmbedOptions;
+    type Session = EmbedSession;
+    /// The embedding, or why there is none.
+    type Output = Embedded;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::of_model(Model::load(source, options.device.resolve()?)?)
+    }
+
+    fn start(&self, options: &EmbedOptions) -> Result<EmbedSession> {
+        EmbedSession::new(self, options)
+    }
+
+    fn join(&self, _: &EmbedOptions, parts: Vec<Option<Embedded>>, _: &Heard) -> Result<Embedded> {
+        Ok(parts.into_iter().flatten().next_back().unwrap_or(Err(Unusable::NoSpeech)))
     }
 }
 

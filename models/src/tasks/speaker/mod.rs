@@ -10,13 +10,8 @@ mod score;
 mod session;
 mod store;
 
-use crate::checkpoint::Architecture;
-
 pub use crate::arch::ecapa::{Calibration, Decision, SpeakerCard};
-pub use embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
+pub use embedder::{EmbedOptions, Embedded, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 pub use score::{Cohort, Scorer, Spread, Verification, cosine};
 pub use session::EmbedSession;
 pub use store::{Identification, Voice, Voices};
-
-/// The architectures whose checkpoints [`SpeakerEmbedder`] runs.
-pub const ARCHITECTURES: &[Architecture] = &[Architecture::EcapaTdnn];

@@ -7,9 +7,10 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::vad::{SpeechSegment, VadEvent, VadOptions, VoiceDetector};
 use formant_audio_core::{AudioSpec, AudioView};
 
-use super::embedder::{EmbedOptions, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
+use super::embedder::{EmbedOptions, Embedded, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 use crate::error::Result;
-use crate::tasks::mono_stream::{MonoStream, Pace};
+use crate::tasks::intake::{Intake, Pace};
+use crate::tasks::task::{Heard, TaskSession};
 
 /// Rate of the voice detector, in Hz.
 const DETECTOR_RATE: u32 = 16_000;
@@ -21,10 +22,10 @@ const PADDING: f64 = 0.25;
 /// Seconds before the present that a segment may still begin at.
 const LOOK_BACK: f64 = 2.0;
 
-/// One recording on its way to an embedding. Feed it blocks, then [`EmbedSession::finish`] it.
-pub struct EmbedSession<'a> {
-    embedder: &'a SpeakerEmbedder,
-    input: MonoStream,
+/// One recording on its way to an embedding.
+pub struct EmbedSession {
+    embedder: SpeakerEmbedder,
+    intake: Intake,
     gate: Option<Gate>,
     speech: Vec<f32>,
     heard: u64,
@@ -49,33 +50,22 @@ struct Pooled {
     only: Option<Vec<f32>>,
 }
 
-impl<'a> EmbedSession<'a> {
-    pub(super) fn new(embedder: &'a SpeakerEmbedder, options: &EmbedOptions) -> Result<Self> {
+impl EmbedSession {
+    pub(super) fn new(embedder: &SpeakerEmbedder, options: &EmbedOptions) -> Result<Self> {
         let rate = embedder.sample_rate();
         let gate = match options.speech_only {
             SpeechOnly::Yes => Some(Gate::new(rate)?),
             SpeechOnly::No => None,
         };
         let (speech, pooled) = (Vec::new(), Pooled::default());
-        let input = MonoStream::new(rate, Pace::Throughput);
-        Ok(Self { embedder, input, gate, speech, heard: 0, pooled })
+        let intake = Intake::new(rate, Pace::Throughput);
+        let embedder = embedder.clone();
+        Ok(Self { embedder, intake, gate, speech, heard: 0, pooled })
     }
 
-    /// Feeds a block. All blocks have the same rate and layout.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change.
-    pub fn push(&mut self, block: &AudioView<'_>) -> Result<()> {
-        let samples = self.input.push(block)?;
-        self.feed(&samples)
-    }
-
-    /// Ends the recording.
-    ///
-    /// # Errors
-    /// What the network says.
-    pub fn finish(mut self) -> Result<std::result::Result<Embedding, Unusable>> {
-        let tail = self.input.finish()?;
+    /// The embedding of everything that was fed.
+    fn end(&mut self) -> Result<Embedded> {
+        let tail = self.intake.finish()?;
         self.feed(&tail)?;
         let rate = f64::from(self.embedder.sample_rate());
         let least = self.embedder.least_samples();
@@ -104,7 +94,7 @@ impl<'a> EmbedSession<'a> {
                 self.pool(piece)?;
             }
         }
-        let Pooled { sum, only, .. } = self.pooled;
+        let Pooled { sum, only, .. } = std::mem::take(&mut self.pooled);
         Ok(Ok(Embedding {
             values: only.unwrap_or(sum),
             model: self.embedder.identity().to_owned(),
@@ -147,6 +137,27 @@ impl<'a> EmbedSession<'a> {
         pooled.only = (pooled.samples == 0).then_some(embedding);
         pooled.samples += piece.len() as u64;
         Ok(())
+    }
+}
+
+impl TaskSession for EmbedSession {
+    /// The embedding, which comes at the end.
+    type Part = Option<Embedded>;
+    type Report = Heard;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Option<Embedded>> {
+        let samples = self.intake.push(block)?;
+        self.feed(&samples)?;
+        Ok(None)
+    }
+
+    fn heard(&self) -> Heard {
+        self.intake.guard().heard()
+    }
+
+    fn finish(mut self) -> Result<(Option<Embedded>, Heard)> {
+        let embedded = self.end()?;
+        Ok((Some(embedded), self.heard()))
     }
 }
 

@@ -9,9 +9,3 @@ mod spotter;
 pub use crate::arch::lmuformer::{Activation, DetectionDefaults, SpotCard};
 pub use detector::{Detection, Detector, SpotOptions};
 pub use spotter::{Classification, SpotSession, Spotter};
-
-use crate::checkpoint::Architecture;
-
-/// The networks that spot words.
-pub const ARCHITECTURES: &[Architecture] =
-    &[Architecture::Lmuformer, Architecture::LmuformerSpiking];

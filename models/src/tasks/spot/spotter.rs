@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-use formant_audio_core::decode::BlockReader;
 use formant_audio_core::features::{Divisor, FeaturePlan, FeatureStream, Normalization};
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioView};
@@ -19,7 +18,8 @@ use crate::model::Model;
 use crate::network::StreamingNetwork;
 use crate::params::SharedStore;
 use crate::source::{LoadOptions, ModelSource};
-use crate::tasks::mono_stream::{MonoStream, Pace};
+use crate::tasks::intake::{Intake, Pace};
+use crate::tasks::task::{Heard, Task, TaskSession};
 
 /// Frames between the places at which a clip that is longer than the window is answered.
 const CLASSIFY_HOP: usize = 5;
@@ -46,18 +46,10 @@ pub struct Spotter {
 }
 
 impl Spotter {
-    /// Loads a bundled model, a file that formant trained, or a published checkpoint.
+    /// As [`Task::load`], with the names of a published checkpoint's answers, in their order.
     ///
     /// # Errors
-    /// What reading the checkpoint says, [`crate::Error::Device`] when the device is not there.
-    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_with_labels(source, None, options)
-    }
-
-    /// Like [`Spotter::load`], with the names of a published checkpoint's answers, in their order.
-    ///
-    /// # Errors
-    /// As [`Spotter::load`], and [`crate::Error::Config`] when the number of labels does not fit.
+    /// As [`Task::load`], and [`crate::Error::Config`] when the number of labels does not fit.
     pub fn load_with_labels(
         source: &ModelSource,
         labels: Option<Vec<String>>,
@@ -105,8 +97,7 @@ impl Spotter {
         Self::of_model(Model::from_tensors(card, weights, device)?)
     }
 
-    /// Writes weights (as `kind`) and card into one safetensors file, which [`Spotter::load`]
-    /// reads.
+    /// Writes weights (as `kind`) and card into one safetensors file, which [`Task::load`] reads.
     ///
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
@@ -213,63 +204,6 @@ impl Spotter {
             .max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
     }
 
-    /// Begins a stream.
-    ///
-    /// # Errors
-    /// [`crate::Error::Config`] for a word that the model does not know or a value out of range.
-    pub fn start(&self, options: &SpotOptions) -> Result<SpotSession<'_>> {
-        let mut session = SpotSession {
-            spotter: self,
-            detector: Detector::new(&self.card, options)?,
-            features: self.plan.stream(),
-            state: Some(self.network.start(1)),
-            input: MonoStream::new(self.sample_rate(), Pace::Live),
-            energies: VecDeque::new(),
-            rows: Vec::new(),
-        };
-        // The detector answers from its first full window on: silence before the stream lets it
-        // hear a word in the very first sample.
-        let lead = vec![0.0; session.lead()];
-        let found = session.feed(&lead)?;
-        debug_assert!(found.is_empty(), "silence holds no word");
-        Ok(session)
-    }
-
-    /// All detections in a whole signal of any rate and channel count.
-    ///
-    /// # Errors
-    /// As [`Spotter::start`].
-    pub fn process(&self, audio: &AudioView<'_>, options: &SpotOptions) -> Result<Vec<Detection>> {
-        let mut session = self.start(options)?;
-        let mut found = Vec::new();
-        let block = audio.rate().max(1) as usize;
-        for at in (0..audio.frames()).step_by(block) {
-            found.extend(session.push(&audio.slice(at..at + block))?);
-        }
-        found.extend(session.finish()?);
-        Ok(found)
-    }
-
-    /// Detections in a file of any length, in memory that does not grow with it; each goes to
-    /// `report` as soon as it is made. Returns the seconds that were heard.
-    ///
-    /// # Errors
-    /// As [`Spotter::start`], and what decoding says.
-    pub fn process_reader(
-        &self,
-        reader: &mut BlockReader,
-        options: &SpotOptions,
-        mut report: impl FnMut(Detection),
-    ) -> Result<f64> {
-        let mut session = self.start(options)?;
-        while let Some(block) = reader.next_block()? {
-            session.push(&block.view())?.into_iter().for_each(&mut report);
-        }
-        let heard = session.input.seconds();
-        session.finish()?.into_iter().for_each(&mut report);
-        Ok(heard)
-    }
-
     /// `[1, frames, bins]` on the model's device.
     fn tensor(&self, features: &ndarray::Array2<f32>) -> Tensor {
         let (frames, bins) = features.dim();
@@ -289,49 +223,56 @@ impl Spotter {
     }
 }
 
-/// One stream of audio. Feed it blocks of any length, then [`SpotSession::finish`] it.
-pub struct SpotSession<'a> {
-    spotter: &'a Spotter,
+impl Task for Spotter {
+    const NAME: &'static str = "spot";
+    type Options = SpotOptions;
+    type Session = SpotSession;
+    type Output = Vec<Detection>;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_with_labels(source, None, options)
+    }
+
+    fn start(&self, options: &SpotOptions) -> Result<SpotSession> {
+        let mut session = SpotSession {
+            spotter: self.clone(),
+            detector: Detector::new(&self.card, options)?,
+            features: self.plan.stream(),
+            state: Some(self.network.start(1)),
+            intake: Intake::new(self.sample_rate(), Pace::Live),
+            energies: VecDeque::new(),
+            rows: Vec::new(),
+        };
+        // The detector answers from its first full window on: silence before the stream lets it
+        // hear a word in the very first sample.
+        let lead = vec![0.0; session.lead()];
+        let found = session.feed(&lead)?;
+        debug_assert!(found.is_empty(), "silence holds no word");
+        Ok(session)
+    }
+
+    fn join(
+        &self,
+        _: &SpotOptions,
+        parts: Vec<Vec<Detection>>,
+        _: &Heard,
+    ) -> Result<Vec<Detection>> {
+        Ok(parts.into_iter().flatten().collect())
+    }
+}
+
+/// One stream of audio.
+pub struct SpotSession {
+    spotter: Spotter,
     detector: Detector,
     features: FeatureStream,
     state: Option<LmuFormerState>,
-    input: MonoStream,
+    intake: Intake,
     energies: VecDeque<f32>,
     rows: Vec<f32>,
 }
 
-impl SpotSession<'_> {
-    /// Feeds a block and returns what was found by now. All blocks have the same rate and layout.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change.
-    pub fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<Detection>> {
-        let samples = self.input.push(block)?;
-        self.feed(&samples)
-    }
-
-    /// Ends the stream and returns what was still open.
-    ///
-    /// # Errors
-    /// What the front end says.
-    pub fn finish(mut self) -> Result<Vec<Detection>> {
-        let mut found = Vec::new();
-        let tail = self.input.finish()?;
-        found.extend(self.feed(&tail)?);
-        // Silence after the end gives the last word the time that any other word has.
-        let tail = vec![0.0; self.lead()];
-        found.extend(self.feed(&tail)?);
-        let state = self.state.take().expect("present until the end");
-        let last = compute("the spotter", &[], || self.spotter.network.finish(state))?;
-        found.extend(self.detect(last)?);
-        found.extend(self.detector.finish());
-        let end = self.input.seconds();
-        Ok(found
-            .into_iter()
-            .map(|d| Detection { start: d.start.min(end), end: d.end.min(end), ..d })
-            .collect())
-    }
-
+impl SpotSession {
     /// Samples of silence before and after the stream.
     fn lead(&self) -> usize {
         self.spotter.card.detection.window_frames.max(1) * self.spotter.card.frontend.hop_length
@@ -387,5 +328,39 @@ impl SpotSession<'_> {
             decided: (detection.decided - lead + self.spotter.lookahead()).max(0.0),
             ..detection
         }
+    }
+}
+
+impl TaskSession for SpotSession {
+    /// What was found by now.
+    type Part = Vec<Detection>;
+    type Report = Heard;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<Detection>> {
+        let samples = self.intake.push(block)?;
+        self.feed(&samples)
+    }
+
+    fn heard(&self) -> Heard {
+        self.intake.guard().heard()
+    }
+
+    fn finish(mut self) -> Result<(Vec<Detection>, Heard)> {
+        let mut found = Vec::new();
+        let tail = self.intake.finish()?;
+        found.extend(self.feed(&tail)?);
+        // Silence after the end gives the last word the time that any other word has.
+        let tail = vec![0.0; self.lead()];
+        found.extend(self.feed(&tail)?);
+        let state = self.state.take().expect("present until the end");
+        let last = compute("the spotter", &[], || self.spotter.network.finish(state))?;
+        found.extend(self.detect(last)?);
+        found.extend(self.detector.finish());
+        let heard = self.heard();
+        for detection in &mut found {
+            detection.start = detection.start.min(heard.seconds);
+            detection.end = detection.end.min(heard.seconds);
+        }
+        Ok((found, heard))
     }
 }

@@ -6,13 +6,10 @@
 mod demix;
 mod model;
 mod separator;
-
-use crate::checkpoint::Architecture;
+mod session;
 
 pub use crate::arch::mel_roformer::{DemixConfig, EndRule, StemsCard};
 pub use demix::Demixer;
 pub use model::{Augment, StemsModel};
-pub use separator::{StemSeparator, StemsBlock, StemsOptions, StemsSession};
-
-/// The architectures whose checkpoints [`StemSeparator`] runs.
-pub const ARCHITECTURES: &[Architecture] = &[Architecture::MelRoformer];
+pub use separator::{StemSeparator, StemsOptions};
+pub use session::{StemsBlock, StemsSession};

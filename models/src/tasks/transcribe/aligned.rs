@@ -6,12 +6,12 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
 use super::batch;
 use super::cutter::Cutter;
-use super::input::Input;
 use super::joiner::Joiner;
 use super::transcriber::{TranscribeOptions, Transcriber};
 use super::transcript::{Segment, Transcript, Word, mean_confidence as mean_of_words};
 use crate::decoding::{Token, align as align_tokens, mean_confidence};
 use crate::error::{Error, Result};
+use crate::tasks::intake::{Intake, Pace};
 
 /// Most answers times vocabulary that are kept: 1 GiB.
 const MAX_NUMBERS: usize = 1 << 28;
@@ -131,14 +131,14 @@ fn answers(
     let (rate, blank) = (network.sample_rate(), network.blank());
     let mut cutter = Cutter::new(rate, transcriber.lengths(options), None)?;
     let mut joiner = Joiner::new(network.samples_per_answer(), blank);
-    let mut input = Input::new(rate);
+    let mut intake = Intake::new(rate, Pace::Throughput);
     let mut parts: Vec<Array2<f32>> = Vec::new();
     let mut numbers = 0;
     loop {
         let (windows, is_last) = match reader.next_block()? {
-            Some(block) => (cutter.push(&input.push(&block.view())?), false),
+            Some(block) => (cutter.push(&intake.push(&block.view())?), false),
             None => {
-                let mut windows = cutter.push(&input.finish()?);
+                let mut windows = cutter.push(&intake.finish()?);
                 windows.extend(cutter.finish());
                 (windows, true)
             }
@@ -169,5 +169,5 @@ fn answers(
             concatenate(Axis(0), &views).map_err(|e| Error::config("network", e.to_string()))?
         }
     };
-    Ok((whole, input.seconds()))
+    Ok((whole, intake.guard().heard().seconds))
 }

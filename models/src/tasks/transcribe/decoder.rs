@@ -11,8 +11,8 @@ use crate::text::Tokenizer;
 
 /// How pieces are decoded.
 #[derive(Debug, Clone)]
-pub(super) struct Decoder<'a> {
-    pub(super) tokenizer: &'a Tokenizer,
+pub(super) struct Decoder {
+    pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) blank: u32,
     /// Seconds from sample to sample and from answer to answer.
     pub(super) sample: f64,
@@ -34,7 +34,7 @@ pub(super) struct Decoded {
     pub(super) ends_inside: bool,
 }
 
-impl Decoder<'_> {
+impl Decoder {
     /// What is said in a piece; `None` when nothing is.
     pub(super) fn decode(&self, piece: &Piece) -> Option<Decoded> {
         let (tokens, nbest) = self.search(piece);
@@ -52,7 +52,7 @@ impl Decoder<'_> {
         let log_probs = piece.log_probs.view();
         let Some(beam) = self.beam else { return (greedy(log_probs, self.blank), Vec::new()) };
         let context = Context {
-            tokenizer: self.tokenizer,
+            tokenizer: &self.tokenizer,
             fusion: self.fusion.as_deref(),
             hotwords: self.hotwords.as_deref(),
         };

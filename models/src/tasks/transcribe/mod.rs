@@ -7,7 +7,6 @@ mod aligned;
 mod batch;
 mod cutter;
 mod decoder;
-mod input;
 mod joiner;
 mod network;
 mod quality;
@@ -16,14 +15,9 @@ mod squeezeformer;
 mod transcriber;
 mod transcript;
 
-use crate::checkpoint::Architecture;
-
 pub use aligned::Aligned;
 pub use network::{BatchPadding, CtcNetwork};
 pub use quality::{Decoding, ErrorRates, Quality};
 pub use session::{TranscribeSession, TranscriptEvent};
 pub use transcriber::{Segmentation, TranscribeOptions, Transcriber};
 pub use transcript::{Alternative, Segment, Transcript, Word};
-
-/// The networks that this task runs.
-pub const ARCHITECTURES: &[Architecture] = &[Architecture::Squeezeformer];

@@ -7,12 +7,13 @@ use formant_audio_core::AudioView;
 use super::batch;
 use super::cutter::{Cutter, Window};
 use super::decoder::{Decoded, Decoder};
-use super::input::Input;
 use super::joiner::{Joiner, Piece};
 use super::transcriber::{TranscribeOptions, Transcriber};
 use super::transcript::Segment;
 use crate::decoding::greedy;
 use crate::error::Result;
+use crate::tasks::intake::{Intake, Pace};
+use crate::tasks::task::{Heard, TaskSession};
 
 /// What a stream has to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,13 +30,22 @@ pub enum TranscriptEvent {
     Final(Segment),
 }
 
-/// A stream of audio of any rate and channel count, which stay the same. Feed it blocks of any
-/// length, then [`TranscribeSession::finish`] it. What comes out at the end does not depend on the
-/// length of the blocks.
-pub struct TranscribeSession<'a> {
-    transcriber: &'a Transcriber,
-    decoder: Decoder<'a>,
-    input: Input,
+impl TranscriptEvent {
+    /// The segment, if it will not change.
+    #[must_use]
+    pub fn finished(self) -> Option<Segment> {
+        match self {
+            Self::Final(segment) => Some(segment),
+            Self::Partial { .. } => None,
+        }
+    }
+}
+
+/// A stream of audio of any rate and channel count.
+pub struct TranscribeSession {
+    transcriber: Transcriber,
+    decoder: Decoder,
+    intake: Intake,
     cutter: Cutter,
     queue: Vec<Window>,
     batch: usize,
@@ -48,13 +58,13 @@ pub struct TranscribeSession<'a> {
     shown: String,
 }
 
-impl<'a> TranscribeSession<'a> {
-    pub(super) fn new(transcriber: &'a Transcriber, options: &TranscribeOptions) -> Result<Self> {
+impl TranscribeSession {
+    pub(super) fn new(transcriber: &Transcriber, options: &TranscribeOptions) -> Result<Self> {
         let network = transcriber.network();
         let rate = network.sample_rate();
         Ok(Self {
             decoder: transcriber.decoder(options),
-            input: Input::new(rate),
+            intake: Intake::new(rate, Pace::Throughput),
             cutter: Cutter::new(rate, transcriber.lengths(options), options.segmentation.vad())?,
             queue: Vec::new(),
             batch: options.batch.max(1),
@@ -63,57 +73,8 @@ impl<'a> TranscribeSession<'a> {
             partials: options.partials.map(|s| (s * f64::from(rate)).max(1.0) as u64),
             fresh: 0,
             shown: String::new(),
-            transcriber,
+            transcriber: transcriber.clone(),
         })
-    }
-
-    /// Seconds of audio that were fed.
-    #[must_use]
-    pub fn seconds(&self) -> f64 {
-        self.input.seconds()
-    }
-
-    /// Feeds a block and returns what is new.
-    ///
-    /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change; what the network says.
-    pub fn step(&mut self, block: &AudioView<'_>) -> Result<Vec<TranscriptEvent>> {
-        let rate = self.transcriber.network().sample_rate();
-        let samples = self.input.push(block)?;
-        let mut events = Vec::new();
-        // Short enough that the cutter's memory stays small whatever the block.
-        for part in samples.chunks(rate.max(1) as usize) {
-            let windows = self.cutter.push(part);
-            self.take(windows, &mut events)?;
-            self.fresh += part.len() as u64;
-        }
-        self.tell_partial(&mut events)?;
-        Ok(events)
-    }
-
-    /// Ends the stream and returns what was open.
-    ///
-    /// # Errors
-    /// What the network says.
-    pub fn finish(mut self) -> Result<Vec<TranscriptEvent>> {
-        let mut events = Vec::new();
-        let tail = self.input.finish()?;
-        let mut windows = self.cutter.push(&tail);
-        windows.extend(self.cutter.finish());
-        self.take(windows, &mut events)?;
-        self.work(&mut events)?;
-        self.release(&mut events);
-        let end = self.input.seconds();
-        for event in &mut events {
-            if let TranscriptEvent::Final(segment) = event {
-                // The last answer may be about less sound than the others.
-                segment.end = segment.end.min(end);
-                for word in &mut segment.words {
-                    (word.start, word.end) = (word.start.min(end), word.end.min(end));
-                }
-            }
-        }
-        Ok(events)
     }
 
     fn take(&mut self, windows: Vec<Window>, events: &mut Vec<TranscriptEvent>) -> Result<()> {
@@ -132,7 +93,7 @@ impl<'a> TranscribeSession<'a> {
         let clips: Vec<&[f32]> = windows.iter().map(|window| window.samples.as_slice()).collect();
         let answers = batch::log_probs(self.transcriber.network(), &clips, self.batch)?;
         for (window, log_probs) in windows.iter().zip(answers) {
-            for piece in self.joiner.push(window, log_probs, self.decoder.tokenizer) {
+            for piece in self.joiner.push(window, log_probs, &self.decoder.tokenizer) {
                 self.decode(&piece, events);
             }
             if window.closes {
@@ -190,5 +151,51 @@ impl<'a> TranscribeSession<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl TaskSession for TranscribeSession {
+    /// What is new.
+    type Part = Vec<TranscriptEvent>;
+    type Report = Heard;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<TranscriptEvent>> {
+        let rate = self.transcriber.sample_rate();
+        let samples = self.intake.push(block)?;
+        let mut events = Vec::new();
+        // Short enough that the cutter's memory stays small whatever the block.
+        for part in samples.chunks(rate.max(1) as usize) {
+            let windows = self.cutter.push(part);
+            self.take(windows, &mut events)?;
+            self.fresh += part.len() as u64;
+        }
+        self.tell_partial(&mut events)?;
+        Ok(events)
+    }
+
+    fn heard(&self) -> Heard {
+        self.intake.guard().heard()
+    }
+
+    fn finish(mut self) -> Result<(Vec<TranscriptEvent>, Heard)> {
+        let mut events = Vec::new();
+        let tail = self.intake.finish()?;
+        let mut windows = self.cutter.push(&tail);
+        windows.extend(self.cutter.finish());
+        self.take(windows, &mut events)?;
+        self.work(&mut events)?;
+        self.release(&mut events);
+        let heard = self.heard();
+        for event in &mut events {
+            if let TranscriptEvent::Final(segment) = event {
+                // The last answer may be about less sound than the others.
+                let end = heard.seconds;
+                segment.end = segment.end.min(end);
+                for word in &mut segment.words {
+                    (word.start, word.end) = (word.start.min(end), word.end.min(end));
+                }
+            }
+        }
+        Ok((events, heard))
     }
 }

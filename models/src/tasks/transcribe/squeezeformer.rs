@@ -87,18 +87,10 @@ impl CtcNetwork for Recogniser {
 }
 
 impl Transcriber {
-    /// Loads a bundled model, a `.nemo` archive, a WeNet folder, or a file of formant's own.
+    /// As [`Task::load`], with `.nemo` archives behaving as in a release of NeMo.
     ///
     /// # Errors
-    /// What reading the checkpoint says, [`crate::Error::Device`] when the device is not there.
-    pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_release(source, NemoRelease::default(), options)
-    }
-
-    /// Like [`Transcriber::load`], with `.nemo` archives behaving as in a release of NeMo.
-    ///
-    /// # Errors
-    /// As [`Transcriber::load`].
+    /// As [`Task::load`].
     pub fn load_release(
         source: &ModelSource,
         release: NemoRelease,
@@ -143,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::arch::squeezeformer::NemoConfig;
+    use crate::tasks::task::Task;
     use crate::tasks::transcribe::{Segmentation, TranscribeOptions};
     use crate::text::PieceKind;
 
@@ -189,7 +182,7 @@ mod tests {
                     ..TranscribeOptions::default()
                 };
                 let audio = AudioView::from_mono(16_000, &samples);
-                transcriber.process(&audio, &options).expect("a transcript").text
+                transcriber.process(&audio, &options).expect("a transcript").0.text
             };
             let alone = text(1);
             assert!(!alone.is_empty());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use formant_audio_core::AudioView;
 use formant_audio_core::decode::BlockReader;
 use formant_audio_core::vad::VadOptions;
 use ndarray::Array2;
@@ -12,9 +11,12 @@ use super::cutter::Lengths;
 use super::decoder::Decoder;
 use super::network::CtcNetwork;
 use super::session::{TranscribeSession, TranscriptEvent};
-use super::transcript::{Segment, Transcript};
+use super::transcript::Transcript;
+use crate::arch::squeezeformer::NemoRelease;
 use crate::decoding::{Fusion, Hotwords};
 use crate::error::{Error, Result};
+use crate::source::{LoadOptions, ModelSource};
+use crate::tasks::task::{Heard, Task};
 use crate::text::Tokenizer;
 
 /// Width of the search where none is given.
@@ -171,16 +173,6 @@ impl Transcriber {
         self.network.sample_rate()
     }
 
-    /// Begins a stream.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a value out of range, and for a model at another rate than 8 or
-    /// 16 kHz where pauses are to be found.
-    pub fn start(&self, options: &TranscribeOptions) -> Result<TranscribeSession<'_>> {
-        options.check()?;
-        TranscribeSession::new(self, options)
-    }
-
     /// What the network itself answers to a clip at [`Transcriber::sample_rate`], heard as a whole:
     /// log-probabilities `[answers, vocabulary]`, one answer every
     /// [`Transcriber::seconds_per_answer`].
@@ -195,43 +187,6 @@ impl Transcriber {
     #[must_use]
     pub fn seconds_per_answer(&self) -> f64 {
         self.network.samples_per_answer() as f64 / f64::from(self.network.sample_rate())
-    }
-
-    /// Transcribes a whole signal of any rate and channel count.
-    ///
-    /// # Errors
-    /// As [`Transcriber::start`], and what the network says.
-    pub fn process(
-        &self,
-        audio: &AudioView<'_>,
-        options: &TranscribeOptions,
-    ) -> Result<Transcript> {
-        let mut session = self.start(options)?;
-        let mut segments = Vec::new();
-        let mut events = session.step(audio)?;
-        events.extend(session.finish()?);
-        segments.extend(events.into_iter().filter_map(finished));
-        Ok(Transcript::of(segments, audio.duration(), options.nbest))
-    }
-
-    /// Transcribes a file of any length, in memory that does not grow with it; each segment goes to
-    /// `report` as soon as it is certain. Returns the seconds that were heard.
-    ///
-    /// # Errors
-    /// As [`Transcriber::process`], and what decoding says.
-    pub fn process_stream(
-        &self,
-        reader: &mut BlockReader,
-        options: &TranscribeOptions,
-        mut report: impl FnMut(Segment),
-    ) -> Result<f64> {
-        let mut session = self.start(options)?;
-        while let Some(block) = reader.next_block()? {
-            session.step(&block.view())?.into_iter().filter_map(finished).for_each(&mut report);
-        }
-        let seconds = session.seconds();
-        session.finish()?.into_iter().filter_map(finished).for_each(&mut report);
-        Ok(seconds)
     }
 
     /// Finds where the words of a known text lie in a recording. Every line of the text becomes a
@@ -250,9 +205,9 @@ impl Transcriber {
         aligned::align(self, reader, text, options)
     }
 
-    pub(super) fn decoder(&self, options: &TranscribeOptions) -> Decoder<'_> {
+    pub(super) fn decoder(&self, options: &TranscribeOptions) -> Decoder {
         Decoder {
-            tokenizer: &self.tokenizer,
+            tokenizer: Arc::clone(&self.tokenizer),
             blank: self.network.blank(),
             sample: 1.0 / f64::from(self.network.sample_rate()),
             answer: self.seconds_per_answer(),
@@ -272,11 +227,32 @@ impl Transcriber {
     }
 }
 
-/// The segment of an event that will not change.
-fn finished(event: TranscriptEvent) -> Option<Segment> {
-    match event {
-        TranscriptEvent::Final(segment) => Some(segment),
-        TranscriptEvent::Partial { .. } => None,
+impl Task for Transcriber {
+    const NAME: &'static str = "transcribe";
+    type Options = TranscribeOptions;
+    type Session = TranscribeSession;
+    type Output = Transcript;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        Self::load_release(source, NemoRelease::default(), options)
+    }
+
+    /// # Errors
+    /// Also [`Error::Config`] for a model at another rate than 8 or 16 kHz where pauses are to be
+    /// found.
+    fn start(&self, options: &TranscribeOptions) -> Result<TranscribeSession> {
+        options.check()?;
+        TranscribeSession::new(self, options)
+    }
+
+    fn join(
+        &self,
+        options: &TranscribeOptions,
+        parts: Vec<Vec<TranscriptEvent>>,
+        report: &Heard,
+    ) -> Result<Transcript> {
+        let segments = parts.into_iter().flatten().filter_map(TranscriptEvent::finished).collect();
+        Ok(Transcript::of(segments, report.seconds, options.nbest))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The task with a network that reads letters from the samples: what it should hear is known.
 
-use formant_audio_core::AudioBuf;
+use formant_audio_core::{AudioBuf, AudioView};
 use ndarray::Array2;
 use proptest::prelude::*;
 
 use super::super::network::BatchPadding;
 use super::super::transcript::Word;
 use super::*;
+use crate::tasks::task::TaskSession;
 
 const HOP: usize = 640;
 const ALPHABET: &str = "_abcdefghijklmnopqrstuvwxyz ";
@@ -100,11 +101,13 @@ fn run(
     let mut session = transcriber.start(options).expect("options in range");
     let mut segments = Vec::new();
     for part in samples.chunks(block) {
-        let events = session.step(&AudioView::from_mono(16_000, part)).expect("a block");
-        segments.extend(events.into_iter().filter_map(finished));
+        let events = session.push(&AudioView::from_mono(16_000, part)).expect("a block");
+        segments.extend(events.into_iter().filter_map(TranscriptEvent::finished));
     }
-    let seconds = session.seconds();
-    segments.extend(session.finish().expect("an end").into_iter().filter_map(finished));
+    let seconds = session.heard().seconds;
+    segments.extend(
+        session.finish().expect("an end").0.into_iter().filter_map(TranscriptEvent::finished),
+    );
     Transcript::of(segments, seconds, options.nbest)
 }
 
@@ -155,7 +158,7 @@ fn s9_nothing_is_invented() {
     {
         let audio = AudioBuf::from_mono(16_000, samples);
         let found = transcriber.process(&audio.view(), &TranscribeOptions::default());
-        let found = found.expect("an empty transcript");
+        let (found, _) = found.expect("an empty transcript");
         assert_eq!((found.text.as_str(), found.segments.len(), found.duration), ("", 0, 5.0));
     }
     let mut rubbish = vec![0.0f32; 16_000];
@@ -170,7 +173,8 @@ fn s8_too_short_is_empty() {
         let samples = vec![0.3; length];
         for options in [TranscribeOptions::default(), by_length(5.0)] {
             let audio = AudioBuf::from_mono(16_000, samples.clone());
-            let found = transcriber.process(&audio.view(), &options).expect("an empty transcript");
+            let (found, _) =
+                transcriber.process(&audio.view(), &options).expect("an empty transcript");
             assert!(found.words.is_empty(), "{length}");
         }
     }
@@ -180,9 +184,9 @@ fn s8_too_short_is_empty() {
 fn other_rates_are_resampled_and_layouts_may_not_change() {
     let transcriber = transcriber(0);
     let mut session = transcriber.start(&by_length(5.0)).expect("options in range");
-    session.step(&AudioView::from_mono(48_000, &[0.0; 4800])).expect("a block");
-    assert!((session.seconds() - 0.1).abs() < 1e-9);
-    assert!(session.step(&AudioView::from_mono(44_100, &[0.0; 10])).is_err());
+    session.push(&AudioView::from_mono(48_000, &[0.0; 4800])).expect("a block");
+    assert!((session.heard().seconds - 0.1).abs() < 1e-9);
+    assert!(session.push(&AudioView::from_mono(44_100, &[0.0; 10])).is_err());
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn live_results_come_early_and_end_the_same() {
     let mut session = transcriber.start(&options).expect("options in range");
     let mut events = Vec::new();
     for block in samples.chunks(1600) {
-        events.extend(session.step(&AudioView::from_mono(16_000, block)).expect("a block"));
+        events.extend(session.push(&AudioView::from_mono(16_000, block)).expect("a block"));
     }
     let partials: Vec<&str> = events
         .iter()
@@ -204,7 +208,7 @@ fn live_results_come_early_and_end_the_same() {
         .collect();
     assert!(partials.len() > 3, "{partials:?}");
     assert!(partials.windows(2).all(|pair| pair[1].starts_with(pair[0])), "{partials:?}");
-    let last = session.finish().expect("an end");
+    let (last, _) = session.finish().expect("an end");
     assert!(matches!(&last[..], [TranscriptEvent::Final(s)] if s.text.ends_with("six seven")));
 }
 

@@ -1,0 +1,261 @@
+//! From an opened input to outputs that have their names, block by block, so that length costs no
+//! memory.
+
+use std::collections::VecDeque;
+
+use formant_audio_core::decode::ChannelSelect;
+use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
+use formant_audio_core::level::NullMeter;
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Error, Warning};
+use serde_json::{Value, json};
+
+use super::{AudioToAudio, Made, Process, Session};
+use crate::batch::{self, Done, Lane};
+use crate::draft::{Underway, begin};
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::inputs::Input;
+use crate::messages::Messages;
+use crate::outputs::{Target, channel_targets, target_of};
+use crate::writing::create;
+use crate::{interrupt, json as lines};
+
+/// Works on all recordings. The process is made when Ctrl-C is listened for already.
+pub(crate) fn run<P: Process>(
+    plan: &AudioToAudio,
+    options: batch::Options,
+    messages: &Messages,
+    process: impl FnOnce() -> Result<P, Failure>,
+) -> Result<Outcome, Failure> {
+    let work = |process: &mut P, input: &Input, lane: &Lane<'_>| {
+        recording(plan, &*process, input, lane, options.json)
+    };
+    batch::run(&plan.sources.list.entries, options, messages, process, work)
+}
+
+fn recording<P: Process>(
+    plan: &AudioToAudio,
+    process: &P,
+    input: &Input,
+    lane: &Lane<'_>,
+    json: bool,
+) -> Result<Done, Failure> {
+    let target = target_of(&plan.targets, lane.index)?;
+    let each = plan.channels == Some(ChannelSelect::Each);
+    // Outputs are looked for before the input is opened, unless what it holds names them.
+    if !each && !plan.existing.admits_any(&process.outputs(target))? {
+        return Ok(Done::Skipped);
+    }
+    let mut reader = plan.sources.open(input)?;
+    let places = match each {
+        true => channel_targets(target, reader.spec().layout)?,
+        false => vec![target.clone()],
+    };
+    let groups: Vec<Vec<Target>> = places.iter().map(|place| process.outputs(place)).collect();
+    if !plan.existing.admits_any(&groups.concat())? {
+        return Ok(Done::Skipped);
+    }
+    let spec = match plan.channels {
+        None => reader.spec(),
+        Some(_) => AudioSpec::mono(reader.spec().rate),
+    };
+    let made_spec = process.output_spec(spec);
+    let write = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
+    let start = |targets| {
+        let sum = process.adds_up().then(|| Sum::new(made_spec));
+        Track::new(process.start(spec)?, targets, made_spec, sum, &write)
+    };
+    let mut tracks: Vec<_> = groups.into_iter().map(start).collect::<Result<_, Failure>>()?;
+
+    let total = reader.declared_frames().unwrap_or(0);
+    let bar = lane.messages.bar(total, &format!("frames of {}", lane.name));
+    // Blocks may be longer than anyone wants to wait for.
+    let stretch = spec.rate.max(1) as usize;
+    while let Some(block) = reader.next_block()? {
+        let parts = match plan.channels {
+            None => vec![block],
+            Some(select) => select.apply(&block.view()),
+        };
+        let frames = parts.first().map_or(0, AudioBuf::frames);
+        for from in (0..frames).step_by(stretch) {
+            interrupt::check()?;
+            let to = frames.min(from + stretch);
+            for (track, part) in tracks.iter_mut().zip(&parts) {
+                track.push(&part.view().slice(from..to))?;
+            }
+            bar.inc((to - from) as u64);
+        }
+    }
+    interrupt::check()?;
+    let info = reader.info().clone();
+    if info.found_frames == 0 {
+        return Err(Error::Empty.into());
+    }
+
+    let mut outputs = Vec::new();
+    let mut ended = Vec::new();
+    for mut track in tracks {
+        let ending = track.session.finish()?;
+        track.outputs.take(ending.blocks)?;
+        outputs.append(&mut track.outputs.writers);
+        ended.push((track.outputs, ending.report, ending.warnings));
+    }
+    bar.finish_and_clear();
+    // All outputs of an input share one gain where they are scaled, and appear together.
+    let mut files = finish_group(outputs).map_err(Failure::of_writing)?.into_iter();
+    lane.warn(&info.warnings);
+    for (outputs, report, mut warnings) in ended {
+        let null = outputs.sum.map(|sum| sum.meter.result());
+        let files: Vec<_> = files.by_ref().take(outputs.targets.len()).collect();
+        warnings.extend(files.iter().flat_map(WriteReport::warnings));
+        lane.warn(&warnings);
+        let (input, targets) = (lane.name.as_str(), outputs.targets);
+        let made = Made { input, targets, files, spec: made_spec, report, null };
+        tell(process, &made, &[info.warnings.clone(), warnings].concat(), json, lane)?;
+    }
+    Ok(Done::Worked)
+}
+
+fn tell<P: Process>(
+    process: &P,
+    made: &Made<'_, P::Report>,
+    warnings: &[Warning],
+    json: bool,
+    lane: &Lane<'_>,
+) -> Result<(), Failure> {
+    if json {
+        let mut line = json!({
+            "input": made.input,
+            "rate": made.spec.rate,
+            "channels": made.spec.channels(),
+            "frames": made.frames(),
+            "duration": made.seconds(),
+            "warnings": lines::warnings(warnings),
+        });
+        if let (Value::Object(line), Value::Object(own)) = (&mut line, process.fields(made)) {
+            line.extend(own);
+        }
+        lane.print(&lines::line(process.command(), &line))?;
+    } else if let Some(text) = process.printed(made) {
+        lane.print(&text)?;
+    }
+    process.notes(made).iter().for_each(|note| lane.messages.note(note));
+    Ok(())
+}
+
+/// A session and its outputs.
+struct Track<S> {
+    session: S,
+    outputs: Outputs,
+}
+
+impl<S: Session> Track<S> {
+    fn new(
+        session: S,
+        targets: Vec<Target>,
+        spec: AudioSpec,
+        sum: Option<Sum>,
+        write: &WriteOptions,
+    ) -> Result<Self, Failure> {
+        let underway = targets.iter().map(begin).collect::<Result<_, _>>()?;
+        let writer = |target| create(target, spec, write);
+        let writers = targets.iter().map(writer).collect::<Result<_, _>>()?;
+        Ok(Self { session, outputs: Outputs { targets, writers, sum, _underway: underway } })
+    }
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<(), Failure> {
+        if let Some(sum) = &mut self.outputs.sum {
+            sum.heard(block);
+        }
+        let blocks = self.session.push(block)?;
+        self.outputs.take(blocks)
+    }
+}
+
+/// The outputs of a session, on their way.
+struct Outputs {
+    targets: Vec<Target>,
+    writers: Vec<AudioWriter>,
+    sum: Option<Sum>,
+    _underway: Vec<Underway>,
+}
+
+impl Outputs {
+    /// Writes blocks, one an output or none at all.
+    fn take(&mut self, blocks: Vec<AudioBuf>) -> Result<(), Failure> {
+        if let Some(sum) = &mut self.sum {
+            sum.given(&blocks)?;
+        }
+        let mut pairs = self.writers.iter_mut().zip(blocks);
+        pairs.try_for_each(|(writer, block)| {
+            writer.write(&block.view()).map_err(Failure::of_writing)
+        })
+    }
+}
+
+/// The sum of the outputs beside the input, mixed to one channel where the outputs have one.
+struct Sum {
+    spec: AudioSpec,
+    /// Channels of the input for which no outputs have come yet.
+    waiting: Vec<VecDeque<f32>>,
+    meter: NullMeter,
+}
+
+impl Sum {
+    fn new(spec: AudioSpec) -> Self {
+        let waiting = vec![VecDeque::new(); spec.channels()];
+        Self { spec, waiting, meter: NullMeter::default() }
+    }
+
+    fn heard(&mut self, block: &AudioView<'_>) {
+        match self.waiting.as_mut_slice() {
+            [mono] => mono.extend(block.to_mono()),
+            several => {
+                for (channel, waiting) in several.iter_mut().enumerate() {
+                    waiting.extend(block.channel(channel));
+                }
+            }
+        }
+    }
+
+    fn given(&mut self, blocks: &[AudioBuf]) -> Result<(), Failure> {
+        let heard = self.waiting.first().map_or(0, VecDeque::len);
+        let count = blocks.first().map_or(0, AudioBuf::frames).min(heard);
+        if count == 0 {
+            return Ok(());
+        }
+        let planes = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..count)).collect();
+        let input = AudioBuf::from_planar(self.spec, planes)?;
+        let parts: Vec<_> = blocks.iter().map(|block| block.view().slice(0..count)).collect();
+        Ok(self.meter.push(&parts, &input.view())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use formant_audio_core::ChannelLayout;
+
+    use super::*;
+
+    #[test]
+    fn outputs_may_come_later_than_the_input_and_in_other_blocks() {
+        let spec = AudioSpec { rate: 8_000, layout: ChannelLayout::Stereo };
+        let planes: Vec<f32> = (0..200).map(|n| n as f32 / 200.0).collect();
+        let input = AudioBuf::from_planar(spec, planes).expect("two channels");
+        let part = |gain: f32, range: std::ops::Range<usize>| {
+            let mut part = input.view().slice(range).to_owned();
+            part.as_planar_mut().iter_mut().for_each(|sample| *sample *= gain);
+            part
+        };
+        let mut sum = Sum::new(spec);
+        sum.heard(&input.view().slice(0..60));
+        sum.given(&[]).expect("nothing is ready");
+        sum.heard(&input.view().slice(60..100));
+        for range in [0..33, 33..100] {
+            sum.given(&[part(0.25, range.clone()), part(0.75, range)]).expect("as long");
+        }
+        let result = sum.meter.result();
+        assert_eq!(result.frames, 100);
+        assert!(result.residual_dbfs.is_none_or(|db| db < -120.0), "{result:?}");
+    }
+}

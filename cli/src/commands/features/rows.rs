@@ -1,0 +1,174 @@
+//! Feature matrices as files: rows go in as they come, so that NPY and CSV need no memory.
+
+use std::io::{BufWriter, Cursor, Seek, SeekFrom, Write};
+
+use formant_audio_core::features::{FeatureConfig, LogBase};
+use formant_audio_core::plot::{MatrixOptions, render_matrix};
+use ndarray::{Array2, arr0};
+use ndarray_npy::NpzWriter;
+
+use super::FeatureFormat;
+use crate::draft::Draft;
+use crate::failure::Failure;
+use crate::outputs::Target;
+use crate::table;
+
+/// Room for an NPY header, which is written when the number of rows is known.
+const NPY_HEADER: usize = 128;
+
+/// A feature file under construction.
+pub(super) struct RowWriter {
+    target: Target,
+    format: FeatureFormat,
+    bins: usize,
+    rows: usize,
+    draft: Draft,
+    buffer: BufWriter<std::fs::File>,
+    /// Formats that need the whole matrix keep it here.
+    kept: Vec<f32>,
+}
+
+/// Facts that some formats hold beside the matrix.
+pub(super) struct Facts<'a> {
+    pub(super) title: &'a str,
+    pub(super) config: &'a FeatureConfig,
+}
+
+impl RowWriter {
+    /// Begins a file of rows with `bins` numbers.
+    pub(super) fn new(
+        target: &Target,
+        format: FeatureFormat,
+        bins: usize,
+    ) -> Result<Self, Failure> {
+        let mut draft = Draft::new(target)?;
+        let file = draft.file().try_clone().map_err(|error| Draft::failure(target, &error))?;
+        let mut writer = Self {
+            target: target.clone(),
+            format,
+            bins: bins.max(1),
+            rows: 0,
+            draft,
+            buffer: BufWriter::new(file),
+            kept: Vec::new(),
+        };
+        if format == FeatureFormat::Npy {
+            writer.put(&[0; NPY_HEADER])?;
+        }
+        Ok(writer)
+    }
+
+    /// Appends rows, one after the other in `values`.
+    pub(super) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
+        self.rows += values.len() / self.bins;
+        match self.format {
+            FeatureFormat::Npy => {
+                let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                self.put(&bytes)
+            }
+            FeatureFormat::Csv => {
+                let fields = |row: &[f32]| row.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let bytes = table::rows(b',', values.chunks_exact(self.bins).map(fields))?;
+                self.put(&bytes)
+            }
+            FeatureFormat::Npz | FeatureFormat::Png => {
+                self.kept.extend_from_slice(values);
+                Ok(())
+            }
+        }
+    }
+
+    /// Completes the file; the number of rows.
+    pub(super) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
+        match self.format {
+            FeatureFormat::Csv => {}
+            FeatureFormat::Npy => {
+                let header = npy_header(self.rows, self.bins);
+                let rewind = self.buffer.seek(SeekFrom::Start(0));
+                rewind.map_err(|error| Draft::failure(&self.target, &error))?;
+                self.put(&header)?;
+            }
+            FeatureFormat::Npz => {
+                let bytes = npz(&self.matrix()?, facts.config)?;
+                self.put(&bytes)?;
+            }
+            FeatureFormat::Png => {
+                let bytes = picture(&self.matrix()?, facts)?;
+                self.put(&bytes)?;
+            }
+        }
+        self.buffer.flush().map_err(|error| Draft::failure(&self.target, &error))?;
+        self.draft.commit()?;
+        Ok(self.rows)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.buffer.write_all(bytes).map_err(|error| Draft::failure(&self.target, &error))
+    }
+
+    fn matrix(&mut self) -> Result<Array2<f32>, Failure> {
+        let values = std::mem::take(&mut self.kept);
+        Array2::from_shape_vec((self.rows, self.bins), values)
+            .map_err(|error| Failure::internal("features", error))
+    }
+}
+
+/// Version 1.0 of the NPY format: magic, length of the rest, a Python literal, padding.
+fn npy_header(rows: usize, bins: usize) -> [u8; NPY_HEADER] {
+    let mut header = [b' '; NPY_HEADER];
+    header[..8].copy_from_slice(b"\x93NUMPY\x01\x00");
+    header[8..10].copy_from_slice(&((NPY_HEADER - 10) as u16).to_le_bytes());
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {bins}), }}");
+    // At most 98 bytes, even for the largest counts.
+    header[10..10 + text.len()].copy_from_slice(text.as_bytes());
+    header[NPY_HEADER - 1] = b'\n';
+    header
+}
+
+fn npz(matrix: &Array2<f32>, config: &FeatureConfig) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut archive = NpzWriter::new_compressed(&mut bytes);
+    let mut write = || {
+        archive.add_array("features", matrix)?;
+        archive.add_array("sample_rate", &arr0(i64::from(config.sample_rate)))?;
+        archive.add_array("hop_length", &arr0(config.hop_length as i64))
+    };
+    write().map_err(|error| Failure::internal("npz", error))?;
+    archive.finish().map_err(|error| Failure::internal("npz", error))?;
+    Ok(bytes.into_inner())
+}
+
+fn picture(matrix: &Array2<f32>, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> {
+    let config = facts.config;
+    let bins = match (config.cepstrum.is_some(), config.mel.is_some()) {
+        (true, _) => "coefficient",
+        (false, true) => "mel",
+        (false, false) => "bin",
+    };
+    let plain = config.cepstrum.is_none() && config.affine.is_none();
+    let unit = match &config.log {
+        Some(log) if plain && log.base == LogBase::Ten && log.factor >= 10.0 => "dB",
+        Some(log) if plain && log.base == LogBase::E => "ln",
+        _ => "",
+    };
+    let options = MatrixOptions {
+        seconds_per_frame: Some(config.hop_length as f64 / f64::from(config.sample_rate.max(1))),
+        bins: bins.to_owned(),
+        unit: unit.to_owned(),
+        ..MatrixOptions::default()
+    };
+    Ok(render_matrix(facts.title, matrix.view(), &options)?.to_png()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npy_headers_have_their_size() {
+        let header = npy_header(usize::MAX, usize::MAX);
+        assert_eq!(header[NPY_HEADER - 1], b'\n');
+        let text = String::from_utf8_lossy(&npy_header(3, 80)[10..]).into_owned();
+        assert!(text.starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 80), }"));
+    }
+}

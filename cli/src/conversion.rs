@@ -1,0 +1,110 @@
+//! What `convert` and `resample` do: change the rate and the kind of file, and nothing else.
+
+use formant_audio_core::resample::{Quality, StreamResampler};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
+use serde_json::{Value, json};
+
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::messages::Messages;
+use crate::outputs::{SuffixWhen, Target};
+use crate::settings::Settings;
+use crate::times::clock;
+
+/// A change of rate, or of the kind of file alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conversion {
+    /// Name of the command.
+    pub(crate) command: &'static str,
+    /// `None` keeps the rate.
+    pub(crate) rate: Option<u32>,
+    pub(crate) quality: Quality,
+}
+
+impl Conversion {
+    /// What was meant.
+    pub(crate) fn plan(
+        self,
+        files: &AudioToAudioArgs,
+        settings: &Settings,
+    ) -> Result<(Self, AudioToAudio), Failure> {
+        // Tells the output from an input of the same kind beside it.
+        let (suffix, when) = match self.rate {
+            Some(rate) if rate % 1000 == 0 => (format!("_{}k", rate / 1000), SuffixWhen::Always),
+            Some(rate) => (format!("_{rate}"), SuffixWhen::Always),
+            None => ("_converted".to_owned(), SuffixWhen::SameExtension),
+        };
+        Ok((self, files.resolve(&suffix, when, Target::clone, settings)?))
+    }
+
+    /// Converts all inputs.
+    pub(crate) fn run(
+        (conversion, files): (Self, AudioToAudio),
+        settings: &Settings,
+        messages: &Messages,
+    ) -> Result<Outcome, Failure> {
+        audio_to_audio::run(&files, settings.batch(), messages, || Ok(conversion))
+    }
+}
+
+impl Process for Conversion {
+    type Report = ();
+
+    fn command(&self) -> &'static str {
+        self.command
+    }
+
+    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec { rate: self.rate.unwrap_or(input.rate), ..input }
+    }
+
+    fn start(&self, input: AudioSpec) -> Result<impl Session<Report = ()>, Failure> {
+        let rate = self.rate.filter(|rate| *rate != input.rate);
+        Ok(rate.map(|rate| StreamResampler::new(input, rate, self.quality)).transpose()?)
+    }
+
+    fn fields(&self, made: &Made<'_, ()>) -> Value {
+        let file = &made.files[0];
+        json!({
+            "output": made.targets[0].name(),
+            "container": file.container,
+            "bits": file.format,
+            "peak": file.peak,
+            "clipped": file.clipped,
+            "limited": file.limited,
+            "gain": file.gain,
+        })
+    }
+
+    fn notes(&self, made: &Made<'_, ()>) -> Vec<String> {
+        let (output, length) = (made.targets[0].name(), clock(made.seconds()));
+        let (rate, channels) = (made.spec.rate, made.spec.channels());
+        let plural = if channels == 1 { "" } else { "s" };
+        let mut notes = vec![format!(
+            "{} -> {output} ({length}, {rate} Hz, {channels} channel{plural})",
+            made.input
+        )];
+        if made.files[0].limited > 0 {
+            notes.push(format!("  {} frames were limited", made.files[0].limited));
+        }
+        notes
+    }
+}
+
+/// A change of rate, or none.
+impl Session for Option<StreamResampler> {
+    type Report = ();
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>, Failure> {
+        Ok(vec![match self {
+            Some(resampler) => resampler.push(block)?,
+            None => block.to_owned(),
+        }])
+    }
+
+    fn finish(self) -> Result<Ending<()>, Failure> {
+        let rest = self.map(|mut resampler| resampler.finish()).transpose()?;
+        Ok(Ending { blocks: rest.into_iter().collect(), report: (), warnings: Vec::new() })
+    }
+}
