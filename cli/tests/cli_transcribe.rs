@@ -385,7 +385,7 @@ fn f6_rows_are_stretches_and_columns_have_other_names() {
         assert_eq!((&summary["wer"], &summary["audio_seconds"]), (&json!(0.0), &json!(1.4)));
     }
     let behind = "path\ttext\toffset\nin/a.wav\thello\t7\n";
-    eval_of(&place, "t.tsv", behind).code(1).says("recording of 3.000 s");
+    eval_of(&place, "t.tsv", behind).code(3).says("recording of 3.000 s");
     let missing = "path\ttext\nin/a.wav\tthe birch canoe\textra\nin/b c.wav\n";
     eval_of(&place, "t.tsv", missing).code(3).says("line 3: no cell for the column `text`");
     eval_of(&place, "t.tsv", "path\twords\nin/a.wav\thello\n").code(3).says("it has: path, words");

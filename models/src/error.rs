@@ -88,7 +88,7 @@ pub enum Error {
         what: String,
     },
     /// Names or shapes of the checkpoint do not fit the network: wrong checkpoint or config.
-    #[error("the checkpoint does not fit the network: {0}")]
+    #[error("{0}")]
     Mismatch(Box<LoadReport>),
     /// The device that was asked for can't be used.
     #[error("device {0}")]

@@ -97,7 +97,7 @@ impl SpotModel {
 /// A file with a label a line, or labels separated by commas.
 fn read_labels(text: &str) -> Result<Vec<String>, Failure> {
     let path = Path::new(text);
-    let labels: Vec<String> = if path.is_file() {
+    let labels: Vec<String> = if path.exists() && !path.is_dir() {
         let text = text::read(path, text::MAX_TEXT)?;
         text.lines().map(|line| line.trim().to_owned()).collect()
     } else {

@@ -136,7 +136,7 @@ impl RecognizerArgs {
 /// A file with a phrase a line, or phrases separated by commas; `phrase:2.5` has its own boost.
 fn hotwords(text: &str) -> Result<Hotwords, Failure> {
     let path = Path::new(text);
-    let list = match path.is_file() {
+    let list = match path.exists() && !path.is_dir() {
         true => text::read(path, text::MAX_TEXT)?,
         false => text.replace(',', "\n"),
     };

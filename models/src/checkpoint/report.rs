@@ -1,6 +1,8 @@
 //! How the tensors of a checkpoint fitted a network. What fits is decided where a network takes its
 //! tensors, in `params`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::steps::Step;
@@ -43,6 +45,9 @@ pub struct WrongShape {
 /// How a checkpoint fitted a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct LoadReport {
+    /// The checkpoint, where it is a file.
+    #[serde(skip)]
+    pub path: PathBuf,
     /// Number of variables that got their values.
     pub matched: usize,
     /// Variables of the network that the file lacks.
@@ -70,7 +75,10 @@ const SHOWN: usize = 4;
 
 impl std::fmt::Display for LoadReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} matched", self.matched)?;
+        if !self.path.as_os_str().is_empty() {
+            write!(f, "{}: ", self.path.display())?;
+        }
+        write!(f, "the checkpoint does not fit the network: {} matched", self.matched)?;
         let list = |f: &mut std::fmt::Formatter<'_>, what: &str, names: &[String]| {
             if names.is_empty() {
                 return Ok(());

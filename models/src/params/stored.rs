@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
@@ -44,6 +45,11 @@ struct Progress {
 }
 
 impl Progress {
+    fn of(path: &Path) -> Self {
+        let report = LoadReport { path: path.to_owned(), ..LoadReport::default() };
+        Self { report, ..Self::default() }
+    }
+
     fn problems(&self) -> usize {
         self.report.missing.len() + self.report.wrong_shape.len()
     }
@@ -65,7 +71,7 @@ impl Stored {
             candidates: [cleaned, plain, wrapped],
             ignore: options.ignore.clone(),
             task: Task::Compute,
-            progress: RefCell::default(),
+            progress: RefCell::new(Progress::of(&state.path)),
         })
     }
 
@@ -73,7 +79,8 @@ impl Stored {
     /// has the right shapes, no values and no memory, and [`Stored::finish`] has the list.
     #[must_use]
     pub fn into_survey(self) -> Self {
-        Self { task: Task::Survey, progress: RefCell::default(), ..self }
+        let path = self.candidates[0].path.clone();
+        Self { task: Task::Survey, progress: RefCell::new(Progress::of(&path)), ..self }
     }
 
     /// The names of the checkpoint in the form in which the network has them.
