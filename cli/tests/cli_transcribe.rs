@@ -385,7 +385,7 @@ fn f6_rows_are_stretches_and_columns_have_other_names() {
         assert_eq!((&summary["wer"], &summary["audio_seconds"]), (&json!(0.0), &json!(1.4)));
     }
     let behind = "path\ttext\toffset\nin/a.wav\thello\t7\n";
-    eval_of(&place, "t.tsv", behind).code(1).says("recording of 3.000 s");
+    eval_of(&place, "t.tsv", behind).code(3).says("recording of 3.000 s");
     let missing = "path\ttext\nin/a.wav\tthe birch canoe\textra\nin/b c.wav\n";
     eval_of(&place, "t.tsv", missing).code(3).says("line 3: no cell for the column `text`");
     eval_of(&place, "t.tsv", "path\twords\nin/a.wav\thello\n").code(3).says("it has: path, words");
@@ -409,6 +409,15 @@ fn f7_byte_order_marks_are_no_characters() {
     place.run(&["info", "--files-from", "list.txt"]).code(0);
     place.file("features.json", "\u{feff}{\"n_fft\": 512}".as_bytes());
     place.run(&["features", "in/a.wav", "--config", "features.json"]).code(0);
+    let arpa = "\u{feff}\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <unk>\n-99 <s>\n-1 </s>\n-1 hello\n\n\\end\\\n";
+    place.file("lm.arpa", arpa.as_bytes());
+    transcribe(&place, &["in/a.wav", "--lm", "lm.arpa"]).code(0);
+    // A config beside a model.
+    let broken = |config: &str| {
+        place.file("m.json", config.as_bytes());
+        place.run(&["models", "info", "m.safetensors"]).code(0).text().contains("is broken")
+    };
+    assert!(broken("{") && !broken("\u{feff}{}"));
 }
 
 #[cfg(target_os = "linux")]
