@@ -409,6 +409,15 @@ fn f7_byte_order_marks_are_no_characters() {
     place.run(&["info", "--files-from", "list.txt"]).code(0);
     place.file("features.json", "\u{feff}{\"n_fft\": 512}".as_bytes());
     place.run(&["features", "in/a.wav", "--config", "features.json"]).code(0);
+    let arpa = "\u{feff}\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <unk>\n-99 <s>\n-1 </s>\n-1 hello\n\n\\end\\\n";
+    place.file("lm.arpa", arpa.as_bytes());
+    transcribe(&place, &["in/a.wav", "--lm", "lm.arpa"]).code(0);
+    // A config beside a model.
+    let broken = |config: &str| {
+        place.file("m.json", config.as_bytes());
+        place.run(&["models", "info", "m.safetensors"]).code(0).text().contains("is broken")
+    };
+    assert!(broken("{") && !broken("\u{feff}{}"));
 }
 
 #[cfg(target_os = "linux")]
