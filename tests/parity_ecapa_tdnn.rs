@@ -47,7 +47,7 @@ fn config(set: &GoldenSet) -> EcapaConfig {
 fn load(set: &GoldenSet, weights: &StateDict) -> Loaded {
     let config = config(set);
     assert_eq!(EcapaConfig::of_weights(weights).expect("an ECAPA-TDNN"), config);
-    let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
+    let options = checkpoint::FitOptions::default().ignoring(IGNORED_KEYS);
     let stored = Stored::new(weights, &options).expect("readable");
     let vs = VarStore::new(Device::Cpu);
     let network = Ecapa::new(&Params::stored(&vs.root(), &stored), &config)

@@ -27,7 +27,7 @@ fn load(set: &GoldenSet, weights: &std::path::Path) -> Loaded {
         serde_json::from_value(set.config["model"].clone()).expect("the set's model config");
     config.variant =
         serde_json::from_value(set.config["variant"].clone()).expect("a variant that formant has");
-    let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
+    let options = checkpoint::FitOptions::default().ignoring(IGNORED_KEYS);
     let weights = checkpoint::read_state_dict(weights).expect("weights are readable");
     let stored = Stored::new(&weights, &options).expect("readable");
     let vs = VarStore::new(Device::Cpu);

@@ -89,7 +89,7 @@ fn config(set: &GoldenSet, masks: SubsamplingMasks) -> SqueezeformerConfig {
 }
 
 fn load(set: &GoldenSet, masks: SubsamplingMasks) -> Loaded {
-    let options = checkpoint::LoadOptions::default().ignoring(IGNORED_KEYS);
+    let options = checkpoint::FitOptions::default().ignoring(IGNORED_KEYS);
     let weights = checkpoint::read_state_dict(set.folder.join("weights.safetensors"))
         .expect("weights are readable");
     let stored = Stored::new(&weights, &options).expect("readable");

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{
-    self, Architecture, Container, LoadOptions, RawTensor, StateDict, WeightNorm, glob,
+    self, Architecture, Container, FitOptions, RawTensor, StateDict, WeightNorm, glob,
 };
 use crate::error::{Error, Result};
 use crate::params::{Params, SharedStore, Stored};
@@ -137,7 +137,7 @@ impl<A: Arch> Model<A> {
     pub fn from_state(card: A::Card, state: &StateDict, device: Device) -> Result<Self> {
         A::validate(&card)?;
         let (companions, state) = part_companions::<A>(state);
-        let options = LoadOptions::default().ignoring(A::IGNORED_KEYS).ignoring(A::REBUILT_KEYS);
+        let options = FitOptions::default().ignoring(A::IGNORED_KEYS).ignoring(A::REBUILT_KEYS);
         let stored = Stored::new(&state, &options)?;
         let store = SharedStore::new(device);
         match A::build(&Params::stored(&store.root(), &stored), &card) {

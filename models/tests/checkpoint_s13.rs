@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use formant_models::Error;
-use formant_models::checkpoint::{LoadOptions, load_into, read_state_dict};
+use formant_models::checkpoint::{FitOptions, load_into, read_state_dict};
 use tch::nn::{self, Module, VarStore};
 use tch::{Device, Tensor};
 
@@ -26,7 +26,7 @@ fn load(name: &str) -> Result<Tensor, Error> {
     let io = read_state_dict(sample("s13_io.safetensors"))?;
     let input = io.get("input").expect("input").to_tensor()?;
     let (mut store, forward) = network();
-    load_into(&mut store, &read_state_dict(sample(name))?, &LoadOptions::default())?;
+    load_into(&mut store, &read_state_dict(sample(name))?, &FitOptions::default())?;
     Ok(tch::no_grad(|| forward(&input)))
 }
 
@@ -70,7 +70,7 @@ fn s13_three_problems_come_in_one_error_and_nothing_is_copied() {
     let (mut store, _) = network();
     let before = store.variables()["conv.weight"].copy();
     let state = read_state_dict(sample("s13_misfit.pth")).expect("reads");
-    let error = load_into(&mut store, &state, &LoadOptions::default()).expect_err("misfit");
+    let error = load_into(&mut store, &state, &FitOptions::default()).expect_err("misfit");
     let Error::Mismatch(report) = &error else { panic!("{error}") };
     assert_eq!(report.missing, ["conv.bias"]);
     assert_eq!(report.unexpected, ["extra.weight"]);
@@ -88,7 +88,7 @@ fn s13_three_problems_come_in_one_error_and_nothing_is_copied() {
 fn s13_ignored_patterns_make_a_misfit_acceptable() {
     let (mut store, _) = network();
     let state = read_state_dict(sample("s13_misfit.pth")).expect("reads");
-    let options = LoadOptions::default().ignoring(&["extra.*", "conv.bias", "out.weight"]);
+    let options = FitOptions::default().ignoring(&["extra.*", "conv.bias", "out.weight"]);
     let report = load_into(&mut store, &state, &options).expect("fits");
     assert_eq!(report.matched, 2);
     assert_eq!(report.ignored, ["conv.bias", "out.weight", "extra.weight"]);

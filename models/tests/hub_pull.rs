@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use formant_models::checkpoint::Architecture;
 use formant_models::registry::{
-    Cache, Event, HubError, HubOptions, Patience, Pin, Place, Published, Pulled, Want, pull,
+    Cache, HubError, HubOptions, Patience, Pin, Place, Published, PullEvent, Pulled, Want, pull,
 };
 use hub_support::{Fault, Hub, Site, commit};
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ fn options(hub: &Hub) -> HubOptions {
     HubOptions { endpoint: hub.address.clone(), patience, ..HubOptions::default() }
 }
 
-fn go_on(_: &Event<'_>) -> ControlFlow<()> {
+fn go_on(_: &PullEvent<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -103,8 +103,8 @@ fn a_model_is_fetched_once() {
     let mut last = 0;
     let pulled = pull(&MODEL, &place.cache, &options(&hub), &mut |event| {
         match event {
-            Event::Planned { files, bytes } => planned = Some((*files, *bytes)),
-            Event::Progress { path: "w.pt", done, .. } => last = *done,
+            PullEvent::Planned { files, bytes } => planned = Some((*files, *bytes)),
+            PullEvent::Progress { path: "w.pt", done, .. } => last = *done,
             _ => {}
         }
         ControlFlow::Continue(())
@@ -339,7 +339,7 @@ fn two_at_once_fetch_once() {
             std::thread::sleep(Duration::from_millis(2));
         }
         let second = pull(&MODEL, &place.cache, &options(&hub), &mut |event| {
-            waited |= matches!(event, Event::Waiting { name: "test-model" });
+            waited |= matches!(event, PullEvent::Waiting { name: "test-model" });
             ControlFlow::Continue(())
         });
         assert!(first.join().expect("no panic").expect("fetched").fetched);
@@ -397,7 +397,7 @@ fn offline_nothing_is_asked() {
 fn the_caller_can_stop_and_go_on() {
     let (hub, place) = (site().start(), place());
     let result = pull(&MODEL, &place.cache, &options(&hub), &mut |event| match event {
-        Event::Progress { path: "w.pt", done: 1.., .. } => ControlFlow::Break(()),
+        PullEvent::Progress { path: "w.pt", done: 1.., .. } => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     assert!(matches!(result, Err(HubError::Stopped)));

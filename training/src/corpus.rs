@@ -11,7 +11,7 @@ use formant_audio_core::resample::{Quality, resample};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, TrainingEvent};
 use crate::recording::Recording;
 
 /// Samples of many clips, one after the other.
@@ -51,7 +51,7 @@ impl Corpus {
             }
             let found = decode_clips(path, clips, recordings, rate);
             let done = done.fetch_add(clips.len(), Ordering::Relaxed) + clips.len();
-            progress.event(&Event::Decoding { done, total });
+            progress.event(&TrainingEvent::Decoding { done, total });
             Ok(found)
         });
         let decoded: Vec<Vec<(usize, Decoded)>> = decoded.collect::<Result<_>>()?;
@@ -71,7 +71,7 @@ impl Corpus {
         }
         for (recording, reason) in unusable {
             let text = format!("{recording} was left out: {reason}");
-            progress.event(&Event::Note { text });
+            progress.event(&TrainingEvent::Note { text });
         }
         Ok(corpus)
     }

@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::optim::AdamW;
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, TrainingEvent};
 use crate::resume::{self, Saved};
 
 /// How long a training is and where it keeps its state.
@@ -72,7 +72,7 @@ impl Epochs<'_> {
 
     fn not_used(&self) {
         let text = format!("{} belongs to another recipe and is not used", self.state.display());
-        self.progress.event(&Event::Note { text });
+        self.progress.event(&TrainingEvent::Note { text });
     }
 
     /// Runs all epochs of the training `of`, or those that its `saved` state has left.
@@ -99,7 +99,7 @@ impl Epochs<'_> {
                 best = (!saved.best.is_empty()).then_some(saved.best);
                 record = saved.record;
                 let text = format!("going on after epoch {}", record.epoch);
-                self.progress.event(&Event::Note { text });
+                self.progress.event(&TrainingEvent::Note { text });
             } else {
                 self.not_used();
             }
@@ -117,7 +117,7 @@ impl Epochs<'_> {
             record.epoch = epoch + 1;
             record.steps = optimizer.steps();
             resume::save(self.state, &record, optimizer, best.as_ref())?;
-            self.progress.event(&Event::Epoch {
+            self.progress.event(&TrainingEvent::Epoch {
                 epoch: epoch + 1,
                 epochs: self.epochs,
                 loss,
@@ -147,7 +147,7 @@ impl Epochs<'_> {
             let value = optimizer.step(total, gradients);
             losses += value;
             recent = if recent.is_nan() { value } else { 0.95 * recent + 0.05 * value };
-            self.progress.event(&Event::Step {
+            self.progress.event(&TrainingEvent::Step {
                 epoch: epoch + 1,
                 step: step + 1,
                 steps: self.steps_per_epoch,
@@ -178,8 +178,8 @@ mod tests {
     struct Notes(Mutex<Vec<String>>);
 
     impl Progress for Notes {
-        fn event(&self, event: &Event) {
-            if let Event::Note { text } = event {
+        fn event(&self, event: &TrainingEvent) {
+            if let TrainingEvent::Note { text } = event {
                 self.0.lock().expect("not poisoned").push(text.clone());
             }
         }

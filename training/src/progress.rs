@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Event {
+pub enum TrainingEvent {
     /// Files are being decoded.
     Decoding {
         /// Files done.
@@ -61,7 +61,7 @@ pub enum Event {
 /// Receives events; shared by the threads that prepare data.
 pub trait Progress: Sync {
     /// Called for every event.
-    fn event(&self, event: &Event);
+    fn event(&self, event: &TrainingEvent);
 
     /// Whether the caller wants to stop; asked often.
     fn cancelled(&self) -> bool {
@@ -74,5 +74,5 @@ pub trait Progress: Sync {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn event(&self, _event: &Event) {}
+    fn event(&self, _event: &TrainingEvent) {}
 }

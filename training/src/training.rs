@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::progress::Event;
+    use crate::progress::TrainingEvent;
 
     /// Moves one variable towards zero.
     struct Line(OptimizerConfig);
@@ -269,8 +269,8 @@ mod tests {
     struct StopsOnce(std::sync::atomic::AtomicBool);
 
     impl Progress for StopsOnce {
-        fn event(&self, event: &Event) {
-            if matches!(event, Event::Epoch { .. }) {
+        fn event(&self, event: &TrainingEvent) {
+            if matches!(event, TrainingEvent::Epoch { .. }) {
                 self.0.store(true, std::sync::atomic::Ordering::Relaxed);
             }
         }

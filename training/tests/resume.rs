@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use formant_audio_core::AudioView;
 use formant_audio_core::encode::{WriteOptions, write_wav};
 use formant_training::asr::{self, AsrData, AsrSources};
-use formant_training::progress::{Event, Progress, Silent};
+use formant_training::progress::{Progress, Silent, TrainingEvent};
 use formant_training::separation::{self, SeparationData, SeparationSources};
 use formant_training::speaker::{self, SpeakerData, SpeakerSources};
 use formant_training::spot::{self, SpotData, SpotSources};
@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 struct StopsAfterAnEpoch(AtomicBool);
 
 impl Progress for StopsAfterAnEpoch {
-    fn event(&self, event: &Event) {
-        if matches!(event, Event::Epoch { .. }) {
+    fn event(&self, event: &TrainingEvent) {
+        if matches!(event, TrainingEvent::Epoch { .. }) {
             self.0.store(true, Ordering::Relaxed);
         }
     }

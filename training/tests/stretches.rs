@@ -8,14 +8,14 @@ use formant_audio_core::decode::Stretch;
 use formant_audio_core::encode::{WriteOptions, write_wav};
 use formant_training::Recording;
 use formant_training::corpus::Corpus;
-use formant_training::progress::{Event, Progress};
+use formant_training::progress::{Progress, TrainingEvent};
 
 #[derive(Default)]
 struct Notes(Mutex<Vec<String>>);
 
 impl Progress for Notes {
-    fn event(&self, event: &Event) {
-        if let Event::Note { text } = event {
+    fn event(&self, event: &TrainingEvent) {
+        if let TrainingEvent::Note { text } = event {
             self.0.lock().expect("not poisoned").push(text.clone());
         }
     }

@@ -9,7 +9,7 @@ use formant_models::arch::squeezeformer::NemoRelease;
 use formant_models::decoding::{DEFAULT_BOOST, Fusion, FusionOptions, Hotwords, NgramModel};
 use formant_models::registry::{Bundled, bundled_lm, default_for};
 use formant_models::tasks::transcribe::{
-    Decoding, ErrorRates, Quality, Segmentation, TranscribeOptions, Transcriber,
+    Decoding, ErrorRates, MeasuredQuality, Segmentation, TranscribeOptions, Transcriber,
 };
 use formant_models::{DeviceChoice, LoadOptions, ModelSource};
 
@@ -184,7 +184,7 @@ impl RecognizerPlan {
         messages: &Messages,
     ) -> Result<(), Failure> {
         if let (None, Ok(bundled)) = (&self.asked, default_for("transcribe")) {
-            let quality = Quality::of(recognizer.transcriber.provenance())?;
+            let quality = MeasuredQuality::of(recognizer.transcriber.provenance())?;
             let own = self.lm == LanguageModel::Own && recognizer.options.fusion.is_some();
             messages.note(&default_note(bundled, quality.as_ref(), own));
         }
@@ -245,7 +245,7 @@ fn fusion(plan: &RecognizerPlan, transcriber: &Transcriber) -> Result<Option<Fus
     Ok(Some(Fusion::new(model, transcriber.tokenizer(), options)?))
 }
 
-fn default_note(bundled: &Bundled, quality: Option<&Quality>, own_lm: bool) -> String {
+fn default_note(bundled: &Bundled, quality: Option<&MeasuredQuality>, own_lm: bool) -> String {
     let lm = if own_lm { ", with its language model (--lm none leaves it out)" } else { "" };
     // What the decoding in use comes to; `models info` has the rest.
     let rate = |rates: &ErrorRates| if own_lm { rates.wer_lm.or(rates.wer) } else { rates.wer };
@@ -286,7 +286,7 @@ mod tests {
         assert!(plain.starts_with("model: asr-an4 (") && plain.contains("models pull NAME"));
         assert!(!plain.contains("measured") && !plain.contains("--lm"), "{plain}");
         let provenance = json!({"quality": {"an4_test": {"wer": 0.066, "wer_lm": 0.04}}});
-        let quality = Quality::of(&provenance).expect("sound");
+        let quality = MeasuredQuality::of(&provenance).expect("sound");
         let whole = default_note(bundled, quality.as_ref(), true);
         assert!(whole.contains(": 4.0 % in an4_test;") && whole.contains("--lm none"), "{whole}");
         let greedy = default_note(bundled, quality.as_ref(), false);

@@ -128,7 +128,7 @@ use std::path::Path;
 
 use checkpoint::fault::Outcome;
 use checkpoint::open::read_source;
-use checkpoint::source::Source;
+use checkpoint::source::ByteSource;
 use checkpoint::state_dict::StateDict;
 
 /// One pickle stream, in an archive around it, so that tensors and values are followed too.
@@ -142,22 +142,22 @@ pub fn pickle(data: &[u8]) {
         std::io::Write::write_all(&mut zip, bytes).expect("in memory");
     }
     let bytes = zip.finish().expect("in memory").into_inner();
-    use_all(read_source(&Source::Bytes(bytes.into())));
+    use_all(read_source(&ByteSource::Bytes(bytes.into())));
 }
 
 /// A torch file of either format.
 pub fn torch_zip(data: &[u8]) {
-    use_all(read_source(&Source::Bytes(data.into())));
+    use_all(read_source(&ByteSource::Bytes(data.into())));
 }
 
 /// A safetensors file.
 pub fn safetensors(data: &[u8]) {
-    use_all(checkpoint::safetensors::open(&Source::Bytes(data.into())));
+    use_all(checkpoint::safetensors::open(&ByteSource::Bytes(data.into())));
 }
 
 /// A `.nemo` archive.
 pub fn nemo(data: &[u8]) {
-    let source = Source::Bytes(data.into());
+    let source = ByteSource::Bytes(data.into());
     if let Ok(container) = checkpoint::container::files::nemo(Path::new("fuzz"), &source) {
         for part in container.parts {
             use_all(Ok(part.state));
@@ -167,7 +167,7 @@ pub fn nemo(data: &[u8]) {
 
 /// A NumPy array.
 pub fn npy(data: &[u8]) {
-    if let Ok(tensor) = checkpoint::npy::open(&Source::Bytes(data.into())) {
+    if let Ok(tensor) = checkpoint::npy::open(&ByteSource::Bytes(data.into())) {
         let bytes = tensor.bytes().expect("checked to be there");
         assert_eq!(bytes.len(), tensor.byte_len());
     }
@@ -175,7 +175,7 @@ pub fn npy(data: &[u8]) {
 
 /// A config, as YAML and as JSON.
 pub fn config(data: &[u8]) {
-    let source = Source::Bytes(data.into());
+    let source = ByteSource::Bytes(data.into());
     for name in ["a.yaml", "a.json"] {
         let _ = checkpoint::config::read(name, &source);
     }

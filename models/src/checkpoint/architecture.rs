@@ -102,14 +102,14 @@ impl std::fmt::Display for Architecture {
 
 /// What a state dict was recognised as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Detection {
+pub struct Recognition {
     /// The network.
     pub architecture: Architecture,
     /// Whose names it uses, or which part of the network it is.
     pub layout: &'static str,
 }
 
-impl std::fmt::Display for Detection {
+impl std::fmt::Display for Recognition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.architecture, self.layout)
     }

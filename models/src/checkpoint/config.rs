@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::fault::{Fault, Outcome};
-use super::source::Source;
+use super::source::ByteSource;
 
 /// Largest config.
 const MAX_SIZE: u64 = 16 << 20;
@@ -16,7 +16,7 @@ pub(crate) fn is_config(name: &str) -> bool {
 }
 
 /// Reads a config by its name's ending.
-pub(crate) fn read(name: &str, source: &Source) -> Outcome<Value> {
+pub(crate) fn read(name: &str, source: &ByteSource) -> Outcome<Value> {
     let bytes = source.read_all(MAX_SIZE)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Fault::Damaged(format!("the config {name} is no UTF-8 text")))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::architecture::Detection;
+use super::architecture::Recognition;
 use super::average::{Share, average};
 use super::clean::{WeightNorm, clean};
 use super::container::Container;
@@ -47,7 +47,7 @@ pub struct ConvertReport {
     /// Layout of the input.
     pub container: String,
     /// Recognised architecture.
-    pub detection: Option<Detection>,
+    pub detection: Option<Recognition>,
     /// What was done to names and nesting.
     pub steps: Vec<Step>,
     /// Number of tensors written.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::architecture::Detection;
+use super::architecture::Recognition;
 use super::clean::clean_names;
 use super::container::{Container, Part};
 use super::detect::detect;
@@ -35,7 +35,7 @@ pub struct PartDescription {
     /// File inside the container.
     pub file: String,
     /// Recognised architecture of this part alone.
-    pub detection: Option<Detection>,
+    pub detection: Option<Recognition>,
     /// Tensors in the file's order.
     pub tensors: Vec<TensorDescription>,
     /// Elements of float tensors.
@@ -58,7 +58,7 @@ pub struct Description {
     /// Layout.
     pub container: String,
     /// Recognised architecture of the whole.
-    pub detection: Option<Detection>,
+    pub detection: Option<Recognition>,
     /// Elements of float tensors of all parts.
     pub parameters: u64,
     /// Bytes of all tensors of all parts.

@@ -1,13 +1,13 @@
 //! What a state dict is, wrapper prefixes or not.
 
-use super::architecture::Detection;
+use super::architecture::Recognition;
 use super::clean::clean_names;
 use super::state_dict::StateDict;
 use super::table::{Row, row_of};
 
 /// Recognizes a state dict, wrapper prefixes or not.
 #[must_use]
-pub fn detect(state: &StateDict) -> Option<Detection> {
+pub fn detect(state: &StateDict) -> Option<Recognition> {
     detection_row(state).map(Row::detection)
 }
 

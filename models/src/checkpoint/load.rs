@@ -8,7 +8,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::dtype::DType;
-use super::report::{LoadOptions, LoadReport};
+use super::report::{FitOptions, LoadReport};
 use super::state_dict::StateDict;
 use super::tensor::RawTensor;
 use crate::error::{Error, Result};
@@ -159,7 +159,7 @@ impl StateDict {
 pub fn load_into(
     store: &mut VarStore,
     state: &StateDict,
-    options: &LoadOptions,
+    options: &FitOptions,
 ) -> Result<LoadReport> {
     let variables: BTreeMap<_, _> = store.variables().into_iter().collect();
     let survey = Stored::new(state, options)?.into_survey();

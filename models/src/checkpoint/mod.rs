@@ -3,13 +3,13 @@
 //! elsewhere.
 //!
 //! ```no_run
-//! use formant_models::checkpoint::{Container, LoadOptions, load_into};
+//! use formant_models::checkpoint::{Container, FitOptions, load_into};
 //!
 //! # fn main() -> Result<(), formant_models::Error> {
 //! let container = Container::open("MossFormer2_SS_16K")?;
 //! let mut store = tch::nn::VarStore::new(tch::Device::Cpu);
 //! // ... build the network on `store.root()`, then:
-//! let report = load_into(&mut store, container.state_dict()?, &LoadOptions::default())?;
+//! let report = load_into(&mut store, container.state_dict()?, &FitOptions::default())?;
 //! assert!(report.is_clean());
 //! # Ok(())
 //! # }
@@ -47,7 +47,7 @@ mod torch_zip;
 mod value;
 pub(crate) mod weight_norm;
 
-pub use architecture::{Architecture, Detection};
+pub use architecture::{Architecture, Recognition};
 pub(crate) use atomic::write_atomically;
 pub use average::Share;
 pub(crate) use clean::clean_names;
@@ -63,9 +63,9 @@ pub use dtype::DType;
 pub use fault::{Fault, Outcome};
 pub use load::load_into;
 pub use open::{Format, read_bytes, read_source, read_state_dict};
-pub use report::{LoadOptions, LoadReport, WrongShape};
+pub use report::{FitOptions, LoadReport, WrongShape};
 pub use safetensors::write_safetensors;
-pub use source::Source;
+pub use source::ByteSource;
 pub use state_dict::StateDict;
 pub use steps::Step;
 pub(crate) use table::Row;

@@ -3,7 +3,7 @@
 
 use super::fault::{Fault, Outcome, within};
 use super::pickle::NumpyType;
-use super::source::Source;
+use super::source::ByteSource;
 use super::tensor::{RawTensor, byte_len};
 use super::torch_file::in_memory;
 
@@ -19,7 +19,7 @@ pub(crate) fn matches(head: &[u8]) -> bool {
 }
 
 /// Reads the array.
-pub(crate) fn open(source: &Source) -> Outcome<RawTensor> {
+pub(crate) fn open(source: &ByteSource) -> Outcome<RawTensor> {
     let version = source.read_at(MAGIC.len() as u64, 2)?[0];
     let width = if version == 1 { 2 } else { 4 };
     let mut size = [0; 4];
@@ -82,7 +82,7 @@ mod tests {
         bytes.extend((header.len() as u16).to_le_bytes());
         bytes.extend(header.as_bytes());
         bytes.extend(data);
-        open(&Source::Bytes(bytes.into()))
+        open(&ByteSource::Bytes(bytes.into()))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::fault::{Fault, Outcome};
-use super::source::Source;
+use super::source::ByteSource;
 use super::state_dict::StateDict;
 use super::{safetensors, torch_legacy, torch_zip};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub enum Format {
 }
 
 /// The format of a weight file, or `None` when it is none.
-pub(crate) fn format(source: &Source) -> Outcome<Option<Format>> {
+pub(crate) fn format(source: &ByteSource) -> Outcome<Option<Format>> {
     let head = source.read_at(0, source.len().min(64) as usize)?;
     Ok(if head.starts_with(b"PK\x03\x04") {
         Some(Format::TorchZip)
@@ -41,7 +41,7 @@ pub(crate) fn format(source: &Source) -> Outcome<Option<Format>> {
 ///
 /// # Errors
 /// A [`Fault`] that says what is wrong with the bytes.
-pub fn read_source(source: &Source) -> Outcome<StateDict> {
+pub fn read_source(source: &ByteSource) -> Outcome<StateDict> {
     match format(source)? {
         Some(Format::Safetensors) => safetensors::open(source),
         Some(Format::TorchZip) => torch_zip::open(source)?.into_state_dict(),
@@ -58,7 +58,7 @@ pub fn read_source(source: &Source) -> Outcome<StateDict> {
 /// When the file can't be read, is damaged, or wants to run code.
 pub fn read_state_dict(path: impl AsRef<Path>) -> Result<StateDict> {
     let path = path.as_ref();
-    let source = Source::file(path).map_err(|error| Error::io(path, error))?;
+    let source = ByteSource::file(path).map_err(|error| Error::io(path, error))?;
     let mut state = read_source(&source).map_err(|fault| fault.at(path))?;
     state.path = path.to_path_buf();
     Ok(state)
@@ -70,12 +70,13 @@ pub fn read_state_dict(path: impl AsRef<Path>) -> Result<StateDict> {
 /// As [`read_state_dict`].
 pub fn read_bytes(bytes: impl Into<Arc<[u8]>>, name: &str) -> Result<StateDict> {
     let path = PathBuf::from(name);
-    let mut state = read_source(&Source::Bytes(bytes.into())).map_err(|fault| fault.at(&path))?;
+    let mut state =
+        read_source(&ByteSource::Bytes(bytes.into())).map_err(|fault| fault.at(&path))?;
     state.path = path;
     Ok(state)
 }
 
-fn unknown(source: &Source) -> Outcome<String> {
+fn unknown(source: &ByteSource) -> Outcome<String> {
     let head = source.read_at(0, source.len().min(64) as usize)?;
     Ok(if head.starts_with(b"version https://git-lfs") {
         "a Git LFS pointer, not the weights; fetch them with `git lfs pull`".into()

@@ -9,20 +9,20 @@ use super::steps::Step;
 
 /// What to accept when loading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadOptions {
+pub struct FitOptions {
     /// Patterns (`*` = any text) of names that may be missing or left over, such as buffers that
     /// the network rebuilds.
     pub ignore: Vec<String>,
 }
 
-impl Default for LoadOptions {
+impl Default for FitOptions {
     /// Ignores the batch counters of batch normalisation, which inference never uses.
     fn default() -> Self {
         Self { ignore: vec!["*num_batches_tracked".into()] }
     }
 }
 
-impl LoadOptions {
+impl FitOptions {
     /// Adds patterns to the ignored ones.
     #[must_use]
     pub fn ignoring(mut self, patterns: &[&str]) -> Self {

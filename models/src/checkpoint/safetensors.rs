@@ -12,7 +12,7 @@ use serde_json::json;
 use super::atomic::write_atomically;
 use super::dtype::DType;
 use super::fault::{Budget, Fault, Outcome, within};
-use super::source::Source;
+use super::source::ByteSource;
 use super::state_dict::StateDict;
 use super::steps::Step;
 use super::tensor::RawTensor;
@@ -24,7 +24,7 @@ const MAX_HEADER: u64 = 100_000_000;
 const MAX_NAME: u64 = 4096;
 
 /// Reads names, types and metadata; the tensors follow on demand.
-pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
+pub(crate) fn open(source: &ByteSource) -> Outcome<StateDict> {
     let mut size = [0; 8];
     size.copy_from_slice(&source.read_at(0, 8)?);
     let size = u64::from_le_bytes(size);

@@ -14,7 +14,7 @@ impl<T: Read + Seek + Send + std::fmt::Debug> ReadSeek for T {}
 
 /// Bytes of a checkpoint.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum ByteSource {
     /// A stretch of a file, such as a member of an uncompressed tar.
     File {
         /// The file.
@@ -28,7 +28,7 @@ pub enum Source {
     Bytes(Arc<[u8]>),
 }
 
-impl Source {
+impl ByteSource {
     /// A whole file.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! shape where names do not suffice), and how it is adopted, where formant can run it. What
 //! `models info` recognizes and what `--model` loads is the same row.
 
-use super::architecture::{Architecture, Detection};
+use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
 use crate::arch::{ecapa, lmuformer, mel_roformer, mossformer, squeezeformer};
@@ -42,8 +42,8 @@ impl Row {
     }
 
     /// What the row says to users.
-    pub(crate) fn detection(&self) -> Detection {
-        Detection { architecture: self.architecture, layout: self.layout }
+    pub(crate) fn detection(&self) -> Recognition {
+        Recognition { architecture: self.architecture, layout: self.layout }
     }
 }
 

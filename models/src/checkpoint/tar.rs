@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::fault::{Fault, Outcome, within};
-use super::source::Source;
+use super::source::ByteSource;
 
 const BLOCK: u64 = 512;
 /// Most members; a `.nemo` file has about ten.
@@ -13,13 +13,13 @@ const MAX_MEMBERS: u64 = 10_000;
 const MAX_NAME: u64 = 64 << 10;
 
 /// Whether the bytes look like a tar archive, plain or compressed.
-pub(crate) fn matches(source: &Source) -> bool {
+pub(crate) fn matches(source: &ByteSource) -> bool {
     let is_gzip = source.read_at(0, 2).is_ok_and(|head| head == [0x1f, 0x8b]);
     is_gzip || source.read_at(257, 5).is_ok_and(|magic| magic == b"ustar")
 }
 
 /// Names (without a leading `./`) and contents of all ordinary files.
-pub(crate) fn members(source: &Source) -> Outcome<Vec<(String, Source)>> {
+pub(crate) fn members(source: &ByteSource) -> Outcome<Vec<(String, ByteSource)>> {
     let unpacked;
     let source = if source.read_at(0, 2)? == [0x1f, 0x8b] {
         unpacked = gunzip(source)?;
@@ -56,7 +56,7 @@ pub(crate) fn members(source: &Source) -> Outcome<Vec<(String, Source)>> {
     Ok(members)
 }
 
-fn gunzip(source: &Source) -> Outcome<Source> {
+fn gunzip(source: &ByteSource) -> Outcome<ByteSource> {
     // Weights hardly shrink, so a large ratio is an attack.
     let limit = source.len().saturating_mul(16).saturating_add(64 << 20);
     let mut data = Vec::new();
@@ -64,7 +64,7 @@ fn gunzip(source: &Source) -> Outcome<Source> {
         .take(limit.saturating_add(1))
         .read_to_end(&mut data)?;
     within("size of the unpacked archive", data.len() as u64, limit)?;
-    Ok(Source::Bytes(data.into()))
+    Ok(ByteSource::Bytes(data.into()))
 }
 
 fn check(header: &[u8]) -> Outcome<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::dtype::DType;
 use super::fault::{Fault, Outcome};
-use super::source::Source;
+use super::source::ByteSource;
 use super::storage::StorageView;
 
 /// A tensor: element type, shape, and little-endian contiguous bytes.
@@ -21,7 +21,7 @@ enum Data {
     /// In memory.
     Bytes(Arc<[u8]>),
     /// Contiguous little-endian bytes of a file.
-    File(Source),
+    File(ByteSource),
     /// A strided view of a torch storage.
     Storage(StorageView),
 }
@@ -56,7 +56,7 @@ impl RawTensor {
     }
 
     /// A tensor whose contiguous bytes are all of `source`.
-    pub(crate) fn in_file(dtype: DType, shape: Vec<usize>, source: Source) -> Outcome<Self> {
+    pub(crate) fn in_file(dtype: DType, shape: Vec<usize>, source: ByteSource) -> Outcome<Self> {
         if byte_len(dtype, &shape)? as u64 != source.len() {
             return Err(Fault::damaged(format!(
                 "a {dtype} tensor of shape {shape:?} does not fill {} bytes",
@@ -108,7 +108,7 @@ impl RawTensor {
     }
 
     /// The stretch of a file that holds the contiguous bytes, where there is one.
-    pub(crate) fn in_one_file(&self) -> Option<&Source> {
+    pub(crate) fn in_one_file(&self) -> Option<&ByteSource> {
         match &self.data {
             Data::File(source) => Some(source),
             Data::Bytes(_) | Data::Storage(_) => None,

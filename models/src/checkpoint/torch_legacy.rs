@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::dtype::DType;
 use super::fault::{Fault, Outcome, within};
 use super::pickle::{Node, Pickle, parse};
-use super::source::Source;
+use super::source::ByteSource;
 use super::storage::StorageReader;
 use super::torch_file::{TorchFile, bytes_of};
 
@@ -33,7 +33,7 @@ pub(crate) fn matches(head: &[u8]) -> bool {
 }
 
 /// Opens a file of this format.
-pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
+pub(crate) fn open(source: &ByteSource) -> Outcome<TorchFile> {
     let head = source.read_at(0, source.len().min(MAX_PICKLES) as usize)?;
     let mut at = 0;
     let mut next = || -> Outcome<Pickle> {
@@ -96,7 +96,7 @@ fn is_big_endian(system: &Pickle) -> bool {
 
 #[derive(Debug)]
 struct Places {
-    source: Source,
+    source: ByteSource,
     places: Vec<(u64, u64)>,
 }
 

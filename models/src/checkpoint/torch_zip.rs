@@ -9,7 +9,7 @@ use zip::result::ZipError;
 
 use super::fault::{Fault, Outcome, within};
 use super::pickle::parse;
-use super::source::{ReadSeek, Source};
+use super::source::{ByteSource, ReadSeek};
 use super::storage::StorageReader;
 use super::torch_file::TorchFile;
 
@@ -21,7 +21,7 @@ const MAX_MEMBERS: u64 = 1 << 20;
 type Archive = ZipArchive<Box<dyn ReadSeek>>;
 
 /// Opens a torch zip archive.
-pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
+pub(crate) fn open(source: &ByteSource) -> Outcome<TorchFile> {
     let mut archive = ZipArchive::new(source.open()?).map_err(zip_fault)?;
     within("number of archive members", archive.len() as u64, MAX_MEMBERS)?;
     let Some(name) = find_pickle(&archive) else {

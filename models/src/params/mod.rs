@@ -164,7 +164,7 @@ fn check_shape(name: &str, shape: &[i64]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{LoadOptions, RawTensor, StateDict};
+    use crate::checkpoint::{FitOptions, RawTensor, StateDict};
     use tch::nn::VarStore;
 
     fn state(entries: &[(&str, &[usize])]) -> StateDict {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn stored(state: &StateDict) -> Stored {
-        Stored::new(state, &LoadOptions::default()).expect("readable")
+        Stored::new(state, &FitOptions::default()).expect("readable")
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_may_be_missing_is_made() {
-        let options = LoadOptions::default().ignoring(&["*freqs"]);
+        let options = FitOptions::default().ignoring(&["*freqs"]);
         let stored = Stored::new(&state(&[]), &options).expect("readable");
         let store = VarStore::new(Device::Cpu);
         let params = Params::stored(&store.root(), &stored);

@@ -7,7 +7,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{
-    LoadOptions, LoadReport, Outcome, RawTensor, StateDict, WrongShape, clean_names, glob,
+    FitOptions, LoadReport, Outcome, RawTensor, StateDict, WrongShape, clean_names, glob,
     weight_norm,
 };
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ impl Stored {
     ///
     /// # Errors
     /// When tensors that have to be compared can't be read.
-    pub fn new(state: &StateDict, options: &LoadOptions) -> Result<Self> {
+    pub fn new(state: &StateDict, options: &FitOptions) -> Result<Self> {
         let mut plain = state.clone();
         weight_norm::use_old_names(&mut plain);
         let mut cleaned = state.clone();

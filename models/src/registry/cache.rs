@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::hub::{Digest, Event, HubError, Lock, Watch, is_commit, is_safe};
+use super::hub::{Digest, HubError, Lock, PullEvent, Watch, is_commit, is_safe};
 
 /// Version of the manifest's form.
 const FORMAT: u32 = 1;
@@ -173,7 +173,7 @@ impl Cache {
     pub fn verify(&self, name: &str, watch: &mut Watch<'_>) -> Result<Snapshot, HubError> {
         let snapshot = self.require(name)?;
         for file in &snapshot.manifest.files {
-            super::hub::tell(watch, &Event::Checking { path: &file.path })?;
+            super::hub::tell(watch, &PullEvent::Checking { path: &file.path })?;
             checked::compare(name, file, &snapshot.folder.join(&file.path))?;
         }
         Ok(snapshot)
@@ -289,7 +289,7 @@ mod tests {
         (place, cache)
     }
 
-    fn go_on(_: &Event<'_>) -> ControlFlow<()> {
+    fn go_on(_: &PullEvent<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub use bundled::{BUNDLED, Bundled, bundled, bundled_lm, default_for};
 pub use cache::{Cache, CachedFile, Manifest, Snapshot};
 pub use hub::{
-    Digest, Event, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, Pulled, Watch, pull,
+    Digest, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, PullEvent, Pulled, Watch, pull,
 };
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 

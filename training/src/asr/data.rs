@@ -11,7 +11,7 @@ use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row};
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, TrainingEvent};
 use crate::recording::Recording;
 
 /// Where the clips come from; every path is a manifest or a folder.
@@ -104,7 +104,7 @@ fn leave_out_unreadable(rows: &mut Vec<(usize, Role, Row)>, progress: &dyn Progr
             "{count} clips were left out: their texts are empty or hold digits or signs, which are \
              read in many ways, as in `{first}`; write out what is said"
         );
-        progress.event(&Event::Note { text });
+        progress.event(&TrainingEvent::Note { text });
     }
 }
 

@@ -12,7 +12,7 @@ use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, BACKGROUND_FOLDER, Row};
-use crate::progress::{Event, Progress};
+use crate::progress::{Progress, TrainingEvent};
 use crate::recording::Recording;
 
 /// A stretch without words whose score reaches this is worth training on.
@@ -144,7 +144,7 @@ impl SpotData {
                 let end = (detection.decided * f64::from(rate)) as usize;
                 self.hard.push((clip, end.min(samples.len())));
             }
-            progress.event(&Event::Mining {
+            progress.event(&TrainingEvent::Mining {
                 done: done + 1,
                 total: pool.len(),
                 found: self.hard.len(),

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use formant_models::registry::{
-    self, Cache, Event, HubOptions, Snapshot, published, published_models,
+    self, Cache, HubOptions, PullEvent, Snapshot, published, published_models,
 };
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -75,7 +75,7 @@ pub(super) fn remove(
         return Err(unknown(name, "no published model of this name"));
     }
     let bytes = cache.remove(name, &mut |event| {
-        if let Event::Waiting { .. } = event {
+        if let PullEvent::Waiting { .. } = event {
             messages.note(&waiting(name));
         }
         go_on()
@@ -122,15 +122,15 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+    fn event(&mut self, event: &PullEvent<'_>) -> ControlFlow<()> {
         let name = self.name;
         match event {
-            Event::Waiting { .. } => self.messages.note(&waiting(name)),
-            Event::Planned { files, bytes } => {
+            PullEvent::Waiting { .. } => self.messages.note(&waiting(name)),
+            PullEvent::Planned { files, bytes } => {
                 self.messages.note(&format!("{name}: {files} files, {}", size(*bytes)));
                 self.bar = Some(self.messages.download_bar(*bytes));
             }
-            Event::Progress { path, done, size } => {
+            PullEvent::Progress { path, done, size } => {
                 if self.current.0 != *path {
                     self.files_done += self.current.1;
                     self.current = ((*path).to_owned(), *size);
@@ -141,12 +141,14 @@ impl Shown<'_> {
                     bar.set_message((*path).to_owned());
                 }
             }
-            Event::Checking { path } => self.messages.detail(&format!("{name}: checking {path}")),
-            Event::Retrying { reason, wait } => {
+            PullEvent::Checking { path } => {
+                self.messages.detail(&format!("{name}: checking {path}"))
+            }
+            PullEvent::Retrying { reason, wait } => {
                 let wait = wait.as_secs_f64();
                 self.messages.warning(name, format!("{reason}; again in {wait:.1} s"));
             }
-            Event::Idle => {}
+            PullEvent::Idle => {}
         }
         go_on()
     }

@@ -5,7 +5,7 @@ use formant_models::arch::squeezeformer::Squeezeformer;
 use formant_models::checkpoint::{self, Architecture};
 use formant_models::registry::{BUNDLED, Bundled, Cache, Place, Published, published_models};
 use formant_models::tasks;
-use formant_models::tasks::transcribe::Quality;
+use formant_models::tasks::transcribe::MeasuredQuality;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -246,7 +246,7 @@ pub(super) fn bundled_text(
         return Ok(lines::line("model", &Whole { row, parameters, metadata }));
     }
     let quality = match metadata.get(Squeezeformer::CARD_KEY) {
-        Some(card) => Quality::of(&card["provenance"])?,
+        Some(card) => MeasuredQuality::of(&card["provenance"])?,
         None => None,
     };
     let quality = quality.map_or_else(String::new, |text| format!("  quality       {text}\n"));

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use formant_training::progress::{Event, Progress};
+use formant_training::progress::{Progress, TrainingEvent};
 use indicatif::ProgressBar;
 
 use crate::messages::Messages;
@@ -43,17 +43,19 @@ impl<'a> Shown<'a> {
 }
 
 impl Progress for Shown<'_> {
-    fn event(&self, event: &Event) {
+    fn event(&self, event: &TrainingEvent) {
         match event {
-            Event::Decoding { done, total } => self.show("files", *done, *total, String::new()),
-            Event::Mining { done, total, found } => {
+            TrainingEvent::Decoding { done, total } => {
+                self.show("files", *done, *total, String::new())
+            }
+            TrainingEvent::Mining { done, total, found } => {
                 self.show("clips", *done, *total, format!("{found} stretches"));
             }
-            Event::Note { text } => self.messages.note(text),
-            Event::Step { epoch, step, steps, loss } => {
+            TrainingEvent::Note { text } => self.messages.note(text),
+            TrainingEvent::Step { epoch, step, steps, loss } => {
                 self.show("steps", *step, *steps, format!("epoch {epoch}, loss {loss:.3}"));
             }
-            Event::Epoch { epoch, epochs, loss, best, seconds, detail, .. } => {
+            TrainingEvent::Epoch { epoch, epochs, loss, best, seconds, detail, .. } => {
                 self.clear();
                 let mark = if *best { " *" } else { "" };
                 self.messages.note(&format!(
@@ -62,7 +64,7 @@ impl Progress for Shown<'_> {
             }
             _ => {}
         }
-        let worth = matches!(event, Event::Epoch { .. } | Event::Note { .. });
+        let worth = matches!(event, TrainingEvent::Epoch { .. } | TrainingEvent::Note { .. });
         if self.json && worth {
             // A closed pipe shows again when the result is printed; training goes on until then.
             let _ = stdout::print(&lines::line("progress", event));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::fault::{Fault, Outcome};
 use super::super::open::{format, read_source};
-use super::super::source::Source;
+use super::super::source::ByteSource;
 use super::super::state_dict::StateDict;
 use super::super::{config, npy, tar};
 use super::{Container, ContainerKind, Member, Part};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Opens a file.
 pub(super) fn open(path: &Path) -> Result<Container> {
-    let source = Source::file(path).map_err(|error| Error::io(path, error))?;
+    let source = ByteSource::file(path).map_err(|error| Error::io(path, error))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(folder) = path.parent()
         && super::folder::is_pointer(&name, &source)
@@ -26,7 +26,7 @@ pub(super) fn open(path: &Path) -> Result<Container> {
     Ok(container)
 }
 
-fn single(path: &Path, name: String, source: &Source) -> Outcome<Container> {
+fn single(path: &Path, name: String, source: &ByteSource) -> Outcome<Container> {
     let head = source.read_at(0, source.len().min(16) as usize)?;
     let member = Member { name: name.clone(), source: source.clone() };
     if npy::matches(&head) {
@@ -48,7 +48,7 @@ fn single(path: &Path, name: String, source: &Source) -> Outcome<Container> {
 }
 
 /// A `.nemo` archive: config, weights and tokenizer in a tar.
-pub(crate) fn nemo(path: &Path, source: &Source) -> Outcome<Container> {
+pub(crate) fn nemo(path: &Path, source: &ByteSource) -> Outcome<Container> {
     let members = tar::members(source)?;
     let members = members.into_iter().map(|(name, source)| Member { name, source }).collect();
     let mut container = Container::new(path, ContainerKind::Nemo, members);
@@ -86,7 +86,7 @@ fn add_neighbours(container: &mut Container, path: &Path) {
     ];
     names.extend(usual.map(str::to_owned));
     for name in names {
-        if let Ok(source) = Source::file(&folder.join(&name))
+        if let Ok(source) = ByteSource::file(&folder.join(&name))
             && !container.members.iter().any(|member| member.name == name)
         {
             container.members.push(Member { name, source });
@@ -96,11 +96,11 @@ fn add_neighbours(container: &mut Container, path: &Path) {
 }
 
 impl Container {
-    pub(super) fn add_part(&mut self, name: &str, file: &str, source: &Source) -> Outcome<()> {
+    pub(super) fn add_part(&mut self, name: &str, file: &str, source: &ByteSource) -> Outcome<()> {
         let mut state = read_source(source)?;
         state.path = match source {
-            Source::File { path, .. } => path.clone(),
-            Source::Bytes(_) => self.path.clone(),
+            ByteSource::File { path, .. } => path.clone(),
+            ByteSource::Bytes(_) => self.path.clone(),
         };
         self.parts.push(Part { name: name.to_owned(), file: file.to_owned(), state });
         Ok(())

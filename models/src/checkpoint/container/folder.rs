@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::config;
 use super::super::open::format;
-use super::super::source::Source;
+use super::super::source::ByteSource;
 use super::{Container, ContainerKind, Member};
 use crate::error::{Error, Result};
 
@@ -16,7 +16,7 @@ const MAX_POINTER: u64 = 4096;
 const MAX_FILES: usize = 10_000;
 
 /// Whether a file is a pointer to weight files.
-pub(super) fn is_pointer(name: &str, source: &Source) -> bool {
+pub(super) fn is_pointer(name: &str, source: &ByteSource) -> bool {
     POINTERS.contains(&name) && source.len() <= MAX_POINTER
 }
 
@@ -74,7 +74,7 @@ impl<'a> Folder<'a> {
         for entry in std::fs::read_dir(path).map_err(io)?.take(MAX_FILES) {
             let entry = entry.map_err(io)?;
             // Files that vanish or may not be read are as good as absent.
-            if let Ok(source) = Source::file(&entry.path())
+            if let Ok(source) = ByteSource::file(&entry.path())
                 && entry.path().is_file()
             {
                 let name = entry.file_name().to_string_lossy().into_owned();

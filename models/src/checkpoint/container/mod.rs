@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fault::Outcome;
 use super::open::Format;
-use super::source::Source;
+use super::source::ByteSource;
 use super::state_dict::StateDict;
 use crate::error::{Error, Result};
 
@@ -78,7 +78,7 @@ pub struct Part {
 pub struct Member {
     /// Name inside the container.
     pub name: String,
-    source: Source,
+    source: ByteSource,
 }
 
 /// An opened checkpoint.

@@ -12,7 +12,7 @@ use super::digest::{Digest, Running};
 use super::error::HubError;
 use super::retry::{Retries, tell};
 use super::settings::Patience;
-use super::{Event, Watch};
+use super::{PullEvent, Watch};
 
 /// A file to fetch.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ fn attempt(
     partial: &mut Partial,
     watch: &mut Watch<'_>,
 ) -> Result<(), Trouble> {
-    let event = |done| Event::Progress { path: job.path, done, size: job.size };
+    let event = |done| PullEvent::Progress { path: job.path, done, size: job.size };
     tell(watch, &event(partial.len))?;
     if partial.len == job.size && job.size > 0 {
         return Ok(());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::error::HubError;
 use super::retry::{sleep, tell};
-use super::{Event, Watch};
+use super::{PullEvent, Watch};
 
 /// How often a waiting process looks again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -34,7 +34,7 @@ impl Lock {
                 Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) => {
                     if !told {
-                        tell(watch, &Event::Waiting { name })?;
+                        tell(watch, &PullEvent::Waiting { name })?;
                         told = true;
                     }
                     sleep(AGAIN, watch)?;
@@ -63,7 +63,7 @@ mod tests {
         let mut first = Some(first);
         let mut waited = 0;
         let second = Lock::take(&path, "x", &mut |event| {
-            if matches!(event, Event::Waiting { name: "x" }) {
+            if matches!(event, PullEvent::Waiting { name: "x" }) {
                 waited += 1;
             } else {
                 first.take();

@@ -38,7 +38,7 @@ use super::published::{Place, Published};
 
 /// What happens while a model is fetched.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Event<'a> {
+pub enum PullEvent<'a> {
     /// Another process is fetching the same model.
     Waiting {
         /// The model.
@@ -77,7 +77,7 @@ pub enum Event<'a> {
 }
 
 /// Who is told what happens, and can stop it with [`ControlFlow::Break`].
-pub type Watch<'a> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'a;
+pub type Watch<'a> = dyn FnMut(&PullEvent<'_>) -> ControlFlow<()> + 'a;
 
 /// What pulling came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub fn pull(
         files.push(complete(&client, id, commit, file, options.patience, watch)?);
     }
     let bytes = files.iter().map(|file| file.size).sum();
-    tell(watch, &Event::Planned { files: files.len(), bytes })?;
+    tell(watch, &PullEvent::Planned { files: files.len(), bytes })?;
 
     let incoming = incoming(&folder, commit)?;
     let target = incoming.join("files");
@@ -193,7 +193,7 @@ fn complete(
 /// Whether a file of an interrupted run is there; a wrong one is removed.
 fn is_there(file: &CachedFile, path: &Path, watch: &mut Watch<'_>) -> Result<bool, HubError> {
     let Ok(about) = std::fs::metadata(path) else { return Ok(false) };
-    tell(watch, &Event::Checking { path: &file.path })?;
+    tell(watch, &PullEvent::Checking { path: &file.path })?;
     if about.len() == file.size && file.digest.same_kind_of(path).is_ok_and(|d| d == file.digest) {
         return Ok(true);
     }

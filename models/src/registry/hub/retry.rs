@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::client::Trouble;
 use super::error::HubError;
 use super::settings::Patience;
-use super::{Event, Watch};
+use super::{PullEvent, Watch};
 
 /// Longest sleep in one piece, after which the caller is asked whether to stop.
 const NAP: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ impl Retries {
         if self.failed >= self.patience.attempts || wait > self.patience.longest_wait {
             return Err(error);
         }
-        tell(watch, &Event::Retrying { reason: &error.to_string(), wait })?;
+        tell(watch, &PullEvent::Retrying { reason: &error.to_string(), wait })?;
         sleep(wait, watch)
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn retrying<T>(
 pub(super) fn sleep(wait: Duration, watch: &mut Watch<'_>) -> Result<(), HubError> {
     let end = std::time::Instant::now() + wait;
     loop {
-        tell(watch, &Event::Idle)?;
+        tell(watch, &PullEvent::Idle)?;
         let left = end.saturating_duration_since(std::time::Instant::now());
         if left.is_zero() {
             return Ok(());
@@ -78,7 +78,10 @@ pub(super) fn sleep(wait: Duration, watch: &mut Watch<'_>) -> Result<(), HubErro
 }
 
 /// Tells the caller, who may want to stop.
-pub(in crate::registry) fn tell(watch: &mut Watch<'_>, event: &Event<'_>) -> Result<(), HubError> {
+pub(in crate::registry) fn tell(
+    watch: &mut Watch<'_>,
+    event: &PullEvent<'_>,
+) -> Result<(), HubError> {
     match watch(event) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(HubError::Stopped),
@@ -106,8 +109,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_limit_and_end() {
         let mut waits = Vec::new();
-        let mut watch = |event: &Event<'_>| {
-            if let Event::Retrying { wait, .. } = event {
+        let mut watch = |event: &PullEvent<'_>| {
+            if let PullEvent::Retrying { wait, .. } = event {
                 waits.push(wait.as_millis());
             }
             ControlFlow::Continue(())
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn success_and_lasting_trouble_end_at_once() {
         let mut calls = 0;
-        let mut go_on = |_: &Event<'_>| ControlFlow::Continue(());
+        let mut go_on = |_: &PullEvent<'_>| ControlFlow::Continue(());
         let third = retrying(patience(), &mut go_on, || {
             calls += 1;
             if calls < 3 { Err(busy(None)) } else { Ok(calls) }
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_caller_can_stop() {
-        let mut stop = |_: &Event<'_>| ControlFlow::Break(());
+        let mut stop = |_: &PullEvent<'_>| ControlFlow::Break(());
         let result: Result<(), _> = retrying(patience(), &mut stop, || Err(busy(None)));
         assert!(matches!(result, Err(HubError::Stopped)));
     }

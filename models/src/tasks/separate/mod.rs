@@ -206,7 +206,10 @@ mod tests {
         let samples: Vec<f32> = (0..3_000).map(|n| (n as f32 * 0.2).sin() * 0.3).collect();
         let audio = AudioView::from_mono(8_000, &samples);
         separator.process(&audio, &SeparateOptions::default()).expect("separated");
-        assert!(!separator.helper.is_loaded(), "less than half a second says nothing about a voice");
+        assert!(
+            !separator.helper.is_loaded(),
+            "less than half a second says nothing about a voice"
+        );
         let clone = separator.clone();
         assert!(clone.helper.get().is_some(), "it is bundled");
         assert!(separator.helper.is_loaded(), "clones share it");

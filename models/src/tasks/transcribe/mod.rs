@@ -17,7 +17,7 @@ mod transcript;
 
 pub use aligned::Aligned;
 pub use network::{BatchPadding, CtcNetwork};
-pub use quality::{Decoding, ErrorRates, Quality};
+pub use quality::{Decoding, ErrorRates, MeasuredQuality};
 pub use session::{TranscribeSession, TranscriptEvent};
 pub use transcriber::{Segmentation, TranscribeOptions, Transcriber};
 pub use transcript::{Alternative, Segment, Transcript, Word};

@@ -30,9 +30,9 @@ pub struct ErrorRates {
 /// `{"an4_test": {"wer": 0.066, "cer": 0.035, "wer_lm": 0.04}}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Quality(pub BTreeMap<String, ErrorRates>);
+pub struct MeasuredQuality(pub BTreeMap<String, ErrorRates>);
 
-impl Quality {
+impl MeasuredQuality {
     /// The entry `quality` of a card's provenance; `None` where it says nothing.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Quality {
     }
 }
 
-impl fmt::Display for Quality {
+impl fmt::Display for MeasuredQuality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, rates)) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { "; " })?;
@@ -111,24 +111,24 @@ mod tests {
             "an4_test": {"wer": 0.0661, "cer": 0.035, "wer_lm": 0.04, "utterances": 65, "more": 1},
             "book": {"cer": 0.5},
         }});
-        let quality = Quality::of(&provenance).expect("sound").expect("there");
+        let quality = MeasuredQuality::of(&provenance).expect("sound").expect("there");
         assert_eq!(
             quality.to_string(),
             "an4_test: word errors 6.6 %, character errors 3.5 %, with its language model word \
              errors 4.0 %; book: character errors 50.0 %"
         );
-        let again: Quality =
+        let again: MeasuredQuality =
             serde_json::from_value(serde_json::to_value(&quality).expect("plain")).expect("read");
         assert_eq!(again, quality);
     }
 
     #[test]
     fn entries_are_optional_and_checked() {
-        assert_eq!(Quality::of(&Value::Null).expect("nothing"), None);
+        assert_eq!(MeasuredQuality::of(&Value::Null).expect("nothing"), None);
         assert_eq!(Decoding::of(&json!({"decoding": null})).expect("nothing"), None);
         let found = Decoding::of(&json!({"decoding": {"alpha": 0.5, "beta": 1.0, "beam": 8}}));
         assert_eq!(found.expect("sound"), Some(Decoding { alpha: 0.5, beta: 1.0, beam: 8 }));
-        let error = Quality::of(&json!({"quality": 3})).expect_err("a number").to_string();
+        let error = MeasuredQuality::of(&json!({"quality": 3})).expect_err("a number").to_string();
         assert!(error.contains("provenance.quality"), "{error}");
         assert!(Decoding::of(&json!({"decoding": {"alpha": 0.5}})).is_err());
     }
