@@ -109,7 +109,7 @@ fn rename(bytes: &mut [u8], from: &[u8; 4], to: &[u8; 4]) {
     bytes[at..at + 4].copy_from_slice(to);
 }
 
-fn disable(track: &mut Vec<u8>) {
+fn disable(track: &mut [u8]) {
     let (tkhd, _) = box_at(track, 0, b"tkhd");
     track[tkhd + 11] &= 0xfe;
 }
@@ -350,7 +350,7 @@ fn several_tracks_default_choice_and_fall_through() {
     let m4a = media("impulse.m4a");
     let frames = |clip: &Clip| (clip.audio.frames(), clip.info.warnings.clone());
     // A second one that is switched off, in front: the other is the default.
-    let bytes = with_track(&m4a, &other_track(&m4a, disable), true);
+    let bytes = with_track(&m4a, &other_track(&m4a, |track| disable(track)), true);
     let clip = decode(&bytes);
     assert!(matches!(clip.info.warnings[..], [Warning::Track { number: 2, of: 2, .. }]));
     assert_eq!(clip.info.tracks.len(), 2);
@@ -379,7 +379,7 @@ fn several_tracks_default_choice_and_fall_through() {
 #[test]
 fn strict_reading_accepts_a_note() {
     let m4a = media("impulse.m4a");
-    let bytes = with_track(&m4a, &other_track(&m4a, disable), false);
+    let bytes = with_track(&m4a, &other_track(&m4a, |track| disable(track)), false);
     let strict = formant_audio_core::decode::Strictness::Strict;
     let options = DecodeOptions { strict, ..Default::default() };
     assert_eq!(decode_with(&bytes, &options).expect("a note").audio.frames(), 44_100);

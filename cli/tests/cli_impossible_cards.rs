@@ -66,11 +66,14 @@ fn assert_works_or_is_refused(place: &Place, what: &str, arguments: &[&str]) {
     assert!(!ran.stderr.contains("panicked"), "{what}: {}", ran.stderr);
 }
 
+/// Settings with the values that they are given.
+type Changes<'a> = &'a [(&'a str, &'a [i64])];
+
 #[test]
 fn u4_impossible_cards_end_with_code_4() {
     let place = Place::new();
     place.file("a.wav", &wav(16_000, 1, &tone(8_000, 16_000.0, 300.0)));
-    let cases: [(&str, &[&str], &[(&str, &[i64])]); 3] = [
+    let cases: [(&str, &[&str], Changes<'_>); 3] = [
         (
             "spot-commands",
             &["spot", "a.wav"],

@@ -130,7 +130,7 @@ fn a_resumed_separation_training_is_the_same() {
 #[test]
 fn a_resumed_keyword_training_is_the_same() {
     let row = |n: usize| {
-        let (label, hertz) = if n % 2 == 0 { ("high", 2000.0) } else { ("low", 300.0) };
+        let (label, hertz) = if n.is_multiple_of(2) { ("high", 2000.0) } else { ("low", 300.0) };
         let split = if n < 8 { "train" } else { "dev" };
         let hertz = hertz + 5.0 * n as f32;
         (format!("{n}.wav"), hertz, 3_200 + 40 * n, format!("{label}\t{split}\ts{n}"))
@@ -175,7 +175,8 @@ fn a_resumed_recognizer_training_is_the_same() {
 #[test]
 fn a_resumed_stem_training_is_the_same() {
     let row = |n: usize| {
-        let (label, part) = if n % 2 == 0 { ("vocals", 1.0) } else { ("accompaniment", 3.0) };
+        let (label, part) =
+            if n.is_multiple_of(2) { ("vocals", 1.0) } else { ("accompaniment", 3.0) };
         let song = n / 2;
         let hertz = (300.0 + 100.0 * song as f32) / part;
         (format!("s{song}_{label}.wav"), hertz, 24_000, format!("{label}\ts{song}"))

@@ -139,12 +139,12 @@ impl Pickle {
 
     /// Everything directly below a node; the state of an object is one node, however many share it.
     pub(crate) fn children(&self, id: Id) -> impl Iterator<Item = Id> {
-        let none: (&[Id], &[Id], &[(Id, Id)], Option<Id>) = (&[], &[], &[], None);
+        let (no_items, no_pairs) = ([].as_slice(), [].as_slice());
         let (first, second, pairs, state) = match self.node(id) {
-            Node::List(items) | Node::Tuple(items) => (items.as_slice(), none.1, none.2, None),
-            Node::Dict(pairs) => (none.0, none.1, pairs.as_slice(), None),
+            Node::List(items) | Node::Tuple(items) => (items.as_slice(), no_items, no_pairs, None),
+            Node::Dict(pairs) => (no_items, no_items, pairs.as_slice(), None),
             Node::Object(o) => (o.args.as_slice(), o.list.as_slice(), o.dict.as_slice(), o.state),
-            _ => none,
+            _ => (no_items, no_items, no_pairs, None),
         };
         let values = pairs.iter().map(|(_, value)| *value);
         first.iter().chain(second).copied().chain(values).chain(state)
