@@ -561,3 +561,58 @@ fn d6_names_of_the_full_length_can_be_written() {
         assert_eq!(clip.audio.frames(), 80);
     }
 }
+
+#[test]
+fn several_artists_track_number_and_copyright_survive() {
+    let text = |id: &[u8; 4], text: &[u8]| {
+        let size = (text.len() as u32 + 1).to_be_bytes();
+        [&id[..], &size, &[0, 0, 3], text].concat()
+    };
+    let frames =
+        [text(b"TPE1", b"First\0Second"), text(b"TRCK", b"7"), text(b"TCOP", b"2026 Nobody")]
+            .concat();
+    let size = [0, 0, (frames.len() >> 7) as u8, (frames.len() & 0x7f) as u8];
+    let bytes = [b"ID3\x04\0\0".to_vec(), size.to_vec(), frames, media("impulse_cbr.mp3")].concat();
+    let clip = decode(&bytes);
+    assert_eq!(clip.info.tags.all("artist"), ["First", "Second"]);
+    let options = WriteOptions { tags: clip.info.tags.clone(), ..Default::default() };
+    let flac = decode(&written("a.flac", &clip.audio, &options)).info.tags;
+    assert_eq!(flac.all("artist"), ["First", "Second"]);
+    let wave = decode(&written("a.wav", &clip.audio, &options)).info.tags;
+    assert_eq!(wave.get("artist"), Some("First; Second"));
+    for tags in [flac, wave] {
+        assert_eq!((tags.get("track"), tags.get("copyright")), (Some("7"), Some("2026 Nobody")));
+    }
+}
+
+#[test]
+fn only_codecs_with_a_number_of_bits_have_one() {
+    for (name, bits) in [
+        ("impulse.m4a", None),
+        ("impulse.webm", None),
+        ("impulse.opus", None),
+        ("impulse.ogg", None),
+        ("impulse_cbr.mp3", None),
+        ("alac.m4a", Some(16)),
+        ("flac.mkv", Some(16)),
+    ] {
+        assert_eq!(decode(&media(name)).info.bits_per_sample, bits, "{name}");
+    }
+}
+
+#[test]
+fn caf_is_read_from_a_stream() {
+    let wave = store(&sine(800, 440.0, 8000, 0.5), 16, 2);
+    let mut description = 8000f64.to_be_bytes().to_vec();
+    description.extend(b"lpcm");
+    description.extend([2u32, 2, 1, 1, 16].map(u32::to_be_bytes).concat()); // little-endian
+    let head = [b"caff\0\x01\0\0desc", &32u64.to_be_bytes()[..], &description].concat();
+    let data = |size: i64| [b"data", &size.to_be_bytes()[..], &[0; 4], &wave].concat();
+    let size = wave.len() as i64 + 4;
+    let clip = decode(&[head.clone(), data(size)].concat());
+    assert_eq!((clip.audio.frames(), clip.info.rate), (800, 8000));
+    // The data in front of the description of its packets.
+    let behind = [b"free", &8u64.to_be_bytes()[..], &[0; 8]].concat();
+    let clip = decode(&[head, data(size), behind].concat());
+    assert_eq!(clip.audio.frames(), 800);
+}

@@ -1,7 +1,7 @@
 //! What every format reader offers to the block reader, and helpers that several of them share.
 
 use symphonia::core::audio::{Channels, GenericAudioBufferRef, Position};
-use symphonia::core::meta::{MetadataContainer, StandardTag};
+use symphonia::core::meta::{MetadataContainer, RawValue, StandardTag};
 
 use super::info::SourceInfo;
 use super::options::{MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, MIN_RATE};
@@ -109,10 +109,34 @@ pub(super) fn collect_tags(container: &MetadataContainer, tags: &mut Tags) {
             Some(StandardTag::TrackNumber(number)) => ("track", number.to_string()),
             Some(StandardTag::DiscNumber(number)) => ("disc", number.to_string()),
             Some(StandardTag::Encoder(value)) => ("encoder", text(value)),
-            _ => continue,
+            Some(_) => continue,
+            // A frame with several texts has no standard form, but its own name.
+            None => {
+                if let RawValue::StringList(values) = &tag.raw.value
+                    && let Some(name) = text_frame(&tag.raw.key)
+                {
+                    values.iter().for_each(|value| tags.push(name, value));
+                }
+                continue;
+            }
         };
         tags.push(name, &value);
     }
+}
+
+/// What a text frame of ID3v2 holds (ID3v2.4.0 native frames, section 4.2).
+fn text_frame(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "TIT2" => "title",
+        "TPE1" => "artist",
+        "TPE2" => "album_artist",
+        "TCOM" => "composer",
+        "TALB" => "album",
+        "TCON" => "genre",
+        "TCOP" => "copyright",
+        "TRCK" => "track",
+        _ => return None,
+    })
 }
 
 /// Counts damaged packets and gives up when too many follow one another.

@@ -353,7 +353,9 @@ fn make_decoder(info: &mut SourceInfo, params: &AudioCodecParameters) -> Result<
         info.codec = name.to_owned();
         if name == "alac" {
             // Of lossy codecs the number means nothing.
-            let found = decoder.codec_params().bits_per_sample;
+            // The decoder's own header has it: frame length, version, then the bits.
+            let header = params.extra_data.as_deref().unwrap_or_default();
+            let found = header.get(5).map(|&bits| u32::from(bits)).filter(|&bits| bits != 0);
             info.bits_per_sample = params.bits_per_sample.or(found);
         }
     }
