@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::tasks::Task;
-use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{Cohort, EmbedOptions, Scorer, SpeakerEmbedder, SpeechOnly};
 use formant_models::{LoadOptions, ModelSource};
 use formant_training::manifest;
