@@ -7,6 +7,7 @@
 //! it, and [`encode`] writes it. [`vad`] finds the speech in it, and [`metrics`] say how good a
 //! result is.
 //! [`tags`] are the texts that travel with it.
+//! [`mod@text`] reads the tables and lists that name recordings.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
 
 pub mod buffer;
@@ -26,6 +27,7 @@ pub mod resample;
 pub mod sanitise;
 pub mod stft;
 pub mod tags;
+pub mod text;
 pub mod vad;
 pub mod warning;
 pub mod window;

@@ -5,12 +5,14 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use formant_audio_core::decode::{EXTENSIONS, has_audio_extension};
-use formant_training::manifest::Row;
+use formant_audio_core::text;
+use formant_training::Recording;
+use formant_training::manifest::{Row, is_table};
 use walkdir::WalkDir;
 
 use crate::failure::{Failure, Kind};
@@ -28,6 +30,8 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
 }
+/// Longest list of names, in bytes.
+const MAX_LIST: u64 = 1 << 28;
 
 /// One thing to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,17 +225,16 @@ fn plain_prefix(pattern: &str) -> PathBuf {
 pub(crate) fn recordings(
     paths: &[PathBuf],
     rows: impl Fn(&Path) -> Result<Vec<Row>, Failure>,
-) -> Result<Vec<PathBuf>, Failure> {
+) -> Result<Vec<Recording>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-        if ending.is_some_and(|ending| ending == "tsv" || ending == "csv") {
-            files.extend(rows(path)?.into_iter().map(|row| row.path));
+        if is_table(path) {
+            files.extend(rows(path)?.iter().map(Row::recording));
             continue;
         }
         let named = InputArgs { inputs: vec![path.clone()], ..InputArgs::default() };
         for entry in expand(&named)?.entries {
-            files.extend(entry.map_err(|(_, failure)| failure)?.path);
+            files.extend(entry.map_err(|(_, failure)| failure)?.path.map(Recording::from));
         }
     }
     Ok(files)
@@ -239,19 +242,17 @@ pub(crate) fn recordings(
 
 /// The names in a list, one a line, or separated by NUL as `find -print0` writes them.
 fn expand_list(list: &Path, entries: &mut Vec<Entry>) -> Result<(), Failure> {
-    let mut bytes = Vec::new();
-    let read = if is_dash(list) {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
-    } else {
-        fs::read(list).map(|found| bytes = found)
+    let bytes = match is_dash(list) {
+        true => text::read_stream(std::io::stdin().lock(), list, MAX_LIST)?,
+        false => text::read_bytes(list, MAX_LIST)?,
     };
-    read.map_err(|error| Failure::input(list, &error))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Failure::new(Kind::Input, list.display().to_string(), "no list of names: not UTF-8 text")
-    })?;
-    let separator = if text.contains('\0') { '\0' } else { '\n' };
-    let names = text.trim_start_matches('\u{feff}').split(separator);
-    for name in names.map(|name| name.trim_end_matches('\r')).filter(|name| !name.is_empty()) {
+    let text = text::decode(bytes, list)?;
+    // Names that NUL separates may hold line ends.
+    let (text, separator) = match text.contains('\0') {
+        true => (text, '\0'),
+        false => (text::unix_lines(text), '\n'),
+    };
+    for name in text.split(separator).filter(|name| !name.is_empty()) {
         let from = entries.len();
         let path = Path::new(name);
         if is_dash(path) {

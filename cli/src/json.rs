@@ -1,5 +1,6 @@
 //! Machine-readable lines: one JSON object a line, each with a `type`. docs/cli.md lists them.
 
+use formant_audio_core::text;
 use std::path::Path;
 
 use formant_audio_core::Warning;
@@ -52,7 +53,7 @@ pub(crate) fn failure(input: &str, failure: &Failure) -> String {
 
 /// Parses a JSON file that an option names.
 pub(crate) fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+    let text = text::read(path, text::MAX_TEXT)?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::usage(path.display().to_string(), format!("not the JSON that is needed: {error}"))
     })

@@ -11,6 +11,7 @@ use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
 };
 use serde_json::json;
+use sha2::Digest;
 use support::{Place, tone, wav};
 use tch::{Device, Kind};
 
@@ -30,8 +31,9 @@ fn cache(place: &Place, name: &str, files: &[PathBuf]) {
         let path = file.file_name().expect("a name").to_str().expect("plain").to_owned();
         std::fs::copy(file, folder.join(&path)).expect("copied");
         let size = std::fs::metadata(file).expect("there").len();
-        let zeros = format!("sha256:{}", "0".repeat(64));
-        listed.push(json!({ "path": path, "size": size, "digest": zeros }));
+        let hash = sha2::Sha256::digest(std::fs::read(file).expect("readable"));
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        listed.push(json!({ "path": path, "size": size, "digest": format!("sha256:{hex}") }));
     }
     let manifest =
         json!({ "format": 1, "name": name, "id": "a/b", "commit": COMMIT, "files": listed });
@@ -141,4 +143,25 @@ fn a_checkpoint_of_another_task_is_refused_by_name() {
     let variables = [("FORMANT_CACHE", cached.as_str())];
     let ran = place.run_with(&["spot", "a.wav", "--model", "ecapa-voxceleb"], &variables);
     ran.code(4).says("no LMUFormer to run");
+}
+
+#[test]
+fn d5_a_flipped_byte_in_the_cache_is_no_model() {
+    let place = Place::new();
+    place.file("a.wav", &wav(16_000, 1, &tone(8_000, 16_000.0, 300.0)));
+    let name = "lmuformer-speech-commands";
+    cache(&place, name, &[golden("lmuformer/containers/best_model.pth")]);
+    let cached = place.path("cache").display().to_string();
+    let variables = [("FORMANT_CACHE", cached.as_str())];
+    let arguments = ["spot", "a.wav", "--model", name];
+    place.run_with(&arguments, &variables).code(0);
+    let file = place.path("cache/models").join(name).join(COMMIT).join("files/best_model.pth");
+    let mut bytes = std::fs::read(&file).expect("there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    place.run_with(&arguments, &variables).code(4).says("best_model.pth");
+    // No network is asked for what is there; what is damaged is not there.
+    let pull = ["models", "pull", name, "--offline"];
+    assert_ne!(place.run_with(&pull, &variables).code, 0);
 }

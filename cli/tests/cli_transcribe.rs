@@ -341,3 +341,105 @@ fn error_rates() {
     assert_eq!(exact.last().expect("a summary")["wer"], 0.75);
     eval(&["--split", "nope"]).code(2).says("train");
 }
+
+/// What `eval transcribe` says of a manifest.
+fn eval_of(place: &Place, name: &str, table: &str) -> Ran {
+    place.file(name, table.as_bytes());
+    let start = ["eval", "transcribe", "--model", "m.safetensors", "--cut", "length"];
+    place.run(&[&start[..], &["--json", "--manifest", name]].concat())
+}
+
+#[test]
+fn f2_references_keep_their_commas() {
+    let place = ready();
+    let tables = [
+        "path,text\nin/a.wav,\"hello, hello\"\nin/b c.wav,\"he said \"\"no\"\" to it\"\n",
+        "\u{feff}\"path\";\"text\"\r\n\"in/a.wav\";\"hello, hello\"\r\n\
+         \"in/b c.wav\";\"he said \"\"no\"\" to it\"\r\n",
+        "path\ttext\rin/a.wav\thello, hello\rin/b c.wav\t\"he said \"\"no\"\" to it\"\r",
+    ];
+    for table in tables {
+        let lines = eval_of(&place, "t.csv", table).code(0).json();
+        let references = [&lines[0]["reference"], &lines[1]["reference"]];
+        assert_eq!(references, ["hello, hello", "he said \"no\" to it"], "{table:?}");
+    }
+    let utf16: Vec<u8> = tables[1].encode_utf16().flat_map(u16::to_le_bytes).collect();
+    place.file("u.csv", &utf16);
+    let eval = ["eval", "transcribe", "--model", "m.safetensors", "--manifest", "u.csv"];
+    place.run(&eval).code(3).says("iconv -f UTF-16 -t UTF-8");
+    let open = "path,text\nin/a.wav,hello, hello\n";
+    eval_of(&place, "t.csv", open).code(3).says("line 2: more cells than the header");
+}
+
+#[test]
+fn f6_rows_are_stretches_and_columns_have_other_names() {
+    let place = ready();
+    let table = "path\tsentence\toffset\tduration\n\
+                 in/a.wav\thello\t0.0\t0.9\nin/a.wav\thello\t0.9\t0.5\n";
+    let objects = "{\"path\": \"in/a.wav\", \"transcript\": \"hello\", \"duration\": 0.9}\n\
+                   {\"path\": \"in/a.wav\", \"transcript\": \"hello\", \"offset\": 0.9, \"duration\": 0.5}\n";
+    for (name, table) in [("t.tsv", table), ("t.jsonl", objects)] {
+        let lines = eval_of(&place, name, table).code(0).json();
+        assert_eq!((&lines[1]["offset"], &lines[1]["duration"]), (&json!(0.9), &json!(0.5)));
+        let summary = lines.last().expect("a summary");
+        assert_eq!((&summary["wer"], &summary["audio_seconds"]), (&json!(0.0), &json!(1.4)));
+    }
+    let behind = "path\ttext\toffset\nin/a.wav\thello\t7\n";
+    eval_of(&place, "t.tsv", behind).code(1).says("recording of 3.000 s");
+    let missing = "path\ttext\nin/a.wav\tthe birch canoe\textra\nin/b c.wav\n";
+    eval_of(&place, "t.tsv", missing).code(3).says("line 3: no cell for the column `text`");
+    eval_of(&place, "t.tsv", "path\twords\nin/a.wav\thello\n").code(3).says("it has: path, words");
+}
+
+#[test]
+fn f7_byte_order_marks_are_no_characters() {
+    let place = ready();
+    place.file("a.txt", "\u{feff}Hello\r\nworld\r\n".as_bytes());
+    let ran = transcribe(&place, &["in/a.wav", "--align", "a.txt", "--format", "ctm"]).code(0);
+    assert!(ran.text().contains(" Hello ") && !ran.stderr.contains("spell"), "{}", ran.stderr);
+    // A phrase that is made impossible.
+    place.file("plain.txt", b"hello:-50\nworld:1\n");
+    place.file("marked.txt", "\u{feff}hello:-50\r\nworld:1\r\n".as_bytes());
+    let with = |list: &str| {
+        transcribe(&place, &["in/a.wav", "--beam", "8", "--hotwords", list]).code(0).text()
+    };
+    assert_ne!(with("plain.txt"), "hello\nhello\n");
+    assert_eq!(with("marked.txt"), with("plain.txt"));
+    place.file("list.txt", "\u{feff}in/a.wav\r\n".as_bytes());
+    place.run(&["info", "--files-from", "list.txt"]).code(0);
+    place.file("features.json", "\u{feff}{\"n_fft\": 512}".as_bytes());
+    place.run(&["features", "in/a.wav", "--config", "features.json"]).code(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn u3_devices_and_pipes_are_refused_where_texts_are_read() {
+    let place = ready();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(place.path(name)).status();
+        assert!(made.expect("mkfifo").success());
+    };
+    pipe("pipe");
+    for name in ["/dev/zero", "pipe"] {
+        let refused = |arguments: &[&str]| {
+            let ran = place.run(&[arguments, &[name]].concat());
+            assert_ne!(ran.code, 0);
+            ran.says("where a regular file is needed");
+        };
+        refused(&["info", "--files-from"]);
+        refused(&["features", "in/a.wav", "--config"]);
+        refused(&["speaker", "identify", "in/a.wav", "--voices"]);
+        refused(&["speaker", "verify", "--trials"]);
+        refused(&["eval", "transcribe", "--model", "m.safetensors", "--manifest"]);
+        for option in ["--align", "--hotwords", "--lm"] {
+            refused(&["transcribe", "--model", "m.safetensors", "in/a.wav", option]);
+        }
+        refused(&["train", "lm", "-o", "lm.arpa", "--text"]);
+    }
+    // A pipe that the process was given is read.
+    place.feed(&["info", "--files-from", "/dev/stdin"], b"in/a.wav\n").code(0);
+    // Beside a model it is passed over.
+    pipe("config.yaml");
+    pipe("m.json");
+    assert_eq!(transcribe(&place, &["in/b c.wav"]).code(0).text(), "hello\n");
+}

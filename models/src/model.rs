@@ -21,7 +21,7 @@ use crate::source::ModelSource;
 /// An architecture: its card, its network, and how checkpoints of other toolkits become both.
 ///
 /// A new network is a folder in `arch` with an implementation of this trait, and the rows of the
-/// detection table ([`checkpoint::detect`]) that name it.
+/// detection table (`checkpoint/table.rs`) that name it.
 pub trait Arch: Debug + 'static {
     /// Name in messages, such as `Squeezeformer`.
     const NAME: &'static str;

@@ -2,10 +2,11 @@
 //! values that sizes must not have. Loading and running either works or is an error that blames the
 //! checkpoint, in bounded time and memory; it never panics and never aborts.
 
+mod mutation_support;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use formant_audio_core::AudioView;
 use formant_audio_core::features::presets;
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, SpeakerCard};
 use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
@@ -15,71 +16,10 @@ use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
 };
 use formant_models::checkpoint::{self, StateDict};
-use formant_models::tasks::Task;
-use formant_models::tasks::enhance::Enhancer;
-use formant_models::tasks::separate::Separator;
-use formant_models::tasks::speaker::SpeakerEmbedder;
-use formant_models::tasks::spot::Spotter;
-use formant_models::tasks::stems::StemSeparator;
-use formant_models::tasks::transcribe::Transcriber;
-use formant_models::{Arch, Error, LoadOptions, Model, ModelSource, Result};
+use formant_models::{Arch, Model};
+use mutation_support::{Run, VALUES, enhance, separate, speaker, spot, stems, transcribe, verdict};
 use serde_json::Value;
 use tch::{Device, Kind};
-
-/// What a number is replaced by, as JSON text.
-const VALUES: [&str; 8] = ["0", "-1", "2", "65536", "2147483647", "4294967296", "1e308", "NaN"];
-/// Most processor time of one checkpoint, in seconds.
-const MOST_SECONDS: f64 = 2.0;
-/// Most memory above that before, in bytes.
-const MOST_MEMORY: u64 = 500 << 20;
-
-/// Loads a checkpoint and runs it on a moment of noise.
-type Run = fn(&Path) -> Result<()>;
-
-fn noise(rate: u32) -> Vec<f32> {
-    let mut state = 1u32;
-    (0..rate)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        })
-        .collect()
-}
-
-fn source(path: &Path) -> ModelSource {
-    ModelSource::Path(path.to_owned())
-}
-
-fn spot(path: &Path) -> Result<()> {
-    let spotter = Spotter::load(&source(path), &LoadOptions::default())?;
-    spotter.classify(&AudioView::from_mono(16_000, &noise(4_000))).map(drop)
-}
-
-fn speaker(path: &Path) -> Result<()> {
-    let embedder = SpeakerEmbedder::load(&source(path), &LoadOptions::default())?;
-    embedder.process(&AudioView::from_mono(16_000, &noise(4_000)), &Default::default()).map(drop)
-}
-
-fn transcribe(path: &Path) -> Result<()> {
-    let transcriber = Transcriber::load(&source(path), &LoadOptions::default())?;
-    transcriber.process(&AudioView::from_mono(16_000, &noise(4_000)), &Default::default()).map(drop)
-}
-
-fn separate(path: &Path) -> Result<()> {
-    let separator = Separator::load(&source(path), &LoadOptions::default())?;
-    separator.process(&AudioView::from_mono(8_000, &noise(2_000)), &Default::default()).map(drop)
-}
-
-fn enhance(path: &Path) -> Result<()> {
-    let enhancer = Enhancer::load(&source(path), &LoadOptions::default())?;
-    enhancer.process(&AudioView::from_mono(48_000, &noise(9_600)), &Default::default()).map(drop)
-}
-
-fn stems(path: &Path) -> Result<()> {
-    let separator = StemSeparator::load(&source(path), &LoadOptions::default())?;
-    let mix = noise(8_000);
-    separator.process(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
-}
 
 fn save<A: Arch>(card: A::Card, path: &Path) {
     Model::<A>::random(card, Device::Cpu)
@@ -226,50 +166,6 @@ fn mutated(card: &Value, pointer: &str, value: &str) -> String {
     let mut card = card.clone();
     *card.pointer_mut(pointer).expect("a number is there") = PLACE.into();
     card.to_string().replace(&format!("\"{PLACE}\""), value)
-}
-
-/// Processor seconds of this process.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 =
-        after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
-}
-
-/// A line of `/proc/self/status`, in bytes.
-fn status(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
-}
-
-/// Runs one checkpoint; what is wrong with how it ended.
-fn verdict(run: Run, path: &Path) -> Option<String> {
-    // Begins a new peak of the memory in use.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-    let (seconds, memory) = (processor_seconds(), status("VmRSS:"));
-    let result = std::panic::catch_unwind(|| run(path));
-    let seconds = processor_seconds() - seconds;
-    let memory = status("VmHWM:").saturating_sub(memory);
-    match result {
-        Err(_) => return Some("panicked".to_owned()),
-        Ok(
-            Err(
-                Error::Card { .. }
-                | Error::Mismatch(_)
-                | Error::Unsupported { .. }
-                | Error::Missing { .. }
-                | Error::Limit { .. },
-            )
-            | Ok(()),
-        ) => {}
-        Ok(Err(error)) => return Some(format!("does not blame the checkpoint: {error:?}")),
-    }
-    if seconds > MOST_SECONDS {
-        return Some(format!("took {seconds:.1} s"));
-    }
-    (memory > MOST_MEMORY).then(|| format!("took {} MB", memory >> 20))
 }
 
 #[test]

@@ -2,8 +2,11 @@
 //! other files. Files that are too large for the repository are tested when `FORMANT_GOLDENS`
 //! names a folder that has them.
 
+mod checkpoint_support;
+
 use std::path::{Path, PathBuf};
 
+use checkpoint_support::tar;
 use formant_models::Error;
 use formant_models::checkpoint::{
     Architecture, Container, ContainerKind, WeightNorm, clean, describe, detect, read_state_dict,
@@ -90,27 +93,6 @@ fn a_gzipped_archive_and_an_unpacked_one_equal_the_plain_one() {
             assert_eq!(found, tensor.bytes().expect("reads"), "{}: {name}", path.display());
         }
     }
-}
-
-/// A ustar archive.
-fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, data) in members {
-        let mut header = [0u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
-        header[148..156].fill(b' ');
-        header[156] = b'0';
-        header[257..263].copy_from_slice(b"ustar\0");
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
-        header[154] = 0;
-        out.extend(header);
-        out.extend(data);
-        out.resize(out.len().next_multiple_of(512), 0);
-    }
-    out.resize(out.len() + 1024, 0);
-    out
 }
 
 #[test]

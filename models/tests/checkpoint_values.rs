@@ -99,3 +99,52 @@ fn conversion_rounds_like_the_reference() {
         assert_eq!(rounded.bytes().expect("a"), expected.bytes().expect("b"), "{key}");
     }
 }
+
+#[test]
+fn every_pickle_protocol_says_the_same_in_both_formats() {
+    let expected = json!({
+        "epoch": 3,
+        "steps": 70_000,
+        "far": 1_099_511_627_776_i64,
+        "big": "<9 bytes>",
+        "flag": true,
+        "ratio": 0.25,
+        "nothing": null,
+        "name": "Größe",
+        "raw": "<2 bytes>",
+        "pair": [1, "two"],
+        "triple": [1, 2.5, [false]],
+    });
+    for protocol in [1, 2, 4, 5] {
+        for format in ["", "_legacy"] {
+            let name = format!("protocol{protocol}{format}.pth");
+            let state = read(&name);
+            let values = |key: &str| {
+                let tensor = state.get(key).expect("a weight");
+                (tensor.shape().to_vec(), tensor.to_f32_vec().expect("reads"))
+            };
+            assert_eq!(state.len(), 2, "{name}");
+            assert_eq!(values("w"), (vec![2, 3], vec![0.5, -1.5, 2.0, 3.25, -4.0, 5.0]), "{name}");
+            assert_eq!(values("b"), (vec![2], vec![0.125, -0.25]), "{name}");
+            assert_eq!(state.extra.to_json(), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn harmless_classes_in_hyper_parameters_are_values() {
+    for protocol in [1, 2, 4] {
+        let state = read(&format!("hyper_parameters{protocol}.pth"));
+        assert_eq!(state.len(), 2);
+        let found = state.extra.to_json()["hyper_parameters"].clone();
+        let object = |class: &str, items: serde_json::Value| json!({ "__class__": class, "__items__": items });
+        assert_eq!(found["mode"], object("project.Mode", json!(["fast"])));
+        assert_eq!(found["level"], object("project.Level", json!([3])));
+        assert_eq!(found["nested"], object("project.Outer.Inner", json!([1])));
+        assert_eq!(found["space"]["rate"], json!(16_000));
+        assert_eq!(found["space"]["sizes"], json!([1, 2]));
+        assert_eq!(found["partial"], object("functools.partial", json!(["builtins.print"])));
+        assert_eq!(found["date"]["__class__"], json!("datetime.datetime"));
+        assert_eq!(found["span"], object("datetime.timedelta", json!([0, 3, 0])));
+    }
+}

@@ -1,15 +1,18 @@
 //! Decoded clips in memory: every file once, mono, at one rate, 16 bit; kept in a cache file so
 //! that the next run starts at once.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::resample::{Quality, resample};
-use formant_audio_core::{AudioBuf, Warning};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::progress::{Event, Progress};
+use crate::recording::Recording;
 
 /// Samples of many clips, one after the other.
 #[derive(Debug)]
@@ -19,58 +22,55 @@ pub struct Corpus {
     rate: u32,
 }
 
-/// A file that could not be used, and why.
-#[derive(Debug)]
-struct Unusable {
-    path: PathBuf,
-    reason: String,
-}
-
 impl Corpus {
-    /// Decodes `paths` to mono at `rate` Hz in parallel, or takes them from `cache` when it holds
-    /// exactly these files. A file that cannot be read becomes an empty clip, and a note tells why.
+    /// Decodes recordings to mono at `rate` Hz in parallel, or takes them from `cache` when it holds
+    /// exactly these. A recording that cannot be read becomes an empty clip, and a note tells why.
     ///
     /// # Errors
     /// [`Error::Interrupted`], or [`Error::Io`] when the cache cannot be written.
     pub fn load(
-        paths: &[PathBuf],
+        recordings: &[Recording],
         rate: u32,
         cache: Option<&Path>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let key = cache_key(paths, rate);
-        if let Some(corpus) = cache.and_then(|file| read_cache(file, key, rate, paths.len())) {
+        let key = cache_key(recordings, rate);
+        let total = recordings.len();
+        if let Some(corpus) = cache.and_then(|file| read_cache(file, key, rate, total)) {
             return Ok(corpus);
         }
-        let total = paths.len();
-        let done = std::sync::atomic::AtomicUsize::new(0);
-        let clips: Vec<Result<std::result::Result<Vec<i16>, Unusable>>> = paths
-            .par_iter()
-            .map(|path| {
-                if progress.cancelled() {
-                    return Err(Error::Interrupted);
-                }
-                let clip = decode_mono(path, rate)
-                    .map_err(|e| Unusable { path: path.clone(), reason: e.to_string() });
-                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                progress.event(&Event::Decoding { done, total });
-                Ok(clip)
-            })
-            .collect();
+        // A file is decoded once, however many stretches of it there are.
+        let mut files: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+        for (clip, recording) in recordings.iter().enumerate() {
+            files.entry(&recording.path).or_default().push(clip);
+        }
+        let done = AtomicUsize::new(0);
+        let decoded = files.par_iter().map(|(path, clips)| {
+            if progress.cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let found = decode_clips(path, clips, recordings, rate);
+            let done = done.fetch_add(clips.len(), Ordering::Relaxed) + clips.len();
+            progress.event(&Event::Decoding { done, total });
+            Ok(found)
+        });
+        let decoded: Vec<Vec<(usize, Decoded)>> = decoded.collect::<Result<_>>()?;
+        let mut decoded: Vec<(usize, Decoded)> = decoded.into_iter().flatten().collect();
+        decoded.sort_by_key(|(clip, _)| *clip);
         let mut corpus = Self { samples: Vec::new(), ends: Vec::with_capacity(total), rate };
         let mut unusable = Vec::new();
-        for clip in clips {
-            match clip? {
+        for (clip, found) in decoded {
+            match found {
                 Ok(samples) => corpus.samples.extend(samples),
-                Err(problem) => unusable.push(problem),
+                Err(reason) => unusable.push((&recordings[clip], reason)),
             }
             corpus.ends.push(corpus.samples.len());
         }
         if let Some(file) = cache.filter(|_| unusable.is_empty()) {
             write_cache(file, key, &corpus)?;
         }
-        for file in &unusable {
-            let text = format!("{} was left out: {}", file.path.display(), file.reason);
+        for (recording, reason) in unusable {
+            let text = format!("{recording} was left out: {reason}");
             progress.event(&Event::Note { text });
         }
         Ok(corpus)
@@ -117,30 +117,47 @@ impl Corpus {
     }
 }
 
-/// Decodes one file to mono at `rate` Hz.
-///
-/// # Errors
-/// What decoding says.
-pub fn decode_at(path: &Path, rate: u32) -> formant_audio_core::Result<(AudioBuf, Vec<Warning>)> {
-    let clip = decode_file(path, &DecodeOptions::default())?;
-    let mono = AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono());
-    Ok((resample(&mono.view(), rate, Quality::High)?, clip.info.warnings))
+/// The samples of a clip, or why there are none.
+type Decoded = std::result::Result<Vec<i16>, String>;
+
+/// Decodes the clips of one file.
+fn decode_clips(
+    path: &Path,
+    clips: &[usize],
+    recordings: &[Recording],
+    rate: u32,
+) -> Vec<(usize, Decoded)> {
+    let decoded = decode_file(path, &DecodeOptions::default()).map(|clip| {
+        let mono = clip.audio.view().to_mono();
+        (clip.audio.rate(), mono)
+    });
+    let decoded = decoded.map_err(|error| error.to_string());
+    let samples = |clip: usize| -> Decoded {
+        let (from, mono) = decoded.as_ref().map_err(String::clone)?;
+        let cut = || {
+            let range = recordings[clip].stretch.range(mono.len(), *from, path)?;
+            let part = AudioBuf::from_mono(*from, mono[range].to_vec());
+            resample(&part.view(), rate, Quality::High)
+        };
+        let audio = cut().map_err(|error: formant_audio_core::Error| error.to_string())?;
+        // Saturating, since resampling can overshoot full scale.
+        Ok(audio.channel(0).iter().map(|x| (x * 32768.0).round() as i16).collect())
+    };
+    clips.iter().map(|&clip| (clip, samples(clip))).collect()
 }
 
-fn decode_mono(path: &Path, rate: u32) -> formant_audio_core::Result<Vec<i16>> {
-    let (audio, _) = decode_at(path, rate)?;
-    // Saturating, since resampling can overshoot full scale.
-    Ok(audio.channel(0).iter().map(|x| (x * 32768.0).round() as i16).collect())
-}
-
-/// A number that changes when the list of files, one of their sizes, or the rate changes.
-fn cache_key(paths: &[PathBuf], rate: u32) -> u64 {
+/// A number that changes when the list of recordings, the size of a file, or the rate changes.
+fn cache_key(recordings: &[Recording], rate: u32) -> u64 {
     let mut hash = crate::manifest::Fnv1a::default();
     hash.add(&rate.to_le_bytes());
-    for path in paths {
+    for Recording { path, stretch } in recordings {
         hash.add(path.as_os_str().as_encoded_bytes());
         let size = std::fs::metadata(path).map_or(0, |m| m.len());
         hash.add(&size.to_le_bytes());
+        if !stretch.is_whole() {
+            hash.add(&stretch.start.to_le_bytes());
+            hash.add(&stretch.seconds.unwrap_or(0.0).to_le_bytes());
+        }
     }
     hash.value()
 }

@@ -3,14 +3,17 @@
 mod ahead;
 pub mod asr;
 pub mod augment;
+mod checks;
 pub mod corpus;
 mod epochs;
 pub mod error;
+mod examples;
 pub mod lm;
 pub mod manifest;
 pub mod optim;
 mod paths;
 pub mod progress;
+mod recording;
 mod replicas;
 pub mod resume;
 pub mod separation;
@@ -20,6 +23,9 @@ mod start;
 pub mod stems;
 mod table;
 mod training;
+mod voices;
 
 pub use error::{Error, Result};
 pub use paths::TrainPaths;
+pub use recording::Recording;
+pub use voices::{Speaker, Voices};

@@ -1,25 +1,29 @@
-//! Lists of labelled audio files: manifests with a header line (tabs or commas between the cells), or
-//! one folder a label.
+//! Lists of labelled audio files: manifests with a header line (tabs, commas or semicolons between the
+//! cells), manifests with a JSON object a line, or one folder a label.
 //!
-//! Known columns are `path`, `label`, `split`, `speaker`, `source` and `seconds`; others are
-//! ignored. Paths are relative to the manifest.
+//! Known columns are `path` (or `audio_filepath`, `file_name`), `label`, `text` (or `sentence`,
+//! `transcript`, `transcription`), `offset` and `duration`, `split`, `speaker`, `source` and
+//! `seconds`; others are ignored. Paths are relative to the manifest.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use formant_audio_core::decode::has_audio_extension;
+use formant_audio_core::decode::{Stretch, has_audio_extension};
 
 use crate::error::{Error, Result};
-use crate::table::Table;
+use crate::recording::Recording;
+use crate::table::{self, Table};
 
 /// Folder name, as in Speech Commands, whose files are background noise without words.
 pub const BACKGROUND_FOLDER: &str = "_background_noise_";
 
-/// One labelled file.
-#[derive(Debug, Clone, PartialEq)]
+/// One labelled file, or a stretch of one.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Row {
     /// The audio file.
     pub path: PathBuf,
+    /// The part of it that the row is about.
+    pub stretch: Stretch,
     /// Its label; empty where the manifest gives none.
     pub label: String,
     /// `train`, `dev`, `test`, ...; empty where the manifest gives none.
@@ -32,23 +36,56 @@ pub struct Row {
     pub seconds: Option<f64>,
 }
 
+impl Row {
+    /// What the row is about.
+    #[must_use]
+    pub fn recording(&self) -> Recording {
+        Recording { path: self.path.clone(), stretch: self.stretch }
+    }
+}
+
+/// Whether a file is a manifest by its ending.
+#[must_use]
+pub fn is_table(path: &Path) -> bool {
+    let known = ["tsv", "csv", "jsonl", "ndjson", "json"];
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| known.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
 /// Reads a manifest, or lists a folder that holds one folder a label.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::Manifest`] for a line without the columns that
 /// the header promises, [`Error::Data`] when nothing is in it.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let rows = if path.is_dir() { list_folder(path)? } else { read_table(path, &["label"])? };
+    let rows =
+        if path.is_dir() { list_folder(path)? } else { read_table(path, &["label"], &[PATH])? };
     not_empty(rows, path)
 }
 
-/// Reads a manifest of transcripts: as [`read`], with the column `text` as label where there is
-/// one.
+/// Reads a manifest whose files belong together, which are used as a whole: as [`read`].
+///
+/// # Errors
+/// As [`read`]; [`Error::Data`] when a row is about a stretch of a file.
+pub fn read_whole(path: &Path) -> Result<Vec<Row>> {
+    let rows = read(path)?;
+    match rows.iter().find(|row| !row.stretch.is_whole()) {
+        None => Ok(rows),
+        Some(row) => Err(Error::Data(format!(
+            "{}: {}: the columns offset and duration are of no use here, where whole files belong \
+             together; make a file of each stretch first",
+            path.display(),
+            row.recording()
+        ))),
+    }
+}
+
+/// Reads a manifest of transcripts: as [`read`], with the text as label.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
-    not_empty(read_table(path, &TEXT_LABELS)?, path)
+    not_empty(read_table(path, TEXT, &[PATH, TEXT])?, path)
 }
 
 /// Reads a table of texts: as [`read_transcripts`], but it needs no recordings and does need texts.
@@ -56,18 +93,17 @@ pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
 /// # Errors
 /// As [`read`].
 pub fn read_texts(path: &Path) -> Result<Vec<Row>> {
-    rows_of(&Table::read(path)?, Path::new(""), &TEXT_LABELS, Needed::Label)
+    rows_of(&Table::read(path)?, Path::new(""), TEXT, &[TEXT])
 }
+
+/// Names of a column; the first that is there counts.
+type Names = [&'static str];
+
+/// Columns that may hold a file's name.
+const PATH: &Names = &["path", "audio_filepath", "file_name"];
 
 /// Columns that may hold a text.
-const TEXT_LABELS: [&str; 2] = ["text", "label"];
-
-/// The column that a table can't be without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needed {
-    Path,
-    Label,
-}
+const TEXT: &Names = &["text", "sentence", "transcript", "transcription", "label"];
 
 /// Lists utterances with their texts, from a table of transcripts or a folder with
 /// `transcripts.tsv`; a `manifest.tsv` beside that one adds speakers, sources and splits by path.
@@ -110,9 +146,9 @@ fn not_empty(rows: Vec<Row>, path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
+fn read_table(path: &Path, labels: &Names, needed: &[&Names]) -> Result<Vec<Row>> {
     let base = path.parent().unwrap_or(Path::new(""));
-    rows_of(&Table::read(path)?, base, labels, Needed::Path)
+    rows_of(&Table::read(path)?, base, labels, needed)
 }
 
 /// Parses the text of a manifest whose paths are relative to `base`; `name` is for messages.
@@ -120,39 +156,53 @@ fn read_table(path: &Path, labels: &[&str]) -> Result<Vec<Row>> {
 /// # Errors
 /// [`Error::Manifest`] naming the line.
 pub fn parse_table(text: &str, base: &Path, name: &Path) -> Result<Vec<Row>> {
-    rows_of(&Table::parse(text, name)?, base, &["label"], Needed::Path)
+    rows_of(&Table::parse(text, name)?, base, &["label"], &[PATH])
 }
 
-/// The first of the columns `labels` that is there is the label.
-fn rows_of(table: &Table, base: &Path, labels: &[&str], needed: Needed) -> Result<Vec<Row>> {
+/// The first of the columns `labels` that is there is the label; every `needed` column has to be there.
+fn rows_of(table: &Table, base: &Path, labels: &Names, needed: &[&Names]) -> Result<Vec<Row>> {
     let Some((header, lines)) = table.rows() else {
         return Ok(Vec::new());
     };
-    let (path, label) = (header.find(&["path"]), header.find(labels));
-    let (column, name) = match needed {
-        Needed::Path => (path, "path"),
-        Needed::Label => (label, labels[0]),
-    };
-    if column.is_none() {
-        let found = header.cells().collect::<Vec<_>>().join(", ");
-        let reason = format!("the header needs a column `{name}`; it has: {found}");
-        return Err(table.bad(header.line, reason));
+    for names in needed {
+        if header.find(names).is_none() {
+            let or = match &names[1..] {
+                [] => String::new(),
+                others => format!(" (or {})", others.join(", ")),
+            };
+            let found = header.cells().collect::<Vec<_>>().join(", ");
+            let reason = format!("the header needs a column `{}`{or}; it has: {found}", names[0]);
+            return Err(table.bad(header.line, reason));
+        }
     }
-    let others =
-        [label, header.find(&["split"]), header.find(&["speaker"]), header.find(&["source"])];
-    let seconds_column = header.find(&["seconds"]);
-    let mut rows = Vec::with_capacity(lines.len());
-    for line in lines {
-        if line.cell(path).is_empty() && needed == Needed::Path {
+    table.check(&needed.iter().map(|names| header.find(names)).collect::<Vec<_>>())?;
+    let path = header.find(PATH);
+    let texts = [labels, &["split"], &["speaker"], &["source"]].map(|names| header.find(names));
+    let seconds = header.find(&["seconds"]);
+    // Texts alone have nothing to cut.
+    let has_files = needed.contains(&PATH);
+    let [offset, duration] =
+        ["offset", "duration"].map(|name| header.find(&[name]).filter(|_| has_files));
+    let row = |line: &table::Row| {
+        let file = line.cell(path);
+        if file.is_empty() && has_files {
             return Err(table.bad(line.line, "no path in this line"));
         }
-        let [label, split, speaker, source] = others.map(|column| line.cell(column).to_owned());
-        let seconds = line.cell(seconds_column).parse().ok();
+        let stretch = Stretch {
+            start: table.number(line, offset)?.unwrap_or(0.0),
+            seconds: table.number(line, duration)?,
+        };
+        if stretch.start < 0.0 || stretch.seconds.is_some_and(|seconds| seconds <= 0.0) {
+            let reason = "an offset below zero, or a duration that is not above zero; leave the \
+                          cell empty to read from the start, or to the end";
+            return Err(table.bad(line.line, reason));
+        }
+        let [label, split, speaker, source] = texts.map(|column| line.cell(column).to_owned());
+        let seconds = line.cell(seconds).parse().ok();
         let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-        let path = base.join(line.cell(path));
-        rows.push(Row { path, label, split, speaker, source, seconds });
-    }
-    Ok(rows)
+        Ok(Row { path: base.join(file), stretch, label, split, speaker, source, seconds })
+    };
+    lines.iter().map(row).collect()
 }
 
 fn list_folder(folder: &Path) -> Result<Vec<Row>> {
@@ -165,14 +215,7 @@ fn list_folder(folder: &Path) -> Result<Vec<Row>> {
         for path in sorted_entries(&label_folder)? {
             if has_audio_extension(&path) {
                 let speaker = speaker_of(&path);
-                rows.push(Row {
-                    path,
-                    label: label.clone(),
-                    split: String::new(),
-                    speaker,
-                    source: String::new(),
-                    seconds: None,
-                });
+                rows.push(Row { path, label: label.clone(), speaker, ..Row::default() });
             }
         }
     }
@@ -246,14 +289,17 @@ impl Fnv1a {
     }
 }
 
-/// The recordings of a manifest or folder that are to be learned from: those of the split `train`,
-/// and those without a split.
+/// Whether a row is to be learned from: of the split `train`, or without a split.
+pub(crate) fn is_trained_on(row: &Row) -> bool {
+    row.split.is_empty() || row.split == "train"
+}
+
+/// The recordings of a manifest or folder that are to be learned from.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn train_rows(path: &Path) -> Result<impl Iterator<Item = PathBuf>> {
-    let rows = read(path)?;
-    Ok(rows.into_iter().filter(|r| r.split.is_empty() || r.split == "train").map(|r| r.path))
+pub(crate) fn train_recordings(path: &Path) -> Result<impl Iterator<Item = Recording>> {
+    Ok(read(path)?.into_iter().filter(is_trained_on).map(|row| row.recording()))
 }
 
 #[cfg(test)]
@@ -279,16 +325,75 @@ mod tests {
         assert!(error.expect_err("no column").to_string().contains("column `path`"));
     }
 
+    fn transcripts(name: &str, text: &str) -> Result<Vec<Row>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        read_transcripts(&path)
+    }
+
+    fn labels(rows: &[Row]) -> Vec<&str> {
+        rows.iter().map(|row| row.label.as_str()).collect()
+    }
+
     #[test]
-    fn cells_may_be_quoted() {
+    fn f2_cells_may_be_quoted() {
+        let text = "path,text\na1.wav,\"the birch canoe, slid on the smooth planks\"\n\
+                    b1.wav,\"he said \"\"no\"\" to it\"\n";
+        let wanted = ["the birch canoe, slid on the smooth planks", "he said \"no\" to it"];
+        assert_eq!(labels(&transcripts("a.csv", text).expect("quoted")), wanted);
         let text = "\u{feff}path,label\r\n\"a, b.wav\",\"say \"\"yes\"\"\"\r\n";
-        let rows = parse_table(text, Path::new(""), Path::new("m.csv")).expect("valid");
-        assert_eq!(rows[0].path, Path::new("a, b.wav"));
-        assert_eq!(rows[0].label, "say \"yes\"");
+        let rows = transcripts("a.csv", text).expect("valid");
+        assert!(rows[0].path.ends_with("a, b.wav"));
+        assert_eq!(labels(&rows), ["say \"yes\""]);
         let error = parse_table("path,label\na.wav,\"yes\n", Path::new(""), Path::new("m.csv"));
         assert!(
             error.expect_err("open").to_string().starts_with("m.csv: line 2: a quotation mark")
         );
+    }
+
+    #[test]
+    fn f6_rows_may_be_stretches() {
+        let table = "path\ttext\toffset\tduration\na.wav\tone\t0.0\t0.9\na.wav\ttwo\t0.9\t\n";
+        let objects = "{\"audio_filepath\": \"a.wav\", \"text\": \"one\", \"duration\": 0.9}\n\
+                       {\"audio_filepath\": \"a.wav\", \"text\": \"two\", \"offset\": 0.9}\n";
+        for (name, text) in [("a.tsv", table), ("a.jsonl", objects)] {
+            let rows = transcripts(name, text).expect("stretches");
+            assert_eq!(labels(&rows), ["one", "two"]);
+            assert_eq!(rows[0].stretch, Stretch { start: 0.0, seconds: Some(0.9) });
+            assert_eq!(rows[1].stretch, Stretch { start: 0.9, seconds: None });
+            assert!(rows[1].recording().to_string().ends_with("a.wav (from 0.9 s on)"));
+        }
+        for (bad, says) in [("-1\t2", "below zero"), ("1\t0", "below zero"), ("1\t0:30", "0:30")] {
+            let text = format!("path\ttext\toffset\tduration\na.wav\tx\t{bad}\n");
+            let error = transcripts("a.tsv", &text).expect_err("no stretch").to_string();
+            assert!(error.contains("line 2") && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn f6_whole_files_are_not_cut_silently() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("m.tsv");
+        std::fs::write(&path, "path\tlabel\toffset\na_mix.wav\tmix\t2\n").expect("written");
+        let error = read_whole(&path).expect_err("a stretch").to_string();
+        assert!(error.contains("a_mix.wav (from 2 s on)") && error.contains("offset"), "{error}");
+    }
+
+    #[test]
+    fn f6_columns_of_texts_and_what_is_missing() {
+        for column in TEXT {
+            let text = format!("path\t{column}\na1.wav\tthe birch canoe\n");
+            assert_eq!(labels(&transcripts("a.tsv", &text).expect("a text")), ["the birch canoe"]);
+        }
+        for (text, says) in [
+            ("path\ttext\na\tb\textra\nb\n", "line 3: no cell for the column `text`"),
+            ("path\twords\na\tb\n", "line 1: the header needs a column `text`"),
+            ("file\ttext\na\tb\n", "it has: file, text"),
+        ] {
+            let error = transcripts("a.tsv", text).expect_err("incomplete").to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]
@@ -312,10 +417,8 @@ mod tests {
             .map(|i| Row {
                 path: format!("{i}.wav").into(),
                 label: "yes".into(),
-                split: String::new(),
                 speaker: "me".into(),
-                source: String::new(),
-                seconds: None,
+                ..Row::default()
             })
             .collect();
         assign_splits(&mut rows);
@@ -329,10 +432,8 @@ mod tests {
             .map(|i| Row {
                 path: format!("{i}.wav").into(),
                 label: "yes".into(),
-                split: String::new(),
                 speaker: format!("s{}", i / 3),
-                source: String::new(),
-                seconds: None,
+                ..Row::default()
             })
             .collect();
         assign_splits(&mut rows);

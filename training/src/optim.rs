@@ -61,6 +61,11 @@ impl OptimizerConfig {
     }
 }
 
+/// All variables of a store; the order of the names is the same in every run.
+pub(crate) fn by_name(vs: &VarStore) -> BTreeMap<String, Tensor> {
+    vs.variables().into_iter().collect()
+}
+
 /// Optimiser of one set of variables.
 #[derive(Debug)]
 pub struct AdamW {
@@ -114,8 +119,7 @@ impl AdamW {
     pub fn new(vs: &VarStore, config: OptimizerConfig) -> Self {
         let mut slots = Vec::new();
         let mut averages = BTreeMap::new();
-        let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-        for (name, variable) in variables {
+        for (name, variable) in by_name(vs) {
             let average = variable.detach().copy();
             if variable.requires_grad() {
                 let (first, second) = (average.zeros_like(), average.zeros_like());

@@ -8,12 +8,11 @@ use std::thread::{Scope, ScopedJoinHandle};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// The variables of a network, in an order that is the same for all its copies.
+use crate::optim::by_name;
+
+/// The trainable variables of a network, in an order that is the same for all its copies.
 pub(crate) fn variables(vs: &VarStore) -> Vec<Tensor> {
-    let mut named: Vec<(String, Tensor)> =
-        vs.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
-    named.sort_by(|(a, _), (b, _)| a.cmp(b));
-    named.into_iter().map(|(_, variable)| variable).collect()
+    by_name(vs).into_values().filter(Tensor::requires_grad).collect()
 }
 
 /// A copy on a thread of its own.

@@ -12,6 +12,7 @@ use tch::nn::VarStore;
 
 use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
+use crate::examples::Examples;
 use crate::optim::{AdamW, OptimizerConfig};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
@@ -24,6 +25,13 @@ pub(crate) struct Course<'a> {
     pub(crate) steps_per_epoch: usize,
     pub(crate) seed: u64,
     pub(crate) optimizer: &'a OptimizerConfig,
+}
+
+impl Course<'_> {
+    /// The random examples of a training whose batches hold `batch` of them.
+    pub(crate) fn examples(&self, batch: usize) -> Examples {
+        Examples { seed: self.seed, steps_per_epoch: self.steps_per_epoch, batch }
+    }
 }
 
 /// Number of an epoch and of a step in it, from 0.
@@ -146,6 +154,8 @@ pub(crate) fn run<T: Training>(
             saved,
             &mut optimizer,
             |epoch, take| {
+                // Dropout draws the same masks when an epoch is the first after an interruption.
+                tch::manual_seed(course.seed.wrapping_add(epoch as u64) as i64);
                 tch::set_num_threads((threads / replicas.parts() as i32).max(1));
                 let done = training.batches(&network, epoch, &mut |step, batch| {
                     let at = (epoch, step);

@@ -9,6 +9,7 @@ mod bench_peers;
 mod check;
 mod demo;
 mod fields;
+mod fuzz;
 mod live;
 mod problem;
 mod quality;
@@ -59,6 +60,12 @@ const COMMANDS: &[Command] = &[
         arguments: "",
         help: "formatting, lints and documentation, without warnings; licences if cargo-deny is there",
         run: check::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[MINUTES]",
+        help: "run every fuzz target so long (20); keeps what it finds (needs cargo-fuzz)",
+        run: fuzz::run,
     },
     Command {
         name: "quality",

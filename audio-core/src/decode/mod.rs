@@ -21,6 +21,7 @@ mod pcm;
 mod planes;
 mod reader;
 mod source;
+mod stretch;
 mod symphonia_backend;
 mod timeline;
 pub(crate) mod vorbis_comment;
@@ -39,6 +40,7 @@ pub use options::{
     RawSample, Strictness, TrackChoice,
 };
 pub use reader::BlockReader;
+pub use stretch::Stretch;
 
 /// Usual extensions of the formats that are read, in lower case and alphabetical order. Content
 /// decides what a file is; these only tell which files of a folder are worth a try.

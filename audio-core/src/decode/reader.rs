@@ -9,12 +9,12 @@ use super::info::SourceInfo;
 use super::options::{DecodeOptions, MAX_BLOCK_FRAMES, Strictness};
 use super::planes::Planes;
 use super::source::Source;
+use super::stretch::{Cut, Stretch};
 use super::{Clip, open};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::sanitise::sanitise;
 use crate::warning::Warning;
-
 
 /// Reads a source block by block; memory does not grow with its length.
 pub struct BlockReader {
@@ -24,6 +24,7 @@ pub struct BlockReader {
     pending: VecDeque<AudioBuf>,
     non_finite: u64,
     done: bool,
+    cut: Option<Cut>,
 }
 
 impl std::fmt::Debug for BlockReader {
@@ -68,9 +69,17 @@ impl BlockReader {
             pending: VecDeque::new(),
             non_finite: 0,
             done: false,
+            cut: None,
         };
         reader.check_strict()?;
         Ok(reader)
+    }
+
+    /// Hands out the frames of a stretch alone.
+    #[must_use]
+    pub fn cut_to(mut self, stretch: Stretch) -> Self {
+        self.cut = (!stretch.is_whole()).then(|| Cut::new(stretch, self.spec.rate));
+        self
     }
 
     /// Rate and layout of every block.
@@ -99,8 +108,28 @@ impl BlockReader {
     ///
     /// # Errors
     /// When reading fails, when the data are damaged beyond the limits, or, if strict, on the
-    /// first warning.
+    /// first warning; when the recording ends before its stretch.
     pub fn next_block(&mut self) -> Result<Option<AudioBuf>> {
+        let Some(mut cut) = self.cut.take() else { return self.next_decoded() };
+        let found = loop {
+            if cut.is_complete() {
+                break Ok(None);
+            }
+            match self.next_decoded()? {
+                None => break cut.end(&self.backend.info().path).map(|()| None),
+                Some(block) => {
+                    if let Some(kept) = cut.keep(block) {
+                        break Ok(Some(kept));
+                    }
+                }
+            }
+        };
+        self.cut = Some(cut);
+        found
+    }
+
+    /// The next block of the whole recording.
+    fn next_decoded(&mut self) -> Result<Option<AudioBuf>> {
         loop {
             if let Some(block) = self.pending.pop_front() {
                 self.backend.info().found_frames += block.frames() as u64;

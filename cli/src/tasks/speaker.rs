@@ -103,7 +103,8 @@ impl DecisionArgs {
         if self.cohort_top < 2 {
             return Err(Failure::usage("--cohort-top", "at least 2 voices are needed"));
         }
-        let files = recordings(&self.cohort, |table| Ok(manifest::read(table)?))?;
+        let files = recordings(&self.cohort, |table| Ok(manifest::read_whole(table)?))?;
+        let files = files.into_iter().map(|file| file.path).collect();
         let threshold = self.threshold.unwrap_or(NORMALIZED_THRESHOLD);
         let cohort = CohortPlan { files, top: self.cohort_top, threshold };
         Ok(DecisionPlan { threshold: self.threshold, cohort: Some(cohort) })

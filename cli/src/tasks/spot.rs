@@ -1,5 +1,6 @@
 //! Keyword models: which one, how it decides, and how its accuracy is told.
 
+use formant_audio_core::text;
 use std::path::Path;
 
 use clap::Args;
@@ -97,7 +98,7 @@ impl SpotModel {
 fn read_labels(text: &str) -> Result<Vec<String>, Failure> {
     let path = Path::new(text);
     let labels: Vec<String> = if path.is_file() {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+        let text = text::read(path, text::MAX_TEXT)?;
         text.lines().map(|line| line.trim().to_owned()).collect()
     } else {
         text.split(',').map(|label| label.trim().to_owned()).collect()

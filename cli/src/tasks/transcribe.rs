@@ -1,5 +1,6 @@
 //! Recognizers: which one, with which language model, and how it decides.
 
+use formant_audio_core::text;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,7 +137,7 @@ impl RecognizerArgs {
 fn hotwords(text: &str) -> Result<Hotwords, Failure> {
     let path = Path::new(text);
     let list = match path.is_file() {
-        true => std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?,
+        true => text::read(path, text::MAX_TEXT)?,
         false => text.replace(',', "\n"),
     };
     let phrases: Vec<(&str, f32)> = list

@@ -2,6 +2,7 @@
 //! moving-average prefixes, second copies, losses, and the two spellings of weight normalisation.
 
 use super::fault::Outcome;
+use super::select::select;
 use super::state_dict::StateDict;
 use super::steps::Step;
 use super::weight_norm;
@@ -56,6 +57,7 @@ pub(crate) fn clean_names(state: &mut StateDict) -> Outcome<()> {
             break;
         }
     }
+    select(state);
     Ok(())
 }
 

@@ -20,9 +20,10 @@ pub(crate) fn read(name: &str, source: &Source) -> Outcome<Value> {
     let bytes = source.read_all(MAX_SIZE)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Fault::Damaged(format!("the config {name} is no UTF-8 text")))?;
+    let text = text.trim_start_matches('\u{feff}');
     let broken = |reason: String| Fault::Damaged(format!("the config {name} is broken: {reason}"));
     if name.to_ascii_lowercase().ends_with(".json") {
-        serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
+        serde_json::from_str(text).map_err(|error| broken(error.to_string()))
     } else {
         // Strict booleans: the reference's reader takes `n` and `y` (pieces of vocabularies) as text.
         let options = serde_saphyr::options! {
@@ -31,7 +32,7 @@ pub(crate) fn read(name: &str, source: &Source) -> Outcome<Value> {
             non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
         };
-        serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
             // The first line says what is wrong; an excerpt follows.
             broken(error.to_string().lines().next().unwrap_or_default().to_owned())
         })

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::architecture::Detection;
 use super::average::{Share, average};
 use super::clean::{WeightNorm, clean};
 use super::container::Container;
-use super::detect::{Detection, detect};
+use super::detect::detect;
 use super::dtype::DType;
 use super::safetensors::write_safetensors;
 use super::steps::Step;

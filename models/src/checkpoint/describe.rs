@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::architecture::Detection;
 use super::clean::clean_names;
 use super::container::{Container, Part};
-use super::detect::{Detection, detect};
+use super::detect::detect;
 use super::dtype::DType;
 use super::state_dict::StateDict;
 use super::steps::Step;

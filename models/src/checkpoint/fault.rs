@@ -82,3 +82,24 @@ impl From<std::io::Error> for Fault {
 pub(crate) fn within(what: &'static str, found: u64, limit: u64) -> Outcome<()> {
     if found > limit { Err(Fault::Limit { what, found, limit }) } else { Ok(()) }
 }
+
+/// How much of a quantity one file may use in all.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    what: &'static str,
+    limit: u64,
+    spent: u64,
+}
+
+impl Budget {
+    /// `times` the `size` of what describes the quantity, and `more`.
+    pub(crate) fn new(what: &'static str, size: u64, times: u64, more: u64) -> Self {
+        Self { what, limit: size.saturating_mul(times).saturating_add(more), spent: 0 }
+    }
+
+    /// `Err(Limit)` when all that was spent is over the limit.
+    pub(crate) fn spend(&mut self, amount: u64) -> Outcome<()> {
+        self.spent = self.spent.saturating_add(amount);
+        within(self.what, self.spent, self.limit)
+    }
+}

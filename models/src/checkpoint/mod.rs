@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod architecture;
 mod atomic;
 mod average;
 mod clean;
@@ -32,10 +33,12 @@ mod open;
 mod pickle;
 mod report;
 mod safetensors;
+mod select;
 mod source;
 mod state_dict;
 mod steps;
 mod storage;
+mod table;
 mod tar;
 mod tensor;
 mod torch_file;
@@ -44,6 +47,7 @@ mod torch_zip;
 mod value;
 pub(crate) mod weight_norm;
 
+pub use architecture::{Architecture, Detection};
 pub(crate) use atomic::write_atomically;
 pub use average::Share;
 pub(crate) use clean::clean_names;
@@ -53,8 +57,8 @@ pub use convert::{
     ARCHITECTURE_KEY, CONFIGS_KEY, ConvertOptions, ConvertReport, VALUES_KEY, convert,
 };
 pub use describe::{Description, PartDescription, TensorDescription, describe};
-pub use detect::{Architecture, Detection, detect};
-pub(crate) use detect::{Row, detection_row};
+pub use detect::detect;
+pub(crate) use detect::detection_row;
 pub use dtype::DType;
 pub use fault::{Fault, Outcome};
 pub use load::load_into;
@@ -64,5 +68,6 @@ pub use safetensors::write_safetensors;
 pub use source::Source;
 pub use state_dict::StateDict;
 pub use steps::Step;
+pub(crate) use table::Row;
 pub use tensor::RawTensor;
 pub use value::Value;

@@ -1,52 +1,114 @@
-//! Single arrays in NumPy's `.npy` format.
+//! Single arrays in NumPy's `.npy` format: a header that is a Python dict, then the numbers. See
+//! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use std::io::Cursor;
-
-use ndarray::ArrayD;
-use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
-
-use super::dtype::DType;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, within};
+use super::pickle::NumpyType;
 use super::source::Source;
-use super::tensor::RawTensor;
+use super::tensor::{RawTensor, byte_len};
+use super::torch_file::in_memory;
 
-/// Largest array that is read; these files hold statistics.
-const MAX_SIZE: u64 = 1 << 30;
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Largest header; that of a plain type has a hundred bytes.
+const MAX_HEADER: u64 = 64 << 10;
+/// Most dimensions, as in NumPy.
+const MAX_DIMENSIONS: usize = 64;
 
 /// Whether the bytes start like this format.
 pub(crate) fn matches(head: &[u8]) -> bool {
-    head.starts_with(b"\x93NUMPY")
+    head.starts_with(MAGIC)
 }
 
 /// Reads the array.
 pub(crate) fn open(source: &Source) -> Outcome<RawTensor> {
-    let bytes = source.read_all(MAX_SIZE)?;
-    // The type is in the header: try until it fits.
-    try_as::<f32, 4>(&bytes, DType::F32, f32::to_le_bytes)
-        .or_else(|| try_as::<f64, 8>(&bytes, DType::F64, f64::to_le_bytes))
-        .or_else(|| try_as::<i64, 8>(&bytes, DType::I64, i64::to_le_bytes))
-        .or_else(|| try_as::<i32, 4>(&bytes, DType::I32, i32::to_le_bytes))
-        .or_else(|| try_as::<i16, 2>(&bytes, DType::I16, i16::to_le_bytes))
-        .or_else(|| try_as::<i8, 1>(&bytes, DType::I8, i8::to_le_bytes))
-        .or_else(|| try_as::<u8, 1>(&bytes, DType::U8, u8::to_le_bytes))
-        .or_else(|| try_as::<bool, 1>(&bytes, DType::Bool, |value| [u8::from(value)]))
-        .unwrap_or_else(|| {
-            Err(Fault::Unsupported("a NumPy array of a type that is not read".into()))
-        })
+    let version = source.read_at(MAGIC.len() as u64, 2)?[0];
+    let width = if version == 1 { 2 } else { 4 };
+    let mut size = [0; 4];
+    size[..width].copy_from_slice(&source.read_at(8, width)?);
+    let size = u64::from(u32::from_le_bytes(size));
+    within("size of the NumPy header", size, MAX_HEADER)?;
+    let start = 8 + width as u64;
+    let header = source.read_at(start, size as usize)?;
+    let header = parse(&String::from_utf8_lossy(&header))
+        .ok_or_else(|| Fault::damaged("the header of the NumPy array is broken"))?;
+    let dtype = header.kind.dtype().ok_or_else(|| {
+        Fault::Unsupported("a NumPy array of a type that is not read; save it as float32".into())
+    })?;
+    let expected = byte_len(dtype, &header.shape)?;
+    let found = source.len() - start - size;
+    if expected as u64 != found {
+        return Err(Fault::Damaged(format!(
+            "the NumPy array needs {expected} bytes, {found} are there"
+        )));
+    }
+    let bytes = source.read_at(start + size, expected)?;
+    Ok(in_memory(dtype, header.shape, header.fortran, header.kind.big_endian, bytes.into()))
 }
 
-/// `None` when the file has another type.
-fn try_as<T: ReadableElement + Copy, const N: usize>(
-    bytes: &[u8],
-    dtype: DType,
-    encode: fn(T) -> [u8; N],
-) -> Option<Outcome<RawTensor>> {
-    match ArrayD::<T>::read_npy(Cursor::new(bytes)) {
-        Ok(array) => {
-            let data = array.iter().flat_map(|value| encode(*value)).collect();
-            Some(RawTensor::from_bytes(dtype, array.shape().to_vec(), data))
+struct Header {
+    kind: NumpyType,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+/// The three entries of a header such as
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+fn parse(text: &str) -> Option<Header> {
+    let entry = |name: &str| -> Option<&str> {
+        let (_, value) = text.split_once(&format!("'{name}'"))?;
+        Some(value.trim_start().strip_prefix(':')?.trim_start())
+    };
+    let code = entry("descr")?.strip_prefix('\'')?.split('\'').next()?;
+    let kind =
+        NumpyType::of_code(code.trim_start_matches(['<', '>', '|', '=']), code.starts_with('>'));
+    let fortran = match entry("fortran_order")? {
+        order if order.starts_with("True") => true,
+        order if order.starts_with("False") => false,
+        _ => return None,
+    };
+    let sizes = entry("shape")?.strip_prefix('(')?.split(')').next()?;
+    let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let shape: Vec<usize> = sizes.map(|size| size.parse().ok()).collect::<Option<_>>()?;
+    (shape.len() <= MAX_DIMENSIONS).then_some(Header { kind, fortran, shape })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::dtype::DType;
+
+    fn file(header: &str, data: &[u8]) -> Outcome<RawTensor> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([1, 0]);
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        open(&Source::Bytes(bytes.into()))
+    }
+
+    #[test]
+    fn arrays_of_both_orders_and_both_ends() {
+        let values = |order: &str, code: &str, data: &[u8]| {
+            let header =
+                format!("{{'descr': '{code}', 'fortran_order': {order}, 'shape': (2, 2), }}");
+            let tensor = file(&header, data).expect("sound");
+            assert_eq!((tensor.dtype(), tensor.shape()), (DType::I16, &[2, 2][..]));
+            tensor.to_f32_vec().expect("reads")
+        };
+        assert_eq!(values("False", "<i2", &[1, 0, 2, 0, 3, 0, 4, 0]), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(values("True", "<i2", &[1, 0, 2, 0, 3, 0, 4, 0]), [1.0, 3.0, 2.0, 4.0]);
+        assert_eq!(values("False", ">i2", &[0, 1, 0, 2, 0, 3, 0, 4]), [1.0, 2.0, 3.0, 4.0]);
+        let scalar = file("{'descr': '|b1', 'fortran_order': False, 'shape': ()}", &[1]);
+        assert_eq!(scalar.expect("sound").to_f32_vec().expect("reads"), [1.0]);
+    }
+
+    #[test]
+    fn u1_no_memory_for_an_array_that_is_not_there() {
+        for shape in ["(1099511627776,)", "(4294967296, 4294967296)", "(2, 3)", "(-1,)", "(x,)"] {
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+            assert!(matches!(file(&header, &[0; 8]), Err(Fault::Damaged(_))), "{shape}");
         }
-        Err(ReadNpyError::WrongDescriptor(_)) => None,
-        Err(error) => Some(Err(Fault::Damaged(format!("broken NumPy array: {error}")))),
+        let text = "{'descr': '<U4', 'fortran_order': False, 'shape': (1,), }";
+        assert!(matches!(file(text, &[0; 16]), Err(Fault::Unsupported(_))));
+        assert!(matches!(file("{}", &[]), Err(Fault::Damaged(_))));
     }
 }

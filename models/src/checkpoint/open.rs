@@ -25,7 +25,7 @@ pub enum Format {
 
 /// The format of a weight file, or `None` when it is none.
 pub(crate) fn format(source: &Source) -> Outcome<Option<Format>> {
-    let head = source.read_at(0, source.len().min(16) as usize)?;
+    let head = source.read_at(0, source.len().min(64) as usize)?;
     Ok(if head.starts_with(b"PK\x03\x04") {
         Some(Format::TorchZip)
     } else if torch_legacy::matches(&head) {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::atomic::write_atomically;
 use super::dtype::DType;
-use super::fault::{Fault, Outcome, within};
+use super::fault::{Budget, Fault, Outcome, within};
 use super::source::Source;
 use super::state_dict::StateDict;
 use super::steps::Step;
@@ -56,12 +56,15 @@ pub(crate) fn open(source: &Source) -> Outcome<StateDict> {
         state.insert(name, RawTensor::in_file(dtype, info.shape.clone(), part)?);
     }
     state.metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-    restore_shared(&mut state);
+    restore_shared(&mut state, source.len())?;
     Ok(state)
 }
 
-/// Torch stores a shared tensor once and notes its other names as metadata.
-fn restore_shared(state: &mut StateDict) {
+/// Torch stores a shared tensor once and notes its other names as metadata. All tensors together
+/// have a size relative to that of the file.
+fn restore_shared(state: &mut StateDict, file_size: u64) -> Outcome<()> {
+    let mut size = Budget::new("size of all tensors together", file_size, 16, 64 << 20);
+    size.spend(state.byte_count())?;
     let is_alias =
         |name: &String, kept: &String| state.get(name).is_none() && state.get(kept).is_some();
     let aliases: Vec<(String, String)> = state
@@ -72,6 +75,7 @@ fn restore_shared(state: &mut StateDict) {
         .collect();
     for (name, kept) in &aliases {
         if let Some(tensor) = state.get(kept).cloned() {
+            size.spend(tensor.byte_len() as u64)?;
             state.insert(name.clone(), tensor);
             state.metadata.remove(name);
         }
@@ -79,6 +83,7 @@ fn restore_shared(state: &mut StateDict) {
     if !aliases.is_empty() {
         state.steps.push(Step::Shared { count: aliases.len() });
     }
+    Ok(())
 }
 
 fn from_safetensors(dtype: Dtype) -> Option<DType> {

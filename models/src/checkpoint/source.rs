@@ -32,10 +32,13 @@ impl Source {
     /// A whole file.
     ///
     /// # Errors
-    /// When the file can't be found.
+    /// When the file can't be found; for a folder, device or pipe, of which reading may never end.
     pub fn file(path: &Path) -> io::Result<Self> {
-        let len = std::fs::metadata(path)?.len();
-        Ok(Self::File { path: path.to_path_buf(), start: 0, len })
+        let found = std::fs::metadata(path)?;
+        if !found.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Self::File { path: path.to_path_buf(), start: 0, len: found.len() })
     }
 
     /// Number of bytes.

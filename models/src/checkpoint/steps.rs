@@ -24,6 +24,17 @@ pub enum Step {
         /// Number of names.
         count: usize,
     },
+    /// The weights of one network were taken out of a file with other tensors.
+    Selected {
+        /// The prefix that its names had.
+        prefix: String,
+        /// Number of its tensors.
+        count: usize,
+        /// Number of tensors that were left aside.
+        aside: usize,
+        /// Some of their names.
+        names: Vec<String>,
+    },
     /// Second copies of tensors were left out.
     Deduplicated {
         /// The prefix of the copies.
@@ -57,6 +68,12 @@ impl std::fmt::Display for Step {
             Self::Skipped { key } => write!(f, "left out `{key}`"),
             Self::Stripped { prefix, count } => {
                 write!(f, "removed the prefix `{prefix}` from {count} names")
+            }
+            Self::Selected { prefix, count, aside, names } => {
+                let more = if *aside > names.len() { ", ..." } else { "" };
+                let names = names.join(", ");
+                write!(f, "took the {count} tensors under `{prefix}`, left aside {aside} others")?;
+                write!(f, " ({names}{more})")
             }
             Self::Deduplicated { prefix, count } => {
                 write!(f, "left out {count} second copies under `{prefix}`")

@@ -10,7 +10,7 @@ use super::tensor::byte_len;
 /// Gives the bytes of a storage by its number.
 pub(crate) trait StorageReader: std::fmt::Debug + Send + Sync {
     /// Reads storage `index` whole.
-    fn read(&self, index: usize) -> Outcome<Vec<u8>>;
+    fn read(&self, index: usize) -> Outcome<Arc<[u8]>>;
 }
 
 /// The storages of one file.
@@ -33,9 +33,36 @@ impl Storages {
         match &*last {
             Some((kept, bytes)) if *kept == index => Ok(bytes.clone()),
             _ => {
-                let bytes: Arc<[u8]> = self.reader.read(index)?.into();
+                let bytes = self.reader.read(index)?;
                 *last = Some((index, bytes.clone()));
                 Ok(bytes)
+            }
+        }
+    }
+}
+
+/// How the numbers of a tensor differ from those that are stored for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sign {
+    /// Imaginary parts have the opposite sign.
+    pub(crate) conjugated: bool,
+    /// All numbers have the opposite sign.
+    pub(crate) negated: bool,
+}
+
+impl Sign {
+    /// Gives little-endian elements their sign. torch has these flags for complex tensors and for
+    /// views of them alone, so that other types stay as they are.
+    fn apply(self, dtype: DType, bytes: &mut [u8]) {
+        if !dtype.is_float() && !dtype.is_complex() {
+            return;
+        }
+        for (place, number) in bytes.chunks_exact_mut(dtype.unit()).enumerate() {
+            let imaginary = dtype.is_complex() && place % 2 == 1;
+            if self.negated != (self.conjugated && imaginary)
+                && let Some(last) = number.last_mut()
+            {
+                *last ^= 0x80;
             }
         }
     }
@@ -48,13 +75,14 @@ pub(crate) struct StorageView {
     pub(crate) index: usize,
     pub(crate) offset: usize,
     pub(crate) strides: Vec<usize>,
+    pub(crate) sign: Sign,
 }
 
 impl StorageView {
     pub(crate) fn same_place(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.storages, &other.storages)
-            && (self.index, self.offset, &self.strides)
-                == (other.index, other.offset, &other.strides)
+            && (self.index, self.offset, &self.strides, self.sign)
+                == (other.index, other.offset, &other.strides, other.sign)
     }
 
     /// The elements in row-major order, little-endian.
@@ -70,7 +98,8 @@ impl StorageView {
             return Err(Fault::damaged("a tensor reaches beyond the end of its storage"));
         }
         let swap = self.storages.swap && dtype.unit() > 1;
-        if !swap && total == storage.len() && is_contiguous(shape, &self.strides) {
+        let as_stored = !swap && self.sign == Sign::default();
+        if as_stored && total == storage.len() && is_contiguous(shape, &self.strides) {
             return Ok(storage); // the usual case: a storage for each tensor
         }
         let mut out = Vec::with_capacity(total);
@@ -83,6 +112,7 @@ impl StorageView {
         if swap {
             out.chunks_exact_mut(dtype.unit()).for_each(<[u8]>::reverse);
         }
+        self.sign.apply(dtype, &mut out);
         Ok(out.into())
     }
 }

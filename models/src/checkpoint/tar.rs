@@ -86,8 +86,10 @@ fn check(header: &[u8]) -> Outcome<()> {
 fn number(field: &[u8]) -> Outcome<u64> {
     let odd = || Fault::damaged("the tar archive has a broken number");
     if field[0] & 0x80 != 0 {
-        let (high, low) = field.split_at(field.len() - 8);
-        if high[0] & 0x7f != 0 || high[1..].iter().any(|byte| *byte != 0) {
+        let mut bytes = field.to_vec();
+        bytes[0] &= 0x7f;
+        let (high, low) = bytes.split_at(bytes.len() - 8); // fields have 8 or 12 bytes
+        if high.iter().any(|byte| *byte != 0) {
             return Err(odd());
         }
         return Ok(low.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
@@ -116,4 +118,20 @@ fn pax_path(records: &[u8]) -> Option<String> {
     let records = String::from_utf8_lossy(records);
     let path = records.lines().find_map(|line| line.split_once(' ')?.1.strip_prefix("path="))?;
     Some(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_both_forms() {
+        assert_eq!(number(b"0000755\0").expect("octal"), 0o755);
+        assert_eq!(number(b"        ").expect("nothing"), 0);
+        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 2]).expect("binary"), 258);
+        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]).expect("binary"), 258);
+        for broken in [&b"12x45678"[..], &[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[0xff; 12]] {
+            assert!(number(broken).is_err(), "{broken:?}");
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The format that `torch.save` wrote before 1.6: five pickles in a row, then the storages, each
 //! with its length in front.
 
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+
 use super::dtype::DType;
 use super::fault::{Fault, Outcome, within};
 use super::pickle::{Node, Pickle, parse};
@@ -12,9 +15,21 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// Largest part that the pickles may take; the storages behind are not read here.
 const MAX_PICKLES: u64 = 256 << 20;
 
-/// Whether the file starts like one of this format.
+/// The same number as protocols 0 and 1 write it.
+const MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n";
+
+/// Whether the file starts like one of this format: a pickle of the magic number.
 pub(crate) fn matches(head: &[u8]) -> bool {
-    head.len() >= 14 && head[0] == 0x80 && head[2..4] == [0x8a, 10] && head[4..14] == MAGIC
+    let rest = match head {
+        [0x80, _, rest @ ..] => rest,
+        _ => return head.starts_with(MAGIC_TEXT),
+    };
+    // Protocol 4 has frames.
+    let rest = match rest {
+        [0x95, rest @ ..] => rest.get(8..).unwrap_or_default(),
+        _ => rest,
+    };
+    rest.strip_prefix(&[0x8a, 10]).is_some_and(|rest| rest.starts_with(&MAGIC))
 }
 
 /// Opens a file of this format.
@@ -37,14 +52,17 @@ pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
     let mut places = vec![None; pickle.storage_keys.len()];
     let dtypes = storage_types(&pickle);
     let mut offset = at as u64;
+    let mut reader = source.open()?;
     for key in keys.items(keys.root)? {
         let key = keys.str(*key)?;
-        let numel = source.read_at(offset, 8)?;
-        let numel = i64::from_le_bytes(numel.try_into().unwrap_or_default());
+        let mut numel = [0; 8];
+        reader.seek(SeekFrom::Start(offset))?;
+        reader.read_exact(&mut numel)?;
+        let numel = i64::from_le_bytes(numel);
         let numel = u64::try_from(numel)
             .map_err(|_| Fault::damaged("a tensor storage has a negative length"))?;
         // A storage that no tensor uses has no known type; torch writes none.
-        let index = pickle.storage_keys.iter().position(|name| name == key);
+        let index = pickle.find_storage(key);
         let index = index.ok_or_else(|| Fault::damaged("a tensor storage belongs to no tensor"))?;
         let size = bytes_of(numel, dtypes[index]).unwrap_or(u64::MAX);
         offset += 8;
@@ -57,7 +75,7 @@ pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
     let sizes: Vec<u64> = places.iter().map(|(_, size)| *size).collect();
     let reader = Places { source: source.clone(), places };
     let swap = is_big_endian(&system);
-    TorchFile::new(pickle, Box::new(reader), &sizes, swap, source.len())
+    TorchFile::new(pickle, Box::new(reader), sizes, swap, source.len())
 }
 
 fn storage_types(pickle: &Pickle) -> Vec<DType> {
@@ -71,8 +89,8 @@ fn storage_types(pickle: &Pickle) -> Vec<DType> {
 }
 
 fn is_big_endian(system: &Pickle) -> bool {
-    system.entries(system.root).iter().any(|(key, value)| {
-        system.key(*key) == "little_endian" && matches!(system.node(*value), Node::Bool(false))
+    system.entries(system.root).any(|(key, value)| {
+        system.key(key) == "little_endian" && matches!(system.node(value), Node::Bool(false))
     })
 }
 
@@ -83,8 +101,8 @@ struct Places {
 }
 
 impl StorageReader for Places {
-    fn read(&self, index: usize) -> Outcome<Vec<u8>> {
+    fn read(&self, index: usize) -> Outcome<Arc<[u8]>> {
         let (offset, size) = self.places[index];
-        Ok(self.source.read_at(offset, usize::try_from(size).unwrap_or(usize::MAX))?)
+        Ok(self.source.read_at(offset, usize::try_from(size).unwrap_or(usize::MAX))?.into())
     }
 }

@@ -2,7 +2,7 @@
 //! one member for every storage.
 
 use std::io::Read;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -30,7 +30,9 @@ pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
         ));
     };
     let folder = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
-    let data = read_member(&mut archive, &name, MAX_PICKLE)?;
+    // torch does not compress, and what others compress of a pickle shrinks to a tenth.
+    let limit = source.len().saturating_mul(16).saturating_add(1 << 20).min(MAX_PICKLE);
+    let data = read_member(&mut archive, &name, limit)?;
     let (pickle, _) = parse(&data)?;
     let order = format!("{folder}byteorder");
     let swap = archive.index_for_name(&order).is_some()
@@ -52,7 +54,7 @@ pub(crate) fn open(source: &Source) -> Outcome<TorchFile> {
     let limit = source.len().saturating_mul(16).saturating_add(64 << 20);
     within("size of the unpacked tensors", total, limit)?;
     let reader = Members { archive: Mutex::new(archive), members, sizes: sizes.clone() };
-    TorchFile::new(pickle, Box::new(reader), &sizes, swap, source.len())
+    TorchFile::new(pickle, Box::new(reader), sizes, swap, source.len())
 }
 
 fn find_pickle(archive: &Archive) -> Option<String> {
@@ -102,8 +104,8 @@ struct Members {
 }
 
 impl StorageReader for Members {
-    fn read(&self, index: usize) -> Outcome<Vec<u8>> {
+    fn read(&self, index: usize) -> Outcome<Arc<[u8]>> {
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        read_index(&mut archive, self.members[index], self.sizes[index])
+        Ok(read_index(&mut archive, self.members[index], self.sizes[index])?.into())
     }
 }

@@ -3,7 +3,6 @@
 //! Source: the `ngram-format` page of SRILM. Probabilities are logarithms to base 10 throughout.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -56,7 +55,7 @@ impl NgramModel {
     /// # Errors
     /// [`Error::Io`]; [`Error::Damaged`] naming the line; [`Error::Limit`].
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io(path, error))?;
+        let file = formant_audio_core::text::open(path)?;
         Self::parse(BufReader::new(file), path)
     }
 
@@ -250,7 +249,7 @@ fn header(lines: &mut Lines<'_, impl BufRead>) -> Result<Vec<u64>> {
         if !lines.next()? {
             return Err(lines.damaged("no ARPA language model: `\\data\\` is missing"));
         }
-        if lines.line.trim() == "\\data\\" {
+        if lines.line.trim_start_matches('\u{feff}').trim() == "\\data\\" {
             break;
         }
         if lines.number > 1000 {

@@ -1,6 +1,8 @@
 //! The cache folder: `models/NAME/COMMIT/files` holds a checkpoint, `models/NAME/current` names the
 //! commit, and `manifest.json` beside the files their sizes and checksums. Nothing is visible here
-//! before it is complete; fetching is in `hub`.
+//! before it is complete; fetching is in `hub`, and what changed is found in `checked`.
+
+mod checked;
 
 use std::path::{Path, PathBuf};
 
@@ -108,10 +110,11 @@ impl Cache {
         self.root.join("models").join(name)
     }
 
-    /// The checkpoint of this name, if it is there. Sizes are compared, contents are not.
+    /// The checkpoint of this name, if it is there. Sizes and times of change are compared, and the
+    /// contents of files that changed since they were compared last.
     ///
     /// # Errors
-    /// [`HubError::Damaged`] when files are missing or of another size; [`HubError::Disk`].
+    /// [`HubError::Damaged`] when files are missing or changed; [`HubError::Disk`].
     pub fn find(&self, name: &str) -> Result<Option<Snapshot>, HubError> {
         let current = self.folder(name).join("current");
         let commit = match std::fs::read_to_string(&current) {
@@ -144,9 +147,9 @@ impl Cache {
         if manifest.format != FORMAT || manifest.commit != commit || manifest.files.is_empty() {
             return Err(damaged(name, &path, "it describes something else"));
         }
-        let folder = folder.join("files");
+        let files = folder.join("files");
         for file in &manifest.files {
-            let path = folder.join(&file.path);
+            let path = files.join(&file.path);
             if !is_safe(&file.path) {
                 return Err(damaged(name, &path, "its name leads elsewhere"));
             }
@@ -159,7 +162,8 @@ impl Cache {
                 Err(error) => return Err(damaged(name, &path, error)),
             }
         }
-        Ok(Snapshot { folder, manifest })
+        checked::check(name, &folder, &manifest.files)?;
+        Ok(Snapshot { folder: files, manifest })
     }
 
     /// Compares the contents of a checkpoint with its checksums.
@@ -170,12 +174,7 @@ impl Cache {
         let snapshot = self.require(name)?;
         for file in &snapshot.manifest.files {
             super::hub::tell(watch, &Event::Checking { path: &file.path })?;
-            let path = snapshot.folder.join(&file.path);
-            let found =
-                file.digest.same_kind_of(&path).map_err(|error| HubError::disk(&path, error))?;
-            if found != file.digest {
-                return Err(damaged(name, &path, format!("its checksum is {found}")));
-            }
+            checked::compare(name, file, &snapshot.folder.join(&file.path))?;
         }
         Ok(snapshot)
     }
@@ -246,6 +245,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     write().map_err(|error| HubError::disk(path, error))
 }
 
+/// The error of a file that is not as it was fetched.
 fn damaged(name: &str, path: &Path, reason: impl std::fmt::Display) -> HubError {
     HubError::Damaged {
         name: name.to_owned(),
@@ -310,7 +310,6 @@ mod tests {
         let (_place, cache) = cache();
         let file = cache.publish("m", COMMIT).expect("complete").path();
         std::fs::write(&file, "hallo\n").expect("changed");
-        assert!(cache.find("m").is_ok(), "the size is right");
         let error = cache.verify("m", &mut go_on).expect_err("changed");
         assert!(error.to_string().contains("a.txt") && error.remedy().contains("remove m"));
         std::fs::write(&file, "hell").expect("cut");
@@ -319,6 +318,38 @@ mod tests {
         assert!(matches!(cache.find("m"), Err(HubError::Damaged { .. })));
         std::fs::write(cache.folder("m").join("current"), "../../x").expect("changed");
         assert!(matches!(cache.find("m"), Err(HubError::Damaged { .. })));
+    }
+
+    #[test]
+    fn d5_a_changed_file_of_the_same_size_is_compared_once_and_refused() {
+        let (_place, cache) = cache();
+        let snapshot = cache.publish("m", COMMIT).expect("complete");
+        let (file, record) = (snapshot.path(), cache.folder("m").join(COMMIT).join("checked.json"));
+        assert!(!record.exists(), "a file that was written now may change without another time");
+        let age = |seconds| {
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+            let opened = std::fs::File::options().append(true).open(&file).expect("there");
+            opened.set_modified(time).expect("a time");
+        };
+        age(100);
+        cache.require("m").expect("whole");
+        assert!(record.exists());
+        // Neither size nor time differ: it is not read again.
+        let time = std::fs::metadata(&file).and_then(|about| about.modified()).expect("a time");
+        std::fs::write(&file, "hallo\n").expect("changed");
+        std::fs::File::options()
+            .append(true)
+            .open(&file)
+            .and_then(|opened| opened.set_modified(time))
+            .expect("a time");
+        cache.require("m").expect("not compared");
+        // Another time: it is.
+        age(50);
+        let error = cache.require("m").expect_err("changed");
+        assert!(error.to_string().contains("a.txt"), "{error}");
+        assert!(matches!(cache.find("m"), Err(HubError::Damaged { .. })), "nothing was recorded");
+        std::fs::write(&file, "hello\n").expect("mended");
+        cache.require("m").expect("whole again");
     }
 
     #[test]

@@ -15,7 +15,6 @@ pub use hub::{
 };
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
-use crate::checkpoint::{self, Container, StateDict};
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
 
@@ -51,7 +50,7 @@ impl ModelSource {
 pub enum Located {
     /// In the program.
     Bundled(&'static Bundled),
-    /// In a file or folder, which [`Container::open`] takes.
+    /// In a file or folder, which [`crate::checkpoint::Container::open`] takes.
     Path(PathBuf),
 }
 
@@ -82,22 +81,6 @@ pub fn published_path(name: &str, cache: &Cache) -> Result<PathBuf> {
             Err(HubError::Elsewhere { name, page }.into())
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Reads the weights that a source names.
-///
-/// # Errors
-/// As [`locate`], and what reading says.
-pub fn read_weights(source: &ModelSource) -> Result<StateDict> {
-    match (locate(source)?, source) {
-        (Located::Bundled(model), _) => {
-            checkpoint::read_bytes(model.bytes()?, &format!("bundled model {}", model.name))
-        }
-        (Located::Path(path), ModelSource::Published(_)) => {
-            Ok(Container::open(path)?.state_dict()?.clone())
-        }
-        (Located::Path(path), _) => checkpoint::read_state_dict(&path),
     }
 }
 

@@ -1,7 +1,10 @@
 //! A tiny writer of pickles and torch archives for tests.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::Path;
+
+use formant_models::checkpoint::{DType, RawTensor};
 
 /// Bytes of a pickle, opcode by opcode.
 #[derive(Default, Clone)]
@@ -57,6 +60,25 @@ impl Pickle {
             .raw(b"\x89}tR")
     }
 
+    /// A contiguous tensor in a storage of its own, whose name is the number of those before it.
+    pub(crate) fn stored(self, tensor: &RawTensor, storages: &RefCell<Vec<Vec<u8>>>) -> Self {
+        let class = match tensor.dtype() {
+            DType::F32 => "FloatStorage",
+            DType::U8 => "ByteStorage",
+            DType::Complex64 => "ComplexFloatStorage",
+            other => panic!("no storage of {other}"),
+        };
+        let shape: Vec<i64> = tensor.shape().iter().map(|size| *size as i64).collect();
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis];
+        }
+        let mut storages = storages.borrow_mut();
+        let key = storages.len().to_string();
+        storages.push(tensor.bytes().expect("reads").to_vec());
+        self.tensor(class, &key, tensor.numel() as i64, (0, &shape, &strides))
+    }
+
     /// `{name: value}` around what `value` writes, then the end.
     pub(crate) fn dict(entries: &[(&str, &dyn Fn(Self) -> Self)]) -> Self {
         let mut pickle = Self::new().raw(b"}(");
@@ -68,6 +90,7 @@ impl Pickle {
 }
 
 /// A torch archive with these members, uncompressed.
+#[allow(dead_code, reason = "each test file uses some of it")]
 pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let stored =
@@ -79,10 +102,42 @@ pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().expect("finishes").into_inner()
 }
 
+/// A torch archive of a pickle and its storages.
+#[allow(dead_code, reason = "each test file uses some of it")]
+pub(crate) fn torch_file(pickle: &Pickle, storages: &[Vec<u8>]) -> Vec<u8> {
+    let names: Vec<String> = (0..storages.len()).map(|index| format!("data/{index}")).collect();
+    let mut members = vec![("data.pkl", pickle.0.as_slice())];
+    members.extend(names.iter().map(String::as_str).zip(storages.iter().map(Vec::as_slice)));
+    archive(&members)
+}
+
 /// Writes `bytes` to a file in `folder`.
 #[allow(dead_code, reason = "each test file uses some of it")]
 pub(crate) fn file(folder: &Path, name: &str, bytes: &[u8]) -> std::path::PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).expect("writes");
     path
+}
+
+/// A ustar archive.
+#[allow(dead_code, reason = "each test file uses some of it")]
+pub(crate) fn tar(members: &[(impl AsRef<str>, impl AsRef<[u8]>)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, data) in members {
+        let (name, data) = (name.as_ref(), data.as_ref());
+        let mut header = [0u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..263].copy_from_slice(b"ustar\0");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+        header[154] = 0;
+        out.extend(header);
+        out.extend(data);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.resize(out.len() + 1024, 0);
+    out
 }

@@ -5,7 +5,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::data::{AsrData, Utterance};
 use super::recipe::AsrRecipe;
-use crate::augment::{add_at_snr, change_speed, colored_noise, low_pass, power};
+use crate::augment::{
+    add_at_snr, change_speed, colored_noise, low_pass, power, put_in_room, some_noise,
+};
+use crate::examples::pick;
 
 /// A drawn utterance.
 #[derive(Debug, Clone)]
@@ -88,13 +91,11 @@ pub(super) fn compose(draft: &Draft<'_>, data: &AsrData, recipe: &AsrRecipe) -> 
         samples.extend(clip);
     }
     samples.resize(samples.len() + draft.gaps.last().copied().unwrap_or(0), 0.0);
-    if !data.rooms.is_empty() && rng.random_bool(f64::from(a.room_share)) {
-        data.rooms[rng.random_range(0..data.rooms.len())].apply(&mut samples);
-    }
+    put_in_room(&mut rng, &data.rooms, a.room_share, &mut samples);
     let draw: f32 = rng.random();
     let level = power(&samples);
     if draw < a.noise_share {
-        let noise = noise(&mut rng, data, samples.len());
+        let noise = some_noise(&mut rng, &data.corpus, &data.noise, 0.25, samples.len());
         add_at_snr(&mut samples, &noise, level, rng.random_range(a.snr[0]..=a.snr[1]));
     } else if draw < a.noise_share + a.hiss_share {
         let color = rng.random();
@@ -105,22 +106,6 @@ pub(super) fn compose(draft: &Draft<'_>, data: &AsrData, recipe: &AsrRecipe) -> 
         low_pass(&mut samples, rate, rng.random_range(3_000.0..7_000.0));
     }
     samples
-}
-
-/// A random stretch of a noise clip, repeated as needed, or coloured noise.
-fn noise(rng: &mut impl Rng, data: &AsrData, length: usize) -> Vec<f32> {
-    if data.noise.is_empty() || rng.random_bool(0.25) {
-        let color = rng.random();
-        return colored_noise(rng, length, color);
-    }
-    let clip = data.corpus.clip(data.noise[rng.random_range(0..data.noise.len())]);
-    let from = rng.random_range(0..clip.len());
-    let samples = clip.iter().cycle().skip(from).take(length);
-    samples.map(|&x| f32::from(x) / 32768.0).collect()
-}
-
-fn pick<'a, T>(rng: &mut impl Rng, list: &'a [T]) -> &'a T {
-    &list[rng.random_range(0..list.len())]
 }
 
 /// An index in proportion to its weight.

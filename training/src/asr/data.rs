@@ -12,6 +12,7 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row};
 use crate::progress::{Event, Progress};
+use crate::recording::Recording;
 
 /// Where the clips come from; every path is a manifest or a folder.
 #[derive(Debug, Clone, Default)]
@@ -140,8 +141,8 @@ impl AsrData {
         }
         rows.retain(|(_, _, row)| row.split != "test");
         leave_out_unreadable(&mut rows, progress);
-        let paths: Vec<PathBuf> = rows.iter().map(|(_, _, row)| row.path.clone()).collect();
-        let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
+        let files: Vec<Recording> = rows.iter().map(|(_, _, row)| row.recording()).collect();
+        let corpus = Corpus::load(&files, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             corpus,
             train: BTreeMap::new(),
@@ -238,12 +239,9 @@ mod tests {
     #[test]
     fn texts_that_cannot_be_learnt_are_left_out() {
         let row = |label: &str| Row {
-            path: PathBuf::new(),
             label: label.to_owned(),
             split: "train".to_owned(),
-            speaker: String::new(),
-            source: String::new(),
-            seconds: None,
+            ..Row::default()
         };
         let mut rows = vec![
             (0, Role::Speech, row("Room one")),

@@ -7,6 +7,7 @@ use formant_models::arch::squeezeformer::{CtcCard, NemoConfig, PieceKind, Squeez
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
+use crate::checks::{bad, counts, factors, levels, shares};
 use crate::error::{Error, Result};
 use crate::optim::OptimizerConfig;
 
@@ -165,40 +166,44 @@ impl AsrRecipe {
     /// # Errors
     /// [`Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        for (setting, value) in [
+        counts(&[
             ("epochs", self.epochs),
             ("steps_per_epoch", self.steps_per_epoch),
             ("pieces", self.pieces),
-        ] {
-            if value == 0 {
-                return Err(Error::Config { setting, reason: "must be at least 1".to_owned() });
-            }
-        }
+        ])?;
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if !positive(self.longest) || self.batch_seconds < 2.0 * self.longest {
             let reason = format!(
                 "{} s; a batch needs room for two of the longest utterances of {} s",
                 self.batch_seconds, self.longest
             );
-            return Err(Error::Config { setting: "batch_seconds", reason });
-        }
-        let [slowest, fastest] = self.augmentation.speed;
-        if !(0.25 <= slowest && slowest <= fastest && fastest <= 4.0) {
-            let reason = "must rise, between 0.25 and 4".to_owned();
-            return Err(Error::Config { setting: "speed", reason });
+            return Err(bad("batch_seconds", reason));
         }
         if let Some((source, _)) = self.sources.iter().find(|(_, weight)| !positive(**weight)) {
-            let reason = format!("the weight of `{source}` must be above 0");
-            return Err(Error::Config { setting: "sources", reason });
+            return Err(bad("sources", format!("the weight of `{source}` must be above 0")));
         }
-        Ok(())
+        let a = &self.augmentation;
+        if !(0.0..=60.0).contains(&a.edges) {
+            return Err(bad("edges", "use 0 to 60 seconds"));
+        }
+        factors([0.25, 4.0], &[("speed", a.speed)])?;
+        levels(&[("snr", a.snr)])?;
+        shares(&[
+            ("sequence_share", self.sequence_share as f32),
+            ("join_share", self.join_share as f32),
+            ("noise_share", a.noise_share),
+            ("hiss_share", a.hiss_share),
+            ("room_share", a.room_share),
+            ("band_share", a.band_share),
+            ("mask_share", a.mask_share),
+        ])
     }
 }
 
 fn foreign_start() -> Error {
     let reason = "only models of formant's own recipes can be gone on from: asr-an4, or a file that \
                   `formant train transcribe` wrote";
-    Error::Config { setting: "start", reason: reason.to_owned() }
+    bad("start", reason)
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use rand::{Rng, RngExt};
 
+use crate::corpus::Corpus;
+use crate::examples::pick;
+
 /// Mean square of the samples; zero for none.
 #[must_use]
 pub fn power(samples: &[f32]) -> f32 {
@@ -37,6 +40,24 @@ pub fn colored_noise(rng: &mut impl Rng, length: usize, color: f32) -> Vec<f32> 
             state
         })
         .collect()
+}
+
+/// A random stretch of one of the clips, repeated as needed; in a share of `colored` cases, and where
+/// there is no clip, colored noise.
+pub(crate) fn some_noise(
+    rng: &mut impl Rng,
+    corpus: &Corpus,
+    clips: &[usize],
+    colored: f64,
+    length: usize,
+) -> Vec<f32> {
+    if clips.is_empty() || rng.random_bool(colored) {
+        let color = rng.random();
+        return colored_noise(rng, length, color);
+    }
+    let clip = corpus.clip(*pick(rng, clips));
+    let from = rng.random_range(0..clip.len());
+    clip.iter().cycle().skip(from).take(length).map(|&x| f32::from(x) / 32768.0).collect()
 }
 
 #[cfg(test)]

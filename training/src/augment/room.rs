@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use rand::{Rng, RngExt};
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use crate::examples::pick;
 
 /// A room response, prepared for signals of up to some length.
 pub struct Room {
@@ -66,6 +69,13 @@ impl Room {
         bins[last].im = 0.0;
         self.inverse.process(&mut bins, &mut time).expect("buffers were made by the plan");
         samples.copy_from_slice(&time[..samples.len()]);
+    }
+}
+
+/// Puts samples into one of the rooms, if there are any, in a `share` of all cases.
+pub(crate) fn put_in_room(rng: &mut impl Rng, rooms: &[Room], share: f32, samples: &mut [f32]) {
+    if !rooms.is_empty() && rng.random_bool(f64::from(share)) {
+        pick(rng, rooms).apply(samples);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Band limits, as of telephones and low sample rates.
 
+use rand::{Rng, RngExt};
+
 use super::response;
 
 /// Removes everything above `cutoff` Hz, as if the clip had been recorded at twice that rate.
@@ -8,6 +10,13 @@ pub fn low_pass(samples: &mut [f32], rate: u32, cutoff: f32) {
         // A roll-off of 200 Hz keeps the ringing short.
         response::apply(samples, rate, |hz| ((cutoff - hz) / 200.0 + 0.5).clamp(0.0, 1.0));
     }
+}
+
+/// Draws a band limit, half of the time that of a telephone.
+pub(crate) fn limit_band(rng: &mut impl Rng, samples: &mut [f32], rate: u32) {
+    let telephone = rng.random_bool(0.5);
+    let cutoff = if telephone { 3_900.0 } else { rng.random_range(3_000.0..7_000.0) };
+    low_pass(samples, rate, cutoff);
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use formant_audio_core::text::{self, MAX_TABLE};
+
 use crate::asr::plain_text;
 use crate::error::{Error, Result};
 use crate::manifest;
@@ -17,7 +19,7 @@ pub struct Texts {
     pub left_out: usize,
 }
 
-/// Adds the sentences of a file or folder: of a table the column `text` (or `label`) of the rows
+/// Adds the sentences of a file or folder: of a table the text of the rows
 /// whose `split` is `train`, `dev`, or none, which trains; of a folder its `transcripts.tsv`, as
 /// [`manifest::read_utterances`] takes it; of any other file every line, to train. With `source`,
 /// rows with another one in that column are passed over.
@@ -25,10 +27,8 @@ pub struct Texts {
 /// # Errors
 /// What reading says; [`Error::Data`] when a file holds no sentence.
 pub fn read_texts(path: &Path, source: Option<&str>, texts: &mut Texts) -> Result<()> {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    let table = extension.is_some_and(|extension| extension == "tsv" || extension == "csv");
     let before = texts.train.len() + texts.dev.len() + texts.left_out;
-    if path.is_dir() || table {
+    if path.is_dir() || manifest::is_table(path) {
         let rows = if path.is_dir() {
             manifest::read_utterances(path)?
         } else {
@@ -44,8 +44,7 @@ pub fn read_texts(path: &Path, source: Option<&str>, texts: &mut Texts) -> Resul
             }
         }
     } else {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
-        for line in text.trim_start_matches('\u{feff}').lines() {
+        for line in text::read(path, MAX_TABLE)?.lines() {
             if !line.trim().is_empty() {
                 add(line, &mut texts.train, &mut texts.left_out);
             }

@@ -1,15 +1,12 @@
 //! Batches of mixtures, composed by other threads while the network learns.
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use tch::Tensor;
 
-use super::compose::compose;
-use super::data::SeparationData;
+use super::compose::{Example, compose};
 use super::recipe::SeparationRecipe;
-use crate::ahead::compose_ahead;
 use crate::error::Result;
+use crate::examples::Examples;
+use crate::voices::{Drawing, Voices};
 
 /// Mixtures and their sources.
 pub(super) struct Batch {
@@ -36,42 +33,27 @@ impl Batch {
     }
 }
 
-/// Makes batches; the same seed, epoch and step always give the same one.
-pub(super) struct Batches<'a> {
-    pub(super) data: &'a SeparationData,
-    pub(super) recipe: &'a SeparationRecipe,
-}
-
-impl Batches<'_> {
-    /// Composes the batches of one epoch in order and hands each to `learn`, which may stop early.
-    pub(super) fn run(
-        &self,
-        epoch: usize,
-        learn: impl FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
-        compose_ahead(0..self.recipe.steps_per_epoch, |step| Ok(self.batch(epoch, step)), learn)
-    }
-
-    fn batch(&self, epoch: usize, step: usize) -> Batch {
-        let (batch, length) = (self.recipe.batch, self.recipe.samples());
-        let examples: Vec<_> = (0..batch)
-            .into_par_iter()
-            .map(|index| {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-                let number = (epoch * self.recipe.steps_per_epoch + step) * batch + index;
-                rng.set_stream(number as u64);
-                compose(&mut rng, self.data, self.recipe, length)
-            })
-            .collect();
+/// Hands the batches of one epoch in order to `learn`, which may stop early.
+pub(super) fn run(
+    examples: Examples,
+    epoch: usize,
+    data: &Voices,
+    recipe: &SeparationRecipe,
+    learn: impl FnMut(usize, Batch) -> Result<()>,
+) -> Result<()> {
+    let length = recipe.samples();
+    let drawing = Drawing::new(&data.speakers, recipe.speaker_balance);
+    let stack = |examples: Vec<Example>| {
+        let batch = examples.len() as i64;
         let (mut mixtures, mut sources) = (Vec::new(), Vec::new());
         for example in examples {
             mixtures.extend(example.mixture);
             sources.extend(example.sources.into_iter().flatten());
         }
-        let (batch, length) = (batch as i64, length as i64);
-        Batch {
-            mixtures: Tensor::from_slice(&mixtures).view([batch, length]),
-            sources: Tensor::from_slice(&sources).view([batch, -1, length]),
-        }
-    }
+        Ok(Batch {
+            mixtures: Tensor::from_slice(&mixtures).view([batch, length as i64]),
+            sources: Tensor::from_slice(&sources).view([batch, -1, length as i64]),
+        })
+    };
+    examples.run(epoch, |rng| compose(rng, data, &drawing, recipe, length), stack, learn)
 }

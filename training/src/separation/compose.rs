@@ -2,9 +2,9 @@
 
 use rand::{Rng, RngExt};
 
-use super::data::SeparationData;
 use super::recipe::{Goal, SeparationRecipe};
-use crate::augment::{change_speed, change_tone, colored_noise, move_formants, power};
+use crate::augment::{change_speed, change_tone, move_formants, power, put_in_room, some_noise};
+use crate::voices::{Drawing, Voices};
 
 /// The sources of a mixture, and what is in it besides.
 pub(super) struct Example {
@@ -17,13 +17,14 @@ pub(super) struct Example {
 /// Draws and composes an example of `length` samples.
 pub(super) fn compose(
     rng: &mut impl Rng,
-    data: &SeparationData,
+    data: &Voices,
+    drawing: &Drawing,
     recipe: &SeparationRecipe,
     length: usize,
 ) -> Example {
     let mut sources = match recipe.goal {
-        Goal::Separate => voices(rng, data, recipe, length),
-        Goal::Enhance => speech_and_noise(rng, data, recipe, length),
+        Goal::Separate => voices(rng, data, drawing, recipe, length),
+        Goal::Enhance => speech_and_noise(rng, data, drawing, recipe, length),
     };
     let mut mixture = sum(&sources, length);
     if recipe.goal == Goal::Separate && rng.random_bool(f64::from(recipe.noise_share)) {
@@ -43,20 +44,21 @@ pub(super) fn compose(
 
 fn voices(
     rng: &mut impl Rng,
-    data: &SeparationData,
+    data: &Voices,
+    drawing: &Drawing,
     recipe: &SeparationRecipe,
     length: usize,
 ) -> Vec<Vec<f32>> {
     let mut speakers: Vec<usize> = Vec::new();
     // With few speakers somebody may speak twice.
     for _ in 0..8 * recipe.outputs() {
-        let speaker = data.draw_speaker(rng);
+        let speaker = drawing.speaker(rng);
         if speakers.len() < recipe.outputs() && !speakers.contains(&speaker) {
             speakers.push(speaker);
         }
     }
     while speakers.len() < recipe.outputs() {
-        speakers.push(data.draw_speaker(rng));
+        speakers.push(drawing.speaker(rng));
     }
     let mut voices: Vec<Vec<f32>> =
         speakers.iter().map(|&speaker| voice(rng, data, recipe, speaker, length)).collect();
@@ -77,20 +79,19 @@ fn voices(
 
 fn speech_and_noise(
     rng: &mut impl Rng,
-    data: &SeparationData,
+    data: &Voices,
+    drawing: &Drawing,
     recipe: &SeparationRecipe,
     length: usize,
 ) -> Vec<Vec<f32>> {
-    let speaker = data.draw_speaker(rng);
+    let speaker = drawing.speaker(rng);
     let mut speech = voice(rng, data, recipe, speaker, length);
     if rng.random_bool(f64::from(recipe.pause_share)) {
         let pause = rng.random_range(length / 8..=length / 2);
         let from = rng.random_range(0..=length - pause);
         speech[from..from + pause].fill(0.0);
     }
-    if !data.rooms.is_empty() && rng.random_bool(f64::from(recipe.room_share)) {
-        data.rooms[rng.random_range(0..data.rooms.len())].apply(&mut speech);
-    }
+    put_in_room(rng, &data.rooms, recipe.room_share, &mut speech);
     let mut noise = noise(rng, data, length);
     let snr = rng.random_range(recipe.snr[0]..=recipe.snr[1]);
     let gain = (power(&speech) / power(&noise).max(1e-20)).sqrt() * decibel(-snr);
@@ -101,25 +102,18 @@ fn speech_and_noise(
 /// `length` samples of a speaker at a level of one, at some speed.
 fn voice(
     rng: &mut impl Rng,
-    data: &SeparationData,
+    data: &Voices,
     recipe: &SeparationRecipe,
     speaker: usize,
     length: usize,
 ) -> Vec<f32> {
     let factor = rng.random_range(recipe.speed[0]..=recipe.speed[1]);
     let wanted = (length as f32 * factor) as usize + 2;
-    let clips = &data.speakers[speaker].clips;
-    let mut samples = Vec::with_capacity(wanted);
-    while samples.len() < wanted {
-        let clip = data.corpus.clip(clips[rng.random_range(0..clips.len())]);
-        let need = wanted - samples.len();
-        let from = if clip.len() > need { rng.random_range(0..=clip.len() - need) } else { 0 };
-        let part: Vec<f32> =
-            clip[from..clip.len().min(from + need)].iter().map(|&x| f32::from(x)).collect();
-        // Recordings of one speaker may differ in level.
+    let samples = data.speech(rng, &data.speakers[speaker], wanted, |part| {
+        let part: Vec<f32> = part.iter().map(|&x| f32::from(x)).collect();
         let level = power(&part).sqrt().max(1.0);
-        samples.extend(part.iter().map(|x| x / level));
-    }
+        part.iter().map(|x| x / level).collect()
+    });
     let mut samples = change_speed(&samples, factor);
     samples.resize(length, 0.0);
     disguise(rng, recipe, &mut samples);
@@ -146,7 +140,7 @@ fn disguise(rng: &mut impl Rng, recipe: &SeparationRecipe, samples: &mut [f32]) 
 }
 
 /// Noise of the data, of two kinds at once now and then, or made up.
-fn noise(rng: &mut impl Rng, data: &SeparationData, length: usize) -> Vec<f32> {
+fn noise(rng: &mut impl Rng, data: &Voices, length: usize) -> Vec<f32> {
     let mut noise = one_noise(rng, data, length);
     if rng.random_bool(0.2) {
         let other = one_noise(rng, data, length);
@@ -156,14 +150,8 @@ fn noise(rng: &mut impl Rng, data: &SeparationData, length: usize) -> Vec<f32> {
     noise
 }
 
-fn one_noise(rng: &mut impl Rng, data: &SeparationData, length: usize) -> Vec<f32> {
-    if data.noise.is_empty() || rng.random_bool(0.2) {
-        let color = rng.random();
-        return colored_noise(rng, length, color);
-    }
-    let clip = data.corpus.clip(data.noise[rng.random_range(0..data.noise.len())]);
-    let from = rng.random_range(0..clip.len());
-    (0..length).map(|i| f32::from(clip[(from + i) % clip.len()]) / 32768.0).collect()
+fn one_noise(rng: &mut impl Rng, data: &Voices, length: usize) -> Vec<f32> {
+    some_noise(rng, &data.corpus, &data.noise, 0.2, length)
 }
 
 fn sum(sources: &[Vec<f32>], length: usize) -> Vec<f32> {

@@ -3,7 +3,8 @@
 use formant_models::arch::mossformer::MossformerConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::checks::{bad, counts, factors, levels, shares};
+use crate::error::Result;
 use crate::optim::OptimizerConfig;
 
 /// What comes out of the network.
@@ -158,66 +159,49 @@ impl SeparationRecipe {
     /// Refuses numbers that cannot work.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting.
+    /// [`crate::Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        let counts = [
+        counts(&[
             ("epochs", self.epochs),
             ("steps_per_epoch", self.steps_per_epoch),
             ("batch", self.batch),
             ("dev_mixtures", self.dev_mixtures),
-        ];
-        for (setting, value) in counts {
-            if value == 0 {
-                return Err(Error::Config { setting, reason: "must be at least 1".to_owned() });
-            }
-        }
-        let bad = |setting, reason: &str| Err(Error::Config { setting, reason: reason.to_owned() });
+        ])?;
         self.network.validate()?;
         if !self.network.separates() {
-            return bad("network", "use a network from waveforms to waveforms");
+            return Err(bad("network", "use a network from waveforms to waveforms"));
         }
         match self.goal {
             Goal::Separate if !(2..=4).contains(&self.outputs()) => {
-                return bad("network.num_spks", "use 2 to 4 voices");
+                return Err(bad("network.num_spks", "use 2 to 4 voices"));
             }
             Goal::Enhance if !(1..=2).contains(&self.outputs()) => {
-                return bad("network.num_spks", "use 1 for speech, or 2 for speech and noise");
+                let reason = "use 1 for speech, or 2 for speech and noise";
+                return Err(bad("network.num_spks", reason));
             }
             Goal::Separate | Goal::Enhance => {}
         }
         if !(4_000..=192_000).contains(&self.sample_rate) {
-            return bad("sample_rate", "use 4000 to 192000 Hz");
+            return Err(bad("sample_rate", "use 4000 to 192000 Hz"));
         }
         if !(0.5..=60.0).contains(&self.crop_seconds) {
-            return bad("crop_seconds", "use 0.5 to 60 seconds");
+            return Err(bad("crop_seconds", "use 0.5 to 60 seconds"));
         }
-        for (setting, [least, most]) in [("speed", self.speed), ("formants", self.formants)] {
-            if !(0.5..=2.0).contains(&least) || !(least..=2.0).contains(&most) {
-                return bad(setting, "use two factors between 0.5 and 2, the smaller first");
-            }
-        }
+        factors([0.5, 2.0], &[("speed", self.speed), ("formants", self.formants)])?;
         if !(0.0..=20.0).contains(&self.tone_db) {
-            return bad("tone_db", "use 0 to 20 dB");
+            return Err(bad("tone_db", "use 0 to 20 dB"));
         }
-        let ranges =
-            [("relative_level", self.relative_level), ("snr", self.snr), ("level", self.level)];
-        for (setting, [least, most]) in ranges {
-            if !(least.is_finite() && most.is_finite() && least <= most) {
-                return bad(setting, "use two levels, the smaller first");
-            }
-        }
-        let shares = [
+        levels(&[
+            ("relative_level", self.relative_level),
+            ("snr", self.snr),
+            ("level", self.level),
+        ])?;
+        shares(&[
             ("noise_share", self.noise_share),
             ("reversed_share", self.reversed_share),
             ("pause_share", self.pause_share),
             ("room_share", self.room_share),
-        ];
-        for (setting, share) in shares {
-            if !(0.0..=1.0).contains(&share) {
-                return bad(setting, "use a share between 0 and 1");
-            }
-        }
-        Ok(())
+        ])
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::batches::{Batch, Batches};
+use super::batches::{self, Batch};
 use super::data::SeparationData;
 use super::loss::separation_loss;
 use super::recipe::{Filters, Goal, SeparationRecipe};
@@ -76,7 +76,7 @@ pub fn train(
         best_epoch: done.best_epoch,
         si_sdri: done.figures,
         parameters: done.parameters,
-        speakers: data.speakers.len(),
+        speakers: data.voices.speakers.len(),
         seconds: done.seconds,
     })
 }
@@ -110,7 +110,7 @@ impl Training for Separation<'_> {
     }
 
     fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), speakers: self.data.speakers.len() }
+        Key { recipe: self.recipe.clone(), speakers: self.data.voices.speakers.len() }
     }
 
     fn network(&self) -> Result<(VarStore, Separator)> {
@@ -134,7 +134,8 @@ impl Training for Separation<'_> {
         epoch: usize,
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        Batches { data: self.data, recipe: self.recipe }.run(epoch, learn)
+        let examples = self.course().examples(self.recipe.batch);
+        batches::run(examples, epoch, &self.data.voices, self.recipe, learn)
     }
 
     fn loss(&self, network: &Separator, batch: &Batch, _: At) -> Tensor {

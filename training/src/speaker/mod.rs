@@ -4,7 +4,6 @@
 //! [`SpeakerRecipe`] holds every number, [`train`] does the work, and [`evaluate`] measures a
 //! model on pairs of recordings of people that it never heard.
 
-mod batches;
 mod compose;
 mod data;
 mod evaluate;

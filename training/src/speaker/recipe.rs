@@ -5,7 +5,8 @@ use formant_models::arch::ecapa::EcapaConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
-use crate::error::{Error, Result};
+use crate::checks::{bad, counts, levels, shares};
+use crate::error::Result;
 use crate::optim::OptimizerConfig;
 
 /// A speaker training.
@@ -197,32 +198,33 @@ impl SpeakerRecipe {
     /// Refuses numbers that cannot work.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting.
+    /// [`crate::Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        let counts = [("epochs", self.epochs), ("steps_per_epoch", self.steps_per_epoch)];
-        for (setting, value) in counts {
-            if value == 0 {
-                return Err(Error::Config { setting, reason: "must be at least 1".to_owned() });
-            }
-        }
-        let bad = |setting, reason: &str| Err(Error::Config { setting, reason: reason.to_owned() });
+        counts(&[("epochs", self.epochs), ("steps_per_epoch", self.steps_per_epoch)])?;
         if self.batch < 2 {
-            return bad("batch", "batch normalisation needs at least 2 examples");
+            return Err(bad("batch", "batch normalisation needs at least 2 examples"));
         }
         let crops = [self.crop_seconds, self.final_stage.crop_seconds];
         if crops.iter().any(|s| !(0.3..=60.0).contains(s)) {
-            return bad("crop_seconds", "use 0.3 to 60 seconds");
+            return Err(bad("crop_seconds", "use 0.3 to 60 seconds"));
         }
         if !(self.cohort_seconds >= 0.0 && self.cohort_seconds.is_finite()) {
-            return bad("cohort_seconds", "use 0 seconds or more");
+            return Err(bad("cohort_seconds", "use 0 seconds or more"));
         }
         if self.speeds.is_empty() || self.speeds.iter().any(|s| !(0.5..=2.0).contains(s)) {
-            return bad("speeds", "at least one, between 0.5 and 2");
+            return Err(bad("speeds", "at least one, between 0.5 and 2"));
         }
         if !(self.scale > 0.0 && (0.0..1.0).contains(&self.margin)) {
-            return bad("margin", "use a positive scale and a margin between 0 and 1");
+            return Err(bad("margin", "use a positive scale and a margin between 0 and 1"));
         }
-        Ok(())
+        let a = &self.augmentation;
+        levels(&[("level", a.level), ("snr", a.snr)])?;
+        shares(&[
+            ("noise_share", a.noise_share),
+            ("babble_share", a.babble_share),
+            ("room_share", a.room_share),
+            ("band_share", a.band_share),
+        ])
     }
 }
 

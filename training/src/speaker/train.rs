@@ -17,20 +17,21 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::batches::{Batch, Batches};
-use super::compose::Drawing;
-use super::data::{Speaker, SpeakerData};
+use super::compose::compose;
+use super::data::SpeakerData;
 use super::evaluate::{Figures, fit_calibration};
 use super::head::{Head, margin_logits};
 use super::recipe::SpeakerRecipe;
 use crate::augment::change_speed;
 use crate::epochs::Verdict;
 use crate::error::{Error, Result};
+use crate::examples::Labelled;
 use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
 use crate::training::{self, At, Course, Training};
+use crate::voices::{Drawing, Speaker};
 
 /// Variables of the loss, which are no part of the model.
 const HEAD: &str = "head";
@@ -100,7 +101,7 @@ pub fn train(
         best_epoch: done.best_epoch,
         dev: done.figures,
         parameters: done.parameters,
-        speakers: data.speakers.len(),
+        speakers: data.voices.speakers.len(),
         seconds: done.seconds,
     })
 }
@@ -113,7 +114,7 @@ struct Voices<'a> {
 
 impl Training for Voices<'_> {
     type Network = (Ecapa, Head);
-    type Batch = Batch;
+    type Batch = Labelled;
     type Key = Key;
     type Recipe = SpeakerRecipe;
     type Figures = Figures;
@@ -128,13 +129,13 @@ impl Training for Voices<'_> {
     }
 
     fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), speakers: self.data.speakers.len() }
+        Key { recipe: self.recipe.clone(), speakers: self.data.voices.speakers.len() }
     }
 
     fn network(&self) -> Result<(VarStore, (Ecapa, Head))> {
         let vs = VarStore::new(Device::Cpu);
         let network = Ecapa::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        let classes = (self.data.speakers.len() * self.recipe.speeds.len()) as i64;
+        let classes = (self.data.voices.speakers.len() * self.recipe.speeds.len()) as i64;
         let head = Head::new(&(vs.root() / HEAD), classes, self.recipe.network.lin_neurons);
         Ok((vs, (network, head)))
     }
@@ -147,13 +148,20 @@ impl Training for Voices<'_> {
         &self,
         _: &Self::Network,
         epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+        learn: &mut dyn FnMut(usize, Labelled) -> Result<()>,
     ) -> Result<()> {
-        let Self { data, recipe, plan } = *self;
-        Batches { data, recipe, plan, drawing: Drawing::new(data, recipe) }.run(epoch, learn)
+        let Self { data: SpeakerData { voices, .. }, recipe, plan } = *self;
+        let drawing = Drawing::new(&voices.speakers, recipe.speaker_balance);
+        let length = recipe.samples(epoch);
+        self.course().examples(recipe.batch).run_labelled(
+            epoch,
+            (plan, &recipe.augmentation.masks),
+            |rng| compose(rng, voices, recipe, &drawing, length),
+            learn,
+        )
     }
 
-    fn loss(&self, (network, head): &(Ecapa, Head), batch: &Batch, (epoch, step): At) -> Tensor {
+    fn loss(&self, (network, head): &(Ecapa, Head), batch: &Labelled, (epoch, step): At) -> Tensor {
         loss(network, head, self.recipe, batch, self.recipe.margin_at(epoch, step))
     }
 
@@ -196,13 +204,13 @@ fn loss(
     network: &Ecapa,
     head: &Head,
     recipe: &SpeakerRecipe,
-    batch: &Batch,
+    batch: &Labelled,
     margin: f64,
 ) -> Tensor {
     let embeddings = network.forward_t(&batch.features, None, true, &mut NoTrace);
     let cosines = head.cosines(&embeddings); // [batch, speakers]
-    let logits = margin_logits(&cosines, &batch.speakers, margin, recipe.scale);
-    logits.cross_entropy_loss::<Tensor>(&batch.speakers, None, Reduction::Mean, -100, 0.0)
+    let logits = margin_logits(&cosines, &batch.classes, margin, recipe.scale);
+    logits.cross_entropy_loss::<Tensor>(&batch.classes, None, Reduction::Mean, -100, 0.0)
 }
 
 fn network_weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
@@ -255,7 +263,7 @@ fn embed_clip(
     data: &SpeakerData,
     clip: usize,
 ) -> Result<Option<Vec<f32>>> {
-    embed_samples(embedder, data.corpus.rate(), &data.corpus.clip_f32(clip))
+    embed_samples(embedder, data.voices.corpus.rate(), &data.voices.corpus.clip_f32(clip))
 }
 
 fn embed_samples(
@@ -275,7 +283,7 @@ fn cohort_speakers<'a>(
     recipe: &SpeakerRecipe,
 ) -> impl Iterator<Item = &'a Speaker> {
     let least = recipe.cohort_seconds;
-    data.speakers.iter().filter(move |speaker| speaker.seconds >= least)
+    data.voices.speakers.iter().filter(move |speaker| speaker.seconds >= least)
 }
 
 /// Gives a trained model its mean voice and cohort, chooses the way of scoring that is best on the
@@ -351,13 +359,13 @@ fn begin_with(
     let given = start.weights();
     let of_the_loss = format!("{HEAD}.");
     copy_weights(vs, |name| !name.starts_with(&of_the_loss), |name| given.get(name))?;
-    let rate = data.corpus.rate();
+    let rate = data.voices.corpus.rate();
     let longest = recipe.longest() * 2;
     let mut directions: Vec<f32> = Vec::new();
     for &speed in &recipe.speeds {
-        for speaker in &data.speakers {
+        for speaker in &data.voices.speakers {
             let clips = speaker.clips.iter().take(START_CLIPS).map(|&clip| {
-                let samples = data.corpus.clip(clip);
+                let samples = data.voices.corpus.clip(clip);
                 let samples = &samples[..samples.len().min(longest)];
                 let samples: Vec<f32> = samples.iter().map(|&x| f32::from(x) / 32768.0).collect();
                 embed_samples(start, rate, &change_speed(&samples, speed))

@@ -5,7 +5,10 @@ use rand::{Rng, RngExt};
 
 use super::data::SpotData;
 use super::recipe::SpotRecipe;
-use crate::augment::{add_at_snr, change_speed, colored_noise, low_pass, power};
+use crate::augment::{
+    add_at_snr, change_speed, colored_noise, limit_band, power, put_in_room, some_noise,
+};
+use crate::examples::pick;
 
 /// Sample positions of an example.
 #[derive(Debug, Clone, Copy)]
@@ -20,25 +23,18 @@ pub(super) struct Geometry {
     pub(super) rate: f32,
 }
 
-/// A composed example.
-#[derive(Debug)]
-pub(super) struct Example {
-    pub(super) samples: Vec<f32>,
-    /// Index of the answer: a word, or `words.len()` for unknown, or the one after for silence.
-    pub(super) answer: usize,
-}
-
-/// Draws and composes one example.
+/// Draws and composes one example; also the index of its answer: a word, or `words.len()` for
+/// unknown, or the one after for silence.
 pub(super) fn compose(
     rng: &mut impl Rng,
     data: &SpotData,
     recipe: &SpotRecipe,
     geometry: &Geometry,
-) -> Example {
+) -> (Vec<f32>, usize) {
     let composer = Composer { data, recipe, geometry };
     let (mut samples, answer) = composer.foreground(rng);
     composer.surroundings(rng, &mut samples);
-    Example { samples, answer }
+    (samples, answer)
 }
 
 struct Composer<'a> {
@@ -89,7 +85,7 @@ impl Composer<'_> {
         let (others, speech) = (!self.data.other_words.is_empty(), !self.data.speech.is_empty());
         if !self.data.noise.is_empty() && rng.random_bool(f64::from(self.recipe.event_share)) {
             // Barks, clicks and cries are sounds that stand out like words.
-            let clip = pick(rng, &self.data.noise);
+            let clip = *pick(rng, &self.data.noise);
             let clip = self.vary(rng, clip);
             self.fill(rng, samples, &clip);
         } else if draw < 0.12 {
@@ -104,11 +100,11 @@ impl Composer<'_> {
             fade_edges(&mut clip, self.geometry.rate);
             self.place_word(rng, samples, &clip);
         } else if others && (draw < 0.5 || !speech) {
-            let clip = pick(rng, &self.data.other_words);
+            let clip = *pick(rng, &self.data.other_words);
             let clip = self.vary(rng, clip);
             self.place_word(rng, samples, &clip);
         } else if speech {
-            let clip = pick(rng, &self.data.speech);
+            let clip = *pick(rng, &self.data.speech);
             let clip = self.vary(rng, clip);
             self.fill(rng, samples, &clip);
         } else {
@@ -121,7 +117,7 @@ impl Composer<'_> {
 
     /// A stretch that fooled an earlier model, ending about where it was fooled.
     fn hard_stretch(&self, rng: &mut impl Rng, samples: &mut [f32]) {
-        let (clip, end) = self.data.hard[rng.random_range(0..self.data.hard.len())];
+        let &(clip, end) = pick(rng, &self.data.hard);
         let clip = self.data.corpus.clip(clip);
         let [slowest, fastest] = self.recipe.augmentation.speed;
         let speed = rng.random_range(slowest..=fastest);
@@ -146,7 +142,7 @@ impl Composer<'_> {
             rng,
             sources.iter().map(|clips| weight(clips.len(), self.recipe.source_balance)),
         );
-        (word, pick(rng, sources[source]))
+        (word, *pick(rng, sources[source]))
     }
 
     /// The clip, or a random part of it that fills an example, at another speed and with a mean
@@ -193,7 +189,7 @@ impl Composer<'_> {
         if pool.is_empty() {
             return Vec::new();
         }
-        let clip = pick(rng, pool);
+        let clip = *pick(rng, pool);
         let mut clip = self.vary(rng, clip);
         let length = (rng.random_range(0.2..1.5) * self.geometry.rate) as usize;
         if clip.len() > length {
@@ -223,12 +219,11 @@ impl Composer<'_> {
     /// Room, noise, band limit and level.
     fn surroundings(&self, rng: &mut impl Rng, samples: &mut [f32]) {
         let a = &self.recipe.augmentation;
-        if !self.data.rooms.is_empty() && rng.random_bool(f64::from(a.room_share)) {
-            self.data.rooms[rng.random_range(0..self.data.rooms.len())].apply(samples);
-        }
+        put_in_room(rng, &self.data.rooms, a.room_share, samples);
         let draw: f32 = rng.random();
         if draw < a.noise_share {
-            let noise = self.noise(rng, samples.len());
+            let SpotData { corpus, noise, .. } = self.data;
+            let noise = some_noise(rng, corpus, noise, 0.25, samples.len());
             add_at_snr(samples, &noise, 1.0, rng.random_range(a.snr[0]..=a.snr[1]));
         } else if draw < 1.0 - a.clean_share {
             let color = rng.random();
@@ -245,23 +240,11 @@ impl Composer<'_> {
             samples[self.geometry.word_end..].fill(0.0);
         }
         if rng.random_bool(f64::from(a.band_share)) {
-            let telephone = rng.random_bool(0.5);
-            let cutoff = if telephone { 3_900.0 } else { rng.random_range(3_000.0..7_000.0) };
-            low_pass(samples, self.geometry.rate as u32, cutoff);
+            limit_band(rng, samples, self.geometry.rate as u32);
         }
         let level = 10f32.powf(rng.random_range(a.level[0]..=a.level[1]) / 20.0);
         // What a converter would do to the loudest peaks.
         samples.iter_mut().for_each(|x| *x = (*x * level).clamp(-1.0, 1.0));
-    }
-
-    fn noise(&self, rng: &mut impl Rng, length: usize) -> Vec<f32> {
-        if self.data.noise.is_empty() || rng.random_bool(0.25) {
-            let color = rng.random();
-            return colored_noise(rng, length, color);
-        }
-        let clip = self.data.corpus.clip(pick(rng, &self.data.noise));
-        let from = rng.random_range(0..clip.len());
-        (0..length).map(|i| f32::from(clip[(from + i) % clip.len()]) / 32768.0).collect()
     }
 }
 
@@ -269,10 +252,6 @@ fn at_unit_power(mut samples: Vec<f32>) -> Vec<f32> {
     let level = power(&samples).sqrt().max(1e-6);
     samples.iter_mut().for_each(|x| *x /= level);
     samples
-}
-
-fn pick(rng: &mut impl Rng, pool: &[usize]) -> usize {
-    pool[rng.random_range(0..pool.len())]
 }
 
 fn weighted(rng: &mut impl Rng, weights: impl Iterator<Item = f32> + Clone) -> usize {

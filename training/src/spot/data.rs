@@ -13,6 +13,7 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, BACKGROUND_FOLDER, Row};
 use crate::progress::{Event, Progress};
+use crate::recording::Recording;
 
 /// A stretch without words whose score reaches this is worth training on.
 const MINED_SCORE: f32 = 0.25;
@@ -98,8 +99,8 @@ impl SpotData {
         rows.retain(|(kind, row)| {
             row.split != "test" && (*kind != Use::Speech || usable(row, &words))
         });
-        let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
-        let corpus = Corpus::load(&paths, recipe.frontend.sample_rate, cache, progress)?;
+        let files: Vec<Recording> = rows.iter().map(|(_, row)| row.recording()).collect();
+        let corpus = Corpus::load(&files, recipe.frontend.sample_rate, cache, progress)?;
         let mut data = Self {
             word_clips: vec![BTreeMap::new(); words.len()],
             words,
@@ -221,14 +222,7 @@ mod tests {
     #[test]
     fn speech_that_says_a_word_is_left_out() {
         let words = ["no".to_owned(), "seven".to_owned()];
-        let row = |label: &str| Row {
-            path: PathBuf::new(),
-            label: label.to_owned(),
-            split: String::new(),
-            speaker: String::new(),
-            source: String::new(),
-            seconds: None,
-        };
+        let row = |label: &str| Row { label: label.to_owned(), ..Row::default() };
         assert!(usable(&row("now and another"), &words));
         assert!(usable(&row("no"), &words));
         assert!(!usable(&row("say no, please"), &words));

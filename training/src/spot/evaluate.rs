@@ -1,15 +1,14 @@
 //! How good a keyword model is: its answers on clips, counted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use formant_audio_core::AudioBuf;
 use formant_models::tasks::spot::Spotter;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::corpus::decode_at;
 use crate::error::Result;
+use crate::recording::Recording;
 
 /// Clips that are decoded before they are answered.
 const DECODE_AHEAD: usize = 256;
@@ -76,12 +75,12 @@ impl SpotReport {
     }
 }
 
-/// The word that a model finds in the clip at `path`; empty for none.
+/// The word that a model finds in a clip; empty for none.
 ///
 /// # Errors
 /// When the clip cannot be read; what the model says.
-pub fn answer(spotter: &Spotter, path: &Path) -> Result<String> {
-    let (audio, _) = decode_at(path, spotter.sample_rate())?;
+pub fn answer(spotter: &Spotter, clip: &Recording) -> Result<String> {
+    let audio = clip.decode_mono(spotter.sample_rate())?;
     Ok(spotter.classify(&audio.view())?.word.unwrap_or_default())
 }
 

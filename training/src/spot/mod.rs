@@ -4,7 +4,6 @@
 //! other speech and `silence` for none: [`SpotRecipe`] holds every number, [`train`] does the work
 //! and [`Answers`] counts what a model makes of clips.
 
-mod batches;
 mod compose;
 mod data;
 mod evaluate;

@@ -6,7 +6,8 @@ use formant_models::tasks::spot::DetectionDefaults;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
-use crate::error::{Error, Result};
+use crate::checks::{bad, counts, factors, levels, shares};
+use crate::error::Result;
 use crate::optim::OptimizerConfig;
 
 /// A keyword training.
@@ -157,26 +158,37 @@ impl SpotRecipe {
     /// Refuses numbers that cannot work.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting.
+    /// [`crate::Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        let counts = [
+        counts(&[
             ("epochs", self.epochs),
             ("steps_per_epoch", self.steps_per_epoch),
             ("batch", self.batch),
             ("window_frames", self.window_frames),
-        ];
-        for (setting, value) in counts {
-            if value == 0 {
-                return Err(Error::Config { setting, reason: "must be at least 1".to_owned() });
-            }
-        }
+        ])?;
         if self.batch < 2 {
-            let reason = "batch normalisation needs at least 2 clips".to_owned();
-            return Err(Error::Config { setting: "batch", reason });
+            return Err(bad("batch", "batch normalisation needs at least 2 clips"));
         }
+        let a = &self.augmentation;
+        factors([0.25, 4.0], &[("speed", a.speed)])?;
+        levels(&[("level", a.level), ("snr", a.snr)])?;
+        shares(&[
+            ("unknown_share", self.unknown_share),
+            ("silence_share", self.silence_share),
+            ("hard_share", self.hard_share),
+            ("event_share", self.event_share),
+            ("label_smoothing", self.label_smoothing as f32),
+            ("mixup_share", self.mixup_share as f32),
+            ("noise_share", a.noise_share),
+            ("clean_share", a.clean_share),
+            ("room_share", a.room_share),
+            ("band_share", a.band_share),
+            ("neighbour_share", a.neighbour_share),
+            ("edge_share", a.edge_share),
+        ])?;
         if self.unknown_share + self.silence_share >= 1.0 {
-            let reason = "together with silence_share it leaves no room for words".to_owned();
-            return Err(Error::Config { setting: "unknown_share", reason });
+            let reason = "together with silence_share it leaves no room for words";
+            return Err(bad("unknown_share", reason));
         }
         Ok(())
     }

@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::batches::{Batch, Batches};
-use super::compose::Geometry;
+use super::compose::{Geometry, compose};
 use super::data::SpotData;
 use super::evaluate::{SpotReport, score_clips};
 use super::recipe::SpotRecipe;
 use crate::epochs::Verdict;
 use crate::error::Result;
+use crate::examples::Labelled;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
@@ -102,7 +102,7 @@ struct Spotting<'a> {
 
 impl Training for Spotting<'_> {
     type Network = LmuFormer;
-    type Batch = Batch;
+    type Batch = Labelled;
     type Key = Key;
     type Recipe = SpotRecipe;
     type Figures = SpotReport;
@@ -134,7 +134,7 @@ impl Training for Spotting<'_> {
         &self,
         network: &LmuFormer,
         epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+        learn: &mut dyn FnMut(usize, Labelled) -> Result<()>,
     ) -> Result<()> {
         let Self { data, recipe, plan, .. } = *self;
         let hop = recipe.frontend.hop_length;
@@ -145,10 +145,15 @@ impl Training for Spotting<'_> {
             word_end: recipe.frames().saturating_sub(lookahead + 1) * hop,
             rate: recipe.frontend.sample_rate as f32,
         };
-        Batches { data, recipe, plan, geometry }.run(epoch, learn)
+        self.course().examples(recipe.batch).run_labelled(
+            epoch,
+            (plan, &recipe.augmentation.masks),
+            |rng| compose(rng, data, recipe, &geometry),
+            learn,
+        )
     }
 
-    fn loss(&self, network: &LmuFormer, batch: &Batch, at: At) -> Tensor {
+    fn loss(&self, network: &LmuFormer, batch: &Labelled, at: At) -> Tensor {
         loss(network, self.recipe, batch, at)
     }
 
@@ -189,7 +194,7 @@ fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> 
 }
 
 /// Cross-entropy of the answer that is averaged over the window.
-fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Batch, at: (usize, usize)) -> Tensor {
+fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Labelled, at: (usize, usize)) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed ^ 0x006d_6978);
     rng.set_stream((at.0 * recipe.steps_per_epoch + at.1) as u64);
     let blend = rng.random_bool(recipe.mixup_share).then(|| {
@@ -212,10 +217,10 @@ fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Batch, at: (usize, usi
     };
     match &blend {
         Some((share, order)) => {
-            let other = batch.answers.index_select(0, order);
-            entropy(&batch.answers) * *share + entropy(&other) * (1.0 - share)
+            let other = batch.classes.index_select(0, order);
+            entropy(&batch.classes) * *share + entropy(&other) * (1.0 - share)
         }
-        None => entropy(&batch.answers),
+        None => entropy(&batch.classes),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row};
 use crate::progress::Progress;
+use crate::recording::Recording;
 
 /// Where the recordings come from; every path is a manifest or a folder.
 #[derive(Debug, Clone, Default)]
@@ -102,8 +103,8 @@ impl StemsData {
         }
         rows.retain(|(_, row)| row.split != "test");
         hold_out(&mut rows, recipe.hold_out);
-        let paths: Vec<PathBuf> = rows.iter().map(|(_, row)| row.path.clone()).collect();
-        let corpus = Corpus::load(&paths, recipe.network.sample_rate, cache, progress)?;
+        let files: Vec<Recording> = rows.iter().map(|(_, row)| row.recording()).collect();
+        let corpus = Corpus::load(&files, recipe.network.sample_rate, cache, progress)?;
         let mut data = Self {
             corpus,
             vocals: Vec::new(),
@@ -180,8 +181,7 @@ mod tests {
             label: label.into(),
             split: "train".into(),
             speaker: speaker.into(),
-            source: String::new(),
-            seconds: None,
+            ..Row::default()
         };
         (role(label).expect("known"), row)
     }

@@ -1,15 +1,15 @@
 //! Mixes made anew for every step: a voice, what accompanies it, at drawn levels and speeds. The
 //! same seed, epoch and step always give the same ones.
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::data::StemsData;
 use super::recipe::StemsRecipe;
-use crate::ahead::compose_ahead;
 use crate::augment::{change_speed, power};
 use crate::error::Result;
+use crate::examples::{Examples, pick};
 
 /// Mixes and the voices in them, each `[batch, samples]`.
 pub(super) struct Batch {
@@ -24,27 +24,25 @@ pub(super) struct Batches<'a> {
 }
 
 impl Batches<'_> {
-    /// Composes the batches of one epoch in order and hands each to `learn`, which may stop early.
+    /// Hands the batches of one epoch in order to `learn`, which may stop early.
     pub(super) fn run(
         &self,
+        examples: Examples,
         epoch: usize,
         learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        compose_ahead(0..self.recipe.steps_per_epoch, |step| Ok(self.batch(epoch, step)), learn)
-    }
-
-    fn batch(&self, epoch: usize, step: usize) -> Batch {
-        let (batch, length) = (self.recipe.batch, self.recipe.samples());
-        let (mut mixes, mut voices) = (Vec::new(), Vec::new());
-        for index in 0..batch {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-            rng.set_stream(((epoch * self.recipe.steps_per_epoch + step) * batch + index) as u64);
-            let (voice, rest) = self.example(&mut rng, length);
-            mixes.extend(voice.iter().zip(&rest).map(|(voice, rest)| voice + rest));
-            voices.extend(voice);
-        }
-        let shaped = |values: &[f32]| Tensor::from_slice(values).view([batch as i64, -1]);
-        Batch { mix: shaped(&mixes), voice: shaped(&voices) }
+        let length = self.recipe.samples();
+        let stack = |examples: Vec<(Vec<f32>, Vec<f32>)>| {
+            let count = examples.len() as i64;
+            let (mut mixes, mut voices) = (Vec::new(), Vec::new());
+            for (voice, rest) in examples {
+                mixes.extend(voice.iter().zip(&rest).map(|(voice, rest)| voice + rest));
+                voices.extend(voice);
+            }
+            let shaped = |values: &[f32]| Tensor::from_slice(values).view([count, -1]);
+            Ok(Batch { mix: shaped(&mixes), voice: shaped(&voices) })
+        };
+        examples.run(epoch, |rng| self.example(rng, length), stack, learn)
     }
 
     /// A voice and what accompanies it.
@@ -56,7 +54,7 @@ impl Batches<'_> {
         let ratio = between(rng, mixing.ratio);
         let (mut voice, mut rest);
         if !data.songs.is_empty() && happens(rng, mixing.same_song_share) {
-            let song = &data.songs[rng.random_range(0..data.songs.len())];
+            let song = pick(rng, &data.songs);
             let at = rng.random::<f32>();
             voice = self.crop(song.vocals, at, speed, length);
             rest = self.crop(song.accompaniment, at, speed, length);
@@ -91,7 +89,7 @@ impl Batches<'_> {
         let mut samples = Vec::with_capacity(length);
         // A recording may be empty; the draws are not endless.
         for _ in 0..64 {
-            let clip = clips[rng.random_range(0..clips.len())];
+            let clip = *pick(rng, clips);
             samples.extend(self.crop(clip, rng.random(), speed, length));
             while samples.last() == Some(&0.0) {
                 samples.pop();

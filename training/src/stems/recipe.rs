@@ -4,7 +4,8 @@ use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::tasks::stems::StemsCard;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::checks::{bad, counts, factors, levels, shares};
+use crate::error::Result;
 use crate::optim::OptimizerConfig;
 
 /// A stem training.
@@ -137,39 +138,39 @@ impl StemsRecipe {
     /// Refuses numbers that cannot work.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the setting; what the network's sizes say.
+    /// [`crate::Error::Config`] naming the setting; what the network's sizes say.
     pub fn validate(&self) -> Result<()> {
         self.card().validate()?;
-        let bad = |setting, reason: &str| Err(Error::Config { setting, reason: reason.to_owned() });
-        let counts = [
+        counts(&[
             ("epochs", self.epochs),
             ("steps_per_epoch", self.steps_per_epoch),
             ("batch", self.batch),
-        ];
-        for (setting, value) in counts {
-            if value == 0 {
-                return bad(setting, "must be at least 1");
-            }
-        }
+        ])?;
         if self.network.stereo || self.network.num_stems != 1 {
-            return bad("network", "one channel and one stem are trained");
+            return Err(bad("network", "one channel and one stem are trained"));
         }
         let longest = self.loss_windows.iter().copied().max().unwrap_or(0);
         let longest = longest.max(self.network.stft_n_fft) as usize;
         if self.loss_windows.iter().any(|n| *n < 16 || n % 4 != 0) {
-            return bad("loss_windows", "use lengths from 16 on that four divides");
+            return Err(bad("loss_windows", "use lengths from 16 on that four divides"));
         }
         if self.samples() <= longest || self.crop_seconds > 60.0 {
-            return bad("crop_seconds", "more than the longest transform, at most 60 seconds");
+            return Err(bad("crop_seconds", "more than the longest transform, at most 60 seconds"));
         }
         if self.hold_out < 2 {
-            return bad("hold_out", "at least every second song has to be left to learn from");
+            return Err(bad("hold_out", "at least every second song has to be left to learn from"));
         }
-        let [slow, fast] = self.mixing.speed;
-        if !(0.5..=2.0).contains(&slow) || !(slow..=2.0).contains(&fast) {
-            return bad("speed", "two numbers in order, between 0.5 and 2");
-        }
-        Ok(())
+        let m = &self.mixing;
+        factors([0.5, 2.0], &[("speed", m.speed)])?;
+        levels(&[("level", m.level), ("ratio", m.ratio)])?;
+        shares(&[
+            ("same_song_share", m.same_song_share),
+            ("duet_share", m.duet_share),
+            ("double_share", m.double_share),
+            ("speech_share", m.speech_share),
+            ("instrumental_share", m.instrumental_share),
+            ("alone_share", m.alone_share),
+        ])
     }
 }
 

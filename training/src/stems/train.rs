@@ -133,7 +133,8 @@ impl Training for Stems<'_> {
         epoch: usize,
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        Batches { data: self.data, recipe: self.recipe }.run(epoch, learn)
+        let examples = self.course().examples(self.recipe.batch);
+        Batches { data: self.data, recipe: self.recipe }.run(examples, epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {

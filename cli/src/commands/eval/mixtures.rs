@@ -67,7 +67,7 @@ impl MixturesPlan {
 
     /// Mixtures of the manifest.
     pub(super) fn items(&self) -> Result<Vec<MixtureFiles>, Failure> {
-        let rows = manifest::read(&self.manifest)?;
+        let rows = manifest::read_whole(&self.manifest)?;
         let items = mixtures_of(of_split(rows, &self.manifest, self.split.as_deref())?);
         if items.is_empty() {
             let why = "no mixture with its parts in it";

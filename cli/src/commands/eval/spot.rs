@@ -6,6 +6,7 @@ use clap::Args;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
+use formant_training::Recording;
 use formant_training::manifest::{self, Row};
 use formant_training::spot::{Answers, SpotReport, answer};
 use serde_json::json;
@@ -82,7 +83,7 @@ pub(super) fn run(
     spotter.start(&plan.options)?;
     let (clips, recordings): (Vec<Row>, Vec<Row>) =
         labelled.into_iter().partition(|row| is_clip(&spotter, row));
-    let recordings = negatives.into_iter().chain(recordings.into_iter().map(|row| row.path));
+    let recordings = negatives.into_iter().chain(recordings.iter().map(Row::recording));
     let items: Vec<Item> =
         clips.into_iter().map(Item::Clip).chain(recordings.map(Item::Recording)).collect();
     let task = Words { spotter: &spotter, options: &plan.options, answers: None, alarms: None };
@@ -94,7 +95,7 @@ enum Item {
     /// A clip with its label.
     Clip(Row),
     /// A recording without the words, in which every detection is a false alarm.
-    Recording(PathBuf),
+    Recording(Recording),
 }
 
 /// False alarms on audio without the words.
@@ -124,22 +125,24 @@ impl Evaluation for Words<'_> {
     const UNIT: &'static str = "recordings";
 
     fn name(&self, item: &Item) -> String {
-        let (Item::Clip(Row { path, .. }) | Item::Recording(path)) = item;
-        path.display().to_string()
+        match item {
+            Item::Clip(row) => row.recording().to_string(),
+            Item::Recording(recording) => recording.to_string(),
+        }
     }
 
     fn measure(&mut self, item: &Item) -> Result<Option<String>, Failure> {
         match item {
             Item::Clip(row) => {
                 let answers = self.answers.get_or_insert_default();
-                answers.add(self.spotter, &row.label, &answer(self.spotter, &row.path)?);
+                answers.add(self.spotter, &row.label, &answer(self.spotter, &row.recording())?);
             }
-            Item::Recording(path) => {
+            Item::Recording(recording) => {
                 let alarms = self.alarms.get_or_insert_default();
-                let mut reader = BlockReader::open(path, &DecodeOptions::default())?;
+                let mut reader = recording.open()?;
                 let (found, heard) = self.spotter.process_to_end(&mut reader, self.options)?;
                 alarms.hours += heard.seconds / 3600.0;
-                let name = path.display().to_string();
+                let name = recording.to_string();
                 alarms.detections.extend(found.into_iter().map(|found| (name.clone(), found)));
             }
         }
@@ -172,12 +175,12 @@ fn is_clip(spotter: &Spotter, row: &Row) -> bool {
     is_word || (!row.label.is_empty() && seconds(row).is_none_or(|s| s <= LONGEST_CLIP))
 }
 
-/// Length of a row's file, from the manifest or else from the file's header.
+/// Length of what a row is about, from the manifest or else from the file's header.
 fn seconds(row: &Row) -> Option<f64> {
-    row.seconds.or_else(|| {
+    row.stretch.seconds.or(row.seconds).or_else(|| {
         let mut reader = BlockReader::open(&row.path, &DecodeOptions::default()).ok()?;
         let frames = reader.declared_frames()?;
-        Some(frames as f64 / f64::from(reader.spec().rate))
+        Some(frames as f64 / f64::from(reader.spec().rate) - row.stretch.start)
     })
 }
 

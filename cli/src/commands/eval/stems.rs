@@ -67,7 +67,7 @@ pub(super) fn run(
     messages: &Messages,
 ) -> Result<Outcome, Failure> {
     use_threads(settings);
-    let rows = manifest::read(&plan.manifest)?;
+    let rows = manifest::read_whole(&plan.manifest)?;
     let songs = songs_of(&of_split(rows, &plan.manifest, plan.split.as_deref())?);
     if songs.is_empty() {
         let why = "no song to measure: the table needs rows labelled `vocals` and `accompaniment` \

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::metrics::text::{ErrorCounts, TextOptions, character_errors, word_errors};
 use formant_models::tasks::Task;
 use formant_training::manifest::{self, Row};
@@ -25,7 +24,8 @@ use crate::{interrupt, json as lines};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: formant eval transcribe --manifest test.tsv --split test --json")]
 pub(super) struct EvalTranscribeArgs {
-    /// Table with the columns path and text (or label), and split.
+    /// Table with the columns path and text (or sentence, transcript, label), and where there are such
+    /// split, offset and duration (in seconds).
     #[arg(long, value_name = "FILE")]
     manifest: PathBuf,
     /// Use rows of this split only.
@@ -106,12 +106,12 @@ impl Evaluation for Utterances {
     const UNIT: &'static str = "recordings";
 
     fn name(&self, row: &Row) -> String {
-        row.path.display().to_string()
+        row.recording().to_string()
     }
 
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         interrupt::check()?;
-        let mut reader = BlockReader::open(&row.path, &DecodeOptions::default())?;
+        let mut reader = row.recording().open()?;
         let Recognizer { transcriber, options } = &self.recognizer;
         let (found, heard) = transcriber.process_to_end(&mut reader, options)?;
         let words = word_errors(&row.label, &found.text, &self.texts)?;
@@ -119,7 +119,7 @@ impl Evaluation for Utterances {
         self.words += words.counts;
         self.characters += characters;
         self.seconds += heard.seconds;
-        let name = row.path.display();
+        let name = row.recording();
         let _ = write!(
             self.listing,
             "{name}  {} of {} words wrong\n  said:  {}\n  heard: {}\n  {words}\n\n",
@@ -128,8 +128,8 @@ impl Evaluation for Utterances {
             self.texts.normalize(&row.label),
             self.texts.normalize(&found.text),
         );
-        let line = json!({
-            "input": name.to_string(),
+        let mut line = json!({
+            "input": row.path.display().to_string(),
             "reference": row.label,
             "text": found.text,
             "wer": words.counts.rate(),
@@ -137,6 +137,10 @@ impl Evaluation for Utterances {
             "errors": words.counts.errors(),
             "words": words.counts.reference_units(),
         });
+        if !row.stretch.is_whole() {
+            line["offset"] = json!(row.stretch.start);
+            line["duration"] = json!(row.stretch.seconds);
+        }
         Ok(Some(lines::line("utterance", &line)))
     }
 

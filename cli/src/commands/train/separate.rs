@@ -65,9 +65,9 @@ const MIXTURES: Network<
     describe: |data| {
         format!(
             "{} speakers, {:.1} h of audio in {} recordings, {} mixtures to validate on",
-            data.speakers.len(),
-            data.corpus.seconds() / 3600.0,
-            data.corpus.len(),
+            data.voices.speakers.len(),
+            data.voices.corpus.seconds() / 3600.0,
+            data.voices.corpus.len(),
             data.dev.len()
         )
     },

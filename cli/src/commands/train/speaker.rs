@@ -61,9 +61,9 @@ const VOICES: Network<SpeakerSources, SpeakerRecipe, SpeakerData, SpeakerEmbedde
         describe: |data| {
             format!(
                 "{} speakers, {:.1} h of audio in {} recordings, {} pairs to validate on",
-                data.speakers.len(),
-                data.corpus.seconds() / 3600.0,
-                data.corpus.len(),
+                data.voices.speakers.len(),
+                data.voices.corpus.seconds() / 3600.0,
+                data.voices.corpus.len(),
                 data.dev.len()
             )
         },

@@ -6,7 +6,7 @@ mod subtitles;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::Warning;
+use formant_audio_core::{Warning, text};
 use formant_models::tasks::Task;
 use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
 use formats::Style;
@@ -306,7 +306,7 @@ impl Job<'_> {
         let Recognizer { transcriber, options, .. } = self.recognizer;
         let path =
             texts.get(self.lane.index).map(std::path::PathBuf::as_path).unwrap_or("".as_ref());
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(path, &error))?;
+        let text = text::read(path, text::MAX_TEXT)?;
         let found = transcriber.align(reader, &text, options).map_err(|error| match error {
             // The text is an input like the recording.
             formant_models::Error::Config { setting, reason } if setting == "text" => {

@@ -66,12 +66,6 @@ impl MelRoformer {
         self.heads.iter_mut().for_each(|head| head.set_kind(kind));
     }
 
-    /// Fewest samples that the transform can reflect.
-    #[must_use]
-    pub fn minimum_samples(&self) -> usize {
-        self.config.stft_n_fft as usize / 2 + 1
-    }
-
     /// Facts about the network.
     #[must_use]
     pub fn info(&self) -> NetworkInfo {

@@ -104,7 +104,8 @@ fn nemo_frontend(preset: FeatureConfig, config: &Value) -> Result<FeatureConfig>
     frontend.hop_length = hop.unwrap_or(frontend.hop_length);
     frontend.n_fft = match number("n_fft") {
         Some(n) => n as usize,
-        None => frontend.win_length.next_power_of_two(),
+        // Beyond all bounds of the front end, as the window itself.
+        None => frontend.win_length.checked_next_power_of_two().unwrap_or(usize::MAX),
     };
     if let Some(mel) = &mut frontend.mel {
         mel.n_mels = number("features").map_or(mel.n_mels, |n| n as usize);

@@ -1,11 +1,12 @@
-//! Calls in a pickle: what the few known constructors mean. Everything else that would be called
-//! is refused by name; classes that are only instantiated are carried as opaque objects.
+//! Calls in a pickle: what the few known constructors mean. No other call is made: those of modules
+//! that have no part in weights are refused by name, the rest becomes opaque objects, of which
+//! weights must not be made.
 
 use super::machine::Machine;
 use super::node::{Id, Node, Object, StorageSlot, TensorSpec};
 use crate::checkpoint::dtype::DType;
 use crate::checkpoint::fault::{Fault, Outcome};
-use crate::checkpoint::storage::span;
+use crate::checkpoint::storage::{Sign, span};
 use crate::checkpoint::tensor::byte_len;
 
 /// Modules whose classes are never part of weights, not even as opaque objects.
@@ -81,10 +82,12 @@ impl Machine<'_> {
         };
         match name.as_str() {
             "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
-                self.tensor(&[need(0)?, need(1)?, need(2)?, need(3)?], None)
+                let sign = self.sign(args.get(6).copied());
+                self.tensor(&[need(0)?, need(1)?, need(2)?, need(3)?], None, sign)
             }
             "torch._utils._rebuild_tensor_v3" => {
-                self.tensor(&[need(0)?, need(1)?, need(2)?, need(3)?], Some(need(6)?))
+                let sign = self.sign(args.get(7).copied());
+                self.tensor(&[need(0)?, need(1)?, need(2)?, need(3)?], Some(need(6)?), sign)
             }
             "torch._utils._rebuild_parameter"
             | "torch._utils._rebuild_parameter_with_state"
@@ -138,11 +141,29 @@ impl Machine<'_> {
                 let class = self.name_of(need(0)?)?;
                 self.instance(&class, args[1..].to_vec())
             }
-            // Containers that rebuild from their items, and dates: plain data.
-            "datetime.datetime" | "datetime.date" | "datetime.timedelta" | "torch.Generator"
-            | "decimal.Decimal" | "uuid.UUID" => self.opaque(&name, args),
-            _ => Err(Fault::Refused(name)),
+            // A class inside another one, or a method: a name, as any other.
+            "builtins.getattr" => self.attribute(need(0)?, need(1)?),
+            // Members of enumerations, dates, `functools.partial`: a class or function with its
+            // arguments, which say what hyper-parameters were.
+            _ => {
+                allow(&name)?;
+                let object = self.opaque(&name, args)?;
+                if let Node::Object(object) = &mut self.pickle.nodes[object as usize] {
+                    object.called = true;
+                }
+                Ok(object)
+            }
         }
+    }
+
+    fn attribute(&mut self, owner: Id, name: Id) -> Outcome<Id> {
+        let owner = self.name_of(owner)?;
+        let name = self.pickle.str(name)?;
+        if name.len() > MAX_NAME {
+            return Err(Fault::damaged("a class name in a pickle is absurdly long"));
+        }
+        let name = name.to_owned();
+        self.global(&owner, &name)
     }
 
     /// `class.__new__(class, *args)`.
@@ -161,19 +182,16 @@ impl Machine<'_> {
     }
 
     fn instance(&mut self, class: &str, args: Vec<Id>) -> Outcome<Id> {
-        let root = class.split('.').next().unwrap_or_default();
-        if FORBIDDEN.contains(&root)
-            && !matches!(class, "builtins.object" | "types.SimpleNamespace")
-        {
-            return Err(Fault::Refused(class.to_owned()));
+        if class != "builtins.object" {
+            allow(class)?;
         }
         self.opaque(class, args)
     }
 
     fn opaque(&mut self, class: &str, args: Vec<Id>) -> Outcome<Id> {
         self.pickle.charge(class.len())?;
-        let object =
-            Object { class: class.into(), args, state: None, list: Vec::new(), dict: Vec::new() };
+        let (list, dict) = (Vec::new(), Vec::new());
+        let object = Object { class: class.into(), called: false, args, state: None, list, dict };
         self.pickle.add(Node::Object(Box::new(object)))
     }
 
@@ -222,12 +240,28 @@ impl Machine<'_> {
             base = u64::try_from(self.pickle.int(*start)?).map_err(|_| odd())?;
             numel = u64::try_from(self.pickle.int(*size)?).map_err(|_| odd())?;
         }
-        let key = self.pickle.str(*key)?.to_owned();
-        let index = self.pickle.storage(&key);
+        let index = self.pickle.storage(*key)?;
         self.pickle.add(Node::Storage(StorageSlot { index, dtype, base, numel }))
     }
 
-    fn tensor(&mut self, args: &[Id; 4], dtype: Option<Id>) -> Outcome<Id> {
+    /// The entries `conj` and `neg` of a tensor's metadata: its numbers are stored without them.
+    fn sign(&self, metadata: Option<Id>) -> Sign {
+        let mut sign = Sign::default();
+        let Some(Node::Dict(entries)) = metadata.map(|id| self.pickle.node(id)) else {
+            return sign;
+        };
+        for (key, value) in entries {
+            let set = matches!(self.pickle.node(*value), Node::Bool(true) | Node::Int(1));
+            match self.pickle.str(*key) {
+                Ok("conj") => sign.conjugated = set,
+                Ok("neg") => sign.negated = set,
+                _ => {}
+            }
+        }
+        sign
+    }
+
+    fn tensor(&mut self, args: &[Id; 4], dtype: Option<Id>, sign: Sign) -> Outcome<Id> {
         let Node::Storage(slot) = *self.pickle.node(args[0]) else {
             return Err(Fault::damaged("a tensor is built from something that is no storage"));
         };
@@ -260,7 +294,8 @@ impl Machine<'_> {
         }
         let base = usize::try_from(slot.base).map_err(|_| outside())?;
         let offset = offset.checked_add(base).ok_or_else(outside)?;
-        let spec = TensorSpec { storage: slot.index, dtype, offset, shape, strides };
+        self.pickle.charge(size_of_val(shape.as_slice()) * 2)?;
+        let spec = TensorSpec { storage: slot.index, dtype, offset, shape, strides, sign };
         self.pickle.add(Node::Tensor(Box::new(spec)))
     }
 
@@ -320,4 +355,13 @@ impl Machine<'_> {
         let bytes = bytes.ok_or_else(|| Fault::damaged("bytes in a pickle are no latin-1 text"))?;
         self.pickle.add(Node::Bytes(bytes.into()))
     }
+}
+
+/// Refuses a class or function of a module that has no part in weights.
+fn allow(name: &str) -> Outcome<()> {
+    let module = name.split('.').next().unwrap_or_default();
+    if FORBIDDEN.contains(&module) && name != "types.SimpleNamespace" {
+        return Err(Fault::Refused(name.to_owned()));
+    }
+    Ok(())
 }

@@ -1,17 +1,21 @@
-//! The stack machine: opcodes of pickle protocols 2 to 5. Every length is checked against the
+//! The stack machine: opcodes of pickle protocols 0 to 5. Every length is checked against the
 //! bytes that are left before anything is allocated.
 
 use std::collections::HashMap;
 
-use super::node::{Id, Node, Pickle};
-use crate::checkpoint::fault::{Fault, Outcome};
+use super::node::{Id, MAX_NODES, Node, Pickle};
+use super::text;
+use crate::checkpoint::fault::{Fault, Outcome, within};
+
+/// Deepest nesting of marks; Python's own pickler stops at a nesting of a thousand.
+const MAX_MARKS: u64 = 1 << 20;
 
 /// Reads one pickle from the start of `data`; gives it and the number of bytes that it took.
 pub(crate) fn parse(data: &[u8]) -> Outcome<(Pickle, usize)> {
     let mut machine = Machine {
         data,
         pos: 0,
-        pickle: Pickle::default(),
+        pickle: Pickle::of_size(data.len()),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
@@ -62,6 +66,7 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             b'(' => {
+                within("nesting of a pickle", self.marks.len() as u64, MAX_MARKS)?;
                 self.marks.push(self.stack.len());
                 Ok(())
             }
@@ -75,13 +80,16 @@ impl<'a> Machine<'a> {
             b'1' => self.pop_mark().map(drop),
             b'2' => {
                 let top = self.top()?;
-                self.stack.push(top);
-                Ok(())
+                self.put(top)
             }
             b'N' => self.push(Node::None),
             0x88 => self.push(Node::Bool(true)),
             0x89 => self.push(Node::Bool(false)),
             b'J' | b'K' | b'M' | 0x8a | 0x8b | b'G' => self.number(op),
+            b'I' | b'L' | b'F' | b'S' | b'V' => {
+                let node = text::value(op, &self.latin_line()?)?;
+                self.push(node)
+            }
             b'X' | 0x8c | 0x8d | b'T' | b'U' | b'B' | b'C' | 0x8e | 0x96 => self.text(op),
             b']' => self.push(Node::List(Vec::new())),
             b')' => self.push(Node::Tuple(Vec::new())),
@@ -126,25 +134,30 @@ impl<'a> Machine<'a> {
                 let items = self.pop_mark()?;
                 self.set_items(&items)
             }
-            b'q' | b'r' | 0x94 => {
+            b'q' | b'r' | b'p' | 0x94 => {
                 let slot = match op {
                     b'q' => u32::from(self.take(1)?[0]),
                     b'r' => self.u32()?,
-                    _ => self.memo.len() as u32, // fewer entries than bytes of the pickle
+                    b'p' => text::slot(self.line()?)?,
+                    _ => self.memo.len() as u32, // at most MAX_NODES
                 };
                 let top = self.top()?;
+                within("number of memo entries", self.memo.len() as u64, MAX_NODES)?;
                 self.memo.insert(slot, top);
                 Ok(())
             }
-            b'h' | b'j' => {
-                let slot = if op == b'h' { u32::from(self.take(1)?[0]) } else { self.u32()? };
+            b'h' | b'j' | b'g' => {
+                let slot = match op {
+                    b'h' => u32::from(self.take(1)?[0]),
+                    b'j' => self.u32()?,
+                    _ => text::slot(self.line()?)?,
+                };
                 let id = *self.memo.get(&slot).ok_or_else(|| {
                     Fault::damaged(format!("a pickle uses memo slot {slot} before it is set"))
                 })?;
-                self.stack.push(id);
-                Ok(())
+                self.put(id)
             }
-            b'c' | 0x93 | b'Q' | b'R' | 0x81 | 0x92 | b'b' => self.object(op),
+            b'c' | 0x93 | b'Q' | b'R' | 0x81 | 0x92 | b'o' | b'i' | b'b' => self.object(op),
             0x82..=0x84 => Err(Fault::Refused("the copyreg extension registry".into())),
             0x97 | 0x98 => {
                 Err(Fault::Unsupported("a pickle with out-of-band buffers; save it again".into()))
@@ -182,14 +195,29 @@ impl<'a> Machine<'a> {
                 let class = self.pop()?;
                 self.new_object(class, args, keywords)?
             }
+            b'o' | b'i' => {
+                let line = |machine: &mut Self| -> Outcome<Id> {
+                    let module = machine.line()?;
+                    let name = machine.line()?;
+                    machine.global(module, name)
+                };
+                let named = if op == b'i' { Some(line(self)?) } else { None };
+                let mut args = self.pop_mark()?;
+                let class = match named {
+                    Some(class) => class,
+                    None if args.is_empty() => return Err(underflow()),
+                    None => args.remove(0),
+                };
+                let args = self.pickle.add(Node::Tuple(args))?;
+                self.new_object(class, args, None)?
+            }
             _ => {
                 let state = self.pop()?;
                 let target = self.top()?;
                 return self.build(target, state);
             }
         };
-        self.stack.push(id);
-        Ok(())
+        self.put(id)
     }
 
     fn number(&mut self, op: u8) -> Outcome<()> {
@@ -248,6 +276,11 @@ impl<'a> Machine<'a> {
 
     fn push(&mut self, node: Node) -> Outcome<()> {
         let id = self.pickle.add(node)?;
+        self.put(id)
+    }
+
+    fn put(&mut self, id: Id) -> Outcome<()> {
+        within("number of values on a pickle's stack", self.stack.len() as u64, MAX_NODES)?;
         self.stack.push(id);
         Ok(())
     }
@@ -293,11 +326,20 @@ impl<'a> Machine<'a> {
     }
 
     fn line(&mut self) -> Outcome<&'a str> {
+        std::str::from_utf8(self.line_bytes()?)
+            .map_err(|_| Fault::damaged("a line of a pickle, such as a class name, is no text"))
+    }
+
+    /// A line of latin-1, which protocol 0 writes texts in.
+    fn latin_line(&mut self) -> Outcome<String> {
+        Ok(self.line_bytes()?.iter().map(|byte| char::from(*byte)).collect())
+    }
+
+    fn line_bytes(&mut self) -> Outcome<&'a [u8]> {
         let rest = &self.data[self.pos..];
         let size = rest.iter().position(|b| *b == b'\n').ok_or_else(truncated)?;
         self.pos += size + 1;
-        std::str::from_utf8(&rest[..size])
-            .map_err(|_| Fault::damaged("a class name in a pickle is no text"))
+        Ok(&rest[..size])
     }
 }
 
@@ -310,7 +352,8 @@ fn pairs(items: &[Id]) -> Outcome<Vec<(Id, Id)>> {
     }
 }
 
-fn integer(bytes: &[u8]) -> Node {
+/// The integer of these little-endian bytes.
+pub(super) fn integer(bytes: &[u8]) -> Node {
     if bytes.len() > 8 {
         return Node::Big(bytes.into());
     }

@@ -5,8 +5,9 @@ mod calls;
 mod machine;
 mod node;
 mod numpy;
+mod text;
 mod tree;
 
 pub(crate) use machine::parse;
-pub(crate) use node::{Array, Id, Node, Pickle};
+pub(crate) use node::{Array, Id, Node, NumpyType, Pickle};
 pub(crate) use tree::TreeBudget;

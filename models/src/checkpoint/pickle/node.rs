@@ -4,16 +4,22 @@
 use std::collections::HashMap;
 
 use crate::checkpoint::dtype::DType;
-use crate::checkpoint::fault::{Fault, Outcome, within};
+use crate::checkpoint::fault::{Budget, Fault, Outcome, within};
+use crate::checkpoint::storage::Sign;
 
 /// Number of a node.
 pub(crate) type Id = u32;
 
 /// More nodes than any honest checkpoint has; about half a gigabyte of memory.
-const MAX_NODES: u64 = 8 << 20;
+pub(super) const MAX_NODES: u64 = 8 << 20;
 
-/// Most bytes that calls in a pickle may copy, so that a small file can't grow without bound.
-const MAX_COPIED: u64 = 512 << 20;
+/// Most bytes that calls in a pickle may copy for each byte of the pickle, where a tensor needs
+/// about one, and what every pickle may copy.
+const COPIED_PER_BYTE: u64 = 16;
+const COPIED_ALWAYS: u64 = 1 << 20;
+
+/// Longest name of a storage; torch counts them.
+const MAX_KEY: u64 = 4096;
 
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 32;
@@ -62,6 +68,7 @@ pub(crate) struct TensorSpec {
     pub(crate) offset: usize,
     pub(crate) shape: Vec<usize>,
     pub(crate) strides: Vec<usize>,
+    pub(crate) sign: Sign,
 }
 
 /// An element type of NumPy: kind letter with size such as `f8`, and byte order.
@@ -86,6 +93,8 @@ pub(crate) struct Array {
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) class: Box<str>,
+    /// Whether it is the result of a call, which was not made.
+    pub(crate) called: bool,
     pub(crate) args: Vec<Id>,
     pub(crate) state: Option<Id>,
     pub(crate) list: Vec<Id>,
@@ -100,10 +109,17 @@ pub(crate) struct Pickle {
     /// Names of the storages, in order of appearance.
     pub(crate) storage_keys: Vec<String>,
     storage_index: HashMap<String, u32>,
-    copied: u64,
+    copies: Budget,
 }
 
 impl Pickle {
+    /// An empty arena for a pickle of `size` bytes.
+    pub(super) fn of_size(size: usize) -> Self {
+        let what = "bytes that a pickle copies";
+        let copies = Budget::new(what, size as u64, COPIED_PER_BYTE, COPIED_ALWAYS);
+        Self { copies, ..Self::default() }
+    }
+
     /// The node with a number that this arena gave out.
     pub(crate) fn node(&self, id: Id) -> &Node {
         &self.nodes[id as usize]
@@ -117,18 +133,25 @@ impl Pickle {
 
     /// Accounts for `bytes` that a call copies.
     pub(crate) fn charge(&mut self, bytes: usize) -> Outcome<()> {
-        self.copied = self.copied.saturating_add(bytes as u64);
-        within("bytes that a pickle copies", self.copied, MAX_COPIED)
+        self.copies.spend(bytes as u64)
     }
 
-    pub(crate) fn storage(&mut self, key: &str) -> u32 {
+    /// The number of the storage that the text node `key` names.
+    pub(crate) fn storage(&mut self, key: Id) -> Outcome<u32> {
+        let key = self.str(key)?;
+        within("length of a storage's name", key.len() as u64, MAX_KEY)?;
         if let Some(index) = self.storage_index.get(key) {
-            return *index;
+            return Ok(*index);
         }
-        let index = self.storage_keys.len() as u32; // fewer than nodes
-        self.storage_keys.push(key.to_owned());
-        self.storage_index.insert(key.to_owned(), index);
-        index
+        let (key, index) = (key.to_owned(), self.storage_keys.len() as u32); // fewer than nodes
+        self.storage_keys.push(key.clone());
+        self.storage_index.insert(key, index);
+        Ok(index)
+    }
+
+    /// The number of the storage called `key`, if a tensor uses it.
+    pub(crate) fn find_storage(&self, key: &str) -> Option<usize> {
+        self.storage_index.get(key).map(|index| *index as usize)
     }
 
     pub(crate) fn str(&self, id: Id) -> Outcome<&str> {

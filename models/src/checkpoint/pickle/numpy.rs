@@ -7,7 +7,16 @@ use crate::checkpoint::fault::{Fault, Outcome};
 use crate::checkpoint::tensor::byte_len;
 
 impl NumpyType {
-    fn dtype(self) -> Option<DType> {
+    /// From a code such as `f4`; what is longer or shorter is a type whose values are not decoded.
+    pub(crate) fn of_code(code: &str, big_endian: bool) -> Self {
+        let code = match code.as_bytes() {
+            [kind, size] => [*kind, *size],
+            _ => *b"??",
+        };
+        Self { code, big_endian }
+    }
+
+    pub(crate) fn dtype(self) -> Option<DType> {
         Some(match &self.code {
             b"f8" => DType::F64,
             b"f4" => DType::F32,
@@ -51,13 +60,8 @@ impl NumpyType {
 
 impl Machine<'_> {
     pub(super) fn numpy_type(&mut self, code: Id) -> Outcome<Id> {
-        let text = self.pickle.str(code)?;
-        let code = match text.as_bytes() {
-            [kind, size] => [*kind, *size],
-            // Structured, text and object types: their values are carried, not decoded.
-            _ => *b"??",
-        };
-        self.pickle.add(Node::NumpyType(NumpyType { code, big_endian: false }))
+        let kind = NumpyType::of_code(self.pickle.str(code)?, false);
+        self.pickle.add(Node::NumpyType(kind))
     }
 
     /// State of an element type: `(3, '<', ...)`.

@@ -1,11 +1,15 @@
 //! From the arena to plain trees. A pickle of a few bytes can describe a tree without end, so
 //! there is a budget, beyond which values are written as `...`.
 
+use std::borrow::Cow;
+
 use super::node::{Id, Node, Object, Pickle};
 use crate::checkpoint::value::Value;
 
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = 64;
+/// Attributes of a config container among which its content is looked for.
+const MAX_ATTRIBUTES: usize = 32;
 
 /// How much may still be written out.
 #[derive(Debug)]
@@ -19,6 +23,14 @@ pub(crate) struct TreeBudget {
 impl TreeBudget {
     pub(crate) fn new() -> Self {
         Self { nodes: 1 << 18, bytes: 32 << 20, above: Vec::new() }
+    }
+
+    /// A copy of `text`, as far as the budget goes.
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        match self.spend(text.len()) {
+            Some(()) => text.to_owned(),
+            None => "...".to_owned(),
+        }
     }
 
     fn spend(&mut self, bytes: usize) -> Option<()> {
@@ -48,10 +60,7 @@ impl Pickle {
             Node::Int(value) => Value::Int(*value),
             Node::Big(bytes) | Node::Bytes(bytes) => Value::Bytes(bytes.len()),
             Node::Float(value) => Value::Float(*value),
-            Node::Str(text) | Node::Global(text) => match budget.spend(text.len()) {
-                Some(()) => Value::Str(text.to_string()),
-                None => Value::Str("...".into()),
-            },
+            Node::Str(text) | Node::Global(text) => Value::Str(budget.text(text)),
             Node::List(items) | Node::Tuple(items) => Value::List(self.list(items, budget)),
             Node::Dict(_) => Value::Dict(self.fields(id, budget)),
             Node::Storage(slot) => {
@@ -67,7 +76,7 @@ impl Pickle {
     fn object(&self, id: Id, object: &Object, budget: &mut TreeBudget) -> Value {
         if object.class.starts_with("omegaconf.") {
             // Config containers: their content is what counts.
-            let content = self.entries(id).into_iter().find(|(key, _)| {
+            let content = self.entries(id).take(MAX_ATTRIBUTES).find(|(key, _)| {
                 matches!(self.node(*key), Node::Str(name) if matches!(&**name, "_content" | "_val"))
             });
             return content.map_or(Value::None, |(_, content)| self.value(content, budget));
@@ -102,52 +111,52 @@ impl Pickle {
             if budget.spend(key.len()).is_none() {
                 break;
             }
-            fields.push((key, self.value(value, budget)));
+            fields.push((key.into_owned(), self.value(value, budget)));
         }
         fields
     }
 
-    /// Keys and values of a dict, or of an object's attributes and items; empty for others.
-    pub(crate) fn entries(&self, id: Id) -> Vec<(Id, Id)> {
-        match self.node(id) {
-            Node::Dict(pairs) => pairs.clone(),
-            Node::Object(object) => {
-                let mut pairs = object.dict.clone();
-                let state = object.state.map(|state| match self.node(state) {
-                    // Classes with slots have a pair of dicts as their state.
-                    Node::Tuple(both) if both.len() == 2 => both.clone(),
-                    _ => vec![state],
-                });
-                for part in state.into_iter().flatten() {
-                    if let Node::Dict(attributes) = self.node(part) {
-                        pairs.extend(attributes);
-                    }
+    /// Keys and values of a dict, or of an object's items and attributes; none for others.
+    pub(crate) fn entries(&self, id: Id) -> impl DoubleEndedIterator<Item = (Id, Id)> {
+        let attributes = |id: &Id| match self.node(*id) {
+            Node::Dict(pairs) => pairs.as_slice(),
+            _ => &[],
+        };
+        let tables = match self.node(id) {
+            Node::Dict(pairs) => [pairs.as_slice(), &[], &[]],
+            Node::Object(object) => match object.state.map(|state| (state, self.node(state))) {
+                None => [object.dict.as_slice(), &[], &[]],
+                // Classes with slots have a pair of dicts as their state.
+                Some((_, Node::Tuple(both))) if both.len() == 2 => {
+                    [object.dict.as_slice(), attributes(&both[0]), attributes(&both[1])]
                 }
-                pairs
-            }
-            _ => Vec::new(),
-        }
+                Some((state, _)) => [object.dict.as_slice(), attributes(&state), &[]],
+            },
+            _ => [[].as_slice(), &[], &[]],
+        };
+        tables.into_iter().flatten().copied()
     }
 
-    /// Everything directly below a node.
-    pub(crate) fn children(&self, id: Id) -> Vec<Id> {
-        match self.node(id) {
-            Node::List(items) | Node::Tuple(items) => items.clone(),
-            Node::Object(object) => {
-                let entries = self.entries(id).into_iter().map(|(_, value)| value);
-                object.args.iter().chain(&object.list).copied().chain(entries).collect()
-            }
-            _ => self.entries(id).into_iter().map(|(_, value)| value).collect(),
-        }
+    /// Everything directly below a node; the state of an object is one node, however many share it.
+    pub(crate) fn children(&self, id: Id) -> impl Iterator<Item = Id> {
+        let none: (&[Id], &[Id], &[(Id, Id)], Option<Id>) = (&[], &[], &[], None);
+        let (first, second, pairs, state) = match self.node(id) {
+            Node::List(items) | Node::Tuple(items) => (items.as_slice(), none.1, none.2, None),
+            Node::Dict(pairs) => (none.0, none.1, pairs.as_slice(), None),
+            Node::Object(o) => (o.args.as_slice(), o.list.as_slice(), o.dict.as_slice(), o.state),
+            _ => none,
+        };
+        let values = pairs.iter().map(|(_, value)| *value);
+        first.iter().chain(second).copied().chain(values).chain(state)
     }
 
     /// A key as text.
-    pub(crate) fn key(&self, id: Id) -> String {
+    pub(crate) fn key(&self, id: Id) -> Cow<'_, str> {
         match self.node(id) {
-            Node::Str(text) | Node::Global(text) => text.to_string(),
-            Node::Int(value) => value.to_string(),
-            Node::Bool(value) => value.to_string(),
-            Node::Float(value) => value.to_string(),
+            Node::Str(text) | Node::Global(text) => Cow::Borrowed(text),
+            Node::Int(value) => value.to_string().into(),
+            Node::Bool(value) => value.to_string().into(),
+            Node::Float(value) => value.to_string().into(),
             _ => "?".into(),
         }
     }

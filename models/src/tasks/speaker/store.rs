@@ -68,13 +68,8 @@ impl Voices {
     /// [`Error::Io`] when it can't be read, [`Error::Unsupported`] for another kind of file or a
     /// newer version, [`Error::Damaged`] for one with broken numbers.
     pub fn read(path: &Path) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-        if size > MAX_SIZE {
-            let what = "size of a file of voices";
-            return Err(Error::Limit { path: path.into(), what, found: size, limit: MAX_SIZE });
-        }
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let voices: Self = serde_json::from_slice(&bytes).map_err(|error| {
+        let text = formant_audio_core::text::read(path, MAX_SIZE)?;
+        let voices: Self = serde_json::from_str(&text).map_err(|error| {
             let reason = format!("no file of voices: {error}; name one that `enroll` wrote");
             Error::unsupported(path, reason)
         })?;

@@ -1,0 +1,117 @@
+//! `cargo xtask fuzz`: every reader of other people's bytes, each for some minutes, on inputs that
+//! libFuzzer makes. What it finds is kept under `fuzz/regressions`, where later runs begin.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::problem::{Problem, Result};
+use crate::shell;
+
+/// Crates with targets, and a folder of files that their runs begin with.
+const CRATES: [(&str, &str); 3] =
+    [("audio-core", "samples"), ("models", "models/tests/checkpoints"), ("training", "")];
+
+/// Minutes of a target where none are given.
+const MINUTES: u64 = 20;
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let minutes = match args {
+        [] => MINUTES,
+        [minutes] => minutes.parse().map_err(|_| {
+            Problem::new(format!("`{minutes}` is no number of minutes"), "give a whole number")
+        })?,
+        _ => return Err(Problem::new("more than one argument", "give a number of minutes alone")),
+    };
+    if !shell::works("cargo-fuzz", &["--version"]) {
+        return Err(Problem::new("cargo-fuzz is missing", "run `cargo install cargo-fuzz`"));
+    }
+    let root = shell::root();
+    let mut found = Vec::new();
+    for (package, seeds) in CRATES {
+        let fuzz = root.join(package).join("fuzz");
+        for target in targets(&fuzz)? {
+            // Without seeds the path is empty, and no folder.
+            let seeds = if seeds.is_empty() { PathBuf::new() } else { root.join(seeds) };
+            if let Err(problem) = run_target(&root, &fuzz, &target, &seeds, minutes) {
+                eprintln!("{problem}");
+                keep(&fuzz, &target)?;
+                found.push(format!("{package} {target}"));
+            }
+        }
+    }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::new(
+            format!("faults were found in {}", found.join(", ")),
+            "the inputs are in fuzz/regressions of the crate: mend what they show, and commit them",
+        )),
+    }
+}
+
+fn run_target(root: &Path, fuzz: &Path, target: &str, seeds: &Path, minutes: u64) -> Result<()> {
+    let mut cargo = shell::cargo();
+    // There is no unsafe code in the readers, so no sanitizer is asked for, and the stable compiler
+    // does: it only has to take the flags of coverage.
+    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "-s", "none", "--fuzz-dir"]);
+    cargo.arg(fuzz.strip_prefix(root).unwrap_or(fuzz)).arg(target);
+    let corpus = fuzz.join("corpus").join(target);
+    fs::create_dir_all(&corpus).map_err(|error| {
+        Problem::new(format!("{}: {error}", corpus.display()), "see that it can be written to")
+    })?;
+    let regressions = fuzz.join("regressions").join(target);
+    let begin = [seeds, regressions.as_path()];
+    cargo.arg(&corpus).args(begin.into_iter().filter(|folder| folder.is_dir())).arg("--");
+    cargo.arg(format!("-max_total_time={}", minutes.saturating_mul(60)));
+    cargo.args(["-timeout=20", "-rss_limit_mb=2048", "-max_len=1048576", "-print_final_stats=1"]);
+    shell::run(&mut cargo, "the input that shows the fault is named above")
+}
+
+/// Names of the targets of a crate.
+fn targets(fuzz: &Path) -> Result<Vec<String>> {
+    let folder = fuzz.join("fuzz_targets");
+    let entries = fs::read_dir(&folder).map_err(|error| {
+        Problem::new(format!("{}: {error}", folder.display()), "check the working tree")
+    })?;
+    let names = entries.flatten().map(|entry| entry.path());
+    let mut names: Vec<String> = names
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Copies what a target found to the inputs that are kept.
+fn keep(fuzz: &Path, target: &str) -> Result<()> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Problem::new(format!("{}: {error}", path.display()), "see that it can be written to")
+    };
+    let kept = fuzz.join("regressions").join(target);
+    fs::create_dir_all(&kept).map_err(|error| failed(&kept, error))?;
+    let Ok(entries) = fs::read_dir(fuzz.join("artifacts").join(target)) else { return Ok(()) };
+    for artifact in entries.flatten().map(|entry| entry.path()) {
+        let to: PathBuf = kept.join(artifact.file_name().unwrap_or_default());
+        fs::copy(&artifact, &to).map_err(|error| failed(&to, error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_has_its_targets_and_seeds() {
+        let root = shell::root();
+        for (package, seeds) in CRATES {
+            let found = targets(&root.join(package).join("fuzz")).expect("a folder of targets");
+            assert!(!found.is_empty(), "{package}");
+            let manifest = root.join(package).join("fuzz/Cargo.toml");
+            let manifest = fs::read_to_string(manifest).expect("a crate");
+            for target in found {
+                assert!(manifest.contains(&format!("name = \"{target}\"")), "{package} {target}");
+            }
+            assert!(seeds.is_empty() || root.join(seeds).is_dir(), "{seeds}");
+        }
+    }
+}
