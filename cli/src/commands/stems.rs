@@ -101,7 +101,7 @@ impl StemsArgs {
 fn run(plan: StemsPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     let StemsPlan { files, demix, naming, report } = plan;
     tasks::use_threads(settings);
-    tasks::tell_precision(&demix.load, messages);
+    tasks::tell_precision(demix.load_options(), messages);
     audio_to_audio::run(&files, settings.one_by_one(), messages, || {
         let separator = demix.load()?;
         demix.tell_default(messages);

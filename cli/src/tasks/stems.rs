@@ -63,14 +63,15 @@ pub(crate) struct DemixPlan {
     /// `None` is the default model.
     model: Option<ModelSource>,
     ensemble: Vec<ModelSource>,
-    pub(crate) load: LoadOptions,
+    load: LoadOptions,
+    stems: Vec<String>,
     chunk_seconds: Option<f64>,
     overlap: Option<usize>,
     batch_size: Option<usize>,
     ends: EndRule,
+    shifts: usize,
+    augment: bool,
     keep_dc: bool,
-    /// All but the cuts, which the model's card completes.
-    options: StemsOptions,
 }
 
 impl DemixArgs {
@@ -88,6 +89,7 @@ impl DemixArgs {
             model: self.model.as_deref().map(ModelSource::named),
             ensemble: self.ensemble.iter().map(|name| ModelSource::named(name)).collect(),
             load: load_options(settings)?,
+            stems: self.stems.clone(),
             chunk_seconds: self.chunk,
             overlap: self.overlap.map(usize::from),
             batch_size: self.batch_size.map(usize::from),
@@ -95,18 +97,19 @@ impl DemixArgs {
                 EndsArg::TrainingKit => EndRule::TrainingKit,
                 EndsArg::VocalModel => EndRule::VocalModel,
             },
+            shifts: usize::from(self.shifts),
+            augment: self.augment,
             keep_dc: self.keep_dc,
-            options: StemsOptions {
-                demix: None,
-                shifts: usize::from(self.shifts),
-                augment: if self.augment { Augment::Yes } else { Augment::No },
-                stems: self.stems.clone(),
-            },
         })
     }
 }
 
 impl DemixPlan {
+    /// How the networks are loaded.
+    pub(crate) fn load_options(&self) -> &LoadOptions {
+        &self.load
+    }
+
     /// Loads the models that were asked for, or the default one.
     pub(crate) fn load(&self) -> Result<StemSeparator, Failure> {
         let first = ModelSource::or_default(self.model.clone(), "stems")?;
@@ -145,6 +148,11 @@ impl DemixPlan {
         demix.num_overlap = self.overlap.unwrap_or(demix.num_overlap);
         demix.batch_size = self.batch_size.unwrap_or(demix.batch_size);
         demix.ends = self.ends;
-        Ok(StemsOptions { demix: Some(demix), ..self.options.clone() })
+        Ok(StemsOptions {
+            demix: Some(demix),
+            shifts: self.shifts,
+            augment: if self.augment { Augment::Yes } else { Augment::No },
+            stems: self.stems.clone(),
+        })
     }
 }
