@@ -52,12 +52,15 @@ impl Failure {
 
     /// A failure to write `path`.
     pub(crate) fn output(path: &Path, error: &std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        // A FIFO that was named as an output is another matter.
+        let is_stdout = [path.as_os_str() == "-", path.as_os_str() == "standard output"];
+        if error.kind() == std::io::ErrorKind::BrokenPipe && is_stdout.contains(&true) {
             return Self::broken_pipe();
         }
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "make the folder first, or name one that exists",
             std::io::ErrorKind::PermissionDenied => "write to another folder with -o",
+            std::io::ErrorKind::ReadOnlyFilesystem => "write to another disk with -o",
             std::io::ErrorKind::StorageFull => "make room, or write to another disk with -o",
             _ => "",
         };
@@ -158,6 +161,7 @@ impl From<formant_models::Error> for Failure {
                     .help("`formant models list` shows all names")
             }
             Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Write { path, source } => Self::output(&path, &source),
             Error::Io { path, source } => {
                 let what = path.display().to_string();
                 Self::new(Kind::Model, what, source.to_string())

@@ -150,7 +150,7 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
 }
 
 fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let output = typed.output.output.as_ref();
     let one_file = output.filter(|path| {
         let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
@@ -160,7 +160,7 @@ fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> 
         return Ok(PlotTask::Together { sources, target: Target::of(Some(path)) });
     }
     let naming = Naming { suffix: "", suffix_when: SuffixWhen::Always, extension: "png" };
-    let targets = assign(&typed.output, &sources.list, naming, settings)?;
+    let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
     Ok(PlotTask::Each { sources, targets })
 }
 
@@ -220,7 +220,7 @@ fn each(
         lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
         Ok(Done::Worked)
     };
-    batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)
+    batch::run(&sources.list, settings.batch(), messages, || Ok(()), work)
 }
 
 /// All inputs in one picture; those that can't be read are left out of it.
@@ -243,7 +243,7 @@ fn together(
         traces.push((lane.index, lane.name.clone(), item, warnings));
         Ok(Done::Worked)
     };
-    let outcome = batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)?;
+    let outcome = batch::run(&sources.list, settings.batch(), messages, || Ok(()), work)?;
     let mut traces = traces.into_inner().unwrap_or_else(PoisonError::into_inner);
     let interrupted = matches!(outcome, Outcome::Worked { interrupted: true, .. });
     if traces.is_empty() || interrupted {

@@ -16,7 +16,6 @@ use serde_json::json;
 use self::rows::{Facts, RowWriter};
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
-use crate::draft::{Underway, begin};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
@@ -137,7 +136,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
     if typed.print_config {
         return Ok(FeaturesTask::PrintConfig(Box::new(config)));
     }
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let format = format(typed, sources.list.single)?;
     let preset = match &typed.config {
         Some(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -148,7 +147,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         suffix_when: SuffixWhen::Always,
         extension: extension(format),
     };
-    let targets = assign(&typed.output, &sources.list, naming, settings)?;
+    let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
     let existing = Existing::of(&typed.output);
     let channels = typed.channels;
     let plan = FeaturesPlan { sources, targets, existing, format, channels, preset, plan };
@@ -226,8 +225,7 @@ fn run(task: FeaturesTask, settings: &Settings, messages: &Messages) -> Result<O
         FeaturesTask::Compute(plan) => {
             let work =
                 |(): &mut (), input: &Input, lane: &Lane<'_>| compute(&plan, input, settings, lane);
-            let entries = &plan.sources.list.entries;
-            batch::run(entries, settings.batch(), messages, || Ok(()), work)
+            batch::run(&plan.sources.list, settings.batch(), messages, || Ok(()), work)
         }
     }
 }
@@ -262,7 +260,6 @@ fn compute(
     if !plan.existing.admits_any(&targets)? {
         return Ok(Done::Skipped);
     }
-    let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
     let fronts = targets.iter().map(|_| Front::new(plan, reader.spec().rate));
     let mut fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
     let writers = targets.iter().map(|t| RowWriter::new(t, plan.format, plan.plan.bins()));

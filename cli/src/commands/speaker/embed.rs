@@ -51,12 +51,12 @@ pub(super) fn run(
         }
         Ok(Done::Worked)
     };
-    let (entries, options) = (&sources.list.entries, settings.batch_of_networks());
+    let (list, options) = (&sources.list, settings.batch_of_networks());
     match target {
-        VectorTarget::Npy(_) => batch::run(entries, options, messages, || model.load(), work),
+        VectorTarget::Npy(_) => batch::run(list, options, messages, || model.load(), work),
         VectorTarget::Json(target) => {
             let place = batch::Place { target, existing, heading: "" };
-            batch::gather(place, entries, options, messages, || model.load(), work)
+            batch::gather(place, list, options, messages, || model.load(), work)
         }
     }
 }

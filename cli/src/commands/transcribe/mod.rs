@@ -121,7 +121,7 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
     let mut recognizer = typed.recognizer.resolve(settings)?;
     recognizer.options.nbest = usize::from(typed.nbest);
     let format = format(typed, settings)?;
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let texts = typed.align.as_deref().map(|path| texts(path, &sources.list)).transpose()?;
     let output = match (format, &typed.output.output) {
         (TranscriptFormat::Jsonl | TranscriptFormat::Ctm, path) => {
@@ -134,7 +134,7 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
                 suffix_when: SuffixWhen::SameExtension,
                 extension: extension(format),
             };
-            let targets = assign(&typed.output, &sources.list, naming, settings)?;
+            let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
             Output::Each(targets)
         }
     };
@@ -203,10 +203,10 @@ fn texts(path: &Path, list: &InputList) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let entries = &plan.sources.list.entries;
+    let list = &plan.sources.list;
     // Several recordings go side by side, one core each; a single one has all cores.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let alone = if entries.len() == 1 { cores } else { 1 };
+    let alone = if list.entries.len() == 1 { cores } else { 1 };
     set_threads(settings.threads.unwrap_or(alone));
     let worker = || {
         let recognizer = plan.recognizer.load()?;
@@ -225,9 +225,9 @@ fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result
             // Lines of a file that gathers transcripts are of one kind.
             let json = plan.format == TranscriptFormat::Jsonl;
             let options = batch::Options { json, ..options };
-            batch::gather(place, entries, options, messages, worker, work)
+            batch::gather(place, list, options, messages, worker, work)
         }
-        Output::Each(_) => batch::run(entries, options, messages, worker, work),
+        Output::Each(_) => batch::run(list, options, messages, worker, work),
     }
 }
 
