@@ -40,7 +40,13 @@ pub(crate) struct Lane<'a> {
 impl Lane<'_> {
     /// Prints a result. It appears at once when all inputs before are finished, else after them.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
-        self.order.print(self.index, text)
+        self.order.print(self.index, Line { text: text.to_owned(), is_result: true })
+    }
+
+    /// As [`Lane::print`], for what is told of a result that lies in a file: when nobody reads it, the
+    /// work goes on.
+    pub(crate) fn tell(&self, text: &str) -> Result<(), Failure> {
+        self.order.print(self.index, Line { text: text.to_owned(), is_result: false })
     }
 
     /// Shows what was odd about the input or its output.
@@ -64,18 +70,32 @@ struct Order<'a> {
 #[derive(Default)]
 struct Turns {
     turn: usize,
-    waiting: BTreeMap<usize, String>,
+    waiting: BTreeMap<usize, Vec<Line>>,
     finished: BTreeSet<usize>,
 }
 
+/// Something to print.
+struct Line {
+    text: String,
+    /// Whether it is the result itself, without which further work is in vain.
+    is_result: bool,
+}
+
 impl Order<'_> {
-    fn print(&self, index: usize, text: &str) -> Result<(), Failure> {
+    fn print(&self, index: usize, line: Line) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if index == state.turn {
-            return self.messages.aside(|| (self.sink)(text));
+            return self.pass_on(&line);
         }
-        state.waiting.entry(index).or_default().push_str(text);
+        state.waiting.entry(index).or_default().push(line);
         Ok(())
+    }
+
+    fn pass_on(&self, line: &Line) -> Result<(), Failure> {
+        match self.messages.aside(|| (self.sink)(&line.text)) {
+            Err(failure) if failure.kind == Kind::BrokenPipe && !line.is_result => Ok(()),
+            passed => passed,
+        }
     }
 
     fn finish(&self, index: usize) -> Result<(), Failure> {
@@ -87,9 +107,8 @@ impl Order<'_> {
         } {
             state.turn += 1;
             let turn = state.turn;
-            if let Some(text) = state.waiting.remove(&turn) {
-                self.messages.aside(|| (self.sink)(&text))?;
-            }
+            let lines = state.waiting.remove(&turn).unwrap_or_default();
+            lines.iter().try_for_each(|line| self.pass_on(line))?;
         }
         Ok(())
     }
@@ -234,7 +253,7 @@ impl Shared<'_> {
         let told = match &result {
             Err(failure) if !matches!(failure.kind, Kind::BrokenPipe | Kind::Interrupted) => {
                 lane.messages.failure(failure);
-                let print = || lane.print(&json::failure(&lane.name, failure));
+                let print = || lane.tell(&json::failure(&lane.name, failure));
                 if self.options.json { print() } else { Ok(()) }
             }
             _ => Ok(()),

@@ -165,7 +165,7 @@ mod tests {
         write(&target, b"abc").expect("written");
         assert!(!Existing::Skip.admits(&target).expect("skipped"));
         assert!(Existing::Overwrite.admits(&target).expect("overwritten"));
-        assert_eq!(Existing::Refuse.admits(&target).expect_err("there").kind, Kind::Output);
+        assert_eq!(Existing::Refuse("").admits(&target).expect_err("there").kind, Kind::Output);
         assert_eq!(
             target.with_suffix("_left").name(),
             folder.path().join("a_left.bin").display().to_string()

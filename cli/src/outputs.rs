@@ -30,8 +30,8 @@ pub(crate) struct OutputArgs {
 /// What happens when an output exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It is an error.
-    Refuse,
+    /// It is an error, which says what to do.
+    Refuse(&'static str),
     /// It is replaced.
     Overwrite,
     /// It is taken for done.
@@ -305,7 +305,7 @@ fn collision<'a>(path: &Path, names: impl Iterator<Item = &'a String>) -> Failur
 impl Existing {
     /// As `--overwrite` says, where there is no `--resume`.
     pub(crate) fn overwrite(overwrite: bool) -> Self {
-        if overwrite { Self::Overwrite } else { Self::Refuse }
+        if overwrite { Self::Overwrite } else { Self::Refuse("--overwrite replaces it") }
     }
 
     /// As `--overwrite` and `--resume` say.
@@ -313,16 +313,16 @@ impl Existing {
         match (typed.overwrite, typed.resume) {
             (true, _) => Self::Overwrite,
             (false, true) => Self::Skip,
-            (false, false) => Self::Refuse,
+            (false, false) => Self::Refuse("--overwrite replaces it, --resume takes it for done"),
         }
     }
 
     /// Whether `target` is still to be made.
     pub(crate) fn admits(self, target: &Target) -> Result<bool, Failure> {
         let Target::File(path) = target else { return Ok(true) };
-        if path.is_dir() {
+        if !names_file(path, true) {
             return Err(Failure::new(Kind::Output, target.name(), "is a folder")
-                .help("end its name with `/` to put files into it"));
+                .help("name a file with -o"));
         }
         // What is written through has nothing that could be replaced, and is never done.
         if is_stream(path) {
@@ -336,8 +336,9 @@ impl Existing {
             return match self {
                 Self::Overwrite => Ok(true),
                 Self::Skip => Ok(false),
-                Self::Refuse => Err(Failure::new(Kind::Output, target.name(), "exists already")
-                    .help("--overwrite replaces it, --resume takes it for done")),
+                Self::Refuse(remedy) => {
+                    Err(Failure::new(Kind::Output, target.name(), "exists already").help(remedy))
+                }
             };
         }
         Ok(true)

@@ -141,9 +141,9 @@ fn tell<P: Process>(
         if let (Value::Object(line), Value::Object(own)) = (&mut line, process.fields(made)) {
             line.extend(own);
         }
-        lane.print(&lines::line(process.command(), &line))?;
+        lane.tell(&lines::line(process.command(), &line))?;
     } else if let Some(text) = process.printed(made) {
-        lane.print(&text)?;
+        lane.tell(&text)?;
     }
     process.notes(made).iter().for_each(|note| lane.messages.note(note));
     Ok(())

@@ -21,7 +21,8 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, names_file,
+    target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -200,7 +201,7 @@ fn format(typed: &FeaturesArgs, single: bool) -> Result<FeatureFormat, Failure> 
     let known = [FeatureFormat::Npy, FeatureFormat::Npz, FeatureFormat::Png, FeatureFormat::Csv];
     match (typed.format, &typed.output.output) {
         (Some(format), _) => Ok(format),
-        (None, Some(path)) if single && !path.is_dir() => {
+        (None, Some(path)) if names_file(path, single) => {
             let Some(found) = path.extension() else { return Ok(FeatureFormat::Npy) };
             let format = known.into_iter().find(|f| found.eq_ignore_ascii_case(extension(*f)));
             format.ok_or_else(|| {
@@ -377,7 +378,7 @@ fn tell(
     let config = plan.plan.config();
     let bins = plan.plan.bins();
     if settings.json {
-        lane.print(&lines::line(
+        lane.tell(&lines::line(
             "features",
             &json!({
                 "input": lane.name,

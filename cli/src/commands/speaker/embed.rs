@@ -47,7 +47,8 @@ pub(super) fn run(
         }
         if place.is_none() || settings.json {
             let odd = lines::warnings(&heard.warnings);
-            lane.print(&line(&lane.name, &embedding, place, &odd))?;
+            let line = line(&lane.name, &embedding, place, &odd);
+            if place.is_some() { lane.tell(&line) } else { lane.print(&line) }?;
         }
         Ok(Done::Worked)
     };
