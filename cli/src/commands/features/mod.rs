@@ -1,5 +1,6 @@
 //! `formant features`: log-mel, filter-bank and cepstral features of files.
 
+mod first_pass;
 mod rows;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
 
+use self::first_pass::FirstPass;
 use self::rows::{Facts, RowWriter};
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
@@ -303,9 +305,10 @@ struct Front {
     rows: Vec<f32>,
 }
 
-/// Front ends whose rows depend on the whole signal wait for its end.
+/// Front ends whose rows depend on the whole signal wait for its end, on the disk where they can.
 enum Kind {
     Stream(Box<FeatureStream>),
+    TwoPasses(Box<FeatureStream>, FirstPass),
     Whole(Vec<f32>),
 }
 
@@ -317,9 +320,15 @@ impl Front {
             true => None,
             false => Some(StreamResampler::new(AudioSpec::mono(rate), to, Quality::High)?),
         };
-        let kind = match *front.config() == front.config().streamable() {
-            true => Kind::Stream(Box::new(front.stream())),
-            false => Kind::Whole(Vec::new()),
+        let kind = match front.config().two_passes() {
+            _ if *front.config() == front.config().streamable() => {
+                Kind::Stream(Box::new(front.stream()))
+            }
+            Some((first, second)) => {
+                let stream = FeaturePlan::new(&first)?.stream();
+                Kind::TwoPasses(Box::new(stream), FirstPass::new(second)?)
+            }
+            None => Kind::Whole(Vec::new()),
         };
         Ok(Self { resampler, kind, rows: Vec::new() })
     }
@@ -345,6 +354,11 @@ impl Front {
                 stream.push_into(piece.channel(0), &mut self.rows);
                 writer.push(&self.rows)
             }
+            Kind::TwoPasses(stream, first) => {
+                self.rows.clear();
+                stream.push_into(piece.channel(0), &mut self.rows);
+                first.push(&self.rows)
+            }
         }
     }
 
@@ -362,6 +376,12 @@ impl Front {
                 self.rows.clear();
                 stream.finish_into(&mut self.rows);
                 writer.push(&self.rows)
+            }
+            Kind::TwoPasses(stream, first) => {
+                self.rows.clear();
+                stream.finish_into(&mut self.rows);
+                first.push(&self.rows)?;
+                first.finish(plan.plan.bins(), writer)
             }
         }
     }
