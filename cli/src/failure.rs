@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::unicode_form::other_form;
+
 /// Whose fault a failure is, which decides the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,9 +72,16 @@ impl Failure {
     /// A failure to read `path`.
     pub(crate) fn input(path: &Path, error: &std::io::Error) -> Self {
         let remedy = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the name",
-            std::io::ErrorKind::PermissionDenied => "see that you may read it",
-            _ => "",
+            std::io::ErrorKind::NotFound => match other_form(path) {
+                Some(other) => format!(
+                    "there is {}, whose name looks the same in another Unicode form; \
+                     let the shell complete it",
+                    other.display()
+                ),
+                None => "check the name".to_owned(),
+            },
+            std::io::ErrorKind::PermissionDenied => "see that you may read it".to_owned(),
+            _ => String::new(),
         };
         Self::new(Kind::Input, path.display().to_string(), error.to_string()).help(remedy)
     }

@@ -180,6 +180,34 @@ fn w5_a_full_disk_is_told_as_one() {
 }
 
 #[test]
+fn temporary_folders_are_named() {
+    let place = Place::new();
+    place.file("a.wav", &recording());
+    let features = ["features", "a.wav", "-o", "a.npy"];
+    place.run_with(&features, &[("TMPDIR", "/nowhere")]).code(2).says("/nowhere").says("TMPDIR");
+}
+
+#[test]
+fn a_deleted_working_folder_is_an_error() {
+    let place = Place::new();
+    place.file("gone/a.wav", &recording());
+    let formant = env!("CARGO_BIN_EXE_formant");
+    let script = format!("cd gone && rm -r ../gone && exec {formant} spot /dev/null");
+    let mut shell = Command::new("sh");
+    let ran = shell.args(["-c", &script]).current_dir(place.path("")).output().expect("a shell");
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("working folder"), "{stderr}");
+}
+
+#[test]
+fn names_in_another_unicode_form_are_suggested() {
+    let place = Place::new();
+    place.file("Mu\u{308}ller.wav", &recording());
+    place.run(&["info", "M\u{fc}ller.wav"]).code(3).says("there is Mu\u{308}ller.wav");
+}
+
+#[test]
 fn w6_escape_sequences_in_names_are_shown() {
     let place = Place::new();
     place.file("\u{1b}[31mred.wav", &recording());
