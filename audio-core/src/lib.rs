@@ -4,7 +4,7 @@
 //! [`buffer`] holds its samples and [`layout`] says which channel is which; [`level`] measures how
 //! loud it is; [`mix`] makes one channel of several; [`resample`] changes its rate; [`chunk`] says where frames and pieces lie, and
 //! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
-//! it, and [`encode`] writes it. [`vad`] finds the speech in it, and [`metrics`] say how good a
+//! it, and [`encode`] writes it, into a [`draft`] that takes its name when it is complete. [`vad`] finds the speech in it, and [`metrics`] say how good a
 //! result is.
 //! [`tags`] are the texts that travel with it.
 //! [`mod@text`] reads the tables and lists that name recordings.
@@ -13,6 +13,7 @@
 pub mod buffer;
 pub mod chunk;
 pub mod decode;
+pub mod draft;
 pub mod encode;
 pub mod error;
 pub mod features;

@@ -11,7 +11,8 @@ use formant_audio_core::Warning;
 use crate::draft::Gathered;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
-use crate::inputs::{Entry, Input};
+use crate::identity::{self, FileId};
+use crate::inputs::{self, Entry, Input, InputList};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
 use crate::{interrupt, json, stdout};
@@ -39,7 +40,13 @@ pub(crate) struct Lane<'a> {
 impl Lane<'_> {
     /// Prints a result. It appears at once when all inputs before are finished, else after them.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
-        self.order.print(self.index, text)
+        self.order.print(self.index, Line { text: text.to_owned(), is_result: true })
+    }
+
+    /// As [`Lane::print`], for what is told of a result that lies in a file: when nobody reads it, the
+    /// work goes on.
+    pub(crate) fn tell(&self, text: &str) -> Result<(), Failure> {
+        self.order.print(self.index, Line { text: text.to_owned(), is_result: false })
     }
 
     /// Shows what was odd about the input or its output.
@@ -63,18 +70,32 @@ struct Order<'a> {
 #[derive(Default)]
 struct Turns {
     turn: usize,
-    waiting: BTreeMap<usize, String>,
+    waiting: BTreeMap<usize, Vec<Line>>,
     finished: BTreeSet<usize>,
 }
 
+/// Something to print.
+struct Line {
+    text: String,
+    /// Whether it is the result itself, without which further work is in vain.
+    is_result: bool,
+}
+
 impl Order<'_> {
-    fn print(&self, index: usize, text: &str) -> Result<(), Failure> {
+    fn print(&self, index: usize, line: Line) -> Result<(), Failure> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if index == state.turn {
-            return self.messages.aside(|| (self.sink)(text));
+            return self.pass_on(&line);
         }
-        state.waiting.entry(index).or_default().push_str(text);
+        state.waiting.entry(index).or_default().push(line);
         Ok(())
+    }
+
+    fn pass_on(&self, line: &Line) -> Result<(), Failure> {
+        match self.messages.aside(|| (self.sink)(&line.text)) {
+            Err(failure) if failure.kind == Kind::BrokenPipe && !line.is_result => Ok(()),
+            passed => passed,
+        }
     }
 
     fn finish(&self, index: usize) -> Result<(), Failure> {
@@ -86,9 +107,8 @@ impl Order<'_> {
         } {
             state.turn += 1;
             let turn = state.turn;
-            if let Some(text) = state.waiting.remove(&turn) {
-                self.messages.aside(|| (self.sink)(&text))?;
-            }
+            let lines = state.waiting.remove(&turn).unwrap_or_default();
+            lines.iter().try_for_each(|line| self.pass_on(line))?;
         }
         Ok(())
     }
@@ -117,13 +137,13 @@ struct Shared<'a> {
 /// Works on every entry. `worker` makes what a thread needs, such as a loaded model, of which every
 /// further thread gets a clone; `work` does one input.
 pub(crate) fn run<W: Send + Clone>(
-    entries: &[Entry],
+    list: &InputList,
     options: Options,
     messages: &Messages,
     worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
-    run_into(&stdout::print, entries, options, messages, worker, work)
+    run_into(&stdout::print, list, options, messages, worker, work)
 }
 
 /// One place for the results of all inputs.
@@ -138,7 +158,7 @@ pub(crate) struct Place<'a> {
 /// As [`run`], with all results in one place; a file appears when all is done.
 pub(crate) fn gather<W: Send + Clone>(
     place: Place<'_>,
-    entries: &[Entry],
+    list: &InputList,
     options: Options,
     messages: &Messages,
     worker: impl FnOnce() -> Result<W, Failure>,
@@ -148,11 +168,16 @@ pub(crate) fn gather<W: Send + Clone>(
         messages.note("the output is there already");
         return Ok(Outcome::done());
     }
+    if let Some(path) = place.target.path()
+        && FileId::of(path).is_some_and(|file| identity::of_inputs(list).contains(&file))
+    {
+        return Err(identity::own_input(path));
+    }
     let worker = worker()?;
     let gathered = Gathered::new(place.target)?;
     gathered.print(place.heading)?;
     let sink = |text: &str| gathered.print(text);
-    let outcome = run_into(&sink, entries, options, messages, || Ok(worker), work)?;
+    let outcome = run_into(&sink, list, options, messages, || Ok(worker), work)?;
     if let Outcome::Worked { done: 1.., interrupted: false, .. } = outcome {
         gathered.commit()?;
     }
@@ -162,13 +187,19 @@ pub(crate) fn gather<W: Send + Clone>(
 /// As [`run`], with results going to `sink` instead of standard output.
 fn run_into<W: Send + Clone>(
     sink: Sink<'_>,
-    entries: &[Entry],
+    list: &InputList,
     options: Options,
     messages: &Messages,
     worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
     interrupt::install()?;
+    if list.passed_over > 0 {
+        let plural =
+            if list.passed_over == 1 { "input is an output" } else { "inputs are outputs" };
+        messages.note(&format!("{} {plural} of an earlier run, passed over", list.passed_over));
+    }
+    let entries = list.entries.as_slice();
     let count = options.jobs.clamp(1, entries.len().max(1));
     let mut first = worker()?;
     let others: Vec<W> = (1..count).map(|_| first.clone()).collect();
@@ -201,11 +232,12 @@ impl Shared<'_> {
         while !self.stop.load(Ordering::SeqCst) && !interrupt::requested() {
             let index = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(entry) = self.entries.get(index) else { return };
-            let name = match entry {
-                Ok(input) => input.name(),
-                Err((name, _)) => name.clone(),
+            let lane = Lane {
+                index,
+                name: inputs::name(entry),
+                messages: self.order.messages,
+                order: &self.order,
             };
-            let lane = Lane { index, name, messages: self.order.messages, order: &self.order };
             let result = match entry {
                 Ok(input) => catch_unwind(AssertUnwindSafe(|| work(worker, input, &lane)))
                     .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
@@ -221,7 +253,7 @@ impl Shared<'_> {
         let told = match &result {
             Err(failure) if !matches!(failure.kind, Kind::BrokenPipe | Kind::Interrupted) => {
                 lane.messages.failure(failure);
-                let print = || lane.print(&json::failure(&lane.name, failure));
+                let print = || lane.tell(&json::failure(&lane.name, failure));
                 if self.options.json { print() } else { Ok(()) }
             }
             _ => Ok(()),
@@ -280,7 +312,8 @@ mod tests {
         let messages = Messages::new(Verbosity::Quiet);
         let names = ["a", "b", "c", "d", "e"];
         let input = |name: &&str| Ok(Input { path: Some(name.into()), relative: name.into() });
-        let entries: Vec<Entry> = names.iter().map(input).collect();
+        let entries = names.iter().map(input).collect();
+        let list = InputList { entries, ..InputList::default() };
         let printed = Mutex::new(String::new());
         let sink = |text: &str| {
             printed.lock().expect("no thread panics").push_str(text);
@@ -300,7 +333,7 @@ mod tests {
             Ok(Done::Worked)
         };
         let options = Options { jobs: 3, json: false };
-        run_into(&sink, &entries, options, &messages, || Ok(()), work).expect("the batch ran");
+        run_into(&sink, &list, options, &messages, || Ok(()), work).expect("the batch ran");
         let printed = printed.into_inner().expect("no thread panicked");
         assert_eq!(printed, "a1 a2 b1 b2 c1 c2 d1 d2 e1 e2 ");
     }
@@ -310,12 +343,12 @@ mod tests {
         let messages = Messages::new(Verbosity::Quiet);
         let input = |name: &str| Ok(Input { path: Some(name.into()), relative: name.into() });
         let missing = Failure::new(Kind::Input, "b", "missing");
-        let entries: Vec<Entry> =
-            vec![input("a"), Err(("b".to_owned(), missing)), input("c"), input("d")];
+        let entries = vec![input("a"), Err(("b".to_owned(), missing)), input("c"), input("d")];
+        let list = InputList { entries, ..InputList::default() };
         for jobs in [1, 3] {
             let options = Options { jobs, json: false };
             let outcome = run(
-                &entries,
+                &list,
                 options,
                 &messages,
                 || Ok(()),

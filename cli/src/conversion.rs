@@ -8,7 +8,7 @@ use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, 
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::{SuffixWhen, Target};
+use crate::outputs::SuffixWhen;
 use crate::settings::Settings;
 use crate::times::clock;
 
@@ -35,7 +35,7 @@ impl Conversion {
             Some(rate) => (format!("_{rate}"), SuffixWhen::Always),
             None => ("_converted".to_owned(), SuffixWhen::SameExtension),
         };
-        Ok((self, files.resolve(&suffix, when, Target::clone, settings)?))
+        Ok((self, files.resolve(&suffix, when, |target| vec![target.clone()], settings)?))
     }
 
     /// Converts all inputs.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::unicode_form::other_form;
+
 /// Whose fault a failure is, which decides the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,12 +54,15 @@ impl Failure {
 
     /// A failure to write `path`.
     pub(crate) fn output(path: &Path, error: &std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        // A FIFO that was named as an output is another matter.
+        let is_stdout = [path.as_os_str() == "-", path.as_os_str() == "standard output"];
+        if error.kind() == std::io::ErrorKind::BrokenPipe && is_stdout.contains(&true) {
             return Self::broken_pipe();
         }
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "make the folder first, or name one that exists",
             std::io::ErrorKind::PermissionDenied => "write to another folder with -o",
+            std::io::ErrorKind::ReadOnlyFilesystem => "write to another disk with -o",
             std::io::ErrorKind::StorageFull => "make room, or write to another disk with -o",
             _ => "",
         };
@@ -67,9 +72,16 @@ impl Failure {
     /// A failure to read `path`.
     pub(crate) fn input(path: &Path, error: &std::io::Error) -> Self {
         let remedy = match error.kind() {
-            std::io::ErrorKind::NotFound => "check the name",
-            std::io::ErrorKind::PermissionDenied => "see that you may read it",
-            _ => "",
+            std::io::ErrorKind::NotFound => match other_form(path) {
+                Some(other) => format!(
+                    "there is {}, whose name looks the same in another Unicode form; \
+                     let the shell complete it",
+                    other.display()
+                ),
+                None => "check the name".to_owned(),
+            },
+            std::io::ErrorKind::PermissionDenied => "see that you may read it".to_owned(),
+            _ => String::new(),
         };
         Self::new(Kind::Input, path.display().to_string(), error.to_string()).help(remedy)
     }
@@ -158,6 +170,7 @@ impl From<formant_models::Error> for Failure {
                     .help("`formant models list` shows all names")
             }
             Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::Write { path, source } => Self::output(&path, &source),
             Error::Io { path, source } => {
                 let what = path.display().to_string();
                 Self::new(Kind::Model, what, source.to_string())

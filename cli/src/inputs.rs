@@ -62,13 +62,25 @@ impl Input {
 /// An input, or the name of something that is none, and why.
 pub(crate) type Entry = Result<Input, (String, Failure)>;
 
+/// How an entry is called in messages and results.
+pub(crate) fn name(entry: &Entry) -> String {
+    match entry {
+        Ok(input) => input.name(),
+        Err((name, _)) => name.clone(),
+    }
+}
+
 /// What was named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InputList {
     /// In the order of the command line.
     pub(crate) entries: Vec<Entry>,
     /// Whether there can only be one: a single file or standard input was named, and no list.
     pub(crate) single: bool,
+    /// What other parts of the list work on, where this is a part.
+    pub(crate) others: Vec<Input>,
+    /// Outputs of an earlier run that were removed from the entries.
+    pub(crate) passed_over: usize,
 }
 
 /// Part `index` (from 1) of `count` parts of the list.
@@ -114,10 +126,15 @@ pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
     remove_repeats(&mut entries);
     check_stdin(&entries)?;
     let single = !several && entries.len() == 1;
+    let mut others = Vec::new();
     if let Some(Shard { index, count }) = typed.shard {
-        entries = entries.into_iter().skip(index - 1).step_by(count).collect();
+        let numbered: Vec<(usize, Entry)> = entries.into_iter().enumerate().collect();
+        let (mine, rest): (Vec<_>, Vec<_>) =
+            numbered.into_iter().partition(|(number, _)| number % count == index - 1);
+        entries = mine.into_iter().map(|(_, entry)| entry).collect();
+        others = rest.into_iter().filter_map(|(_, entry)| entry.ok()).collect();
     }
-    Ok(InputList { entries, single })
+    Ok(InputList { entries, single, others, passed_over: 0 })
 }
 
 fn is_dash(name: &Path) -> bool {

@@ -33,7 +33,7 @@ pub(crate) fn install() -> Result<(), Failure> {
 }
 
 fn end() {
-    crate::draft::clean_up();
+    formant_audio_core::draft::clean_up();
     let _ = writeln!(std::io::stderr(), "interrupted");
     std::process::exit(exit::code(&Outcome::Failed(Kind::Interrupted)).into());
 }

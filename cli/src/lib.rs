@@ -1,7 +1,7 @@
 //! The `formant` command.
 //!
 //! Each command is a module of `commands`: its arguments are parsed, resolved to a plan, and run.
-//! `inputs` and `outputs` find files, `reading` and `writing` say how audio files are read and
+//! `inputs` and `outputs` find files, `identity` tells whether two names are one file, `reading` and `writing` say how audio files are read and
 //! written, `tasks` which model a task uses. `batch` works on many files, `audio_to_audio` runs the
 //! commands that turn audio into audio, and `exit` alone decides the exit code.
 
@@ -10,25 +10,29 @@ mod batch;
 mod commands;
 mod conversion;
 mod draft;
+mod escape;
 mod exit;
 mod failure;
+mod identity;
 mod inputs;
 mod interrupt;
 mod json;
 mod messages;
 mod outputs;
+mod processors;
 mod reading;
 mod settings;
 mod stdout;
 mod table;
 mod tasks;
 mod times;
+mod unicode_form;
 mod writing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -57,7 +61,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    let typed = match commands::Cli::try_parse_from(arguments) {
+    let parsed = command().try_get_matches_from(arguments).and_then(|matches| {
+        let typed = commands::Cli::from_arg_matches(&matches);
+        typed.map(|typed| (typed, matches)).map_err(|error| error.format(&mut command()))
+    });
+    let (typed, matches) = match parsed {
         Ok(typed) => typed,
         Err(refused) => {
             // Nothing can be done when not even the help can be printed.
@@ -71,6 +79,12 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     };
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
+        // Libraries of networks end the program where it stands in no folder.
+        if let Err(error) = std::env::current_dir() {
+            let failure = Failure::new(Kind::Output, "working folder", error.to_string());
+            return Err(failure.help("it was deleted; change to a folder that exists"));
+        }
+        identity::refuse_own_inputs(&matches)?;
         let names_microphone = matches!(typed.command, commands::Command::Listen(_));
         let settings = settings::Settings::of(&typed.global, names_microphone)?;
         typed.command.resolve(&settings)?(&settings, &messages)

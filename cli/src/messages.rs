@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::escape::escaped;
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalArgs;
 
@@ -92,6 +93,8 @@ impl Messages {
 
     /// A bar for `total` steps of something.
     pub(crate) fn bar(&self, total: u64, unit: &str) -> ProgressBar {
+        // Braces in names are none of the template.
+        let unit = unit.replace('{', "{{").replace('}', "}}");
         self.add_bar(total, &format!("{{human_pos}}/{{human_len}} {unit} {{elapsed}}"))
     }
 
@@ -101,7 +104,7 @@ impl Messages {
     }
 
     fn add_bar(&self, total: u64, figures: &str) -> ProgressBar {
-        let template = format!("{{bar:32}} {figures} (left {{eta}}) {{msg}}");
+        let template = format!("{{bar:32}} {} (left {{eta}}) {{msg}}", escaped(figures));
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
@@ -113,7 +116,7 @@ impl Messages {
     fn say(&self, text: &str) {
         // When standard error is closed there is nobody left to tell.
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            let _ = writeln!(std::io::stderr(), "{}", escaped(text));
         });
     }
 }

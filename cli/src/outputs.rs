@@ -9,7 +9,8 @@ use clap::Args;
 use formant_audio_core::ChannelLayout;
 
 use crate::failure::{Failure, Kind};
-use crate::inputs::{Entry, Input, InputList};
+use crate::identity::{self, FileId};
+use crate::inputs::{self, Entry, Input, InputList};
 use crate::settings::Settings;
 
 /// Where results go.
@@ -29,8 +30,8 @@ pub(crate) struct OutputArgs {
 /// What happens when an output exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It is an error.
-    Refuse,
+    /// It is an error, which says what to do.
+    Refuse(&'static str),
     /// It is replaced.
     Overwrite,
     /// It is taken for done.
@@ -52,6 +53,14 @@ impl Target {
         match path {
             Some(path) if path.as_os_str() != "-" => Self::File(path.to_owned()),
             _ => Self::Stdout,
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
         }
     }
 
@@ -100,32 +109,35 @@ pub(crate) enum SuffixWhen {
     SameExtension,
 }
 
-/// Names the output of every input; failed entries have none.
+/// Names the output of every input; failed entries have none. Inputs whose outputs collide fail.
 pub(crate) fn assign(
     typed: &OutputArgs,
-    list: &InputList,
+    list: &mut InputList,
     naming: Naming<'_>,
     settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
-    assign_groups(typed, list, naming, Target::clone, settings)
+    assign_groups(typed, list, naming, |target| vec![target.clone()], settings)
 }
 
-/// As [`assign`], for inputs with several outputs each: `one_of` makes the name of one of them from
-/// the name that a single output would have.
+/// As [`assign`], for inputs with several outputs each: `group` makes their names from the name that
+/// a single output would have.
 pub(crate) fn assign_groups(
     typed: &OutputArgs,
-    list: &InputList,
+    list: &mut InputList,
     naming: Naming<'_>,
-    one_of: impl Fn(&Target) -> Target,
+    group: impl Fn(&Target) -> Vec<Target>,
     settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
     let place = Place::of(typed, list)?;
+    if typed.resume {
+        pass_over_outputs(list, |input| Ok(group(&place.target(input, naming)?)))?;
+    }
     let target =
         |entry: &Entry| entry.as_ref().ok().map(|input| place.target(input, naming)).transpose();
     let targets: Vec<Option<Target>> = list.entries.iter().map(target).collect::<Result<_, _>>()?;
-    let shown: Vec<_> = targets.iter().map(|target| target.as_ref().map(&one_of)).collect();
-    find_conflicts(list, &shown)?;
     check_stdout(&targets, settings)?;
+    let groups: Vec<_> = targets.iter().map(|t| t.as_ref().map_or(Vec::new(), &group)).collect();
+    fail_conflicts(list, &groups);
     Ok(targets)
 }
 
@@ -228,39 +240,72 @@ fn named(path: &Path, suffix: &str, extension: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Two inputs with one output, and outputs that are inputs.
-fn find_conflicts(list: &InputList, targets: &[Option<Target>]) -> Result<(), Failure> {
-    let inputs: HashSet<PathBuf> = list
-        .entries
-        .iter()
-        .flatten()
-        .filter_map(|input| canonical(input.path.as_deref()?))
-        .collect();
-    let mut taken: HashMap<&Path, String> = HashMap::new();
-    for (entry, target) in list.entries.iter().zip(targets) {
-        let (Ok(input), Some(Target::File(path))) = (entry, target) else { continue };
-        if canonical(path).is_some_and(|path| inputs.contains(&path)) {
-            let why = format!("the output of {} would replace an input", input.name());
-            return Err(Failure::new(Kind::Output, path.display().to_string(), why)
-                .help("name another file or folder with -o"));
-        }
-        if let Some(other) = taken.insert(path, input.name()) {
-            let why = format!("would be the output of both {other} and {}", input.name());
-            return Err(Failure::new(Kind::Output, path.display().to_string(), why)
-                .help("give each an output of its own with -o, one by one"));
-        }
+/// Removes inputs that are outputs of others in the list, as an earlier run left them.
+fn pass_over_outputs(
+    list: &mut InputList,
+    outputs: impl Fn(&Input) -> Result<Vec<Target>, Failure>,
+) -> Result<(), Failure> {
+    let mut made = HashSet::new();
+    for input in list.entries.iter().flatten().chain(&list.others) {
+        let own = input.path.as_deref().and_then(FileId::of);
+        let files = outputs(input)?.into_iter().filter_map(|target| FileId::of(target.path()?));
+        made.extend(files.filter(|file| Some(file) != own.as_ref()));
     }
+    let is_output = |entry: &Entry| {
+        let path = entry.as_ref().ok().and_then(|input| input.path.as_deref());
+        path.and_then(FileId::of).is_some_and(|file| made.contains(&file))
+    };
+    let before = list.entries.len();
+    list.entries.retain(|entry| !is_output(entry));
+    list.passed_over = before - list.entries.len();
     Ok(())
 }
 
-fn canonical(path: &Path) -> Option<PathBuf> {
-    path.canonicalize().ok()
+/// Inputs that a message lists.
+const MAX_LISTED: usize = 8;
+
+/// Makes failures of inputs that have an output in common, and of those whose outputs are inputs.
+fn fail_conflicts(list: &mut InputList, groups: &[Vec<Target>]) {
+    let inputs = identity::of_inputs(list);
+    let mut takers: HashMap<&Path, Vec<usize>> = HashMap::new();
+    for (index, group) in groups.iter().enumerate() {
+        for path in group.iter().filter_map(Target::path) {
+            takers.entry(path).or_default().push(index);
+        }
+    }
+    let names: Vec<String> = list.entries.iter().map(inputs::name).collect();
+    for (index, group) in groups.iter().enumerate() {
+        let failure = group.iter().filter_map(Target::path).find_map(|path| {
+            let sharing = takers.get(path).map_or(&[][..], Vec::as_slice);
+            if sharing.len() > 1 {
+                return Some(collision(path, sharing.iter().filter_map(|&index| names.get(index))));
+            }
+            // Names in larger groups are guesses until the model is loaded.
+            let own =
+                group.len() == 1 && FileId::of(path).is_some_and(|file| inputs.contains(&file));
+            own.then(|| identity::own_input(path))
+        });
+        if let (Some(failure), Some(entry)) = (failure, list.entries.get_mut(index)) {
+            *entry = Err((names[index].clone(), failure));
+        }
+    }
+}
+
+fn collision<'a>(path: &Path, names: impl Iterator<Item = &'a String>) -> Failure {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let (listed, rest) = names.split_at(names.len().min(MAX_LISTED));
+    let mut all = listed.join(", ");
+    if !rest.is_empty() {
+        all += &format!(" and {} more", rest.len());
+    }
+    Failure::new(Kind::Output, path.display().to_string(), format!("would be the output of {all}"))
+        .help("give each an output of its own with -o, one by one")
 }
 
 impl Existing {
     /// As `--overwrite` says, where there is no `--resume`.
     pub(crate) fn overwrite(overwrite: bool) -> Self {
-        if overwrite { Self::Overwrite } else { Self::Refuse }
+        if overwrite { Self::Overwrite } else { Self::Refuse("--overwrite replaces it") }
     }
 
     /// As `--overwrite` and `--resume` say.
@@ -268,23 +313,32 @@ impl Existing {
         match (typed.overwrite, typed.resume) {
             (true, _) => Self::Overwrite,
             (false, true) => Self::Skip,
-            (false, false) => Self::Refuse,
+            (false, false) => Self::Refuse("--overwrite replaces it, --resume takes it for done"),
         }
     }
 
     /// Whether `target` is still to be made.
     pub(crate) fn admits(self, target: &Target) -> Result<bool, Failure> {
         let Target::File(path) = target else { return Ok(true) };
-        if path.is_dir() {
+        if !names_file(path, true) {
             return Err(Failure::new(Kind::Output, target.name(), "is a folder")
-                .help("end its name with `/` to put files into it"));
+                .help("name a file with -o"));
         }
-        if path.exists() {
+        // What is written through has nothing that could be replaced, and is never done.
+        if is_stream(path) {
+            return Ok(true);
+        }
+        if std::fs::symlink_metadata(path).is_ok() {
+            if !path.exists() && self != Self::Overwrite {
+                return Err(Failure::new(Kind::Output, target.name(), "is a link to nothing")
+                    .help("--overwrite makes the file that it names"));
+            }
             return match self {
                 Self::Overwrite => Ok(true),
                 Self::Skip => Ok(false),
-                Self::Refuse => Err(Failure::new(Kind::Output, target.name(), "exists already")
-                    .help("--overwrite replaces it, --resume takes it for done")),
+                Self::Refuse(remedy) => {
+                    Err(Failure::new(Kind::Output, target.name(), "exists already").help(remedy))
+                }
             };
         }
         Ok(true)
@@ -295,6 +349,22 @@ impl Existing {
         let admits = |any, target| Ok(self.admits(target)? || any);
         targets.iter().try_fold(false, admits)
     }
+}
+
+/// Whether there is a FIFO or a device that takes bytes as they come. Disks are none: they hold
+/// something.
+#[cfg(unix)]
+fn is_stream(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+    })
+}
+
+#[cfg(not(unix))]
+fn is_stream(_: &Path) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -308,7 +378,7 @@ mod tests {
                 Ok(Input { path: Some(PathBuf::from(path)), relative: PathBuf::from(relative) })
             })
             .collect();
-        InputList { entries, single }
+        InputList { entries, single, ..InputList::default() }
     }
 
     fn naming() -> Naming<'static> {
@@ -318,7 +388,11 @@ mod tests {
 
     fn named_outputs(output: Option<&str>, list: &InputList) -> Result<Vec<String>, Failure> {
         let typed = OutputArgs { output: output.map(PathBuf::from), ..Default::default() };
-        let targets = assign(&typed, list, naming(), &Settings::default())?;
+        let mut list = list.clone();
+        let targets = assign(&typed, &mut list, naming(), &Settings::default())?;
+        if let Some((_, failure)) = list.entries.into_iter().find_map(Result::err) {
+            return Err(failure);
+        }
         Ok(targets.into_iter().flatten().map(|target| target.name()).collect())
     }
 

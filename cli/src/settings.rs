@@ -5,6 +5,7 @@ use formant_models::DeviceChoice;
 
 use crate::batch;
 use crate::failure::Failure;
+use crate::processors;
 
 /// Options of all commands.
 #[derive(Debug, Clone, Args)]
@@ -91,18 +92,22 @@ impl Settings {
 
     /// A batch of work that takes one core an input.
     pub(crate) fn batch(&self) -> batch::Options {
-        self.batch_of(std::thread::available_parallelism().map_or(1, usize::from))
+        self.batch_of(processors::count())
     }
 
     /// A batch of small networks that take `threads` cores an input, by `--threads` or else one.
     pub(crate) fn batch_of_networks(&self) -> batch::Options {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.batch_of(cores / self.threads.unwrap_or(1).max(1))
+        self.batch_of(processors::count() / self.threads.unwrap_or(1).max(1))
     }
 
     /// A batch of large networks, of which one fills the machine.
     pub(crate) fn one_by_one(&self) -> batch::Options {
         self.batch_of(1)
+    }
+
+    /// Processors that `--jobs` leaves each job.
+    pub(crate) fn processors_of_job(&self) -> usize {
+        (processors::count() / self.jobs.unwrap_or(1)).max(1)
     }
 
     fn batch_of(&self, jobs: usize) -> batch::Options {

@@ -2,12 +2,16 @@
 
 use std::io::{self, Write};
 
+use crate::escape::escaped;
 use crate::failure::Failure;
 
-/// Writes `text` and passes it on at once, so that pipes see results as they come.
+/// Writes `text`, in which no control characters are left, and passes it on at once, so that pipes
+/// see results as they come.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| failure(&error))
+    out.write_all(escaped(text).as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| failure(&error))
 }
 
 /// Writes bytes, such as those of a file.

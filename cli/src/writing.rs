@@ -5,6 +5,7 @@ use formant_audio_core::AudioSpec;
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{AudioWriter, ClipPolicy, Container, SampleFormat, WriteOptions};
 
+use crate::draft::make_folder;
 use crate::failure::Failure;
 use crate::outputs::{OutputArgs, Target, names_file};
 use crate::settings::Settings;
@@ -132,6 +133,7 @@ pub(crate) fn create(
     spec: AudioSpec,
     options: &WriteOptions,
 ) -> Result<AudioWriter, Failure> {
+    make_folder(target)?;
     let writer = match target {
         Target::Stdout => {
             let stdout = std::io::BufWriter::new(std::io::stdout());

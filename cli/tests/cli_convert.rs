@@ -76,7 +76,10 @@ fn conflicts_are_found_before_the_work_starts() {
     for name in ["x/a.wav", "y/a.wav"] {
         place.wav(name, &tone(160, 16_000.0, 440.0));
     }
-    place.run(&["convert", "x/a.wav", "y/a.wav", "-o", "out"]).code(2).says("both");
+    place
+        .run(&["convert", "x/a.wav", "y/a.wav", "-o", "out"])
+        .code(2)
+        .says("the output of x/a.wav, y/a.wav");
     assert!(!place.exists("out"));
     place.run(&["convert", "x/a.wav", "-o", "x/a.wav", "--overwrite"]).code(2).says("input");
     place.run(&["convert", "x", "-o", "y/a.wav"]).code(2).says("is a file");

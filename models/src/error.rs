@@ -29,6 +29,14 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file could not be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The file is of a kind that formant reads, but its content is broken: fetch it again.
     #[error("{}: the file is damaged: {reason}; copy or download it again", path.display())]
     Damaged {

@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
+use crate::draft::Draft;
 use crate::error::{Error, Result};
 
 /// A file under construction or a stream.
@@ -17,38 +16,28 @@ pub(super) struct Output {
 }
 
 enum Kind {
-    File(BufWriter<NamedTempFile>),
+    File(BufWriter<Draft>),
     InPlace(BufWriter<File>),
     Stream(Box<dyn Write + Send>),
 }
 
 impl Output {
-    /// Begin a file beside `path`; it appears under that name on [`Output::commit`] only.
+    /// Begin a file at `path`; it appears under that name on [`Output::commit`] only. Devices and
+    /// FIFOs are streams.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+        let draft = Draft::create(path).map_err(|e| Error::io(path, e))?;
+        let kind = match draft.is_stream() {
+            true => Kind::Stream(Box::new(BufWriter::new(draft))),
+            false => Kind::File(BufWriter::new(draft)),
         };
-        let name = path.file_name().ok_or_else(|| {
-            Error::config("output", format!("{} is no file name", path.display()))
-        })?;
-        if path.is_dir() {
-            return Err(Error::config("output", format!("{} is a folder", path.display())));
-        }
-        let prefix = temporary_prefix(&name.to_string_lossy());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".part");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666)); // the umask applies
-        }
-        let file = builder.tempfile_in(folder).map_err(|e| Error::io(path, e))?;
-        Ok(Self { kind: Kind::File(BufWriter::new(file)), path: path.to_owned(), written: 0 })
+        Ok(Self { kind, path: path.to_owned(), written: 0 })
     }
 
     /// Begin a file under its own name, in place of one that is there.
     pub(super) fn in_place(path: &Path) -> Result<Self> {
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Self::create(path);
+        }
         let file = File::create(path).map_err(|e| Error::io(path, e))?;
         Ok(Self { kind: Kind::InPlace(BufWriter::new(file)), path: path.to_owned(), written: 0 })
     }
@@ -104,20 +93,11 @@ impl Output {
             Kind::Stream(mut stream) => stream.flush().map_err(|e| Error::io(&path, e)),
             Kind::InPlace(mut file) => file.flush().map_err(|e| Error::io(&path, e)),
             Kind::File(file) => {
-                let file = file.into_inner().map_err(|e| Error::io(&path, e.into_error()))?;
-                let written: std::result::Result<File, _> = file.persist(&path);
-                written.map(drop).map_err(|e| Error::io(&path, e.error))
+                let draft = file.into_inner().map_err(|e| Error::io(&path, e.into_error()))?;
+                draft.commit().map_err(|e| Error::io(&path, e))
             }
         }
     }
-}
-
-/// The start of a temporary name: the file's own name, as far as the whole stays well below the 255
-/// bytes that a name may have.
-fn temporary_prefix(name: &str) -> String {
-    const MAX_BYTES: usize = 200;
-    let end = (0..=name.len().min(MAX_BYTES)).rfind(|&at| name.is_char_boundary(at)).unwrap_or(0);
-    format!(".{}.", &name[..end])
 }
 
 fn rewrite(file: &mut (impl Write + Seek), bytes: &[u8]) -> io::Result<()> {

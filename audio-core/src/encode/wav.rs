@@ -60,6 +60,10 @@ impl WavSink {
         header.rf64 = rf64;
         let first = if output.is_seekable() { header.bytes(0) } else { header.streamed() };
         output.write(&first)?;
+        if output.is_in_place() {
+            // The file is whole before the first samples come.
+            output.rewrite_start(&first)?;
+        }
         Ok(Self {
             output,
             header,

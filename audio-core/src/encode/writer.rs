@@ -11,6 +11,7 @@ use super::output::Output;
 use super::quantize::Quantizer;
 use super::wav::WavSink;
 use crate::buffer::{AudioSpec, AudioView};
+use crate::draft::spool;
 use crate::error::{Error, Result};
 
 /// Samples that are converted in one go when a spooled file is scaled.
@@ -88,12 +89,6 @@ impl AudioWriter {
         options: &WriteOptions,
     ) -> Result<Self> {
         let container = options.container.unwrap_or(Container::Wav);
-        if container == Container::Rf64 {
-            return Err(Error::config(
-                "output format",
-                "RF64 can't be streamed; use wav, flac or raw",
-            ));
-        }
         check(spec, container)?;
         Self::new(Output::stream(stream), container, spec, options)
     }
@@ -104,20 +99,26 @@ impl AudioWriter {
         spec: AudioSpec,
         options: &WriteOptions,
     ) -> Result<Self> {
+        if container == Container::Rf64 && !output.is_seekable() {
+            return Err(Error::config(
+                "output format",
+                "RF64 can't be streamed; use wav, flac or raw",
+            ));
+        }
         let default =
             if container == Container::Flac { SampleFormat::S24 } else { SampleFormat::F32 };
         let format = options.format.unwrap_or(default);
         let quantizer = Quantizer::new(format, options.dither);
         let path = output.path().to_owned();
-        let spool = || -> Result<Stage> {
-            Ok(Stage::Spool(BufWriter::new(tempfile::tempfile().map_err(|e| Error::io(&path, e))?)))
+        let spooled = || -> Result<Stage> {
+            Ok(Stage::Spool(BufWriter::new(spool().map_err(|e| Error::io(&path, e))?)))
         };
         let stage = match options.clip {
-            _ if options.normalize_peak.is_some() => spool()?,
+            _ if options.normalize_peak.is_some() => spooled()?,
             _ if format == SampleFormat::F32 => Stage::Direct,
             ClipPolicy::Clip => Stage::Direct,
             ClipPolicy::Limit => Stage::Limit(Limiter::new(spec.rate, spec.channels())),
-            ClipPolicy::Scale => spool()?,
+            ClipPolicy::Scale => spooled()?,
         };
         let sink = match container {
             Container::Wav => {

@@ -106,6 +106,17 @@ pub struct Affine {
     pub limits: Option<[f32; 2]>,
 }
 
+impl Affine {
+    pub(super) fn apply(&self, values: &mut [f32]) {
+        for value in values {
+            *value = self.scale * *value + self.offset;
+            if let Some([low, high]) = self.limits {
+                *value = value.max(low).min(high);
+            }
+        }
+    }
+}
+
 /// Frame energy in front of, or instead of, a column (Kaldi's `use_energy`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EnergyConfig {

@@ -12,6 +12,7 @@ mod frame;
 mod normalize;
 mod plan;
 pub mod presets;
+mod ranged;
 mod stream;
 
 pub use cepstrum::{CepstrumConfig, Lifter};
@@ -22,4 +23,5 @@ pub use config::{
 pub use deltas::append_deltas;
 pub use normalize::{Divisor, Normalization, SlidingPlacement, SlidingVariance, SlidingWindow};
 pub use plan::FeaturePlan;
+pub use ranged::SecondPass;
 pub use stream::FeatureStream;

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::cepstrum::CepstrumPlan;
-use super::config::{
-    Affine, Dither, EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis,
-};
+use super::config::{Dither, EnergyColumn, FeatureConfig, FrameCount, Leveling, PreEmphasis};
 use super::deltas::append_deltas;
 use super::frame::FrameAnalyzer;
 use super::normalize::Normalization;
@@ -312,12 +310,8 @@ impl Inner {
     }
 
     fn apply_affine(&self, values: &mut [f32]) {
-        let Some(Affine { scale, offset, limits }) = self.config.affine else { return };
-        for value in values {
-            *value = scale * *value + offset;
-            if let Some([low, high]) = limits {
-                *value = value.max(low).min(high);
-            }
+        if let Some(affine) = &self.config.affine {
+            affine.apply(values);
         }
     }
 

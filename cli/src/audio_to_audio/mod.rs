@@ -6,6 +6,8 @@
 
 mod run;
 
+use std::collections::HashSet;
+
 use clap::Args;
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{WriteOptions, WriteReport};
@@ -16,6 +18,7 @@ use formant_models::tasks::stems::StemsBlock;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::identity::{self, FileId};
 use crate::inputs::InputArgs;
 use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups};
 use crate::reading::{AudioArgs, Sources};
@@ -39,6 +42,8 @@ pub(crate) struct AudioToAudioArgs {
 #[derive(Debug)]
 pub(crate) struct AudioToAudio {
     pub(crate) sources: Sources,
+    /// The files of the inputs, which no output may replace.
+    pub(crate) inputs: HashSet<FileId>,
     /// One an entry of the list: its output, or that from which a process names its outputs.
     pub(crate) targets: Vec<Option<Target>>,
     pub(crate) existing: Existing,
@@ -48,32 +53,33 @@ pub(crate) struct AudioToAudio {
 }
 
 impl AudioToAudioArgs {
-    /// Outputs with `suffix` in their names. `one_of` names one of the outputs of an input.
+    /// Outputs with `suffix` in their names. `group` names the outputs of an input, as far as they are
+    /// known.
     pub(crate) fn resolve(
         &self,
         suffix: &str,
         suffix_when: SuffixWhen,
-        one_of: impl Fn(&Target) -> Target,
+        group: impl Fn(&Target) -> Vec<Target>,
         settings: &Settings,
     ) -> Result<AudioToAudio, Failure> {
-        let sources = Sources::of(&self.input, &self.audio)?;
+        let mut sources = Sources::of(&self.input, &self.audio)?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
         let naming = Naming { suffix, suffix_when, extension: extension(container) };
         let output = &self.write.output;
-        let targets = assign_groups(output, &sources.list, naming, one_of, settings)?;
+        let targets = assign_groups(output, &mut sources.list, naming, group, settings)?;
+        let inputs = identity::of_inputs(&sources.list);
         let (existing, channels) = (Existing::of(output), self.write.channels);
-        Ok(AudioToAudio { sources, targets, existing, channels, write })
+        Ok(AudioToAudio { sources, inputs, targets, existing, channels, write })
     }
 
-    /// As [`AudioToAudioArgs::resolve`], for a network with one output, or with outputs that are
-    /// named after it. It takes all channels of an input, or one.
+    /// As [`AudioToAudioArgs::resolve`], for a network with one output. It takes all channels of an input, or one.
     pub(crate) fn resolve_for_network(
         &self,
         suffix: &str,
         settings: &Settings,
     ) -> Result<AudioToAudio, Failure> {
         self.refuse_each()?;
-        self.resolve(suffix, SuffixWhen::Always, Target::clone, settings)
+        self.resolve(suffix, SuffixWhen::Always, |target| vec![target.clone()], settings)
     }
 
     /// Refuses `--channels each`.

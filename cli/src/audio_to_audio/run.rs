@@ -2,6 +2,7 @@
 //! memory.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
 use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::{AudioToAudio, Made, Process, Session};
 use crate::batch::{self, Done, Lane};
-use crate::draft::{Underway, begin};
 use crate::exit::Outcome;
 use crate::failure::Failure;
+use crate::identity::{self, FileId};
 use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Target, channel_targets, target_of};
@@ -30,7 +31,7 @@ pub(crate) fn run<P: Process>(
     let work = |process: &mut P, input: &Input, lane: &Lane<'_>| {
         recording(plan, &*process, input, lane, options.json)
     };
-    batch::run(&plan.sources.list.entries, options, messages, process, work)
+    batch::run(&plan.sources.list, options, messages, process, work)
 }
 
 fn recording<P: Process>(
@@ -52,8 +53,13 @@ fn recording<P: Process>(
         false => vec![target.clone()],
     };
     let groups: Vec<Vec<Target>> = places.iter().map(|place| process.outputs(place)).collect();
-    if !plan.existing.admits_any(&groups.concat())? {
+    let all = groups.concat();
+    if !plan.existing.admits_any(&all)? {
         return Ok(Done::Skipped);
+    }
+    let own = |path: &&Path| FileId::of(path).is_some_and(|file| plan.inputs.contains(&file));
+    if let Some(path) = all.iter().filter_map(Target::path).find(own) {
+        return Err(identity::own_input(path));
     }
     let spec = match plan.channels {
         None => reader.spec(),
@@ -135,9 +141,9 @@ fn tell<P: Process>(
         if let (Value::Object(line), Value::Object(own)) = (&mut line, process.fields(made)) {
             line.extend(own);
         }
-        lane.print(&lines::line(process.command(), &line))?;
+        lane.tell(&lines::line(process.command(), &line))?;
     } else if let Some(text) = process.printed(made) {
-        lane.print(&text)?;
+        lane.tell(&text)?;
     }
     process.notes(made).iter().for_each(|note| lane.messages.note(note));
     Ok(())
@@ -157,10 +163,9 @@ impl<S: Session> Track<S> {
         sum: Option<Sum>,
         write: &WriteOptions,
     ) -> Result<Self, Failure> {
-        let underway = targets.iter().map(begin).collect::<Result<_, _>>()?;
         let writer = |target| create(target, spec, write);
         let writers = targets.iter().map(writer).collect::<Result<_, _>>()?;
-        Ok(Self { session, outputs: Outputs { targets, writers, sum, _underway: underway } })
+        Ok(Self { session, outputs: Outputs { targets, writers, sum } })
     }
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<(), Failure> {
@@ -177,7 +182,6 @@ struct Outputs {
     targets: Vec<Target>,
     writers: Vec<AudioWriter>,
     sum: Option<Sum>,
-    _underway: Vec<Underway>,
 }
 
 impl Outputs {

@@ -13,7 +13,7 @@ use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::settings::Settings;
-use crate::{json, stdout};
+use crate::{json, processors, stdout};
 
 /// What `formant doctor` takes.
 #[derive(Debug, Args)]
@@ -64,6 +64,8 @@ struct Cpu {
     architecture: &'static str,
     model: Option<String>,
     cores: usize,
+    /// Why there are so many cores.
+    cores_from: String,
     threads: i32,
     features: Vec<&'static str>,
 }
@@ -83,7 +85,8 @@ fn look() -> Findings {
     let cpu = Cpu {
         architecture: std::env::consts::ARCH,
         model: cpu_model(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: processors::count(),
+        cores_from: processors::origin(),
         threads: tch::get_num_threads(),
         features: cpu_features(),
     };
@@ -241,7 +244,13 @@ fn text(findings: &Findings) -> String {
         ("CUDA", cuda.libraries.to_string()),
         ("CUDA devices", device),
         ("CPU", cpu.model.clone().unwrap_or_else(|| cpu.architecture.to_owned())),
-        ("", format!("{} cores, {} threads for networks", cpu.cores, cpu.threads)),
+        (
+            "",
+            format!(
+                "{} cores ({}), {} threads for networks",
+                cpu.cores, cpu.cores_from, cpu.threads
+            ),
+        ),
         ("", cpu.features.join(" ")),
         ("memory", memory),
         ("models", names(&findings.bundled_models)),

@@ -70,7 +70,7 @@ fn run(plan: InfoPlan, settings: &Settings, messages: &Messages) -> Result<Outco
         lane.warn(&info.warnings);
         Ok(Done::Worked)
     };
-    batch::run(&plan.sources.list.entries, settings.batch(), messages, || Ok(()), work)
+    batch::run(&plan.sources.list, settings.batch(), messages, || Ok(()), work)
 }
 
 fn look(plan: &InfoPlan, input: &Input) -> Result<(SourceInfo, Option<LevelReport>), Failure> {

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, names_file, target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -150,17 +150,17 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
 }
 
 fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let output = typed.output.output.as_ref();
     let one_file = output.filter(|path| {
         let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        (png && !path.is_dir()) || path.as_os_str() == "-"
+        (png && names_file(path, true)) || path.as_os_str() == "-"
     });
     if let Some(path) = one_file.filter(|_| !sources.list.single) {
         return Ok(PlotTask::Together { sources, target: Target::of(Some(path)) });
     }
     let naming = Naming { suffix: "", suffix_when: SuffixWhen::Always, extension: "png" };
-    let targets = assign(&typed.output, &sources.list, naming, settings)?;
+    let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
     Ok(PlotTask::Each { sources, targets })
 }
 
@@ -172,9 +172,7 @@ fn comparison_target(typed: &PlotArgs, a: &std::path::Path, b: &std::path::Path)
     let name = format!("{}_vs_{}.png", stem(a), stem(b));
     match &typed.output.output {
         Some(path) if path.as_os_str() == "-" => Target::Stdout,
-        Some(path) if path.is_dir() || path.to_string_lossy().ends_with('/') => {
-            Target::File(path.join(name))
-        }
+        Some(path) if !names_file(path, true) => Target::File(path.join(name)),
         Some(path) => Target::File(path.clone()),
         None => Target::File(a.with_file_name(name)),
     }
@@ -216,11 +214,11 @@ fn each(
         let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
         write_image(&render(&[item], &plan.options)?, target)?;
         lane.warn(&warnings);
-        lane.print(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
+        lane.tell(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
         lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
         Ok(Done::Worked)
     };
-    batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)
+    batch::run(&sources.list, settings.batch(), messages, || Ok(()), work)
 }
 
 /// All inputs in one picture; those that can't be read are left out of it.
@@ -243,7 +241,7 @@ fn together(
         traces.push((lane.index, lane.name.clone(), item, warnings));
         Ok(Done::Worked)
     };
-    let outcome = batch::run(&sources.list.entries, settings.batch(), messages, || Ok(()), work)?;
+    let outcome = batch::run(&sources.list, settings.batch(), messages, || Ok(()), work)?;
     let mut traces = traces.into_inner().unwrap_or_else(PoisonError::into_inner);
     let interrupted = matches!(outcome, Outcome::Worked { interrupted: true, .. });
     if traces.is_empty() || interrupted {

@@ -1,5 +1,7 @@
 //! `formant separate`: overlapping speakers, each to a file of its own.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 use formant_audio_core::AudioSpec;
 use formant_models::tasks::Task;
@@ -12,7 +14,7 @@ use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process,
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
-use crate::outputs::Target;
+use crate::outputs::{SuffixWhen, Target};
 use crate::settings::Settings;
 use crate::tasks;
 use crate::times::clock;
@@ -52,6 +54,17 @@ pub(crate) struct SeparateArgs {
 /// Comes behind the name of the recording, and the number of the speaker behind it.
 const VOICE: &str = "_voice";
 
+/// The most speakers that published networks separate.
+const MAX_VOICES: usize = 3;
+
+/// The files of so many voices.
+fn voices(target: &Target, count: usize) -> Vec<Target> {
+    let stem = target.path().and_then(Path::file_stem);
+    let named = stem.is_some_and(|stem| stem.to_string_lossy().ends_with(VOICE));
+    let suffix = if named { "" } else { VOICE };
+    (1..=count).map(|n| target.with_suffix(&format!("{suffix}{n}"))).collect()
+}
+
 /// Recordings, the model, and how it works on them.
 struct SeparatePlan {
     files: AudioToAudio,
@@ -64,7 +77,9 @@ impl SeparateArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
         let load = tasks::load_options(settings)?;
-        let mut files = self.files.resolve_for_network(VOICE, settings)?;
+        self.files.refuse_each()?;
+        let group = |target: &Target| voices(target, MAX_VOICES);
+        let mut files = self.files.resolve(VOICE, SuffixWhen::Always, group, settings)?;
         files.refuse_stdout("every voice is a file of its own")?;
         if let Some(peak) = self.peak_normalize.filter(|peak| !(0.0..=1.0).contains(peak)) {
             return Err(Failure::usage("--peak-normalize", format!("{peak} is not from 0 to 1")));
@@ -107,15 +122,7 @@ impl Process for Separation {
     }
 
     fn outputs(&self, target: &Target) -> Vec<Target> {
-        let named = match target {
-            Target::File(path) => {
-                path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(VOICE))
-            }
-            Target::Stdout => false,
-        };
-        let suffix = if named { "" } else { VOICE };
-        let count = self.separator.voices();
-        (1..=count).map(|n| target.with_suffix(&format!("{suffix}{n}"))).collect()
+        voices(target, self.separator.voices())
     }
 
     fn output_spec(&self, input: AudioSpec) -> AudioSpec {

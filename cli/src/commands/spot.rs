@@ -137,11 +137,10 @@ fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
     };
     let work =
         |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| spot(&plan, spotter, input, lane);
-    let entries = &plan.sources.list.entries;
     // `--format jsonl` says the same as `--json`, failures included.
     let json = plan.format == SpotFormat::Jsonl;
     let options = batch::Options { json, ..settings.batch_of_networks() };
-    batch::gather(place, entries, options, messages, worker, work)
+    batch::gather(place, &plan.sources.list, options, messages, worker, work)
 }
 
 fn spot(

@@ -90,8 +90,11 @@ impl StemsArgs {
         let exact = output.clone().filter(|_| one && self.template.is_none());
         let naming = StemNaming { template, exact };
         self.files.refuse_each()?;
-        let one_of = |single: &Target| naming.target(single, "STEM");
-        let files = self.files.resolve("", SuffixWhen::Always, one_of, settings)?;
+        let names = self.demix.possible_stems();
+        let group = |single: &Target| -> Vec<Target> {
+            names.iter().map(|stem| naming.target(single, stem)).collect()
+        };
+        let files = self.files.resolve("", SuffixWhen::Always, group, settings)?;
         files.refuse_stdout("every stem is a file of its own")?;
         let demix = self.demix.resolve(settings)?;
         Ok(StemsPlan { files, demix, naming, report: self.report })

@@ -54,11 +54,13 @@ pub(crate) fn tell_precision(load: &LoadOptions, messages: &Messages) {
     }
 }
 
-/// Tells libtorch how many threads a network may use, where `--threads` says so.
+/// Tells libtorch how many threads a large network may use: those of `--threads`, or what `--jobs`
+/// leaves each job of the processors that this process may use.
 pub(crate) fn use_threads(settings: &Settings) {
-    if let Some(threads) = settings.threads {
-        set_threads(threads);
-    }
+    // libtorch counts the cores of the machine, which may be more than this process may use, or
+    // fewer where a core runs two threads.
+    let own = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
+    set_threads(settings.threads.unwrap_or_else(|| settings.processors_of_job().min(own)));
 }
 
 /// As [`use_threads`], for networks so small that a second thread costs more than it helps: one
@@ -68,6 +70,6 @@ pub(crate) fn use_few_threads(settings: &Settings) {
 }
 
 /// Tells libtorch how many threads a network may use.
-pub(crate) fn set_threads(threads: usize) {
+fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
 }

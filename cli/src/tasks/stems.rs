@@ -80,6 +80,16 @@ impl DemixArgs {
         self.stems.len() == 1
     }
 
+    /// Names of the stems, or those that published networks have.
+    pub(crate) fn possible_stems(&self) -> Vec<&str> {
+        const PUBLISHED: [&str; 7] =
+            ["vocals", "instrumental", "other", "drums", "bass", "guitar", "piano"];
+        match self.stems.as_slice() {
+            [] => PUBLISHED.to_vec(),
+            named => named.iter().map(String::as_str).collect(),
+        }
+    }
+
     /// Finds out what was meant.
     pub(crate) fn resolve(&self, settings: &Settings) -> Result<DemixPlan, Failure> {
         if self.chunk.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 600.0)) {

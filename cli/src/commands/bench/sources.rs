@@ -16,6 +16,7 @@ use tch::Tensor;
 use super::{Job, Network};
 use crate::failure::Failure;
 use crate::json::read_file;
+use crate::processors;
 use crate::settings::Settings;
 use crate::tasks::use_threads;
 
@@ -74,7 +75,7 @@ pub(super) fn stems(
     audio: &AudioBuf,
 ) -> Result<Job, Failure> {
     // Unlike the small networks this one gains from all cores.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = processors::count();
     use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
     let separator = network.make(
         load,

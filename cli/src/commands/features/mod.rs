@@ -1,5 +1,6 @@
 //! `formant features`: log-mel, filter-bank and cepstral features of files.
 
+mod first_pass;
 mod rows;
 
 use std::path::PathBuf;
@@ -13,16 +14,17 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
 
+use self::first_pass::FirstPass;
 use self::rows::{Facts, RowWriter};
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
-use crate::draft::{Underway, begin};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, names_file,
+    target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -137,7 +139,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
     if typed.print_config {
         return Ok(FeaturesTask::PrintConfig(Box::new(config)));
     }
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let format = format(typed, sources.list.single)?;
     let preset = match &typed.config {
         Some(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -148,7 +150,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         suffix_when: SuffixWhen::Always,
         extension: extension(format),
     };
-    let targets = assign(&typed.output, &sources.list, naming, settings)?;
+    let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
     let existing = Existing::of(&typed.output);
     let channels = typed.channels;
     let plan = FeaturesPlan { sources, targets, existing, format, channels, preset, plan };
@@ -201,7 +203,7 @@ fn format(typed: &FeaturesArgs, single: bool) -> Result<FeatureFormat, Failure> 
     let known = [FeatureFormat::Npy, FeatureFormat::Npz, FeatureFormat::Png, FeatureFormat::Csv];
     match (typed.format, &typed.output.output) {
         (Some(format), _) => Ok(format),
-        (None, Some(path)) if single && !path.is_dir() => {
+        (None, Some(path)) if names_file(path, single) => {
             let Some(found) = path.extension() else { return Ok(FeatureFormat::Npy) };
             let format = known.into_iter().find(|f| found.eq_ignore_ascii_case(extension(*f)));
             format.ok_or_else(|| {
@@ -226,8 +228,7 @@ fn run(task: FeaturesTask, settings: &Settings, messages: &Messages) -> Result<O
         FeaturesTask::Compute(plan) => {
             let work =
                 |(): &mut (), input: &Input, lane: &Lane<'_>| compute(&plan, input, settings, lane);
-            let entries = &plan.sources.list.entries;
-            batch::run(entries, settings.batch(), messages, || Ok(()), work)
+            batch::run(&plan.sources.list, settings.batch(), messages, || Ok(()), work)
         }
     }
 }
@@ -262,7 +263,6 @@ fn compute(
     if !plan.existing.admits_any(&targets)? {
         return Ok(Done::Skipped);
     }
-    let _underway: Vec<Underway> = targets.iter().map(begin).collect::<Result<_, _>>()?;
     let fronts = targets.iter().map(|_| Front::new(plan, reader.spec().rate));
     let mut fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
     let writers = targets.iter().map(|t| RowWriter::new(t, plan.format, plan.plan.bins()));
@@ -305,9 +305,10 @@ struct Front {
     rows: Vec<f32>,
 }
 
-/// Front ends whose rows depend on the whole signal wait for its end.
+/// Front ends whose rows depend on the whole signal wait for its end, on the disk where they can.
 enum Kind {
     Stream(Box<FeatureStream>),
+    TwoPasses(Box<FeatureStream>, FirstPass),
     Whole(Vec<f32>),
 }
 
@@ -319,9 +320,15 @@ impl Front {
             true => None,
             false => Some(StreamResampler::new(AudioSpec::mono(rate), to, Quality::High)?),
         };
-        let kind = match *front.config() == front.config().streamable() {
-            true => Kind::Stream(Box::new(front.stream())),
-            false => Kind::Whole(Vec::new()),
+        let kind = match front.config().two_passes() {
+            _ if *front.config() == front.config().streamable() => {
+                Kind::Stream(Box::new(front.stream()))
+            }
+            Some((first, second)) => {
+                let stream = FeaturePlan::new(&first)?.stream();
+                Kind::TwoPasses(Box::new(stream), FirstPass::new(second)?)
+            }
+            None => Kind::Whole(Vec::new()),
         };
         Ok(Self { resampler, kind, rows: Vec::new() })
     }
@@ -347,6 +354,11 @@ impl Front {
                 stream.push_into(piece.channel(0), &mut self.rows);
                 writer.push(&self.rows)
             }
+            Kind::TwoPasses(stream, first) => {
+                self.rows.clear();
+                stream.push_into(piece.channel(0), &mut self.rows);
+                first.push(&self.rows)
+            }
         }
     }
 
@@ -365,6 +377,12 @@ impl Front {
                 stream.finish_into(&mut self.rows);
                 writer.push(&self.rows)
             }
+            Kind::TwoPasses(stream, first) => {
+                self.rows.clear();
+                stream.finish_into(&mut self.rows);
+                first.push(&self.rows)?;
+                first.finish(plan.plan.bins(), writer)
+            }
         }
     }
 }
@@ -380,7 +398,7 @@ fn tell(
     let config = plan.plan.config();
     let bins = plan.plan.bins();
     if settings.json {
-        lane.print(&lines::line(
+        lane.tell(&lines::line(
             "features",
             &json!({
                 "input": lane.name,

@@ -22,8 +22,7 @@ pub(super) struct RowWriter {
     format: FeatureFormat,
     bins: usize,
     rows: usize,
-    draft: Draft,
-    buffer: BufWriter<std::fs::File>,
+    file: BufWriter<Draft>,
     /// Formats that need the whole matrix keep it here.
     kept: Vec<f32>,
 }
@@ -41,15 +40,12 @@ impl RowWriter {
         format: FeatureFormat,
         bins: usize,
     ) -> Result<Self, Failure> {
-        let mut draft = Draft::new(target)?;
-        let file = draft.file().try_clone().map_err(|error| Draft::failure(target, &error))?;
         let mut writer = Self {
             target: target.clone(),
             format,
             bins: bins.max(1),
             rows: 0,
-            draft,
-            buffer: BufWriter::new(file),
+            file: BufWriter::new(Draft::new(target)?),
             kept: Vec::new(),
         };
         if format == FeatureFormat::Npy {
@@ -84,7 +80,7 @@ impl RowWriter {
             FeatureFormat::Csv => {}
             FeatureFormat::Npy => {
                 let header = npy_header(self.rows, self.bins);
-                let rewind = self.buffer.seek(SeekFrom::Start(0));
+                let rewind = self.file.seek(SeekFrom::Start(0));
                 rewind.map_err(|error| Draft::failure(&self.target, &error))?;
                 self.put(&header)?;
             }
@@ -97,13 +93,13 @@ impl RowWriter {
                 self.put(&bytes)?;
             }
         }
-        self.buffer.flush().map_err(|error| Draft::failure(&self.target, &error))?;
-        self.draft.commit()?;
+        let draft = self.file.into_inner();
+        draft.map_err(|error| Draft::failure(&self.target, error.error()))?.commit()?;
         Ok(self.rows)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.buffer.write_all(bytes).map_err(|error| Draft::failure(&self.target, &error))
+        self.file.write_all(bytes).map_err(|error| Draft::failure(&self.target, &error))
     }
 
     fn matrix(&mut self) -> Result<Array2<f32>, Failure> {

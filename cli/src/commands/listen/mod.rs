@@ -489,7 +489,11 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     if let (true, Ok(stats)) = (plan.stats, &result) {
         teller.stats(stats)?;
     }
-    result?;
+    let stats = result?;
+    if stats.non_finite > 0 {
+        let text = format!("{} samples are no finite numbers, heard as silence", stats.non_finite);
+        messages.warning("listen", text);
+    }
     if let (Some(path), true) = (&plan.record, reason != EndReason::Failed) {
         messages.note(&format!("the take is in {}", path.display()));
     }

@@ -3,6 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::escape::escaped;
+
 /// Columns that are surely there.
 const COLUMNS: usize = 78;
 /// Columns of the meter, over this many decibels.
@@ -35,7 +37,7 @@ impl Screen {
 
     /// Shows what is being said.
     pub(super) fn partial(&mut self, text: &str) {
-        text.clone_into(&mut self.text);
+        self.text = escaped(text).into_owned();
         self.draw();
     }
 

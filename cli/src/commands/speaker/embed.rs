@@ -47,16 +47,17 @@ pub(super) fn run(
         }
         if place.is_none() || settings.json {
             let odd = lines::warnings(&heard.warnings);
-            lane.print(&line(&lane.name, &embedding, place, &odd))?;
+            let line = line(&lane.name, &embedding, place, &odd);
+            if place.is_some() { lane.tell(&line) } else { lane.print(&line) }?;
         }
         Ok(Done::Worked)
     };
-    let (entries, options) = (&sources.list.entries, settings.batch_of_networks());
+    let (list, options) = (&sources.list, settings.batch_of_networks());
     match target {
-        VectorTarget::Npy(_) => batch::run(entries, options, messages, || model.load(), work),
+        VectorTarget::Npy(_) => batch::run(list, options, messages, || model.load(), work),
         VectorTarget::Json(target) => {
             let place = batch::Place { target, existing, heading: "" };
-            batch::gather(place, entries, options, messages, || model.load(), work)
+            batch::gather(place, list, options, messages, || model.load(), work)
         }
     }
 }

@@ -216,12 +216,12 @@ fn plan(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failu
 }
 
 fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let target = match typed.format {
         VectorFormat::Npy => {
             let naming =
                 Naming { suffix: "_voice", suffix_when: SuffixWhen::Always, extension: "npy" };
-            let targets = assign(&typed.output, &sources.list, naming, settings)?;
+            let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
             VectorTarget::Npy(targets)
         }
         VectorFormat::Json => VectorTarget::Json(Target::of(typed.output.output.as_deref())),

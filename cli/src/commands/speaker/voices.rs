@@ -80,7 +80,7 @@ fn add(
         Ok(Done::Worked)
     };
     let options = settings.batch_of_networks();
-    let outcome = batch::run(&sources.list.entries, options, messages, || Ok(embedder), work)?;
+    let outcome = batch::run(&sources.list, options, messages, || Ok(embedder), work)?;
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Means are taken in the order of the inputs, whatever was finished first.
     heard.sort_by_key(|(index, _)| *index);
@@ -217,5 +217,5 @@ pub(super) fn identify(
         lane.print(&text)?;
         Ok(Done::Worked)
     };
-    batch::run(&sources.list.entries, settings.batch_of_networks(), messages, || Ok(embedder), work)
+    batch::run(&sources.list, settings.batch_of_networks(), messages, || Ok(embedder), work)
 }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use self::shown::Shown;
 use super::{Work, work};
-use crate::draft::begin;
+use crate::draft::make_folder;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
@@ -202,7 +202,7 @@ impl<
     ) -> Result<Outcome, Failure> {
         interrupt::install()?;
         use_threads(settings);
-        let _underway = begin(&Target::File(plan.paths.output.clone()))?;
+        make_folder(&Target::File(plan.paths.output.clone()))?;
         let progress = Shown::new(messages, settings.json);
         let start = plan.start.as_ref().map(self.start).transpose()?;
         let mut recipe = match (&start, self.starting_from) {

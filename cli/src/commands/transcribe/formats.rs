@@ -135,7 +135,9 @@ fn cues(transcript: &Transcript, style: Style) -> Vec<Cue> {
 pub(super) fn srt(transcript: &Transcript, style: Style) -> String {
     let cue = |(at, cue): (usize, &Cue)| {
         let (start, end) = (stamp(cue.start, ','), stamp(cue.end, ','));
-        format!("{}\n{start} --> {end}\n{}\n\n", at + 1, cue.text)
+        // An arrow in the text would be taken for the line with the times.
+        let text = cue.text.replace("-->", "--&gt;");
+        format!("{}\n{start} --> {end}\n{text}\n\n", at + 1)
     };
     cues(transcript, style).iter().enumerate().map(cue).collect()
 }
@@ -150,7 +152,8 @@ pub(super) fn vtt(transcript: &Transcript, style: Style) -> String {
     text
 }
 
-/// Praat's TextGrid, with tiers of segments and of words.
+/// Praat's TextGrid, with tiers of segments and of words. Words of no length, which no interval can
+/// hold, are points of a third tier.
 pub(super) fn textgrid(transcript: &Transcript) -> String {
     let spans = |list: Vec<(f64, f64, &str)>| -> Vec<Cue> {
         let cue = |(start, end, text): (f64, f64, &str)| Cue {
@@ -165,10 +168,12 @@ pub(super) fn textgrid(transcript: &Transcript) -> String {
     let last = segments.iter().chain(&words).map(|cue| cue.end).max().unwrap_or(0);
     // Praat has no empty intervals.
     let end = millis(transcript.duration).max(last).max(1);
+    let points = points(&words);
     let mut text = format!(
         "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\nxmin = 0\nxmax = {}\n\
-         tiers? <exists>\nsize = 2\nitem []:\n",
-        seconds(end)
+         tiers? <exists>\nsize = {}\nitem []:\n",
+        seconds(end),
+        if points.is_empty() { 2 } else { 3 }
     );
     for (index, (name, cues)) in [("segments", segments), ("words", words)].iter().enumerate() {
         let intervals = intervals(cues, end);
@@ -190,10 +195,46 @@ pub(super) fn textgrid(transcript: &Transcript) -> String {
             );
         }
     }
+    if !points.is_empty() {
+        text += &format!(
+            "    item [3]:\n        class = \"TextTier\"\n        name = \"words of no length\"\n        \
+             xmin = 0\n        xmax = {}\n        points: size = {}\n",
+            seconds(end),
+            points.len()
+        );
+    }
+    for (index, point) in points.iter().enumerate() {
+        text += &format!(
+            "        points [{}]:\n            number = {}\n            mark = \"{}\"\n",
+            index + 1,
+            seconds(point.start),
+            point.text.replace('"', "\"\"")
+        );
+    }
     text
 }
 
-/// Intervals without a gap from 0 to `end`; those of no length are left out.
+/// Cues of no length, and those that lie inside earlier ones. Praat has one point at a time.
+fn points(cues: &[Cue]) -> Vec<Cue> {
+    let mut points: Vec<Cue> = Vec::new();
+    let mut at = 0;
+    for cue in cues {
+        if cue.end > cue.start.max(at) {
+            at = cue.end;
+            continue;
+        }
+        match points.last_mut() {
+            Some(last) if last.start >= cue.start => {
+                last.text.push(' ');
+                last.text.push_str(&cue.text);
+            }
+            _ => points.push(cue.clone()),
+        }
+    }
+    points
+}
+
+/// Intervals without a gap from 0 to `end`, but for [`points`].
 fn intervals(cues: &[Cue], end: u64) -> Vec<Cue> {
     let mut list: Vec<Cue> = Vec::new();
     let mut at = 0;

@@ -18,11 +18,11 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs, InputList};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, names_file};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
-use crate::tasks::set_threads;
 use crate::tasks::transcribe::{Recognizer, RecognizerArgs, RecognizerPlan};
+use crate::tasks::{use_few_threads, use_threads};
 use crate::{draft, interrupt, json as lines};
 
 /// Kinds of transcripts.
@@ -121,7 +121,7 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
     let mut recognizer = typed.recognizer.resolve(settings)?;
     recognizer.options.nbest = usize::from(typed.nbest);
     let format = format(typed, settings)?;
-    let sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let texts = typed.align.as_deref().map(|path| texts(path, &sources.list)).transpose()?;
     let output = match (format, &typed.output.output) {
         (TranscriptFormat::Jsonl | TranscriptFormat::Ctm, path) => {
@@ -134,7 +134,7 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
                 suffix_when: SuffixWhen::SameExtension,
                 extension: extension(format),
             };
-            let targets = assign(&typed.output, &sources.list, naming, settings)?;
+            let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
             Output::Each(targets)
         }
     };
@@ -172,7 +172,7 @@ fn format(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscriptForma
         let mut known = [Txt, Json, Jsonl, Srt, Vtt, Ctm, TextGrid].into_iter();
         known.find(|format| given.eq_ignore_ascii_case(extension(*format)))
     });
-    let is_folder = typed.output.output.as_deref().is_some_and(Path::is_dir);
+    let is_folder = typed.output.output.as_deref().is_some_and(|path| !names_file(path, true));
     let format = typed.format.or(by_name.filter(|_| !is_folder));
     match format {
         // Standard output has room for one kind of lines.
@@ -203,11 +203,12 @@ fn texts(path: &Path, list: &InputList) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let entries = &plan.sources.list.entries;
+    let list = &plan.sources.list;
     // Several recordings go side by side, one core each; a single one has all cores.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let alone = if entries.len() == 1 { cores } else { 1 };
-    set_threads(settings.threads.unwrap_or(alone));
+    match list.entries.len() {
+        1 => use_threads(&Settings { jobs: None, ..*settings }),
+        _ => use_few_threads(settings),
+    }
     let worker = || {
         let recognizer = plan.recognizer.load()?;
         plan.recognizer.tell_default(&recognizer, messages)?;
@@ -225,9 +226,9 @@ fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result
             // Lines of a file that gathers transcripts are of one kind.
             let json = plan.format == TranscriptFormat::Jsonl;
             let options = batch::Options { json, ..options };
-            batch::gather(place, entries, options, messages, worker, work)
+            batch::gather(place, list, options, messages, worker, work)
         }
-        Output::Each(_) => batch::run(entries, options, messages, worker, work),
+        Output::Each(_) => batch::run(list, options, messages, worker, work),
     }
 }
 
@@ -268,7 +269,8 @@ impl Job<'_> {
             Some(target) => self.json && *target != Target::Stdout,
         };
         if is_line {
-            self.lane.print(&formats::transcript_line(&transcript, &self.lane.name, &more))?;
+            let line = formats::transcript_line(&transcript, &self.lane.name, &more);
+            if target.is_some() { self.lane.tell(&line) } else { self.lane.print(&line) }?;
         }
         if transcript.segments.is_empty() {
             self.lane.messages.detail(&format!("{}: no speech", self.lane.name));
