@@ -67,7 +67,9 @@ mod tests {
             let whole = FeaturePlan::new(&config).expect("sound").compute(&samples).expect("rows");
             let mut stream = FeaturePlan::new(&first).expect("sound").stream();
             let mut values = Vec::new();
-            samples.chunks(777).for_each(|piece| stream.push_into(piece, &mut values));
+            for piece in samples.chunks(777) {
+                stream.push_into(piece, &mut values);
+            }
             stream.finish_into(&mut values);
             let loudest = values.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
             let mut rows = Array2::from_shape_vec(whole.dim(), values).expect("as many");
