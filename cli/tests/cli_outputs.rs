@@ -188,19 +188,6 @@ fn temporary_folders_are_named() {
 }
 
 #[test]
-fn a_deleted_working_folder_is_an_error() {
-    let place = Place::new();
-    place.file("gone/a.wav", &recording());
-    let formant = env!("CARGO_BIN_EXE_formant");
-    let script = format!("cd gone && rm -r ../gone && exec {formant} spot /dev/null");
-    let mut shell = Command::new("sh");
-    let ran = shell.args(["-c", &script]).current_dir(place.path("")).output().expect("a shell");
-    let stderr = String::from_utf8_lossy(&ran.stderr);
-    assert_eq!(ran.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("working folder"), "{stderr}");
-}
-
-#[test]
 fn names_in_another_unicode_form_are_suggested() {
     let place = Place::new();
     place.file("Mu\u{308}ller.wav", &recording());
