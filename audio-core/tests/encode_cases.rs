@@ -324,3 +324,16 @@ fn impossible_wishes_are_refused() {
     refused("no/such/folder/a.wav", &WriteOptions::default(), "No such file");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
+
+#[test]
+fn d6_takes_are_whole_before_the_first_samples() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("take.wav");
+    let spec = AudioSpec { rate: 16_000, layout: ChannelLayout::Mono };
+    let options = with(SampleFormat::S16, ClipPolicy::Clip);
+    let writer = AudioWriter::create_in_place(&path, spec, &options).expect("begun");
+    let bytes = std::fs::read(&path).expect("there");
+    assert!(bytes.starts_with(b"RIFF") && bytes.len() >= 44, "{} bytes", bytes.len());
+    // As when the program is killed: nothing of the writer runs.
+    std::mem::forget(writer);
+}

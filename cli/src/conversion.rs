@@ -4,7 +4,9 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use serde_json::{Value, json};
 
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
+use crate::audio_to_audio::{
+    self, AudioToAudio, AudioToAudioArgs, Ending, Made, Offset, Process, Session,
+};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
@@ -27,6 +29,7 @@ impl Conversion {
     pub(crate) fn plan(
         self,
         files: &AudioToAudioArgs,
+        keep_offset: bool,
         settings: &Settings,
     ) -> Result<(Self, AudioToAudio), Failure> {
         // Tells the output from an input of the same kind beside it.
@@ -35,7 +38,9 @@ impl Conversion {
             Some(rate) => (format!("_{rate}"), SuffixWhen::Always),
             None => ("_converted".to_owned(), SuffixWhen::SameExtension),
         };
-        Ok((self, files.resolve(&suffix, when, |target| vec![target.clone()], settings)?))
+        let files = files.resolve(&suffix, when, |target| vec![target.clone()], settings)?;
+        let offset = if keep_offset { Offset::Keep } else { Offset::Tell };
+        Ok((self, AudioToAudio { offset, ..files }))
     }
 
     /// Converts all inputs.

@@ -54,6 +54,20 @@ pub(crate) fn own_input(output: &Path) -> Failure {
 const OUTPUTS: [&str; 8] =
     ["output", "out", "record", "enhanced", "csv", "scores", "plot", "listing"];
 
+/// Arguments whose texts name no files, although files may be called so.
+const NAMES: [&str; 4] = ["name", "export", "remove", "stems"];
+
+/// What was given for an argument that takes paths, or texts that may be paths.
+fn paths(command: &ArgMatches, id: &str) -> Vec<PathBuf> {
+    if let Ok(Some(paths)) = command.try_get_many::<PathBuf>(id) {
+        return paths.cloned().collect();
+    }
+    match command.try_get_many::<String>(id) {
+        Ok(Some(texts)) => texts.map(PathBuf::from).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Refuses outputs that are inputs of the same command line, or outputs named twice.
 pub(crate) fn refuse_own_inputs(matches: &ArgMatches) -> Result<(), Failure> {
     let mut command = matches;
@@ -62,11 +76,8 @@ pub(crate) fn refuse_own_inputs(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let named = |wanted: bool| {
         let ids = command.ids().map(clap::Id::as_str);
-        // Groups have the names of types.
-        let ids = ids.filter(move |id| {
-            OUTPUTS.contains(id) == wanted && !id.starts_with(|c: char| c.is_uppercase())
-        });
-        ids.filter_map(|id| command.try_get_raw(id).ok().flatten()).flatten().map(PathBuf::from)
+        let ids = ids.filter(move |id| OUTPUTS.contains(id) == wanted && !NAMES.contains(id));
+        ids.flat_map(move |id| paths(command, id))
     };
     let (mut files, mut folders) = (HashSet::new(), Vec::new());
     for input in named(false) {

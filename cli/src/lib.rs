@@ -79,11 +79,6 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     };
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
-        // Libraries of networks end the program where it stands in no folder.
-        if let Err(error) = std::env::current_dir() {
-            let failure = Failure::new(Kind::Output, "working folder", error.to_string());
-            return Err(failure.help("it was deleted; change to a folder that exists"));
-        }
         identity::refuse_own_inputs(&matches)?;
         let names_microphone = matches!(typed.command, commands::Command::Listen(_));
         let settings = settings::Settings::of(&typed.global, names_microphone)?;

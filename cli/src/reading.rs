@@ -1,7 +1,7 @@
 //! How audio inputs are read.
 
-use clap::Args;
-use formant_audio_core::decode::{BlockReader, DecodeOptions, RawFormat, Strictness};
+use clap::{Args, ValueEnum};
+use formant_audio_core::decode::{BlockReader, DecodeOptions, RawFormat, Strictness, TrackChoice};
 
 use crate::failure::Failure;
 use crate::inputs::{self, Input, InputArgs, InputList};
@@ -16,13 +16,45 @@ pub(crate) struct AudioArgs {
     /// Treat warnings about an input, such as a truncated file, as errors.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Audio track of several: its number from 1, or its language, such as eng [default: the
+    /// container's own choice].
+    #[arg(long, value_name = "N|LANGUAGE")]
+    pub(crate) track: Option<TrackChoice>,
 }
 
 impl AudioArgs {
     /// The options of the decoder.
     pub(crate) fn decode_options(&self) -> DecodeOptions {
         let strict = if self.strict { Strictness::Strict } else { Strictness::Lenient };
-        DecodeOptions { raw: self.raw, strict, ..DecodeOptions::default() }
+        DecodeOptions { raw: self.raw, track: self.track.clone(), strict }
+    }
+}
+
+/// Clocks that times are told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Clock {
+    /// The file's, by which its pictures are shown, too.
+    File,
+    /// The audio's: its first sample is at zero.
+    Audio,
+}
+
+/// By which clock times are told.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Reading options")]
+pub(crate) struct ClockArgs {
+    /// Clock of all times, where the audio does not begin with the file.
+    #[arg(long, value_enum, default_value = "file", value_name = "CLOCK")]
+    pub(crate) clock: Clock,
+}
+
+impl ClockArgs {
+    /// Seconds that are added to times of the audio.
+    pub(crate) fn offset(self, reader: &mut BlockReader) -> f64 {
+        match self.clock {
+            Clock::File => reader.start(),
+            Clock::Audio => 0.0,
+        }
     }
 }
 

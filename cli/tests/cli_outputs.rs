@@ -188,19 +188,6 @@ fn temporary_folders_are_named() {
 }
 
 #[test]
-fn a_deleted_working_folder_is_an_error() {
-    let place = Place::new();
-    place.file("gone/a.wav", &recording());
-    let formant = env!("CARGO_BIN_EXE_formant");
-    let script = format!("cd gone && rm -r ../gone && exec {formant} spot /dev/null");
-    let mut shell = Command::new("sh");
-    let ran = shell.args(["-c", &script]).current_dir(place.path("")).output().expect("a shell");
-    let stderr = String::from_utf8_lossy(&ran.stderr);
-    assert_eq!(ran.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("working folder"), "{stderr}");
-}
-
-#[test]
 fn names_in_another_unicode_form_are_suggested() {
     let place = Place::new();
     place.file("Mu\u{308}ller.wav", &recording());
@@ -233,4 +220,39 @@ fn w7_files_are_written_when_nobody_reads_the_report() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert_eq!(place.files().iter().filter(|name| name.starts_with("out/")).count(), 60);
+}
+
+/// A WebM file whose audio begins so many milliseconds after the file does.
+fn shifted(milliseconds: i16) -> Vec<u8> {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bytes = std::fs::read(here.join("../audio-core/tests/media/impulse.webm")).expect("it");
+    let cluster = bytes.windows(4).position(|w| w == [0x1f, 0x43, 0xb6, 0x75]).expect("one");
+    for at in cluster..bytes.len() - 6 {
+        if bytes[at] == 0xa3 && bytes[at + 2] == 0x81 && matches!(bytes[at + 5], 0 | 0x80) {
+            let time = i16::from_be_bytes([bytes[at + 3], bytes[at + 4]]) + milliseconds;
+            bytes[at + 3..at + 5].copy_from_slice(&time.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+#[test]
+fn f4_offsets_are_told_or_kept() {
+    let place = Place::new();
+    for (name, shift) in [("late.webm", 250), ("early.webm", -250)] {
+        place.file(name, &shifted(shift));
+        let told = place.run(&["convert", name, "-o", "own.wav", "--overwrite"]).code(0);
+        told.says("--keep-offset");
+        let own = Parsed::of(&place.read("own.wav"));
+        let keep = ["convert", name, "-o", "kept.wav", "--keep-offset", "--overwrite"];
+        place.run(&keep).code(0);
+        let kept = Parsed::of(&place.read("kept.wav"));
+        let moved = i64::from(own.rate) * i64::from(shift) / 1000;
+        assert_eq!(kept.frames() as i64 - own.frames() as i64, moved, "{name}");
+        let (own, kept) = (own.f32(), kept.f32());
+        let shared = own.len().min(kept.len());
+        assert!(own[own.len() - shared..] == kept[kept.len() - shared..], "{name}");
+        assert!(place.run(&["info", name]).code(0).text().contains("0.250 s on the clock"));
+    }
+    place.run(&["convert", "late.webm", "--track", "2"]).code(3);
 }

@@ -50,6 +50,18 @@ pub(crate) struct AudioToAudio {
     /// `None` keeps the channels as they are.
     pub(crate) channels: Option<ChannelSelect>,
     pub(crate) write: WriteOptions,
+    pub(crate) offset: Offset,
+}
+
+/// What happens where the audio does not begin with its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offset {
+    /// Nothing.
+    Leave,
+    /// A note, with the option that keeps it.
+    Tell,
+    /// Silence or a cut in front.
+    Keep,
 }
 
 impl AudioToAudioArgs {
@@ -69,7 +81,15 @@ impl AudioToAudioArgs {
         let targets = assign_groups(output, &mut sources.list, naming, group, settings)?;
         let inputs = identity::of_inputs(&sources.list);
         let (existing, channels) = (Existing::of(output), self.write.channels);
-        Ok(AudioToAudio { sources, inputs, targets, existing, channels, write })
+        Ok(AudioToAudio {
+            sources,
+            inputs,
+            targets,
+            existing,
+            channels,
+            write,
+            offset: Offset::Leave,
+        })
     }
 
     /// As [`AudioToAudioArgs::resolve`], for a network with one output. It takes all channels of an input, or one.

@@ -10,10 +10,10 @@ use formant_audio_core::level::NullMeter;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Error, Warning};
 use serde_json::{Value, json};
 
-use super::{AudioToAudio, Made, Process, Session};
+use super::{AudioToAudio, Made, Offset, Process, Session};
 use crate::batch::{self, Done, Lane};
 use crate::exit::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::identity::{self, FileId};
 use crate::inputs::Input;
 use crate::messages::Messages;
@@ -77,13 +77,33 @@ fn recording<P: Process>(
     let bar = lane.messages.bar(total, &format!("frames of {}", lane.name));
     // Blocks may be longer than anyone wants to wait for.
     let stretch = spec.rate.max(1) as usize;
+    let start = reader.start();
+    if plan.offset == Offset::Tell && start != 0.0 {
+        let text = format!(
+            "{}: the audio begins at {start:.3} s of its file; --keep-offset keeps that",
+            lane.name
+        );
+        lane.messages.note(&text);
+    }
+    let offset = if plan.offset == Offset::Keep { frames_of(start, spec.rate)? } else { 0 };
+    let silence = AudioBuf::silence(spec, stretch);
+    let mut late = usize::try_from(offset).unwrap_or(0);
+    while late > 0 {
+        interrupt::check()?;
+        let piece = silence.view().slice(0..late.min(stretch));
+        tracks.iter_mut().try_for_each(|track| track.push(&piece))?;
+        late -= late.min(stretch);
+    }
+    let mut early = usize::try_from(-offset).unwrap_or(0);
     while let Some(block) = reader.next_block()? {
         let parts = match plan.channels {
             None => vec![block],
             Some(select) => select.apply(&block.view()),
         };
         let frames = parts.first().map_or(0, AudioBuf::frames);
-        for from in (0..frames).step_by(stretch) {
+        let cut = early.min(frames);
+        early -= cut;
+        for from in (cut..frames).step_by(stretch) {
             interrupt::check()?;
             let to = frames.min(from + stretch);
             for (track, part) in tracks.iter_mut().zip(&parts) {
@@ -120,6 +140,18 @@ fn recording<P: Process>(
         tell(process, &made, &[info.warnings.clone(), warnings].concat(), json, lane)?;
     }
     Ok(Done::Worked)
+}
+
+/// The longest time from the start of a file to that of its audio that is believed, in seconds.
+const MAX_OFFSET: f64 = 24.0 * 3600.0;
+
+/// An offset in frames.
+fn frames_of(start: f64, rate: u32) -> Result<i64, Failure> {
+    if start.abs() <= MAX_OFFSET {
+        return Ok((start * f64::from(rate)).round() as i64);
+    }
+    let why = format!("the audio begins at {start:.0} s of its file, more than a day away");
+    Err(Failure::new(Kind::Input, "", why).help("leave out --keep-offset"))
 }
 
 fn tell<P: Process>(

@@ -153,6 +153,9 @@ fn text(plan: &InfoPlan, name: &str, info: &SourceInfo, levels: Option<&LevelRep
         let (start, end) = (info.trimmed_delay, info.trimmed_padding);
         lines.push(row("trimmed", format!("{start} frames at the start, {end} at the end")));
     }
+    if info.start != 0.0 {
+        lines.push(row("start", format!("{:.3} s on the clock of the file", info.start)));
+    }
     for (name, value) in &info.tags {
         lines.push(row(name, value.lines().next().unwrap_or_default()));
     }

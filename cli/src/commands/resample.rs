@@ -26,6 +26,10 @@ enum QualityArg {
 pub(crate) struct ResampleArgs {
     #[command(flatten)]
     files: AudioToAudioArgs,
+    /// Keep the audio where it lies in its file: silence in front of audio that begins late, and a
+    /// cut of what lies before the file's zero.
+    #[arg(long)]
+    keep_offset: bool,
     /// Sample rate of the result in Hz.
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=1_536_000))]
     rate: u32,
@@ -43,6 +47,6 @@ impl ResampleArgs {
             QualityArg::Best => Quality::Best,
         };
         let conversion = Conversion { command: "resample", rate: Some(self.rate), quality };
-        Ok(work(conversion.plan(&self.files, settings)?, Conversion::run))
+        Ok(work(conversion.plan(&self.files, self.keep_offset, settings)?, Conversion::run))
     }
 }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{Existing, OutputArgs, Target};
-use crate::reading::{AudioArgs, Sources};
+use crate::reading::{AudioArgs, ClockArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::spot::{SpotModel, SpotTuning};
 use crate::tasks::use_few_threads;
@@ -38,6 +38,8 @@ pub(crate) struct SpotArgs {
     input: InputArgs,
     #[command(flatten)]
     audio: AudioArgs,
+    #[command(flatten)]
+    clock: ClockArgs,
     /// A bundled model's name, or a file that `formant train spot` wrote, or a checkpoint.
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
@@ -77,6 +79,7 @@ enum SpotTask {
 struct SpotPlan {
     model: SpotModel,
     sources: Sources,
+    clock: ClockArgs,
     options: SpotOptions,
     format: SpotFormat,
     /// Where all detections go.
@@ -93,6 +96,7 @@ fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     Ok(SpotTask::Find(Box::new(SpotPlan {
         model,
         sources: Sources::of(&typed.input, &typed.audio)?,
+        clock: typed.clock,
         options: typed.tuning.options()?,
         format,
         target: Target::of(typed.output.output.as_deref()),
@@ -151,12 +155,15 @@ fn spot(
 ) -> Result<Done, Failure> {
     let mut reader = plan.sources.open(input)?;
     let several = !plan.sources.list.single;
+    let offset = plan.clock.offset(&mut reader);
     let mut count = 0;
     let heard = spotter.process_reader(&mut reader, &plan.options, |detections| {
         interrupt::check()?;
         count += detections.len();
-        detections.iter().try_for_each(|detection| {
-            lane.print(&line(plan.format, several, &lane.name, detection)?)
+        detections.into_iter().try_for_each(|found| {
+            let [start, end, decided] = [found.start, found.end, found.decided].map(|t| t + offset);
+            let detection = Detection { start, end, decided, ..found };
+            lane.print(&line(plan.format, several, &lane.name, &detection)?)
         })
     })?;
     let info = reader.info();

@@ -32,7 +32,7 @@ pub(super) fn enroll(
         }
         EnrollTask::List => list(voices, settings),
         EnrollTask::Remove(name) => {
-            let removed = Voices::edit(voices, |voices| voices.remove(&name)).map_err(of_store)?;
+            let removed = Voices::edit(voices, |voices| voices.remove(&name)).map_err(of_change)?;
             let text = match settings.json {
                 true => lines::line("removed", &json!({"name": removed.name})),
                 false => format!("removed {}\n", removed.name),
@@ -54,6 +54,19 @@ fn of_store(error: formant_models::Error) -> Failure {
         | formant_models::Error::Damaged { .. }
         | formant_models::Error::Limit { .. }) => Failure::new(Kind::Input, "", other.to_string()),
         other => other.into(),
+    }
+}
+
+/// As [`of_store`], where the file is changed: a folder or disk that takes no file is told as such.
+fn of_change(error: formant_models::Error) -> Failure {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    match error {
+        formant_models::Error::Io { path, source }
+            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull) =>
+        {
+            Failure::output(&path, &source)
+        }
+        other => of_store(other),
     }
 }
 
@@ -92,7 +105,7 @@ fn add(
         std::fs::create_dir_all(folder).map_err(|error| Failure::output(folder, &error))?;
     }
     let voice = Voices::update(path, &identity, |voices| voices.enroll(name, &embeddings).cloned())
-        .map_err(of_store)?;
+        .map_err(of_change)?;
     let (recordings, seconds) = (voice.recordings, voice.speech_seconds);
     let text = match settings.json {
         true => lines::line(

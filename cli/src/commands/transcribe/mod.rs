@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use formant_audio_core::{Warning, text};
 use formant_models::tasks::Task;
-use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent};
+use formant_models::tasks::transcribe::{Segment, Transcript, TranscriptEvent, Word};
 use formats::Style;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs, InputList};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, names_file};
-use crate::reading::{AudioArgs, Sources};
+use crate::reading::{AudioArgs, ClockArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::transcribe::{Recognizer, RecognizerArgs, RecognizerPlan};
 use crate::tasks::{use_few_threads, use_threads};
@@ -53,6 +53,8 @@ pub(crate) struct TranscribeArgs {
     input: InputArgs,
     #[command(flatten)]
     audio: AudioArgs,
+    #[command(flatten)]
+    clock: ClockArgs,
     #[command(flatten)]
     recognizer: RecognizerArgs,
     /// Kind of transcript [default: by the output's extension, otherwise txt].
@@ -108,6 +110,7 @@ enum Output {
 struct TranscribePlan {
     recognizer: RecognizerPlan,
     sources: Sources,
+    clock: ClockArgs,
     format: TranscriptFormat,
     words: bool,
     layout: SubtitleLayout,
@@ -141,6 +144,7 @@ fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, F
     Ok(TranscribePlan {
         recognizer,
         sources,
+        clock: typed.clock,
         format,
         words: typed.words,
         layout: SubtitleLayout {
@@ -286,9 +290,11 @@ impl Job<'_> {
     ) -> Result<(Transcript, Vec<Warning>), Failure> {
         let Recognizer { transcriber, options, .. } = self.recognizer;
         let mut segments = Vec::new();
+        let offset = self.plan.clock.offset(reader);
         let heard = transcriber.process_reader(reader, options, |events| {
             interrupt::check()?;
-            for segment in events.into_iter().filter_map(TranscriptEvent::finished) {
+            for mut segment in events.into_iter().filter_map(TranscriptEvent::finished) {
+                shift(&mut segment, offset);
                 if tell {
                     self.lane.print(&self.part(&segment))?;
                 }
@@ -309,7 +315,8 @@ impl Job<'_> {
         let path =
             texts.get(self.lane.index).map(std::path::PathBuf::as_path).unwrap_or("".as_ref());
         let text = text::read(path, text::MAX_TEXT)?;
-        let found = transcriber.align(reader, &text, options).map_err(|error| match error {
+        let offset = self.plan.clock.offset(reader);
+        let mut found = transcriber.align(reader, &text, options).map_err(|error| match error {
             // The text is an input like the recording.
             formant_models::Error::Config { setting, reason } if setting == "text" => {
                 Failure::new(crate::failure::Kind::Input, path.display().to_string(), reason)
@@ -321,6 +328,8 @@ impl Job<'_> {
             let text = format!("no times for words that the model can't spell: {words}");
             self.lane.messages.warning(&self.lane.name, text);
         }
+        found.transcript.segments.iter_mut().for_each(|segment| shift(segment, offset));
+        found.transcript.words.iter_mut().for_each(|word| shift_word(word, offset));
         if matches!(self.plan.output, Output::Gathered(_)) {
             for segment in &found.transcript.segments {
                 self.lane.print(&self.part(segment))?;
@@ -360,4 +369,16 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// Moves a segment in time.
+fn shift(segment: &mut Segment, seconds: f64) {
+    segment.start += seconds;
+    segment.end += seconds;
+    segment.words.iter_mut().for_each(|word| shift_word(word, seconds));
+}
+
+fn shift_word(word: &mut Word, seconds: f64) {
+    word.start += seconds;
+    word.end += seconds;
 }
