@@ -9,6 +9,10 @@ use formant::audio::features::FeaturePlan;
 use formant::models::ModelSource;
 use formant::models::arch::hifi_sr::{HifiSrCard, HifiSrModel};
 use formant::models::checkpoint::{self, StateDict, WeightNorm};
+use formant::models::tasks::separate::ReferenceWindows;
+use formant::models::tasks::superres::{
+    Pass, SuperResolver, energy_band, substitute_band, zero_phase,
+};
 use support::{
     GoldenSet, assert_all_compared, assert_close, compute, golden_sets, on_one_and_two_threads,
 };
@@ -87,6 +91,54 @@ fn front_ends_equal_the_reference() {
         assert_eq!(found.size(), wanted.size(), "{}", set.folder.display());
         let worst = (found - wanted).abs().max().double_value(&[]);
         assert!(worst <= FILTERED, "{}: features differ by {worst}", set.folder.display());
+    }
+}
+
+/// Front end, network and the reference's band substitution, in one pass and in its windows.
+#[test]
+fn waveforms_equal_the_reference() {
+    for set in golden_sets("mossformer2-sr") {
+        let label = set.folder.display().to_string();
+        let resolver = SuperResolver::of(model(&set)).expect("a sound front end");
+        let threshold = set.config["bandwidth_energy_threshold"].as_f64().expect("a share");
+        let input = samples(&set.get("input"));
+        let generated = resolver.generate(&input).expect("runs");
+        let found = Tensor::from_slice(&generated);
+        let wanted = set.get("generator.output").reshape([-1]);
+        assert_close(&format!("{label}: generated"), &found, &wanted, FILTERED);
+
+        let stored = set.get("bandwidth.f_low_f_high").double_value(&[1]);
+        let band = energy_band(&input, threshold).expect("a plan").expect("sound");
+        assert_eq!(band, stored, "{label}: band");
+        let low = Tensor::from_slice(&zero_phase(Pass::Low, band, &input));
+        assert_close(
+            &format!("{label}: low"),
+            &low,
+            &set.get("bandwidth.lowpassed_input"),
+            FILTERED,
+        );
+        let high = Tensor::from_slice(&zero_phase(Pass::High, band, &samples(&wanted)));
+        let wanted = set.get("bandwidth.highpassed_generated");
+        assert_close(&format!("{label}: high"), &high, &wanted, FILTERED);
+
+        let found = substitute_band(&input, &generated, threshold).expect("a plan");
+        let found = Tensor::from_slice(&found);
+        assert_close(&format!("{label}: output"), &found, &set.get("output"), FILTERED);
+
+        let Some(wanted) = set.io.get("decode_long.output") else { continue };
+        let seconds = |name: &str| set.config["decode"][name].as_f64().expect("seconds");
+        let windows = ReferenceWindows::of_seconds(
+            seconds("decode_window"),
+            seconds("one_time_decode_length"),
+            resolver.sample_rate(),
+        );
+        let mut padded = input.clone();
+        padded.resize(windows.padded(input.len()), 0.0);
+        let run = |chunk: &[f32]| Ok(vec![resolver.generate(chunk)?]);
+        let generated = windows.decode(&padded, run).expect("sound windows").remove(0);
+        let found = substitute_band(&padded, &generated, threshold).expect("a plan");
+        let found = Tensor::from_slice(&found);
+        assert_close(&format!("{label}: windows"), &found, wanted, FILTERED);
     }
 }
 

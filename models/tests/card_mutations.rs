@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use formant_audio_core::AudioView;
 use formant_audio_core::features::presets;
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, SpeakerCard};
+use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSr, HifiSrCard, HifiSrConfig};
 use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
 use formant_models::arch::mel_roformer::{MelRoformer, MelRoformerConfig, StemsCard};
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
@@ -21,6 +22,7 @@ use formant_models::tasks::separate::Separator;
 use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_models::tasks::spot::Spotter;
 use formant_models::tasks::stems::StemSeparator;
+use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::transcribe::Transcriber;
 use formant_models::{Arch, Error, LoadOptions, Model, ModelSource, Result};
 use serde_json::Value;
@@ -79,6 +81,11 @@ fn stems(path: &Path) -> Result<()> {
     let separator = StemSeparator::load(&source(path), &LoadOptions::default())?;
     let mix = noise(8_000);
     separator.process(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
+}
+
+fn superres(path: &Path) -> Result<()> {
+    let resolver = SuperResolver::load(&source(path), &LoadOptions::default())?;
+    resolver.process(&AudioView::from_mono(16_000, &noise(1_600)), &Default::default()).map(drop)
 }
 
 fn save<A: Arch>(card: A::Card, path: &Path) {
@@ -171,12 +178,30 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
             in_channels: 180,
             out_channels_final: Some(961),
             out_channels: 8,
-            ..separator
+            ..separator.clone()
         },
         48_000,
     )
     .expect("a card");
     save::<MossFormer>(card, &at("enhance"));
+    let encoder = MossformerConfig {
+        family: Family::Mossformer2Se,
+        in_channels: 80,
+        out_channels_final: Some(80),
+        out_channels: 8,
+        num_spks: 1,
+        ..separator
+    };
+    let generator = GeneratorConfig {
+        upsample_rates: vec![16, 16],
+        upsample_kernel_sizes: vec![32, 32],
+        upsample_initial_channel: 8,
+        resblock_kernel_sizes: vec![3],
+        resblock_dilation_sizes: vec![vec![1, 3]],
+        ..GeneratorConfig::default()
+    };
+    let card = HifiSrCard::published(HifiSrConfig { encoder, generator }).expect("a preset");
+    save::<HifiSr>(card, &at("superres"));
     let mel = MelRoformerConfig {
         dim: 8,
         depth: 1,
@@ -199,6 +224,7 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         (at("separate"), MossFormer::CARD_KEY, separate),
         (at("enhance"), MossFormer::CARD_KEY, enhance),
         (at("stems"), MelRoformer::CARD_KEY, stems),
+        (at("superres"), HifiSr::CARD_KEY, superres),
     ]
 }
 
