@@ -10,6 +10,7 @@ pub use crate::models::tasks::separate::{SeparateOptions, Separator};
 pub use crate::models::tasks::speaker::{EmbedOptions, SpeakerEmbedder};
 pub use crate::models::tasks::spot::{SpotOptions, Spotter};
 pub use crate::models::tasks::stems::{StemSeparator, StemsOptions};
+pub use crate::models::tasks::superres::{SuperResOptions, SuperResolver};
 pub use crate::models::tasks::transcribe::{TranscribeOptions, Transcriber};
 pub use crate::models::tasks::{Task, TaskSession};
 pub use crate::models::{DeviceChoice, LoadOptions, ModelSource, Precision};

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use formant::audio::features::{FeatureConfig, FeaturePlan, presets};
 use formant::models::ModelSource;
 use formant::models::arch::mossformer::{
-    Family, MaskEstimator, MossformerCard, MossformerConfig, MossformerModel, Network, Output,
-    Separator,
+    MaskEstimator, MossformerCard, MossformerConfig, MossformerModel, Network, Output, Separator,
 };
 use formant::models::checkpoint::{self, StateDict};
 use formant::models::tasks::enhance::{Enhancer, Tail};
@@ -137,28 +136,6 @@ fn enhancers_equal_the_reference() {
             let found = found.narrow(0, 1, 1).narrow(1, 0, wanted.size()[1]);
             assert_close("the second of a batch", &found, wanted, TOLERANCE);
         }
-    }
-}
-
-/// Of super-resolution the encoder alone, which is a network of this family.
-#[test]
-fn encoders_of_super_resolution_equal_the_reference() {
-    let mut sets = golden_sets("mossformer2-sr-encoder");
-    if std::env::var_os("FORMANT_GOLDENS").is_some() {
-        sets.extend(golden_sets("mossformer2-sr"));
-    }
-    for set in sets {
-        let sizes: MossformerConfig =
-            serde_json::from_value(set.config["encoder"].clone()).expect("the encoder's config");
-        let sizes = MossformerConfig { family: Family::Mossformer2Se, ..sizes };
-        let loaded = model(sizes, &weights(&set).scoped("mossformer_ckpt."));
-        let network = estimator(&loaded);
-        let mel = set.get("mel").transpose(1, 2);
-        let others = ["input", "output", "mel", "latent", "generator.", "bandwidth.", "decode_"];
-        compare_estimator(&set, network, &mel, &others);
-        let latent = network.clone().freeze().forward(&mel).transpose(1, 2);
-        let label = format!("{}: latent", set.folder.display());
-        assert_close(&label, &latent, &set.get("latent"), TOLERANCE);
     }
 }
 

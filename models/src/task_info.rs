@@ -112,6 +112,14 @@ pub const TASKS: &[TaskInfo] = &[
         advice: "fetch one with `formant models pull mel-roformer-vocals`, then name it with --model",
     },
     TaskInfo {
+        name: "superres",
+        summary: "widens the band of speech to 48 kHz",
+        architectures: &[Architecture::HifiSr],
+        default: None,
+        metrics: &[Metric::plain("lsd", "log-spectral distance", "", 2)],
+        advice: "fetch one with `formant models pull mossformer2-sr-48k`, then name it with --model",
+    },
+    TaskInfo {
         name: "transcribe",
         summary: "writes down what is said",
         architectures: &[Architecture::Squeezeformer],

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use formant_audio_core::features::presets;
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, SpeakerCard};
+use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSr, HifiSrCard, HifiSrConfig};
 use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
 use formant_models::arch::mel_roformer::{MelRoformer, MelRoformerConfig, StemsCard};
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
@@ -17,7 +18,9 @@ use formant_models::arch::squeezeformer::{
 };
 use formant_models::checkpoint::{self, StateDict};
 use formant_models::{Arch, Model};
-use mutation_support::{Run, VALUES, enhance, separate, speaker, spot, stems, transcribe, verdict};
+use mutation_support::{
+    Run, VALUES, enhance, separate, speaker, spot, stems, superres, transcribe, verdict,
+};
 use serde_json::Value;
 use tch::{Device, Kind};
 
@@ -111,12 +114,30 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
             in_channels: 180,
             out_channels_final: Some(961),
             out_channels: 8,
-            ..separator
+            ..separator.clone()
         },
         48_000,
     )
     .expect("a card");
     save::<MossFormer>(card, &at("enhance"));
+    let encoder = MossformerConfig {
+        family: Family::Mossformer2Se,
+        in_channels: 80,
+        out_channels_final: Some(80),
+        out_channels: 8,
+        num_spks: 1,
+        ..separator
+    };
+    let generator = GeneratorConfig {
+        upsample_rates: vec![16, 16],
+        upsample_kernel_sizes: vec![32, 32],
+        upsample_initial_channel: 8,
+        resblock_kernel_sizes: vec![3],
+        resblock_dilation_sizes: vec![vec![1, 3]],
+        ..GeneratorConfig::default()
+    };
+    let card = HifiSrCard::published(HifiSrConfig { encoder, generator }).expect("a preset");
+    save::<HifiSr>(card, &at("superres"));
     let mel = MelRoformerConfig {
         dim: 8,
         depth: 1,
@@ -139,6 +160,7 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         (at("separate"), MossFormer::CARD_KEY, separate),
         (at("enhance"), MossFormer::CARD_KEY, enhance),
         (at("stems"), MelRoformer::CARD_KEY, stems),
+        (at("superres"), HifiSr::CARD_KEY, superres),
     ]
 }
 

@@ -17,6 +17,7 @@ mod separate;
 mod speaker;
 mod spot;
 mod stems;
+mod superres;
 mod train;
 mod transcribe;
 
@@ -104,6 +105,8 @@ commands! {
     Separate(Box<separate::SeparateArgs>),
     /// Remove noise from speech.
     Enhance(Box<enhance::EnhanceArgs>),
+    /// Widen the band of speech to 48 kHz.
+    Superres(Box<superres::SuperresArgs>),
     /// Process a microphone live: words, captions, voices, a recording.
     Listen(Box<listen::ListenArgs>),
     /// Train a model on your own recordings.

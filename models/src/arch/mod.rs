@@ -3,6 +3,7 @@
 
 pub mod ecapa;
 mod front_end;
+pub mod hifi_sr;
 pub mod lmuformer;
 pub mod mel_roformer;
 pub mod mossformer;

@@ -5,7 +5,7 @@
 use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
-use crate::arch::{ecapa, lmuformer, mel_roformer, mossformer, squeezeformer};
+use crate::arch::{ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, squeezeformer};
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
 
@@ -83,7 +83,7 @@ pub(crate) const TABLE: &[Row] = {
         runs(EcapaTdnn, "taoruijie", &["*layer1.se.se.1.weight", "*layer4.weight", "*attention.4.weight", "*fc6.weight"], ANY, adopt::<ecapa::Ecapa>),
         runs(Squeezeformer, "nemo", &["encoder.pre_encode.conv.0.weight", "encoder.layers.*.self_attn_scale.scale"], ANY, adopt::<squeezeformer::Squeezeformer>),
         runs(Squeezeformer, "wenet", &["encoder.embed.pw_conv.weight", "encoder.encoders.*.ffn1.w_1.weight"], ANY, adopt::<squeezeformer::Squeezeformer>),
-        known(HifiSr, "encoder and generator", &["mossformer_ckpt.mossformer.*", "generator_ckpt.*"], ANY),
+        runs(HifiSr, "encoder and generator", &["mossformer_ckpt.mossformer.*", "generator_ckpt.*"], ANY, adopt::<hifi_sr::HifiSr>),
         known(HifiSr, "encoder", &["mossformer.mdl.intra_mdl.mossformerM.*"], same_bands_in_and_out),
         known(HifiSr, "generator", &["snakes.0.alpha", "snake_post.alpha", "ups.0.weight*"], ANY),
         runs(Mossformer2Se, "reference", &["*mossformer.mdl.intra_mdl.mossformerM.*", "*mossformer.mdl.*.fsmn.conv1.weight"], ANY, adopt::<mossformer::MossFormer>),

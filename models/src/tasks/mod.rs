@@ -8,6 +8,7 @@ pub mod separate;
 pub mod speaker;
 pub mod spot;
 pub mod stems;
+pub mod superres;
 mod task;
 pub mod transcribe;
 
@@ -33,6 +34,7 @@ mod tests {
             check::<speaker::SpeakerEmbedder>(),
             check::<spot::Spotter>(),
             check::<stems::StemSeparator>(),
+            check::<superres::SuperResolver>(),
             check::<transcribe::Transcriber>(),
         ];
         assert!(TASKS.iter().map(|row| row.name).eq(names), "each row has its type");

@@ -11,6 +11,7 @@ use formant_models::tasks::separate::Separator;
 use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_models::tasks::spot::Spotter;
 use formant_models::tasks::stems::StemSeparator;
+use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::transcribe::Transcriber;
 use formant_models::{Error, LoadOptions, ModelSource, Result};
 
@@ -68,6 +69,11 @@ pub(crate) fn stems(path: &Path) -> Result<()> {
     let separator = StemSeparator::load(&source(path), &LoadOptions::default())?;
     let mix = noise(8_000);
     separator.process(&AudioView::from_mono(44_100, &mix), &Default::default()).map(drop)
+}
+
+pub(crate) fn superres(path: &Path) -> Result<()> {
+    let resolver = SuperResolver::load(&source(path), &LoadOptions::default())?;
+    resolver.process(&AudioView::from_mono(16_000, &noise(1_600)), &Default::default()).map(drop)
 }
 
 /// Processor seconds of this process.

@@ -46,6 +46,8 @@ enum Which {
     Enhance,
     /// Stems of music, in stereo where the network has it.
     Stems,
+    /// Super-resolution, in one window.
+    Superres,
 }
 
 impl Which {
@@ -59,6 +61,11 @@ impl Which {
         let task = self.name();
         let models = BUNDLED.iter().filter(move |model| model.task == task);
         models.map(|model| ModelSource::Bundled(model.name.to_owned()))
+    }
+
+    /// Whether its network computes in 16 bits too.
+    fn takes_precision(&self) -> bool {
+        matches!(self, Self::Separate | Self::Enhance | Self::Stems | Self::Superres)
     }
 
     fn is_network(self) -> bool {
@@ -144,8 +151,7 @@ fn plan(typed: BenchArgs, settings: &Settings) -> Result<BenchPlan, Failure> {
         return Err(Failure::usage("--model, --config", "this is for one network")
             .help("name its job, such as `formant bench spot --model NAME`"));
     }
-    let separates = |job: &Which| matches!(job, Which::Separate | Which::Enhance | Which::Stems);
-    let load = match jobs.iter().any(separates) {
+    let load = match jobs.iter().any(Which::takes_precision) {
         true => load_options(settings)?,
         // All others run in f32.
         false => LoadOptions { device: settings.device, ..LoadOptions::default() },
@@ -189,6 +195,7 @@ fn run(plan: BenchPlan, settings: &Settings, messages: &Messages) -> Result<Outc
                 (Which::Stems, Some(network)) => {
                     sources::stems(network, &plan.load, settings, &audio)?
                 }
+                (Which::Superres, Some(network)) => sources::band(network, &plan.load, &audio)?,
             };
             let (wall, output) = time(&plan, &mut job)?;
             report(&which.name(), network, &job, &wall, &output, messages)?;

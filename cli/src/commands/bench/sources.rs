@@ -1,16 +1,19 @@
-//! Networks that separate: overlapping speakers, speech from noise, and the stems of music.
+//! Networks that return audio: overlapping speakers, speech from noise, the stems of music, and a
+//! wider band.
 
 use std::path::Path;
 
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::LoadOptions;
+use formant_models::arch::hifi_sr::HifiSrCard;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
+use formant_models::tasks::superres::SuperResolver;
 use tch::Tensor;
 
 use super::{Job, Network};
@@ -65,6 +68,27 @@ fn moss_card(sizes: &Path) -> Result<MossformerCard, Failure> {
     let config: MossformerConfig = read_file(sizes)?;
     let rate = if config.separates() { 16_000 } else { 48_000 };
     Ok(MossformerCard::published(config, rate)?)
+}
+
+/// The full band of all of the audio, at once: front end and network.
+pub(super) fn band(
+    network: &Network,
+    load: &LoadOptions,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    let mut resolver = network.make(
+        load,
+        |sizes, device| {
+            let card = HifiSrCard::published(read_file(sizes)?)?;
+            Ok(SuperResolver::random(card, device)?)
+        },
+        |source| SuperResolver::load(source, load),
+    )?;
+    resolver.set_precision(load.precision);
+    let audio = resample(&audio.view(), resolver.sample_rate(), Quality::High)?;
+    let input = audio.clone();
+    let work = move || Ok(resolver.generate(input.channel(0))?);
+    Job::of_network(network, *load, &audio, Box::new(work))
 }
 
 /// Stems of all of the audio: in one piece where it is no longer than a chunk, else in chunks.

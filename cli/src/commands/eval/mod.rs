@@ -9,6 +9,7 @@ mod separate;
 mod speaker;
 mod spot;
 mod stems;
+mod superres;
 mod transcribe;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ enum EvalCommand {
     Separate(separate::EvalSeparateArgs),
     /// Measure the SI-SDR improvement of an enhancer; `s1` is the speech.
     Enhance(enhance::EvalEnhanceArgs),
+    /// Measure the log-spectral distance of widened recordings to their originals.
+    Superres(superres::EvalSuperresArgs),
 }
 
 impl EvalArgs {
@@ -69,6 +72,9 @@ impl EvalArgs {
             }
             EvalCommand::Enhance(typed) => {
                 measuring(enhance::resolve(&typed, settings)?, enhance::run)
+            }
+            EvalCommand::Superres(typed) => {
+                measuring(superres::resolve(&typed, settings)?, superres::run)
             }
         })
     }

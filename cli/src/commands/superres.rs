@@ -1,0 +1,122 @@
+//! `formant superres`: recordings with a full band at 48 kHz.
+
+use clap::Args;
+use formant_audio_core::AudioSpec;
+use formant_models::tasks::Task;
+use formant_models::tasks::superres::{SuperResOptions, SuperResReport, SuperResolver};
+use formant_models::{LoadOptions, ModelSource};
+use serde_json::{Value, json};
+
+use super::{Work, work};
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::messages::Messages;
+use crate::settings::Settings;
+use crate::tasks;
+use crate::times::clock;
+
+/// What `formant superres` takes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: formant superres call.wav --model mossformer2-sr-48k -o wide.wav")]
+pub(crate) struct SuperresArgs {
+    #[command(flatten)]
+    files: AudioToAudioArgs,
+    /// Name of a published model, or a file or folder.
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
+    /// Highest frequency of the recordings in Hz [default: measured for each channel].
+    #[arg(long, value_name = "HZ")]
+    cutoff: Option<f64>,
+    /// Length of a window in seconds; shorter recordings are processed in one piece.
+    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    window: f64,
+    /// Overlap with the neighboring window in seconds.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    overlap: f64,
+}
+
+/// Recordings, the model, and how it works on them.
+struct SuperresPlan {
+    files: AudioToAudio,
+    model: ModelSource,
+    load: LoadOptions,
+    options: SuperResOptions,
+}
+
+impl SuperresArgs {
+    /// Finds out what was meant.
+    pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        let plan = SuperresPlan {
+            load: tasks::load_options(settings)?,
+            files: self.files.resolve_for_network("_48k", settings)?,
+            model: tasks::model(self.model.as_deref(), "superres")?,
+            options: SuperResOptions {
+                cutoff_hz: self.cutoff,
+                window_seconds: self.window,
+                overlap_seconds: self.overlap,
+            },
+        };
+        Ok(work(plan, run))
+    }
+}
+
+fn run(plan: SuperresPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
+    let SuperresPlan { files, model, load, options } = plan;
+    tasks::use_threads(settings);
+    tasks::tell_precision(&load, messages);
+    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
+        Ok(Widening { resolver: SuperResolver::load(&model, &load)?, options })
+    })
+}
+
+/// A super-resolution network and its options.
+#[derive(Clone)]
+struct Widening {
+    resolver: SuperResolver,
+    options: SuperResOptions,
+}
+
+impl Process for Widening {
+    type Report = SuperResReport;
+
+    fn command(&self) -> &'static str {
+        "superres"
+    }
+
+    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec { rate: self.resolver.sample_rate(), ..input }
+    }
+
+    fn start(&self, _: AudioSpec) -> Result<impl Session<Report = SuperResReport>, Failure> {
+        Ok(self.resolver.start(&self.options)?)
+    }
+
+    fn fields(&self, made: &Made<'_, SuperResReport>) -> Value {
+        json!({
+            "output": made.targets[0].name(),
+            "cutoff_hz": made.report.cutoff_hz,
+            "widened": made.report.widened,
+            "low_band_db": made.report.low_band_db,
+            "peak": made.files[0].peak,
+            "clipped": made.files[0].clipped,
+        })
+    }
+
+    fn notes(&self, made: &Made<'_, SuperResReport>) -> Vec<String> {
+        let (output, length) = (made.targets[0].name(), clock(made.seconds()));
+        let edges = made.report.cutoff_hz.iter().map(|hz| format!("{:.1}", hz / 1000.0));
+        let edges = edges.collect::<Vec<_>>().join(", ");
+        let done = match made.report.widened {
+            0.0 => format!("a band up to {edges} kHz, or silence: nothing added"),
+            _ => {
+                let kept = made.report.low_band_db.map_or_else(
+                    || "the band below is unchanged".to_owned(),
+                    |db| format!("change below: {db:.0} dB relative to the input"),
+                );
+                format!("band up to {edges} kHz widened; {kept}")
+            }
+        };
+        vec![format!("{} -> {output} ({length}, {done})", made.input)]
+    }
+}

@@ -1,0 +1,183 @@
+//! The generator: from latents to samples, by stages of upsampling.
+
+use tch::{Kind, Tensor};
+
+use super::config::GeneratorConfig;
+use super::layers::{Conv, ResBlock, Snake};
+use crate::error::Result;
+use crate::network::{NoTrace, Trace};
+use crate::params::Params;
+
+/// Kernel of the first and of the last convolution.
+const OUTER_KERNEL: i64 = 7;
+/// Frames that are computed at once. What the last stage holds grows with it: 34 MB for each of
+/// its tensors at the published size.
+const STRETCH: i64 = 512;
+
+/// Latents `[batch, channels, frames]` to samples `[batch, 1, frames * hop]` within -1 and 1.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    conv_pre: Conv,
+    stages: Vec<Stage>,
+    snake_post: Snake,
+    conv_post: Conv,
+    hop: i64,
+}
+
+/// An upsampling, and residual blocks side by side whose mean goes on.
+#[derive(Debug, Clone)]
+struct Stage {
+    snake: Snake,
+    up: Conv,
+    blocks: Vec<ResBlock>,
+    factor: i64,
+}
+
+impl Generator {
+    /// All parameters under `params`, for `latents` channels.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] when a size is impossible; as [`Params::get`].
+    pub fn new(params: &Params<'_>, config: &GeneratorConfig, latents: i64) -> Result<Self> {
+        config.validate()?;
+        let mut channels = config.upsample_initial_channel;
+        let conv_pre = Conv::new(&params.sub("conv_pre"), [latents, channels], OUTER_KERNEL, 1)?;
+        let each = config.resblock_kernel_sizes.len();
+        let mut stages = Vec::with_capacity(config.upsample_rates.len());
+        let rates = config.upsample_rates.iter().zip(&config.upsample_kernel_sizes);
+        for (index, (&rate, &kernel)) in rates.enumerate() {
+            let (outer, inner) = (channels, channels / 2);
+            let block = |(j, (&kernel, dilations)): (usize, (&i64, &Vec<i64>))| {
+                let place = params / "resblocks" / (index * each + j);
+                ResBlock::new(&place, config.resblock, inner, kernel, dilations)
+            };
+            let sizes = config.resblock_kernel_sizes.iter().zip(&config.resblock_dilation_sizes);
+            stages.push(Stage {
+                snake: Snake::new(&(params / "snakes" / index), outer)?,
+                up: Conv::upsampling(&(params / "ups" / index), [outer, inner], kernel, rate)?,
+                blocks: sizes.enumerate().map(block).collect::<Result<_>>()?,
+                factor: rate,
+            });
+            channels = inner;
+        }
+        Ok(Self {
+            conv_pre,
+            stages,
+            snake_post: Snake::new(&params.sub("snake_post"), channels)?,
+            conv_post: Conv::new(&params.sub("conv_post"), [channels, 1], OUTER_KERNEL, 1)?,
+            hop: config.hop(),
+        })
+    }
+
+    /// The samples, a stretch of frames at a time, so that memory does not grow with the latents.
+    pub fn forward(&self, latents: &Tensor) -> Tensor {
+        let (frames, reach) = (latents.size()[2], self.reach());
+        let stretches = (0..frames).step_by(STRETCH as usize).map(|from| {
+            let to = frames.min(from + STRETCH);
+            let (first, last) = ((from - reach).max(0), frames.min(to + reach));
+            let around = latents.narrow(2, first, last - first);
+            let y = self.forward_traced(&around, &mut NoTrace);
+            y.narrow(2, (from - first) * self.hop, (to - from) * self.hop)
+        });
+        Tensor::cat(&stretches.collect::<Vec<_>>(), 2)
+    }
+
+    /// The samples in one piece; intermediate activations go to `trace`.
+    pub fn forward_traced(&self, latents: &Tensor, trace: &mut dyn Trace) -> Tensor {
+        let mut x = self.conv_pre.forward(latents);
+        trace.record("generator.conv_pre", &x);
+        let mut names = (0..).map(|block: usize| format!("generator.resblocks.{block}"));
+        for (index, stage) in self.stages.iter().enumerate() {
+            x = stage.snake.forward(&x);
+            trace.record(&format!("generator.snakes.{index}"), &x);
+            let up = stage.up.forward(&x);
+            trace.record(&format!("generator.ups.{index}"), &up);
+            let sum: Option<Tensor> = stage
+                .blocks
+                .iter()
+                .zip(names.by_ref())
+                .map(|(block, name)| block.forward(&up, &name, trace))
+                .reduce(|sum, y| sum + y);
+            x = sum.unwrap_or(up) / stage.blocks.len().max(1) as f64;
+        }
+        let x = self.snake_post.forward(&x);
+        trace.record("generator.snake_post", &x);
+        let x = self.conv_post.forward(&x);
+        trace.record("generator.conv_post", &x);
+        let x = x.tanh();
+        trace.record("generator.output", &x);
+        x
+    }
+
+    /// Makes the convolutions in numbers of `kind`; activations and sums stay as they are.
+    pub fn set_kind(&mut self, kind: Kind) {
+        self.conv_pre.set_kind(kind);
+        self.conv_post.set_kind(kind);
+        for stage in &mut self.stages {
+            stage.up.set_kind(kind);
+            stage.blocks.iter_mut().for_each(|block| block.set_kind(kind));
+        }
+    }
+
+    /// Frames on each side on which the samples of a frame depend.
+    fn reach(&self) -> i64 {
+        let (mut frames, mut rate) = (self.conv_pre.reach() as f64, 1.0);
+        for stage in &self.stages {
+            frames += stage.up.reach() as f64 / rate;
+            rate *= stage.factor as f64;
+            let widest = stage.blocks.iter().map(ResBlock::reach).max();
+            frames += widest.unwrap_or(0) as f64 / rate;
+        }
+        (frames + self.conv_post.reach() as f64 / rate).ceil() as i64 + 1
+    }
+
+    /// Trainable parameters.
+    pub(super) fn parameters(&self) -> usize {
+        let stage = |stage: &Stage| {
+            let blocks: usize = stage.blocks.iter().map(ResBlock::parameters).sum();
+            stage.snake.parameters() + stage.up.parameters() + blocks
+        };
+        let ends = self.conv_pre.parameters() + self.conv_post.parameters();
+        ends + self.snake_post.parameters() + self.stages.iter().map(stage).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, kind::FLOAT_CPU};
+
+    use super::super::config::{HifiSrConfig, ResBlockKind};
+    use super::*;
+
+    /// A stretch sees as many frames around it as its samples depend on.
+    #[test]
+    fn stretches_equal_one_piece() {
+        let tiny = HifiSrConfig::tiny().generator;
+        let other = GeneratorConfig {
+            resblock: ResBlockKind::Singles,
+            upsample_rates: vec![3, 2],
+            upsample_kernel_sizes: vec![7, 2],
+            resblock_kernel_sizes: vec![3, 11],
+            resblock_dilation_sizes: vec![vec![1, 3], vec![2, 5, 7]],
+            ..tiny.clone()
+        };
+        for config in [tiny, other] {
+            let vs = VarStore::new(Device::Cpu);
+            let generator =
+                Generator::new(&Params::random(&vs.root()), &config, 5).expect("sound sizes");
+            let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
+            assert_eq!(generator.parameters(), trainable);
+            for frames in [1, STRETCH, 2 * STRETCH + 40] {
+                let latents = Tensor::randn([1, 5, frames], FLOAT_CPU);
+                let (whole, found) = tch::no_grad(|| {
+                    let whole = generator.forward_traced(&latents, &mut NoTrace);
+                    (whole, generator.forward(&latents))
+                });
+                assert_eq!(found.size(), [1, 1, frames * config.hop()]);
+                let worst = (found - whole).abs().max().double_value(&[]);
+                assert!(worst < 1e-6, "{frames} frames: {worst}");
+            }
+        }
+    }
+}
