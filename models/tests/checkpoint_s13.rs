@@ -75,12 +75,13 @@ fn s13_three_problems_come_in_one_error_and_nothing_is_copied() {
     assert_eq!(report.missing, ["conv.bias"]);
     assert_eq!(report.unexpected, ["extra.weight"]);
     assert_eq!(report.wrong_shape.len(), 1);
-    assert_eq!(
-        error.to_string(),
-        "the checkpoint does not fit the network: 2 matched; 1 missing in the file: conv.bias; \
-         1 unexpected in the file: extra.weight; 1 of wrong shape: out.weight (network [2, 4, 1], \
-         file [2, 5, 1])"
+    let message = format!(
+        "{}: the checkpoint does not fit the network: 2 matched; 1 missing in the file: \
+         conv.bias; 1 unexpected in the file: extra.weight; 1 of wrong shape: out.weight \
+         (network [2, 4, 1], file [2, 5, 1])",
+        sample("s13_misfit.pth").display()
     );
+    assert_eq!(error.to_string(), message);
     assert_eq!(store.variables()["conv.weight"], before);
 }
 
