@@ -87,10 +87,10 @@ impl CtcNetwork for Recogniser {
 }
 
 impl Transcriber {
-    /// As [`Task::load`], with `.nemo` archives behaving as in a release of NeMo.
+    /// As [`crate::tasks::Task::load`], with `.nemo` archives behaving as in a release of NeMo.
     ///
     /// # Errors
-    /// As [`Task::load`].
+    /// As [`crate::tasks::Task::load`].
     pub fn load_release(
         source: &ModelSource,
         release: NemoRelease,
