@@ -113,7 +113,7 @@ impl Intake {
         let first = self.guard.spec().is_none();
         let mono = self.guard.take_mono(block)?;
         if first {
-            self.resampler = resampler(block.rate(), self.rate, self.pace)?;
+            self.resampler = resampler(AudioSpec::mono(block.rate()), self.rate, self.pace)?;
         }
         Ok(match &mut self.resampler {
             Some(resampler) => {
@@ -132,11 +132,10 @@ impl Intake {
     }
 }
 
-/// The way of one mono signal from a rate to another; none where they are equal.
-pub(super) fn resampler(from: u32, to: u32, pace: Pace) -> Result<Option<StreamResampler>> {
-    let spec = AudioSpec::mono(from);
+/// The way of a signal from its rate to another; none where they are equal.
+pub(super) fn resampler(spec: AudioSpec, to: u32, pace: Pace) -> Result<Option<StreamResampler>> {
     Ok(match pace {
-        _ if from == to => None,
+        _ if spec.rate == to => None,
         Pace::Live => Some(StreamResampler::low_latency(spec, to, Quality::High)?),
         Pace::Throughput => Some(StreamResampler::new(spec, to, Quality::High)?),
     })

@@ -4,7 +4,7 @@
 use formant_audio_core::chunk::ChunkConfig;
 use formant_audio_core::features::Dither;
 use formant_audio_core::resample::StreamResampler;
-use formant_audio_core::{AudioBuf, AudioView, Warning};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
 
 use super::{EnhanceOptions, Enhancer};
@@ -111,10 +111,10 @@ impl EnhanceSession {
     fn channel(&self, rate: u32) -> Result<Channel> {
         let own_rate = self.enhancer.sample_rate();
         let cleaning = Cleaning { enhancer: self.enhancer.clone(), noise: self.options.noise() };
-        let back = resampler(own_rate, rate, Pace::Throughput)?;
+        let back = resampler(AudioSpec::mono(own_rate), rate, Pace::Throughput)?;
         Ok(Channel {
             rate,
-            forth: resampler(rate, own_rate, Pace::Throughput)?,
+            forth: resampler(AudioSpec::mono(rate), own_rate, Pace::Throughput)?,
             chunked: ChunkedSources::new(cleaning, self.config, own_rate, None),
             outlet: Outlet::new(own_rate, back).beside_stream(self.options.wet()),
         })
@@ -162,7 +162,6 @@ impl TaskSession for EnhanceSession {
 
 #[cfg(test)]
 mod tests {
-    use formant_audio_core::AudioSpec;
 
     use super::*;
     use crate::arch::mossformer::{MossformerCard, MossformerConfig};

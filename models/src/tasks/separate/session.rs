@@ -2,7 +2,7 @@
 //! it.
 
 use formant_audio_core::chunk::ChunkConfig;
-use formant_audio_core::{AudioBuf, AudioView, Warning};
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
 
 use super::level::{Balance, share_rest};
@@ -108,7 +108,7 @@ impl TaskSession for SeparateSession {
         let rate = block.rate();
         if self.intake.guard().spec().is_none() {
             for outlet in &mut self.outlets {
-                let back = resampler(self.own_rate, rate, Pace::Throughput)?;
+                let back = resampler(AudioSpec::mono(self.own_rate), rate, Pace::Throughput)?;
                 *outlet = Outlet::new(self.own_rate, back);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use formant_audio_core::resample::{Quality, StreamResampler};
+use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use tch::Tensor;
 
@@ -11,7 +11,7 @@ use super::model::{Augment, StemsModel};
 use super::separator::{Origin, StemSeparator, StemsOptions};
 use crate::arch::mel_roformer::DemixConfig;
 use crate::error::Result;
-use crate::tasks::intake::Guard;
+use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
 /// Stems of a stretch of the mix.
@@ -177,18 +177,15 @@ impl Stream {
             runs.push(run);
         }
         let rate = card.sample_rate();
-        let resampler = |from: AudioSpec, to: u32| -> Result<Option<StreamResampler>> {
-            let needed = from.rate != to;
-            Ok(needed.then(|| StreamResampler::new(from, to, Quality::High)).transpose()?)
-        };
         let inside = AudioSpec { rate, ..spec };
+        let back = || resampler(inside, spec.rate, Pace::Throughput);
         Ok(Self {
             lanes,
             runs,
             spec,
             inside,
-            forth: resampler(spec, rate)?,
-            back: work.names.iter().map(|_| resampler(inside, spec.rate)).collect::<Result<_>>()?,
+            forth: resampler(spec, rate, Pace::Throughput)?,
+            back: work.names.iter().map(|_| back()).collect::<Result<_>>()?,
             dry: VecDeque::from([AudioBuf::silence(spec, 0)]),
             due: 0,
             wet: work.names.iter().map(|_| AudioBuf::silence(spec, 0)).collect(),

@@ -3,7 +3,7 @@
 
 use formant_audio_core::chunk::{Chunk, ChunkConfig, Chunker, OverlapAdd};
 use formant_audio_core::level::power_db;
-use formant_audio_core::resample::{Quality, StreamResampler};
+use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
 use tch::{Kind, Tensor};
@@ -12,7 +12,7 @@ use super::bandwidth::BandMeter;
 use super::crossover::Crossover;
 use super::{FULL_BAND, SuperResOptions, SuperResolver};
 use crate::error::Result;
-use crate::tasks::intake::Guard;
+use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
 /// Seconds at the cuts of a window that its neighbor is taken for.
@@ -94,13 +94,9 @@ impl SuperResSession {
 
     fn stream(&self, input: AudioSpec) -> Result<Stream> {
         let inside = self.output_spec(input);
-        let resampled = input.rate != inside.rate;
-        let forth = resampled
-            .then(|| StreamResampler::new(input, inside.rate, Quality::High))
-            .transpose()?;
         let meter = || BandMeter::new(inside.rate, input.rate);
         Ok(Stream {
-            forth,
+            forth: resampler(input, inside.rate, Pace::Throughput)?,
             chunker: Chunker::new(self.config, inside),
             joiner: OverlapAdd::new(self.config),
             meters: (0..input.channels()).map(|_| meter()).collect::<Result<_>>()?,
@@ -228,7 +224,7 @@ impl TaskSession for SuperResSession {
 #[cfg(test)]
 mod tests {
     use formant_audio_core::ChannelLayout;
-    use formant_audio_core::resample::{output_frames, resample};
+    use formant_audio_core::resample::{Quality, output_frames, resample};
     use tch::Device;
 
     use super::*;
