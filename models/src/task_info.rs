@@ -68,7 +68,7 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "enhance",
         summary: "takes noise out of speech",
-        architectures: &[Architecture::Mossformer2Se],
+        architectures: &[Architecture::Mossformer2Se, Architecture::Mossformer2Ss],
         default: Some("enhance-speech"),
         metrics: SEPARATION,
         advice: "fetch one with `formant models pull mossformer2-se-48k`, then name it with --model",
@@ -147,6 +147,7 @@ pub fn runs(name: &str, architecture: Architecture) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint;
     use crate::registry::{BUNDLED, published};
 
     #[test]
@@ -162,14 +163,18 @@ mod tests {
         assert!(!runs("sing", Architecture::Mossformer));
     }
 
-    /// The first bundled model of a task is its default, and no bundled model is without a task.
+    /// The first bundled model of a task is its default, and each bundled model runs in its task.
     #[test]
     fn defaults_are_the_bundled_models() {
         for row in TASKS {
             let first = BUNDLED.iter().find(|model| model.task == row.name);
             assert_eq!(row.default, first.map(|model| model.name), "{}", row.name);
         }
-        assert!(BUNDLED.iter().all(|model| task(model.task).is_some()));
+        for model in BUNDLED {
+            let state = checkpoint::read_bytes(model.bytes().expect("it is there"), model.name);
+            let found = checkpoint::detect(&state.expect("sound")).expect("a known network");
+            assert!(runs(model.task, found.architecture), "{}", model.name);
+        }
     }
 
     #[test]

@@ -60,8 +60,9 @@ impl DType {
     }
 }
 
-/// Elements that are converted at a time.
-const STRETCH: usize = 1 << 20;
+/// Elements that are converted at a time. Few, as the gaps that larger temporary blocks leave between
+/// the weights cost a third of their size, and as libtorch copies 32,768 and more by all threads.
+const STRETCH: usize = 1 << 14;
 
 impl RawTensor {
     /// The tensor in libtorch, on the CPU, with its stored type.
