@@ -5,6 +5,7 @@
 
 mod frames;
 mod header;
+mod id3v1;
 mod info_tag;
 
 use symphonia::core::audio::{Channels, Position};
@@ -25,6 +26,7 @@ use crate::warning::Warning;
 pub(super) use frames::tag_size;
 use frames::{Frame, FrameReader, id3_size, run_of_frames};
 use header::FrameHeader;
+pub(super) use id3v1::read as read_id3v1;
 use info_tag::InfoTag;
 
 /// Bytes at the start in which the first frame must be found.
