@@ -139,7 +139,7 @@ pub(super) fn wav(tag: u16) -> Option<&'static str> {
 }
 
 /// Formats that are known but not read, by their first bytes.
-const FOREIGN: [(&[u8], &str); 20] = [
+const FOREIGN: [(&[u8], &str); 21] = [
     (b"#!AMR-WB", "AMR-WB"),
     (b"#!AMR", "AMR"),
     (b"DSD ", "DSD (DSF)"),
@@ -158,6 +158,7 @@ const FOREIGN: [(&[u8], &str); 20] = [
     (b"FLV\x01", "Flash video"),
     (&[0, 0, 1, 0xba], "an MPEG programme stream"),
     (b".snd", "Sun audio (AU)"),
+    (b"riff\x2e\x91\xcf\x11", "Sony Wave64 (W64)"),
     (b"MThd", "MIDI, which holds notes and no sound"),
     (b"Creative Voice File", "Creative Voice"),
 ];

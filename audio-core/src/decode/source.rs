@@ -24,34 +24,43 @@ pub(super) struct Section {
     len: u64,
     at: u64,
     /// Bytes that are seen instead of the file's from a position on.
-    overlay: (u64, Vec<u8>),
+    overlays: Vec<(u64, Vec<u8>)>,
+    /// Bytes at the end that the file does not have, but an overlay.
+    appended: u64,
 }
 
 impl Section {
     fn new(file: File, start: u64, len: u64) -> Self {
-        Self { file, start, len, at: 0, overlay: (0, Vec::new()) }
+        Self { file, start, len, at: 0, overlays: Vec::new(), appended: 0 }
     }
 
     fn lay_over(&self, out: &mut [u8]) {
-        let (from, bytes) = &self.overlay;
         let end = self.at + out.len() as u64;
-        let first = self.at.max(*from);
-        let last = end.min(from + bytes.len() as u64);
-        if first < last {
-            let count = (last - first) as usize;
-            let source = (first - from) as usize;
-            out[(first - self.at) as usize..][..count].copy_from_slice(&bytes[source..][..count]);
+        for (from, bytes) in &self.overlays {
+            let first = self.at.max(*from);
+            let last = end.min(from + bytes.len() as u64);
+            if first < last {
+                let count = (last - first) as usize;
+                let source = (first - from) as usize;
+                out[(first - self.at) as usize..][..count]
+                    .copy_from_slice(&bytes[source..][..count]);
+            }
         }
     }
 }
 
 impl Read for Section {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.len.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let room = room.min(out.len());
-        // Sections of one file share its position.
-        self.file.seek(SeekFrom::Start(self.start + self.at))?;
-        let got = self.file.read(&mut out[..room])?;
+        let room_to = |end: u64| usize::try_from(end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let wanted = out.len();
+        let (own, all) = (room_to(self.len - self.appended), room_to(self.len));
+        let got = if own == 0 {
+            all.min(wanted)
+        } else {
+            // Sections of one file share its position.
+            self.file.seek(SeekFrom::Start(self.start + self.at))?;
+            self.file.read(&mut out[..own.min(wanted)])?
+        };
         self.lay_over(&mut out[..got]);
         self.at += got as u64;
         Ok(got)
@@ -76,7 +85,7 @@ impl Source {
     /// Bytes `start..end` of a file as a source of its own, at its start; of a stream nothing.
     pub(super) fn section(&self, start: u64, end: u64) -> io::Result<Self> {
         let Self::File(section) = self else { return Err(io::ErrorKind::Unsupported.into()) };
-        let end = end.min(section.len);
+        let end = end.min(section.len - section.appended);
         let start = start.min(end);
         let file = section.file.try_clone()?;
         Ok(Self::File(Section::new(file, section.start + start, end - start)))
@@ -85,7 +94,17 @@ impl Source {
     /// Show `bytes` in the place of a file's own from `position` on.
     pub(super) fn overlay(&mut self, position: u64, bytes: Vec<u8>) {
         if let Self::File(section) = self {
-            section.overlay = (position, bytes);
+            section.overlays.push((position, bytes));
+        }
+    }
+
+    /// Show `bytes` behind a file's own.
+    pub(super) fn append(&mut self, bytes: Vec<u8>) {
+        if let Self::File(section) = self {
+            let (end, more) = (section.len, bytes.len() as u64);
+            section.len += more;
+            section.appended += more;
+            section.overlays.push((end, bytes));
         }
     }
 
@@ -247,11 +266,13 @@ mod tests {
         let whole = Source::File(Section::new(file, 0, 10));
         let mut part = whole.section(3, 8).expect("a file");
         part.overlay(1, b"xy".to_vec());
+        part.append(b"ab".to_vec());
         let mut text = String::new();
         part.read_to_string(&mut text).expect("readable");
-        assert_eq!((text.as_str(), part.size()), ("3xy67", Some(5)));
-        part.seek(SeekFrom::End(-3)).expect("a place");
-        assert_eq!(part.peek(9).expect("readable"), b"y67");
+        assert_eq!((text.as_str(), part.size()), ("3xy67ab", Some(7)));
+        part.seek(SeekFrom::End(-5)).expect("a place");
+        assert_eq!(part.peek(9).expect("readable"), b"y67ab");
+        part.seek(SeekFrom::Start(2)).expect("a place");
         let mut rest = String::new();
         part.unread(b"45").expect("a file").read_to_string(&mut rest).expect("readable");
         assert_eq!(rest, "34567"[0..].to_owned());
