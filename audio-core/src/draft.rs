@@ -140,11 +140,14 @@ impl Seek for Draft {
 /// # Errors
 /// When there is no such folder, or it can't be written to; the error names it.
 pub fn spool() -> io::Result<File> {
-    tempfile::tempfile().map_err(|error| {
-        let folder = std::env::temp_dir();
-        let text = format!("temporary folder {}: {error}; set TMPDIR", folder.display());
-        io::Error::new(error.kind(), text)
-    })
+    tempfile::tempfile().map_err(|error| no_spool(&error))
+}
+
+/// An error of the folder for temporary files. It has no kind, as the kind would be taken for what
+/// is wrong with the file that is worked on.
+pub(crate) fn no_spool(error: &io::Error) -> io::Error {
+    let folder = std::env::temp_dir();
+    io::Error::other(format!("temporary folder {}: {error}; set TMPDIR", folder.display()))
 }
 
 /// Removes all temporary files, when the program is about to end without unwinding.

@@ -33,6 +33,8 @@ pub struct MonoMixer {
     powers: Vec<f32>, // of each channel, averaged
     mixed: f32,       // of the mix, averaged
     lost_for: u32,
+    /// Whether the mix stays what it is even where it is lost.
+    obedient: bool,
     /// The channel to use instead of the mix, and how far the change has gone.
     instead: Option<usize>,
     share: f32,
@@ -55,12 +57,20 @@ impl MonoMixer {
             powers: vec![0.0; layout.count()],
             mixed: 0.0,
             lost_for: 0,
+            obedient: false,
             instead: None,
             share: 0.0,
             sounding: 0,
             replaced: vec![0; layout.count()],
             energy: (0.0, 0.0),
         }
+    }
+
+    /// A mixer for a stream of which the plain mix is wanted: it says so where channels cancel, and
+    /// changes nothing.
+    #[must_use]
+    pub fn obedient(rate: u32, layout: ChannelLayout) -> Self {
+        Self { obedient: true, ..Self::new(rate, layout) }
     }
 
     /// The mix of the next block, which has the channels of the stream.
@@ -72,6 +82,9 @@ impl MonoMixer {
         }
         for (frame, mixed) in out.iter_mut().enumerate() {
             self.measure(block, frame, *mixed);
+            if self.obedient {
+                continue;
+            }
             let target = if self.instead.is_some() { 1.0 } else { 0.0 };
             self.share += (target - self.share) * self.fade;
             if self.instead.is_none() && self.share < 1e-3 {
@@ -128,7 +141,10 @@ impl MonoMixer {
         let replaced: u64 = self.replaced.iter().sum();
         if replaced > 0 && replaced as f64 >= WORTH_TELLING * self.sounding as f64 {
             let most = (0..self.replaced.len()).max_by_key(|&channel| self.replaced[channel]);
-            warnings.push(Warning::ChannelsCancel { channel: most.unwrap_or(0) + 1 });
+            warnings.push(match self.obedient {
+                true => Warning::MixCancels,
+                false => Warning::ChannelsCancel { channel: most.unwrap_or(0) + 1 },
+            });
         }
         let (others, lfe) = self.energy;
         if let Some(channel) = self.lfe
@@ -178,6 +194,9 @@ mod tests {
         assert_eq!(warnings, [Warning::ChannelsCancel { channel: used + 1 }]);
         assert_eq!(mix(&audio, 16_000), (out.clone(), warnings.clone()));
         assert_eq!(mix(&audio, 7), (out, warnings), "blocks do not matter");
+        let mut obedient = MonoMixer::obedient(RATE, ChannelLayout::Stereo);
+        assert!(obedient.push(&audio.view()).iter().all(|&sample| sample == 0.0));
+        assert_eq!(obedient.warnings(), [Warning::MixCancels]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Warning {
         count: u64,
         /// Frames of silence put in their place.
         frames: u64,
+        /// Where the first of them is in the output, in seconds.
+        at: f64,
     },
     /// NaN or infinite samples were replaced by zero, and absurdly large ones were limited.
     NonFinite {
@@ -72,6 +74,8 @@ pub enum Warning {
         /// The channel that was used, from 1.
         channel: usize,
     },
+    /// Channels cancel in the mono mix, which was asked for and is used as it is.
+    MixCancels,
     /// The only sound is in the channel for low frequencies, which no mono mix contains. This is a
     /// note.
     OnlyLfe {
@@ -86,6 +90,16 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// The warning of a part of a recording that begins at `offset` seconds.
+    pub(crate) fn later(mut self, offset: f64) -> Self {
+        if let Self::CorruptPackets { at, .. } | Self::Gap { start: at, .. } | Self::Joined { at } =
+            &mut self
+        {
+            *at += offset;
+        }
+        self
+    }
+
     /// Whether this only tells what was chosen, so that strict reading goes on.
     #[must_use]
     pub fn is_note(&self) -> bool {
@@ -103,9 +117,14 @@ impl std::fmt::Display for Warning {
                 f,
                 "the {codec} encoder's delay and padding are unknown; the start may be late by up to two packets"
             ),
-            Self::CorruptPackets { count, frames } => {
-                write!(f, "{count} damaged packets were replaced by {frames} frames of silence")
-            }
+            Self::CorruptPackets { count: 1, frames, at } => write!(
+                f,
+                "a damaged packet at {at:.3} s was replaced by {frames} frames of silence"
+            ),
+            Self::CorruptPackets { count, frames, at } => write!(
+                f,
+                "{count} damaged packets, the first at {at:.3} s, were replaced by {frames} frames of silence"
+            ),
             Self::NonFinite { count } => {
                 write!(
                     f,
@@ -136,6 +155,9 @@ impl std::fmt::Display for Warning {
             Self::ChannelsCancel { channel } => write!(
                 f,
                 "the channels cancel each other in the mono mix; channel {channel} was used instead"
+            ),
+            Self::MixCancels => f.write_str(
+                "the channels cancel each other in the mono mix, which is silent or nearly so; choose one of them with --channels",
             ),
             Self::OnlyLfe { channel } => write!(
                 f,

@@ -364,7 +364,7 @@ fn damage_keeps_time() {
     let clip = both(&bytes);
     assert_eq!(clip.audio.frames(), 28_800, "the gap is filled");
     assert!(
-        clip.info.warnings.iter().any(|w| matches!(w, Warning::CorruptPackets { .. })),
+        clip.info.warnings.iter().any(|w| matches!(w, Warning::Gap { .. })),
         "{:?}",
         clip.info.warnings
     );

@@ -45,6 +45,47 @@ fn plain_headers_are_plain() {
     assert_eq!(bytes[38..50], *b"fact\x04\0\0\0\x01\0\0\0");
 }
 
+/// Noise of 24 bits has larger residuals than the encoder's codes are meant for.
+#[test]
+fn loud_flac_of_24_bits_is_no_larger_than_plain_and_reads_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("noise.flac");
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as i32 - (1 << 23)
+    };
+    for level in [1.0, 0.2, 0.05, 0.001] {
+        let samples = (0..30_000).map(|_| (noise() as f32 * level).round() / (1 << 23) as f32);
+        let audio = mono(samples.collect());
+        write_file(&path, &audio.view(), &with(SampleFormat::S24, ClipPolicy::Clip)).expect("ok");
+        assert_eq!(read(&path).channel(0), audio.channel(0), "{level}");
+        let size = std::fs::metadata(&path).expect("written").len();
+        assert!(size < 3 * 30_000 + 1_000, "{size} bytes at {level}");
+    }
+}
+
+/// Zeros below the sixteenth bit cost nothing, but that the mean of two channels can't be stored.
+#[test]
+fn samples_of_16_bits_in_24_take_about_the_room_of_16() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let size = |format| {
+        let path = folder.path().join("a.flac");
+        let wave = |step: f32, at: usize| ((at as f32 * step).sin() * 20_000.0).round() / 32_768.0;
+        let left = (0..30_000).map(|at| wave(0.011, at));
+        let right = (0..30_000).map(|at| -wave(0.011, at) + wave(0.0003, at) / 4_096.0);
+        let right = right.map(|sample| (sample * 32_768.0).round() / 32_768.0);
+        let spec = AudioSpec { rate: 16_000, layout: ChannelLayout::Stereo };
+        let audio = AudioBuf::from_planar(spec, left.chain(right).collect()).expect("two channels");
+        write_file(&path, &audio.view(), &with(format, ClipPolicy::Clip)).expect("ok");
+        let back = read(&path);
+        assert!((0..2).all(|channel| back.channel(channel) == audio.channel(channel)));
+        std::fs::metadata(&path).expect("written").len()
+    };
+    let (narrow, wide) = (size(SampleFormat::S16), size(SampleFormat::S24));
+    assert!(wide < narrow * 5 / 4, "{wide} bytes for {narrow}");
+}
+
 #[test]
 fn every_kind_reads_back() {
     let folder = tempfile::tempdir().expect("a folder");

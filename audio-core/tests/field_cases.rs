@@ -1,64 +1,15 @@
 //! What the files of other programs do: each test carries the letter and number of its case.
 
+mod field;
 mod wav_files;
 
 use std::io::Cursor;
-use std::path::PathBuf;
 
-use formant_audio_core::decode::{
-    BlockReader, Clip, DecodeOptions, TrackChoice, decode_file, decode_stream,
-};
-use formant_audio_core::encode::{SampleFormat, WriteOptions, write_file};
-use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout, Error, Warning};
+use field::{box_at, decode, decode_with, flac, insert, media, refused, rename, written};
+use formant_audio_core::decode::{BlockReader, Clip, DecodeOptions, TrackChoice};
+use formant_audio_core::encode::{SampleFormat, WriteOptions};
+use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout, Warning};
 use wav_files::{Wav, chunk, extensible, fmt, riff, sine, store};
-
-fn media(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/media");
-    std::fs::read(folder.join(name)).expect("media")
-}
-
-fn decode_with(bytes: &[u8], options: &DecodeOptions) -> Result<Clip, Error> {
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), bytes).expect("writable");
-    let seekable = decode_file(file.path(), options);
-    let streamed = decode_stream(Box::new(Cursor::new(bytes.to_vec())), "-", options);
-    match (&seekable, &streamed) {
-        (Ok(a), Ok(b)) => assert!(a.audio == b.audio, "a file and a stream give the same"),
-        (Err(_), Err(_)) => {}
-        other => panic!("{other:?}"),
-    }
-    seekable
-}
-
-fn decode(bytes: &[u8]) -> Clip {
-    decode_with(bytes, &DecodeOptions::default()).expect("decodes")
-}
-
-fn refused(bytes: &[u8]) -> String {
-    decode_with(bytes, &DecodeOptions::default()).expect_err("is refused").to_string()
-}
-
-fn written(name: &str, audio: &AudioBuf, options: &WriteOptions) -> Vec<u8> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join(name);
-    write_file(&path, &audio.view(), options).expect("writes");
-    std::fs::read(path).expect("there")
-}
-
-/// 1 s of a sweep-like tone at 44.1 kHz as FLAC of 16 bits, and its samples.
-fn flac() -> (Vec<u8>, Vec<f32>) {
-    let samples: Vec<f32> = (0..44_100u32)
-        .map(|at| {
-            let noise = (at.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
-            0.4 * (at as f32 * 0.01).sin() + 0.1 * noise
-        })
-        .collect();
-    let audio = AudioBuf::from_mono(44_100, samples);
-    let options = WriteOptions { format: Some(SampleFormat::S16), ..Default::default() };
-    let bytes = written("a.flac", &audio, &options);
-    let exact = decode(&bytes).audio.channel(0).to_vec();
-    (bytes, exact)
-}
 
 /// Where the frames of a FLAC file of one channel at 44.1 kHz with 16 bits begin.
 fn flac_frames(bytes: &[u8]) -> Vec<usize> {
@@ -67,22 +18,6 @@ fn flac_frames(bytes: &[u8]) -> Vec<usize> {
 }
 
 // --- MP4 made of the boxes of another one, whose movie box comes last.
-
-/// The box of a kind at a place: start and end.
-fn box_at(bytes: &[u8], from: usize, kind: &[u8; 4]) -> (usize, usize) {
-    let at = from + bytes[from..].windows(4).position(|name| name == kind).expect("the box") - 4;
-    let size = u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize;
-    (at, at + size)
-}
-
-/// Put bytes into a box, and count them in the boxes around it.
-fn insert(bytes: &mut Vec<u8>, at: usize, new: &[u8], around: &[usize]) {
-    for &start in around {
-        let size = u32::from_be_bytes(bytes[start..start + 4].try_into().expect("four bytes"));
-        bytes[start..start + 4].copy_from_slice(&(size + new.len() as u32).to_be_bytes());
-    }
-    bytes.splice(at..at, new.iter().copied());
-}
 
 /// A file with a second track in front of or behind its own.
 fn with_track(bytes: &[u8], track: &[u8], first: bool) -> Vec<u8> {
@@ -102,11 +37,6 @@ fn other_track(bytes: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     track[tkhd + 8 + 15] = 9;
     change(&mut track);
     track
-}
-
-fn rename(bytes: &mut [u8], from: &[u8; 4], to: &[u8; 4]) {
-    let at = bytes.windows(4).position(|name| name == from).expect("the box");
-    bytes[at..at + 4].copy_from_slice(to);
 }
 
 fn disable(track: &mut [u8]) {
@@ -163,7 +93,8 @@ fn f3_a_damaged_flac_frame_is_silence_of_its_length() {
         let mut silenced = expected.clone();
         silenced[frame * 4096..(frame + 1) * 4096].fill(0.0);
         assert!(clip.audio.channel(0) == silenced, "frame {frame}, byte {at}");
-        assert_eq!(clip.info.warnings, [Warning::CorruptPackets { count: 1, frames: 4096 }]);
+        let at = (frame * 4096) as f64 / 44_100.0;
+        assert_eq!(clip.info.warnings, [Warning::CorruptPackets { count: 1, frames: 4096, at }]);
     }
     for at in [frames[10] + 50, frames[10] + 1, good.len() - 1] {
         let mut bytes = good.clone();
@@ -172,7 +103,8 @@ fn f3_a_damaged_flac_frame_is_silence_of_its_length() {
         assert_eq!(clip.audio.frames(), 44_100);
         assert!(clip.audio.channel(0)[..40_960] == expected[..40_960]);
         assert!(clip.audio.channel(0)[40_960..].iter().all(|&sample| sample == 0.0));
-        assert_eq!(clip.info.warnings, [Warning::CorruptPackets { count: 1, frames: 3140 }]);
+        let at = 40_960.0 / 44_100.0;
+        assert_eq!(clip.info.warnings, [Warning::CorruptPackets { count: 1, frames: 3140, at }]);
     }
 }
 

@@ -1,7 +1,9 @@
 //! How audio inputs are read.
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::decode::{BlockReader, DecodeOptions, RawFormat, Strictness, TrackChoice};
+use formant_audio_core::decode::{
+    BlockReader, ChannelSelect, DecodeOptions, RawFormat, Strictness, TrackChoice,
+};
 
 use crate::failure::Failure;
 use crate::inputs::{self, Input, InputArgs, InputList};
@@ -20,13 +22,33 @@ pub(crate) struct AudioArgs {
     /// container's own choice].
     #[arg(long, value_name = "N|LANGUAGE")]
     pub(crate) track: Option<TrackChoice>,
+    /// Channels: mix (to one), left, right, each (where every channel has an output of its own), or
+    /// numbers from 1 such as 2 or 3,4 [default: all].
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) channels: Option<ChannelSelect>,
 }
 
 impl AudioArgs {
     /// The options of the decoder.
     pub(crate) fn decode_options(&self) -> DecodeOptions {
         let strict = if self.strict { Strictness::Strict } else { Strictness::Lenient };
-        DecodeOptions { raw: self.raw, track: self.track.clone(), strict }
+        let (track, channels) = (self.track.clone(), self.channels.clone());
+        DecodeOptions { raw: self.raw, track, channels, strict }
+    }
+
+    /// Whether every channel is to have an output of its own.
+    pub(crate) fn each(&self) -> bool {
+        self.channels == Some(ChannelSelect::Each)
+    }
+
+    /// Refuses `--channels each`.
+    pub(crate) fn refuse_each(&self) -> Result<(), Failure> {
+        match self.each() {
+            true => Err(Failure::usage("--channels", "`each` is not for this command").help(
+                "use mix, left, right or numbers, or convert the recording with --channels each first",
+            )),
+            false => Ok(()),
+        }
     }
 }
 
@@ -66,8 +88,14 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Expands everything that was named.
+    /// Expands everything that was named, for a command that takes all channels together.
     pub(crate) fn of(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
+        audio.refuse_each()?;
+        Self::of_channels(typed, audio)
+    }
+
+    /// Expands everything that was named.
+    pub(crate) fn of_channels(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
         Ok(Self { list: inputs::expand(typed)?, decode: audio.decode_options() })
     }
 

@@ -2,7 +2,6 @@
 
 use clap::{Args, ValueEnum};
 use formant_audio_core::AudioSpec;
-use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{AudioWriter, ClipPolicy, Container, SampleFormat, WriteOptions};
 
 use crate::draft::make_folder;
@@ -59,9 +58,6 @@ pub(crate) struct WriteArgs {
     /// Kind of sample [default: f32, for flac s24].
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) bits: Option<SampleArg>,
-    /// Channels: mix (to one), left, right, or each (a file a channel) [default: as they are].
-    #[arg(long, value_name = "WHICH")]
-    pub(crate) channels: Option<ChannelSelect>,
     /// What happens to samples beyond full scale in integer files.
     #[arg(long, value_enum, default_value = "clip", value_name = "POLICY")]
     pub(crate) clip_policy: ClipPolicyArg,

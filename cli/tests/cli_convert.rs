@@ -132,6 +132,49 @@ fn channels_are_chosen() {
     place.run(&["convert", "a.wav", "--channels", "middle"]).code(2).says("mix");
 }
 
+#[test]
+fn w1_channels_are_chosen_by_number() {
+    let place = Place::new();
+    let four: Vec<i16> = (0..200).flat_map(|n| [n, n + 1000, n + 2000, n + 3000]).collect();
+    place.file("a.wav", &wav(16_000, 4, &four));
+    let convert = |which: &str| {
+        let arguments = ["convert", "a.wav", "--channels", which, "--bits", "s16", "--overwrite"];
+        place.run(&[&arguments[..], &["-o", "b.wav"]].concat())
+    };
+    convert("3").code(0);
+    assert_eq!(Parsed::of(&place.read("b.wav")).s16()[..2], [2000, 2001]);
+    convert("4,1").code(0);
+    assert_eq!(Parsed::of(&place.read("b.wav")).s16()[..4], [3000, 0, 3001, 1]);
+    convert("5").code(3).says("4 channels");
+    convert("0").code(2).says("3,4");
+    // Commands for one channel mix the list, and have no use for `each`.
+    let features = ["features", "a.wav", "--overwrite", "-o", "b.npy", "--channels"];
+    place.run(&[&features[..], &["2,3"]].concat()).code(0);
+    place.run(&[&features[..], &["7"]].concat()).code(3).says("4 channels");
+    for command in [&["info"][..], &["spot"], &["transcribe"], &["speaker", "embed"]] {
+        place.run(&[command, &["a.wav", "--channels", "each"]].concat()).code(2).says("each");
+    }
+    let line = &place.run(&["info", "a.wav", "--levels", "--channels", "2", "--json"]).json()[0];
+    assert_eq!((&line["channels"], &line["frames"]), (&json!(4), &json!(200)));
+}
+
+#[test]
+fn w1_a_mix_that_cancels_is_told() {
+    let place = Place::new();
+    let tone = tone(16_000, 16_000.0, 440.0);
+    let stereo: Vec<i16> = tone.iter().flat_map(|&sample| [sample, -sample]).collect();
+    place.file("a.wav", &wav(16_000, 2, &stereo));
+    for command in [&["convert"][..], &["resample", "--rate", "8000"], &["features"]] {
+        let mix = ["a.wav", "--channels", "mix", "--overwrite", "-o", "b", "--json"];
+        let ran = place.run(&[command, &mix].concat()).code(0);
+        let line = &ran.json()[0];
+        assert_eq!(line["warnings"][0]["kind"], "mix_cancels", "{line}");
+    }
+    // Where nobody asked for the mix, the louder channel takes its place.
+    let line = &place.run(&["features", "a.wav", "-o", "c.npy", "--json"]).code(0).json()[0];
+    assert_eq!(line["warnings"][0]["kind"], "channels_cancel", "{line}");
+}
+
 /// S14: float is left alone; integers are clipped and counted, or scaled by one gain.
 #[test]
 fn s14_clip_policies() {

@@ -149,6 +149,20 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// What can't be read forward waits in the folder for temporary files.
+#[test]
+fn a_missing_folder_for_temporary_files_is_named() {
+    let place = Place::new();
+    let media = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../audio-core/tests/media");
+    let mut command = place.command(&["info", "-"]);
+    command.stdin(std::fs::File::open(media.join("impulse.m4a")).expect("a fixture"));
+    let output = command.env("TMPDIR", "/nowhere").output().expect("the binary starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("/nowhere") && stderr.contains("TMPDIR"), "{stderr}");
+    assert!(!stderr.contains("check the name"), "{stderr}");
+}
+
 #[test]
 fn raw_samples_need_their_format() {
     let place = Place::new();

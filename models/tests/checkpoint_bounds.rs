@@ -65,6 +65,12 @@ fn u1_references_to_one_value() {
 }
 
 #[test]
+fn u1_a_list_that_holds_itself() {
+    let pickle = Pickle::new().raw(b"]q\x00").raw(&b"h\x00a".repeat(200_000)).raw(b".");
+    assert!(read("itself", stored(&pickle)).expect("no harm").is_empty());
+}
+
+#[test]
 fn u1_marks_stack_and_memo() {
     for (what, opcodes) in [("marks", "("), ("copies of the top", "2"), ("memo", "\u{94}")] {
         let opcodes: Vec<u8> = opcodes.chars().map(|c| c as u8).collect();

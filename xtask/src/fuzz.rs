@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::problem::{Problem, Result};
 use crate::shell;
 
-/// Crates with targets, and a folder of files that their runs begin with.
-const CRATES: [(&str, &str); 3] =
-    [("audio-core", "samples"), ("models", "models/tests/checkpoints"), ("training", "")];
+/// Crates with targets, and folders of files that their runs begin with.
+const CRATES: [(&str, &[&str]); 3] = [
+    ("audio-core", &["audio-core/tests/media", "audio-core/tests/fuzz-findings", "samples"]),
+    ("models", &["models/tests/checkpoints"]),
+    ("training", &[]),
+];
 
 /// Minutes of a target where none are given.
 const MINUTES: u64 = 20;
@@ -30,8 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     for (package, seeds) in CRATES {
         let fuzz = root.join(package).join("fuzz");
         for target in targets(&fuzz)? {
-            // Without seeds the path is empty, and no folder.
-            let seeds = if seeds.is_empty() { PathBuf::new() } else { root.join(seeds) };
+            let seeds: Vec<PathBuf> = seeds.iter().map(|folder| root.join(folder)).collect();
             if let Err(problem) = run_target(&root, &fuzz, &target, &seeds, minutes) {
                 eprintln!("{problem}");
                 keep(&fuzz, &target)?;
@@ -48,7 +50,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 }
 
-fn run_target(root: &Path, fuzz: &Path, target: &str, seeds: &Path, minutes: u64) -> Result<()> {
+fn run_target(
+    root: &Path,
+    fuzz: &Path,
+    target: &str,
+    seeds: &[PathBuf],
+    minutes: u64,
+) -> Result<()> {
     let mut cargo = shell::cargo();
     // There is no unsafe code in the readers, so no sanitizer is asked for, and the stable compiler
     // does: it only has to take the flags of coverage.
@@ -59,8 +67,8 @@ fn run_target(root: &Path, fuzz: &Path, target: &str, seeds: &Path, minutes: u64
         Problem::new(format!("{}: {error}", corpus.display()), "see that it can be written to")
     })?;
     let regressions = fuzz.join("regressions").join(target);
-    let begin = [seeds, regressions.as_path()];
-    cargo.arg(&corpus).args(begin.into_iter().filter(|folder| folder.is_dir())).arg("--");
+    let begin = seeds.iter().chain([&regressions]);
+    cargo.arg(&corpus).args(begin.filter(|folder| folder.is_dir())).arg("--");
     cargo.arg(format!("-max_total_time={}", minutes.saturating_mul(60)));
     cargo.args(["-timeout=20", "-rss_limit_mb=2048", "-max_len=1048576", "-print_final_stats=1"]);
     shell::run(&mut cargo, "the input that shows the fault is named above")
@@ -111,7 +119,7 @@ mod tests {
             for target in found {
                 assert!(manifest.contains(&format!("name = \"{target}\"")), "{package} {target}");
             }
-            assert!(seeds.is_empty() || root.join(seeds).is_dir(), "{seeds}");
+            assert!(seeds.iter().all(|seeds| root.join(seeds).is_dir()), "{seeds:?}");
         }
     }
 }

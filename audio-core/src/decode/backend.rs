@@ -73,6 +73,22 @@ pub(super) fn checked_spec(
     Ok(AudioSpec { rate, layout })
 }
 
+/// Check the number of bits of a sample that a header gives.
+pub(super) fn check_bits(info: &SourceInfo, bits: u32, expected: &[u32]) -> Result<()> {
+    if expected.contains(&bits) {
+        return Ok(());
+    }
+    let list: Vec<String> = expected.iter().map(u32::to_string).collect();
+    let (last, others) = list.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+    let expected = format!("{} or {last}", others.join(", "));
+    Err(Error::unreadable(
+        &info.path,
+        format!(
+            "the header gives {bits} bits a sample, and such a file has {expected}; give the format with --raw"
+        ),
+    ))
+}
+
 /// The layout of symphonia's channel description.
 pub(super) fn layout_of_channels(channels: &Channels) -> ChannelLayout {
     let count = u16::try_from(channels.count()).unwrap_or(u16::MAX);
@@ -145,6 +161,7 @@ pub(super) struct Damage {
     count: u64,
     frames: u64,
     run: u64,
+    first: Option<f64>, // in seconds
 }
 
 impl Damage {
@@ -153,10 +170,9 @@ impl Damage {
         self.run = 0;
     }
 
-    /// A packet was damaged and `frames` frames of silence took its place.
-    pub(super) fn bad(&mut self, info: &SourceInfo, frames: u64) -> Result<()> {
-        self.count += 1;
-        self.frames += frames;
+    /// A packet was damaged and `frames` frames of silence took its place at a time in seconds.
+    pub(super) fn bad(&mut self, info: &SourceInfo, at: f64, frames: u64) -> Result<()> {
+        self.lost(at, 1, frames);
         self.run += 1;
         if self.run < MAX_CORRUPT_RUN {
             return Ok(());
@@ -168,7 +184,8 @@ impl Damage {
     }
 
     /// Frames were lost between packets.
-    pub(super) fn lost(&mut self, packets: u64, frames: u64) {
+    pub(super) fn lost(&mut self, at: f64, packets: u64, frames: u64) {
+        self.first.get_or_insert(at);
         self.count += packets;
         self.frames += frames;
     }
@@ -176,7 +193,80 @@ impl Damage {
     /// Attach the warning, if there is anything to tell.
     pub(super) fn report(&self, info: &mut SourceInfo) {
         if self.count > 0 {
-            info.warnings.push(Warning::CorruptPackets { count: self.count, frames: self.frames });
+            let (count, frames, at) = (self.count, self.frames, self.first.unwrap_or(0.0));
+            info.warnings.push(Warning::CorruptPackets { count, frames, at });
+        }
+    }
+}
+
+/// Time without packets, which became silence: told one by one up to a limit.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    told: usize,
+    more: usize,
+    seconds: f64, // of those that are not told one by one
+}
+
+impl Gaps {
+    /// Gaps that are told one by one.
+    const MAX_TOLD: usize = 16;
+
+    /// A gap, in seconds of the output.
+    pub(super) fn found(&mut self, info: &mut SourceInfo, start: f64, length: f64) {
+        if self.told < Self::MAX_TOLD {
+            self.told += 1;
+            info.warnings.push(Warning::Gap { start, length });
+        } else {
+            self.more += 1;
+            self.seconds += length;
+        }
+    }
+
+    /// Attach the warning about the gaps that were not told, if there are any.
+    pub(super) fn report(&self, info: &mut SourceInfo) {
+        if self.more > 0 {
+            let Self { more, seconds, .. } = self;
+            let what = format!("{more} more gaps, {seconds:.3} s in all, were replaced by silence");
+            info.warnings.push(Warning::Repaired { what });
+        }
+    }
+}
+
+/// Bytes that are no audio: told run by run, and together where there are many.
+#[derive(Debug, Default)]
+pub(super) struct Stray {
+    told: usize,
+    runs: u64,
+    bytes: u64,
+}
+
+impl Stray {
+    /// Runs that are told one by one.
+    const MAX_TOLD: usize = 16;
+
+    /// A run of bytes behind what was decoded so far.
+    pub(super) fn found(&mut self, info: &mut SourceInfo, bytes: u64) {
+        if self.told == Self::MAX_TOLD {
+            self.runs += 1;
+            self.bytes += bytes;
+            return;
+        }
+        self.told += 1;
+        let what = match bytes {
+            1 => "a byte",
+            bytes => &format!("{bytes} bytes"),
+        };
+        let at = info.seconds();
+        let what = format!("{what} at {at:.3} s, no audio, left out");
+        info.warnings.push(Warning::Repaired { what });
+    }
+
+    /// Attach the warning about the runs that were not told, if there are any.
+    pub(super) fn report(&self, info: &mut SourceInfo) {
+        if self.runs > 0 {
+            let (runs, bytes) = (self.runs, self.bytes);
+            let what = format!("{bytes} bytes in {runs} more places, no audio, left out");
+            info.warnings.push(Warning::Repaired { what });
         }
     }
 }

@@ -17,6 +17,8 @@ const MAX_PARTS: usize = 10_000;
 pub(super) struct Joined {
     first: Box<dyn Backend>,
     current: Option<Box<dyn Backend>>,
+    /// Where it begins, in seconds.
+    start: f64,
     options: DecodeOptions,
     parts: usize,
     ended: bool,
@@ -24,7 +26,7 @@ pub(super) struct Joined {
 
 impl Joined {
     pub(super) fn new(first: Box<dyn Backend>, options: &DecodeOptions) -> Self {
-        Self { first, current: None, options: options.clone(), parts: 1, ended: false }
+        Self { first, current: None, start: 0.0, options: options.clone(), parts: 1, ended: false }
     }
 
     /// Begin with what follows; `false` when nothing does.
@@ -41,6 +43,7 @@ impl Joined {
             info.trimmed_delay += part.trimmed_delay;
             info.trimmed_padding += part.trimmed_padding;
             for warning in std::mem::take(&mut part.warnings) {
+                let warning = warning.later(self.start);
                 if !info.warnings.contains(&warning) {
                     info.warnings.push(warning);
                 }
@@ -78,6 +81,7 @@ impl Joined {
         info.declared_frames =
             info.declared_frames.zip(part.declared_frames).map(|(a, b)| a.saturating_add(b));
         self.parts += 1;
+        self.start = at;
         self.current = Some(next);
         Ok(true)
     }
@@ -91,7 +95,12 @@ impl Backend for Joined {
     fn next(&mut self) -> Result<Option<AudioBuf>> {
         while !self.ended {
             let block = match &mut self.current {
-                Some(current) => current.next()?,
+                Some(current) => {
+                    let block = current.next()?;
+                    let frames = block.as_ref().map_or(0, AudioBuf::frames);
+                    current.info().found_frames += frames as u64;
+                    block
+                }
                 None => self.first.next()?,
             };
             if let Some(block) = block {

@@ -4,7 +4,9 @@
 //! of MP4 and Matroska are read here; symphonia unpacks and decodes the rest. Sizes in headers are hints: what is there
 //! is decoded, and a [`crate::Warning`] tells when it is not what was promised.
 
+mod aiff;
 mod backend;
+mod caf;
 mod channels;
 mod flac;
 mod info;
@@ -13,6 +15,7 @@ mod matroska;
 mod mp4;
 mod mpeg;
 mod names;
+mod ogg;
 mod open;
 mod options;
 mod opus;
@@ -33,7 +36,7 @@ use std::path::Path;
 use crate::buffer::AudioBuf;
 use crate::error::Result;
 
-pub use channels::ChannelSelect;
+pub use channels::{ChannelSelect, split_channels};
 pub use info::{SourceInfo, TrackInfo};
 pub use options::{
     DecodeOptions, MAX_BLOCK_FRAMES, MAX_CHANNELS, MAX_CORRUPT_RUN, MAX_RATE, MIN_RATE, RawFormat,

@@ -4,6 +4,8 @@
 //! Symphonia unpacks and decodes MP4 but drops the edit list and refuses a file for the sake of
 //! tracks that nobody asked for, so the boxes are read here as well.
 
+mod entries;
+mod fragments;
 mod pcm;
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,6 +14,7 @@ use std::ops::Range;
 use super::names;
 use super::outline::{NANOS, Outline, TrackOutline};
 use super::source::Source;
+use fragments::Fragment;
 
 /// Larger movie boxes are not read.
 const MAX_MOOV_BYTES: u64 = 1 << 26;
@@ -19,6 +22,8 @@ const MAX_MOOV_BYTES: u64 = 1 << 26;
 const MOVIE_SCALE: u32 = 1000;
 /// Lines with durations of samples that are looked at to find the usual one.
 const MAX_DURATIONS: usize = 10_000;
+/// Larger boxes of fragments are not read.
+const MAX_MOOF_BYTES: u64 = 1 << 22;
 /// Top-level boxes to look at before giving up.
 const MAX_TOP_BOXES: usize = 100_000;
 
@@ -32,25 +37,37 @@ pub(super) struct Movie {
     cut: bool,
     /// Place and bytes of the size of a media box that is cut.
     media_size: Option<(u64, Vec<u8>)>,
+    fragments: Vec<Fragment>,
+    /// Whether a box tells the file's type, which old QuickTime files lack.
+    typed: bool,
 }
 
 /// Read the movie box and what it says; the source is back at its start afterwards.
 pub(super) fn read(source: &mut Source) -> io::Result<(Movie, Outline)> {
     let (movie, end) = find_movie(source)?;
     source.seek(SeekFrom::Start(0))?;
-    let tracks = parse_moov(&movie.body);
+    let tracks = parse_moov(&movie.body, &movie.fragments);
     let (cut, patches) = (movie.cut, movie.media_size.clone().into_iter().collect());
     let outline = Outline { tracks, end, cut, patches, ..Outline::default() };
     Ok((movie, outline))
 }
 
 impl Movie {
-    /// The file as if the track were its only one, so that nothing in the others is in the way.
-    pub(super) fn show_only(&self, source: &mut Source, track: u32) {
+    /// Whether there is none.
+    pub(super) fn is_missing(&self) -> bool {
+        self.body.is_empty()
+    }
+
+    /// The file as if the track were its only one, with one of its sample entries, so that nothing
+    /// in the others is in the way.
+    pub(super) fn show_only(&self, source: &mut Source, track: u32, entry: usize) {
         let mut body = self.body.clone();
-        hide_others(&mut body, track);
+        hide_others(&mut body, track, entry);
         set_clocks(&mut body);
         source.overlay(self.position, body);
+        if !self.typed {
+            source.append(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec());
+        }
     }
 }
 
@@ -71,8 +88,16 @@ fn find_movie(source: &mut Source) -> io::Result<(Movie, Option<u64>)> {
                 let length = length.map_or(MAX_MOOV_BYTES, |length| length.saturating_sub(header));
                 source.take(length.min(MAX_MOOV_BYTES)).read_to_end(&mut movie.body)?;
             }
+            b"moof" => {
+                source.seek(SeekFrom::Start(at.saturating_add(header)))?;
+                let length = length.map_or(MAX_MOOF_BYTES, |length| length.saturating_sub(header));
+                let mut body = Vec::new();
+                source.take(length.min(MAX_MOOF_BYTES)).read_to_end(&mut body)?;
+                movie.fragments.extend(fragments::parse(&body));
+            }
             b"mdat" => media = true,
             b"ftyp" if media && !movie.body.is_empty() => return Ok((movie, Some(at))),
+            b"ftyp" => movie.typed = true,
             _ => {}
         }
         let Some(next) = length.and_then(|length| at.checked_add(length)) else { break };
@@ -158,13 +183,34 @@ fn child<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
     Some(&bytes[find(bytes, 0..bytes.len(), path)?])
 }
 
-fn parse_moov(moov: &[u8]) -> Vec<TrackOutline> {
+fn parse_moov(moov: &[u8], fragments: &[Fragment]) -> Vec<TrackOutline> {
     let movie_scale = child(moov, &[b"mvhd"]).and_then(timescale).unwrap_or(MOVIE_SCALE);
     let gapless = child(moov, &[b"udta", b"meta"]).and_then(gapless_tag);
     children(moov)
         .filter(|(kind, _)| kind == b"trak")
-        .filter_map(|(_, trak)| parse_trak(trak, movie_scale, gapless))
+        .filter_map(|(_, trak)| {
+            let mut track = parse_trak(trak, movie_scale, gapless)?;
+            place_fragments(&mut track, trak, moov, fragments);
+            Some(track)
+        })
         .collect()
+}
+
+/// The clock of fragments: where the track starts, and gaps in it.
+fn place_fragments(track: &mut TrackOutline, trak: &[u8], moov: &[u8], fragments: &[Fragment]) {
+    let scale = track_scale(trak).map_or(1, |(scale, _)| scale);
+    let durations = child(trak, &[b"mdia", b"minf", b"stbl", b"stts"]);
+    let total = durations.map_or(0, total_duration);
+    let Some(clock) = fragments::clock(fragments, track.id, total, moov) else { return };
+    let (first, dropped) = (nanos(clock.first, scale), track.delay.unwrap_or(0));
+    let late = i64::try_from(first.saturating_sub(dropped)).unwrap_or(i64::MAX);
+    track.start = track.start.saturating_add(late);
+    track.delay = track.delay.map(|delay| delay.saturating_sub(first));
+    track.end = Some(nanos(clock.end.saturating_sub(clock.first), scale));
+    let signed = |ticks: i64| {
+        i64::try_from(nanos(ticks.unsigned_abs(), scale)).unwrap_or(i64::MAX) * ticks.signum()
+    };
+    track.shifts = clock.shifts.into_iter().map(|(from, ticks)| (from, signed(ticks))).collect();
 }
 
 /// The timescale of an `mvhd` or `mdhd` box.
@@ -242,8 +288,13 @@ fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Opt
     track.default = header.get(3).is_some_and(|flags| flags & 1 != 0);
     track.language = language(media);
     let samples = child(trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
-    track.codec = child(samples, &[b"stsd"]).map(codec).unwrap_or_default();
-    track.big_endian = child(samples, &[b"stsd"]).is_some_and(pcm::is_big_endian);
+    let mut changes = entries::changes(samples).into_iter();
+    track.entry = changes.next().map_or(0, |(_, entry)| entry);
+    track.changes = changes.collect();
+    let names = child(samples, &[b"stsd"]).map(|stsd| codec(stsd, track.entry));
+    track.codec = names.unwrap_or_default();
+    let order = child(samples, &[b"stsd"]).map(|stsd| pcm::is_big_endian(stsd, track.entry));
+    track.big_endian = order.unwrap_or(false);
     let durations = child(samples, &[b"stts"]);
     track.step = durations.and_then(usual_duration).map(|ticks| nanos(ticks, scale));
     let total = durations.map_or(0, total_duration);
@@ -289,9 +340,11 @@ fn language(body: &[u8]) -> Option<String> {
     (text.bytes().all(|letter| letter.is_ascii_lowercase()) && text != "und").then_some(text)
 }
 
-/// The name of the codec that an `stsd` box tells.
-fn codec(body: &[u8]) -> String {
-    let Some((kind, _, entry)) = boxes(body, 8..body.len()).next() else { return String::new() };
+/// The name of the codec that a sample entry of an `stsd` box tells.
+fn codec(body: &[u8], entry: usize) -> String {
+    let Some((kind, _, entry)) = boxes(body, 8..body.len()).nth(entry) else {
+        return String::new();
+    };
     let object = decoder_config(body, entry).and_then(|esds| object_type(&body[esds]));
     names::mp4(&kind, object)
 }
@@ -336,8 +389,9 @@ fn object_type(esds: &[u8]) -> Option<u8> {
 }
 
 /// Rename the boxes of all tracks but one to `free`, and bring that one into the form that is
-/// usual: one sample entry, and the codec's own box outside of a `wave` box.
-fn hide_others(moov: &mut [u8], track: u32) {
+/// usual: one sample entry, which is moved to the front, and the codec's own box outside of a `wave`
+/// box.
+fn hide_others(moov: &mut [u8], track: u32, entry: usize) {
     let mut hidden = Vec::new();
     let mut kept = None;
     for (kind, start, body) in boxes(moov, 0..moov.len()) {
@@ -361,6 +415,9 @@ fn hide_others(moov: &mut [u8], track: u32) {
     }
     let stsd = kept.and_then(|trak| find(moov, trak, &[b"mdia", b"minf", b"stbl", b"stsd"]));
     let Some(stsd) = stsd.filter(|stsd| stsd.len() >= 16) else { return };
+    if let Some(entry) = entries::entries(moov, stsd.clone()).get(entry) {
+        moov[stsd.start + 8..entry.end].rotate_right(entry.len());
+    }
     if long(moov, stsd.start + 4).is_some_and(|count| count > 1) {
         moov[stsd.start + 4..stsd.start + 8].copy_from_slice(&1u32.to_be_bytes());
     }
@@ -478,19 +535,19 @@ mod tests {
     #[test]
     fn the_exact_end_wins_over_the_rounded_one() {
         let moov = moov(&[trak(&[0, 1, 1000, 1024, 0x10000], &[0, 2, 44, 1024, 1, 68])]);
-        let found = &parse_moov(&moov)[0];
+        let found = &parse_moov(&moov, &[])[0];
         assert_eq!((found.id, found.delay), (7, Some(nanos(1024, 44_100))));
         assert_eq!((found.length, found.complex, found.start), (Some(NANOS), false, 0));
         // An end that is really earlier than the data's is kept.
         let moov = self::moov(&[trak(&[0, 1, 500, 1024, 0x10000], &[0, 1, 44, 1024])]);
-        assert_eq!(parse_moov(&moov)[0].length, Some(NANOS / 2));
+        assert_eq!(parse_moov(&moov, &[])[0].length, Some(NANOS / 2));
     }
 
     #[test]
     fn f4_empty_edits_say_where_the_track_starts() {
         let edits = [0, 3, 1500, u32::MAX, 0x10000, 1000, u32::MAX, 0x10000, 1000, 1024, 0x10000];
         let moov = moov(&[trak(&edits, &[0, 2, 44, 1024, 1, 68])]);
-        let found = &parse_moov(&moov)[0];
+        let found = &parse_moov(&moov, &[])[0];
         assert_eq!((found.start, found.delay), (2_500_000_000, Some(nanos(1024, 44_100))));
         assert!(!found.complex);
     }
@@ -504,7 +561,7 @@ mod tests {
         let meta = [longs(&[0]), boxed(b"ilst", &item)].concat();
         let udta = boxed(b"udta", &boxed(b"meta", &meta));
         let moov = moov(&[trak(&[0, 1, 1000, 1024, 0x10000], &[0, 0]), udta]);
-        let found = &parse_moov(&moov)[0];
+        let found = &parse_moov(&moov, &[])[0];
         assert_eq!((found.delay, found.length), (Some(nanos(2112, 44_100)), Some(NANOS)));
     }
 
@@ -512,10 +569,10 @@ mod tests {
     fn broken_boxes_are_no_trouble() {
         let moov = moov(&[trak(&[0, u32::MAX, 0, u32::MAX], &[0, u32::MAX, u32::MAX, u32::MAX])]);
         for end in 0..moov.len() {
-            parse_moov(&moov[..end]);
-            hide_others(&mut moov[..end].to_vec(), 7);
+            parse_moov(&moov[..end], &[]);
+            hide_others(&mut moov[..end].to_vec(), 7, 1);
         }
-        assert!(parse_moov(b"\0\0\0\x01trak\xff\xff\xff\xff\xff\xff\xff\xff").is_empty());
+        assert!(parse_moov(b"\0\0\0\x01trak\xff\xff\xff\xff\xff\xff\xff\xff", &[]).is_empty());
     }
 
     #[test]
@@ -526,9 +583,9 @@ mod tests {
         second[at + 4 + 15] = 8;
         let mut moov = moov(&[first.clone(), second.clone()]);
         let size = moov.len();
-        hide_others(&mut moov, 8);
+        hide_others(&mut moov, 8, 0);
         let kinds: Vec<_> = children(&moov).map(|(kind, _)| kind).collect();
         assert_eq!((kinds, moov.len()), (vec![*b"mvhd", *b"free", *b"trak"], size));
-        assert_eq!(parse_moov(&moov)[0].id, 8);
+        assert_eq!(parse_moov(&moov, &[])[0].id, 8);
     }
 }

@@ -1,4 +1,4 @@
-//! MPEG audio layers I to III: framing and exact trimming here, decoding by symphonia.
+//! MPEG audio layers I to III, and AAC in ADTS: framing and exact trimming here, decoding by symphonia.
 //!
 //! Files that were joined end to end play all the way through, each part trimmed by its own
 //! information frame.
@@ -9,23 +9,26 @@ mod id3v1;
 mod info_tag;
 
 use symphonia::core::audio::{Channels, Position};
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
+};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::backend::{Backend, Damage, checked_spec, collect_tags, planar, relayout};
+use super::backend::{Backend, Damage, Stray, checked_spec, collect_tags, planar, relayout};
 use super::info::SourceInfo;
 use super::source::{Source, read_full};
+use super::symphonia_backend::AAC_LIMITS;
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
 use crate::warning::Warning;
-pub(super) use frames::tag_size;
 use frames::{Frame, FrameReader, id3_size, run_of_frames};
-use header::FrameHeader;
+pub(super) use frames::{is_start_byte, tag_size};
+use header::{AAC, FrameHeader};
 pub(super) use id3v1::read as read_id3v1;
 use info_tag::InfoTag;
 
@@ -52,6 +55,8 @@ struct Mpeg {
     spec: AudioSpec,
     segment: Segment,
     damage: Damage,
+    stray: Stray,
+    ended: bool, // in front of frames that are left out
 }
 
 /// Bytes in front of the first frame, tags apart; `None` when the bytes are no MPEG audio.
@@ -100,8 +105,15 @@ pub(super) fn open(source: Source, mut info: SourceInfo) -> Result<Box<dyn Backe
     let first = first
         .ok_or_else(|| Error::unreadable(&info.path, "no MPEG audio frame was found in it"))?;
     let format = first.header;
+    if format.layer == AAC && !(1..=2).contains(&format.channels) {
+        return Err(Error::unreadable(&info.path, AAC_LIMITS));
+    }
     let spec = checked_spec(&info, format.rate, ChannelLayout::from_count(format.channels.into()))?;
-    info.codec = format!("mp{}", format.layer);
+    if format.layer == AAC {
+        ("aac".clone_into(&mut info.container), "aac".clone_into(&mut info.codec));
+    } else {
+        info.codec = format!("mp{}", format.layer);
+    }
     info.rate = spec.rate;
     info.layout = spec.layout;
     let decoder = make_decoder(&info, &format)?;
@@ -114,6 +126,8 @@ pub(super) fn open(source: Source, mut info: SourceInfo) -> Result<Box<dyn Backe
         spec,
         segment: Segment { end: u64::MAX, total: u64::MAX, ..Segment::default() },
         damage: Damage::default(),
+        stray: Stray::default(),
+        ended: false,
     };
     match InfoTag::parse(&first.header, &first.data) {
         Some(tag) => mpeg.start_segment(tag),
@@ -127,7 +141,12 @@ pub(super) fn open(source: Source, mut info: SourceInfo) -> Result<Box<dyn Backe
 
 fn make_decoder(info: &SourceInfo, format: &FrameHeader) -> Result<Box<dyn AudioDecoder>> {
     let mut params = AudioCodecParameters::new();
-    let codec = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3][usize::from(format.layer) - 1];
+    let codec = match format.layer {
+        AAC => CODEC_ID_AAC,
+        1 => CODEC_ID_MP1,
+        2 => CODEC_ID_MP2,
+        _ => CODEC_ID_MP3,
+    };
     let channels = if format.channels == 1 {
         Position::FRONT_LEFT
     } else {
@@ -174,7 +193,13 @@ impl Mpeg {
         if let Some(frame) = self.pending.take() {
             return Ok(Some(frame));
         }
-        self.frames.next().map_err(|e| Error::io(&self.info.path, e))
+        let before = self.frames.skipped;
+        let frame = self.frames.next().map_err(|e| Error::io(&self.info.path, e))?;
+        let stray = self.frames.skipped - before;
+        if stray > 0 {
+            self.stray.found(&mut self.info, stray);
+        }
+        Ok(frame)
     }
 
     /// A part of another kind was joined on: follow a change of channels, stop at one of rate.
@@ -199,12 +224,9 @@ impl Mpeg {
     fn decode(&mut self, frame: Frame) -> Result<AudioBuf> {
         let layout = ChannelLayout::from_count(frame.header.channels.into());
         let spec = AudioSpec { rate: self.spec.rate, layout };
-        let packet = Packet::new(
-            0,
-            Timestamp::new(0),
-            Duration::new(frame.header.frames as u64),
-            frame.data,
-        );
+        let duration = Duration::new(frame.header.frames as u64);
+        let payload = &frame.data[frame.header.payload()..];
+        let packet = Packet::new(0, Timestamp::new(0), duration, payload);
         let decoded = self.decoder.decode(&packet).ok().and_then(|buffer| {
             let matches =
                 buffer.num_planes() == spec.channels() && buffer.frames() == frame.header.frames;
@@ -216,7 +238,8 @@ impl Mpeg {
                 AudioBuf::from_planar(spec, data)
             }
             None => {
-                self.damage.bad(&self.info, frame.header.frames as u64)?;
+                let (at, frames) = (self.info.seconds(), frame.header.frames as u64);
+                self.damage.bad(&self.info, at, frames)?;
                 Ok(AudioBuf::silence(spec, frame.header.frames))
             }
         }
@@ -242,14 +265,7 @@ impl Mpeg {
 
     fn finish(&mut self) {
         self.damage.report(&mut self.info);
-        if self.frames.skipped > 0 {
-            self.info.warnings.push(Warning::Repaired {
-                what: format!(
-                    "{} bytes between the frames were no audio and were left out",
-                    self.frames.skipped
-                ),
-            });
-        }
+        self.stray.report(&mut self.info);
     }
 }
 
@@ -268,6 +284,7 @@ impl Backend for Mpeg {
                 frame.header.matches(&self.format) && frame.header.channels == self.format.channels;
             if !same && !self.change_format(frame.header)? {
                 self.finish();
+                self.ended = true;
                 return Ok(None);
             }
             if let Some(tag) = InfoTag::parse(&frame.header, &frame.data) {
@@ -281,5 +298,9 @@ impl Backend for Mpeg {
                 return Ok(Some(relayout(block, self.spec.layout)));
             }
         }
+    }
+
+    fn rest(&mut self) -> Option<Source> {
+        if self.ended { None } else { self.frames.take_rest().ok() }
     }
 }

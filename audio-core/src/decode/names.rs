@@ -141,7 +141,6 @@ pub(super) fn wav(tag: u16) -> Option<&'static str> {
 /// Formats that are known but not read, by their first bytes.
 const FOREIGN: [(&[u8], &str); 22] = [
     (b"RIFX", "big-endian WAV (RIFX)"),
-    (b"riff\x2e\x91\xcf\x11", "Wave64 (W64)"),
     (b"#!AMR-WB", "AMR-WB"),
     (b"#!AMR", "AMR"),
     (b"DSD ", "DSD (DSF)"),
@@ -160,6 +159,7 @@ const FOREIGN: [(&[u8], &str); 22] = [
     (b"FLV\x01", "Flash video"),
     (&[0, 0, 1, 0xba], "an MPEG programme stream"),
     (b".snd", "Sun audio (AU)"),
+    (b"riff\x2e\x91\xcf\x11", "Sony Wave64 (W64)"),
     (b"MThd", "MIDI, which holds notes and no sound"),
     (b"Creative Voice File", "Creative Voice"),
 ];

@@ -1,6 +1,5 @@
 //! Finding out what a source holds.
 
-use std::io::Seek;
 use std::path::PathBuf;
 
 use super::backend::Backend;
@@ -9,7 +8,7 @@ use super::joined::Joined;
 use super::options::DecodeOptions;
 use super::outline::{Outline, TrackOutline};
 use super::source::Source;
-use super::{flac, mpeg, names, opus, symphonia_backend, wav};
+use super::{aiff, caf, flac, mpeg, names, ogg, symphonia_backend, wav};
 use crate::error::{Error, Result};
 
 /// Bytes at the start that decide.
@@ -19,7 +18,6 @@ const HEAD_BYTES: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Wav,
-    OggOpus,
     Ogg,
     Flac,
     Aiff,
@@ -28,15 +26,17 @@ enum Kind {
     Mp4,
 }
 
-/// Boxes that an MP4 file may start with.
-const MP4_BOXES: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"];
+/// Boxes that an MP4 or MOV file may start with.
+const MP4_BOXES: [&[u8]; 12] = [
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"PICT", b"uuid", b"styp",
+    b"sidx", b"moof",
+];
 
 fn recognise(head: &[u8]) -> Option<Kind> {
     Some(match head {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..]
         | [b'R', b'F', b'6', b'4', ..]
         | [b'B', b'W', b'6', b'4', ..] => Kind::Wav,
-        [b'O', b'g', b'g', b'S', ..] if opus::is_ogg_opus(head) => Kind::OggOpus,
         [b'O', b'g', b'g', b'S', ..] => Kind::Ogg,
         [b'f', b'L', b'a', b'C', ..] => Kind::Flac,
         [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', ..] => Kind::Aiff,
@@ -78,7 +78,7 @@ fn open_one(
         return Err(Error::unreadable(&path, "the input is empty (zero bytes)"));
     }
     let kind = recognise(&head);
-    if !matches!(kind, Some(Kind::Mp4 | Kind::Matroska)) {
+    if !matches!(kind, Some(Kind::Mp4 | Kind::Matroska | Kind::Ogg)) {
         // The other formats hold one track.
         let only = Outline { tracks: vec![TrackOutline::new(0)], ..Outline::default() };
         only.candidates(options.track.as_ref())
@@ -118,10 +118,10 @@ fn open_kind(
 ) -> Result<Box<dyn Backend>> {
     match kind {
         Kind::Wav => wav::open(source, path),
-        Kind::OggOpus => opus::open_ogg(source, path),
-        Kind::Ogg | Kind::Aiff => symphonia_backend::open(source, path),
+        Kind::Ogg => ogg::open(source, path, options),
+        Kind::Aiff => aiff::open(source, path),
         Kind::Flac => flac::open(source, SourceInfo::new(path, "flac", "flac")),
-        Kind::Caf => symphonia_backend::open_caf(source, path),
+        Kind::Caf => caf::open(source, path),
         Kind::Matroska => symphonia_backend::open_matroska(source, path, options),
         Kind::Mp4 => symphonia_backend::open_mp4(source, path, options),
     }
@@ -132,7 +132,7 @@ fn open_kind(
 fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     let mut info = SourceInfo::new(path, "mpeg", "");
     let io_error = |info: &SourceInfo, e| Error::io(&info.path, e);
-    let tagged = mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
+    mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
     let head = source.peek(16).map_err(|e| io_error(&info, e))?;
     if head.starts_with(b"fLaC") {
         return flac::open(source, info);
@@ -143,12 +143,6 @@ fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
             backend.info().tags.push(name, value);
         }
         return Ok(backend);
-    }
-    if matches!(head[..], [0xff, flags, ..] if flags & 0xf6 == 0xf0) {
-        if tagged && source.size().is_some() {
-            source.rewind().map_err(|e| io_error(&info, e))?;
-        }
-        return symphonia_backend::open(source, info.path);
     }
     mpeg::read_id3v1(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
     if mpeg::probe(&mut source).map_err(|e| io_error(&info, e))?.is_some() {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::channels::ChannelSelect;
 use crate::error::{Error, Result};
 
 /// The most channels that a file may have.
@@ -25,6 +26,8 @@ pub struct DecodeOptions {
     /// Which audio track of several to read; without a choice the one that the container marks
     /// as default, or the first one that can be read.
     pub track: Option<TrackChoice>,
+    /// Which channels to hand out; without a choice, and with [`ChannelSelect::Each`], all of them.
+    pub channels: Option<ChannelSelect>,
     /// What odd input leads to.
     pub strict: Strictness,
 }

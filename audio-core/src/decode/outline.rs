@@ -42,6 +42,12 @@ pub(super) struct TrackOutline {
     pub(super) padding: u64,
     /// Where its packets end, counted from the first one; later times are damage.
     pub(super) end: Option<u64>,
+    /// From which tick of its packets on how many nanoseconds they are later than they say.
+    pub(super) shifts: Vec<(u64, i64)>,
+    /// The sample entry that its first samples have, where the container knows several.
+    pub(super) entry: usize,
+    /// From which tick of its packets on another sample entry counts.
+    pub(super) changes: Vec<(u64, usize)>,
     /// Whether the edit list has more parts than the one that is followed.
     pub(super) complex: bool,
     /// Whether samples of a kind that is usually little-endian are big-endian.

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
+use super::channels::Chooser;
 use super::info::SourceInfo;
 use super::options::{DecodeOptions, MAX_BLOCK_FRAMES, Strictness};
 use super::planes::Planes;
@@ -20,6 +21,7 @@ use crate::warning::Warning;
 pub struct BlockReader {
     backend: Box<dyn Backend>,
     spec: AudioSpec,
+    chooser: Chooser,
     strict: Strictness,
     pending: VecDeque<AudioBuf>,
     non_finite: u64,
@@ -61,10 +63,13 @@ impl BlockReader {
     fn new(source: Source, path: PathBuf, options: &DecodeOptions) -> Result<Self> {
         let mut backend = open::open_backend(source, path, options)?;
         let info = backend.info();
-        let spec = AudioSpec { rate: info.rate, layout: info.layout };
+        let found = AudioSpec { rate: info.rate, layout: info.layout };
+        let chooser = Chooser::new(options.channels.as_ref(), found)
+            .map_err(|reason| Error::unreadable(&info.path, reason))?;
         let mut reader = Self {
             backend,
-            spec,
+            spec: chooser.spec(found),
+            chooser,
             strict: options.strict,
             pending: VecDeque::new(),
             non_finite: 0,
@@ -82,7 +87,7 @@ impl BlockReader {
         self
     }
 
-    /// Rate and layout of every block.
+    /// Rate and layout of every block; [`SourceInfo::layout`] tells those of the source.
     #[must_use]
     pub fn spec(&self) -> AudioSpec {
         self.spec
@@ -165,6 +170,7 @@ impl BlockReader {
     /// Sanitise a block and queue it in pieces of bounded size.
     fn queue(&mut self, mut block: AudioBuf) {
         self.non_finite += sanitise(block.as_planar_mut());
+        let block = self.chooser.push(block);
         if block.frames() <= MAX_BLOCK_FRAMES {
             if !block.is_empty() {
                 self.pending.push_back(block);
@@ -180,6 +186,7 @@ impl BlockReader {
     fn finish(&mut self) -> Result<()> {
         let count = self.non_finite;
         let info = self.backend.info();
+        info.warnings.extend(self.chooser.warnings());
         if count > 0 {
             info.warnings.push(Warning::NonFinite { count });
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use symphonia::core::io::MediaSource;
 
+use crate::draft;
 use crate::error::{Error, Result};
 
 /// Any source of bytes.
@@ -164,8 +165,11 @@ impl Source {
         if matches!(self, Self::File(_)) {
             return Ok(self);
         }
-        let mut file = tempfile::tempfile()?;
-        let len = io::copy(&mut self, &mut file)?;
+        let mut file = draft::spool()?;
+        let len = io::copy(&mut self, &mut file).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull => draft::no_spool(&error),
+            _ => error,
+        })?;
         Ok(Self::File(Section::new(file, 0, len)))
     }
 }

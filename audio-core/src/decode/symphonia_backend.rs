@@ -4,7 +4,7 @@
 //! [`super::flac`] checks. Delay and padding that symphonia leaves in place are cut off here, gaps
 //! between packets are filled, and of several tracks one is chosen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use symphonia::core::audio::Channels;
@@ -24,9 +24,10 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
+use symphonia::default::formats::IsoMp4Reader;
 
 use super::backend::{
-    Backend, Damage, checked_spec, collect_tags, layout_of_channels, planar, relayout,
+    Backend, Damage, Gaps, checked_spec, collect_tags, layout_of_channels, planar, relayout,
 };
 use super::flac::FlacTrack;
 use super::info::{SourceInfo, TrackInfo};
@@ -42,13 +43,13 @@ use crate::layout::ChannelLayout;
 use crate::warning::Warning;
 
 /// What is said of AAC that symphonia does not decode.
-const AAC_LIMITS: &str = "its AAC is of a kind that formant does not decode (HE-AAC, more than two \
+pub(super) const AAC_LIMITS: &str = "its AAC is of a kind that formant does not decode (HE-AAC, more than two \
      channels, or another profile than LC); convert it to FLAC or AAC-LC with the program that made it";
 
+/// More sample entries of a track are not looked at.
+const MAX_ENTRIES: usize = 16;
 /// The most padding, in nanoseconds, that is cut off; no encoder makes more.
 const MAX_PADDING: u64 = NANOS;
-/// Gaps that are told one by one.
-const MAX_GAP_WARNINGS: usize = 16;
 
 /// Turns packets into samples.
 enum Decoder {
@@ -64,7 +65,10 @@ struct SymphoniaBackend {
     track: u32,
     time_base: Option<TimeBase>,
     timeline: Option<Timeline>,
-    gaps: (usize, u64), // number and frames of those that are not told one by one
+    shifts: Vec<(u64, i64)>, // nanoseconds by which packets are late, from ticks on
+    /// From which tick on the track is coded in another way; none where that can't be read.
+    changes: VecDeque<(u64, Option<AudioCodecParameters>)>,
+    gaps: Gaps,
     info: SourceInfo,
     spec: Option<AudioSpec>,
     ready: VecDeque<AudioBuf>,
@@ -81,14 +85,19 @@ struct SymphoniaBackend {
 
 /// Open any source that symphonia recognises and that holds one track.
 pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    open_track(source, path, None).map(|backend| Box::new(backend) as Box<dyn Backend>)
+    open_track(source, path, None, unpack).map(|backend| Box::new(backend) as Box<dyn Backend>)
 }
 
-/// Open a CAF file; from a stream it is first copied to a temporary file, because its packet table
-/// may come last.
-pub(super) fn open_caf(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    let source = source.spool().map_err(|e| Error::io(&path, e))?;
-    open(source, path)
+/// Open a file of one track with other sizes in its headers than it has.
+pub(super) fn open_patched(
+    source: &Source,
+    path: PathBuf,
+    outline: &Outline,
+) -> Result<Box<dyn Backend>> {
+    let part = outline.show(source).map_err(|e| Error::io(&path, e))?;
+    let mut backend = open_track(part, path, None, unpack)?;
+    backend.follow(outline, source)?;
+    Ok(Box::new(backend))
 }
 
 /// Open an MP4 file; from a stream it is first copied to a temporary file, because its index may
@@ -100,9 +109,16 @@ pub(super) fn open_mp4(
 ) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
     let (movie, outline) = mp4::read(&mut source).map_err(|e| Error::io(&path, e))?;
-    open_outlined(&source, path, &outline, options, |source, track| {
-        movie.show_only(source, track.id);
-    })
+    if movie.is_missing() {
+        return Err(Error::unreadable(
+            &path,
+            "it has no movie box (`moov`): it was cut off, or is a segment that has to stand behind its initialization segment",
+        ));
+    }
+    let prepare = |source: &mut Source, track: &TrackOutline, entry| {
+        movie.show_only(source, track.id, entry);
+    };
+    open_outlined(&source, path, &outline, options, unpack_mp4, prepare)
 }
 
 /// Open a Matroska or WebM file; from a stream it is first copied to a temporary file, because what
@@ -114,7 +130,27 @@ pub(super) fn open_matroska(
 ) -> Result<Box<dyn Backend>> {
     let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
     let outline = matroska::read(&mut source).map_err(|e| Error::io(&path, e))?;
-    open_outlined(&source, path, &outline, options, |_, _| {})
+    open_outlined(&source, path, &outline, options, unpack, |_, _, _| {})
+}
+
+/// How a container is unpacked.
+type Unpack = fn(Source) -> std::result::Result<Box<dyn FormatReader>, SymphoniaError>;
+
+/// Find out which container it is.
+fn unpack(source: Source) -> std::result::Result<Box<dyn FormatReader>, SymphoniaError> {
+    let stream = MediaSourceStream::new(Box::new(source), Default::default());
+    symphonia::default::get_probe().probe(
+        &Hint::new(),
+        stream,
+        FormatOptions::default(),
+        MetadataOptions::default(),
+    )
+}
+
+/// MP4, whatever its first box is.
+fn unpack_mp4(source: Source) -> std::result::Result<Box<dyn FormatReader>, SymphoniaError> {
+    let stream = MediaSourceStream::new(Box::new(source), Default::default());
+    Ok(Box::new(IsoMp4Reader::try_new(stream, FormatOptions::default())?))
 }
 
 /// Open the best track that can be read of those that the container tells of.
@@ -123,7 +159,8 @@ fn open_outlined(
     path: PathBuf,
     outline: &Outline,
     options: &DecodeOptions,
-    prepare: impl Fn(&mut Source, &TrackOutline),
+    unpack: Unpack,
+    prepare: impl Fn(&mut Source, &TrackOutline, usize),
 ) -> Result<Box<dyn Backend>> {
     let io_error = |e| Error::io(&path, e);
     if outline.tracks.is_empty() {
@@ -134,12 +171,25 @@ fn open_outlined(
     let mut failed: Vec<(usize, Error)> = Vec::new();
     for &at in &candidates {
         let track = &outline.tracks[at];
-        let mut part = outline.show(source).map_err(io_error)?;
-        prepare(&mut part, track);
-        match open_track(part, path.clone(), Some(track)) {
+        let part = |entry| {
+            let mut part = outline.show(source).map_err(io_error)?;
+            prepare(&mut part, track, entry);
+            Ok(part)
+        };
+        match open_track(part(track.entry)?, path.clone(), Some(track), unpack) {
             Ok(mut backend) => {
+                let mut known = BTreeMap::new();
+                for &(tick, entry) in &track.changes {
+                    if !known.contains_key(&entry) && known.len() < MAX_ENTRIES {
+                        let format = unpack(part(entry)?).ok();
+                        known
+                            .insert(entry, format.and_then(|format| params_of(&*format, track.id)));
+                    }
+                    backend.changes.push_back((tick, known.get(&entry).cloned().flatten()));
+                }
                 backend.follow(outline, source)?;
-                tell_tracks(&mut backend.info, outline, at, &failed, options);
+                let before: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+                tell_tracks(&mut backend.info, outline, at, &before, options);
                 return Ok(Box::new(backend));
             }
             Err(error @ Error::Io { .. }) => return Err(error),
@@ -160,11 +210,11 @@ fn open_outlined(
 }
 
 /// Note which of several tracks was taken, and why.
-fn tell_tracks(
+pub(super) fn tell_tracks(
     info: &mut SourceInfo,
     outline: &Outline,
     taken: usize,
-    failed: &[(usize, Error)],
+    failed: &[usize],
     options: &DecodeOptions,
 ) {
     let count = outline.tracks.len();
@@ -191,7 +241,7 @@ fn tell_tracks(
         failed => {
             let before: Vec<String> = failed
                 .iter()
-                .map(|(at, _)| format!("{} ({})", at + 1, outline.tracks[*at].codec))
+                .map(|at| format!("{} ({})", at + 1, outline.tracks[*at].codec))
                 .collect();
             format!("track {} can't be read", before.join(", "))
         }
@@ -205,14 +255,12 @@ fn open_track(
     source: Source,
     path: PathBuf,
     outline: Option<&TrackOutline>,
+    unpack: Unpack,
 ) -> Result<SymphoniaBackend> {
     if let Some(outline) = outline.filter(|track| names::is_foreign(&track.codec)) {
         return Err(names::refuse(&path, &outline.codec));
     }
-    let stream = MediaSourceStream::new(Box::new(source), Default::default());
-    let mut format = symphonia::default::get_probe()
-        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| describe(&path, &error))?;
+    let mut format = unpack(source).map_err(|error| describe(&path, &error))?;
     let container = format.format_info().short_name;
     let container = if container == "isomp4" { "mp4" } else { container };
     let mut info = SourceInfo::new(path.clone(), container, "");
@@ -245,7 +293,9 @@ fn open_track(
         track,
         time_base,
         timeline: outline.map(|outline| Timeline::new(outline.end, outline.step)),
-        gaps: (0, 0),
+        shifts: outline.map(|outline| outline.shifts.clone()).unwrap_or_default(),
+        changes: VecDeque::new(),
+        gaps: Gaps::default(),
         info,
         spec: None,
         ready: VecDeque::new(),
@@ -333,6 +383,15 @@ fn audio_params(track: &Track, outline: Option<&TrackOutline>) -> Option<AudioCo
         params.codec = *big;
     }
     Some(params)
+}
+
+/// How a track is coded.
+fn params_of(format: &dyn FormatReader, track: u32) -> Option<AudioCodecParameters> {
+    let track = format.tracks().iter().find(|found| found.id == track)?;
+    match track.codec_params.as_ref()? {
+        CodecParameters::Audio(params) => Some(params.clone()),
+        _ => None,
+    }
 }
 
 /// Symphonia's error in formant's words.
@@ -447,6 +506,9 @@ impl SymphoniaBackend {
             Err(error) => return Err(describe(&self.info.path, &error)),
         };
         if packet.track_id == self.track {
+            if !self.follow_change(&packet) {
+                return Ok(false);
+            }
             self.fill_gap(&packet);
             match self.decode_packet(&packet)? {
                 Some(block) => self.push(block),
@@ -456,12 +518,38 @@ impl SymphoniaBackend {
         Ok(true)
     }
 
+    /// Go on with the sample entry that a packet has; `false` where it can't be read.
+    fn follow_change(&mut self, packet: &Packet) -> bool {
+        let here = u64::try_from(packet.pts.get()).unwrap_or(0);
+        let mut last = None;
+        while self.changes.front().is_some_and(|(tick, _)| *tick <= here) {
+            last = self.changes.pop_front();
+        }
+        let Some((_, params)) = last else { return true };
+        let mut info = self.info.clone();
+        if let Some(decoder) = params.and_then(|params| make_decoder(&mut info, &params).ok()) {
+            self.decoder = decoder;
+            return true;
+        }
+        let at = self.here();
+        self.info.warnings.push(Warning::Repaired {
+            what: format!(
+                "from {at:.3} s on the track has another sample entry, which can't be read; the rest was left out"
+            ),
+        });
+        false
+    }
+
     /// Put silence where the container's clock runs ahead of the samples.
     fn fill_gap(&mut self, packet: &Packet) {
         let time = self.time_base.and_then(|base| base.calc_time(packet.pts));
         let (Some(time), Some(timeline)) = (time, &mut self.timeline) else { return };
         let rate = self.info.rate;
-        let missing = timeline.missing(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX), rate);
+        let tick = u64::try_from(packet.pts.get()).unwrap_or(0);
+        let late = self.shifts.partition_point(|(from, _)| *from <= tick);
+        let late = late.checked_sub(1).map_or(0, |at| self.shifts[at].1);
+        let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).saturating_add(late);
+        let missing = timeline.missing(time, rate);
         if let Some((step, length)) = timeline.wrong_clock() {
             self.timeline = None;
             let seconds = |nanos: u64| nanos as f64 / NANOS as f64;
@@ -477,19 +565,15 @@ impl SymphoniaBackend {
         if let Decoder::Flac(track) = &mut self.decoder {
             track.skip(missing);
         }
-        let seconds = |frames: u64| frames as f64 / f64::from(spec.rate);
-        if self.gaps.0 == 0 && self.told_gaps() < MAX_GAP_WARNINGS {
-            let start =
-                seconds(self.queued.saturating_sub(self.info.trimmed_delay + self.skip_left));
-            self.info.warnings.push(Warning::Gap { start, length: seconds(missing) });
-        } else {
-            self.gaps = (self.gaps.0 + 1, self.gaps.1 + missing);
-        }
+        let (start, length) = (self.here(), missing as f64 / f64::from(spec.rate));
+        self.gaps.found(&mut self.info, start, length);
         self.push_silence(spec, missing);
     }
 
-    fn told_gaps(&self) -> usize {
-        self.info.warnings.iter().filter(|warning| matches!(warning, Warning::Gap { .. })).count()
+    /// Where what is decoded next lies in the output, in seconds.
+    fn here(&self) -> f64 {
+        let frames = self.queued.saturating_sub(self.info.trimmed_delay + self.skip_left);
+        frames as f64 / f64::from(self.info.rate.max(1))
     }
 
     fn push_silence(&mut self, spec: AudioSpec, frames: u64) {
@@ -504,6 +588,7 @@ impl SymphoniaBackend {
 
     /// Decode a packet; `None` when it is damaged.
     fn decode_packet(&mut self, packet: &Packet) -> Result<Option<AudioBuf>> {
+        let here = self.here();
         let (spec, data) = match &mut self.decoder {
             Decoder::Opus(packets) => return Ok(packets.decode(&packet.data)),
             Decoder::Flac(track) => {
@@ -513,7 +598,11 @@ impl SymphoniaBackend {
                 }
                 let spec = track.spec();
                 if self.spec.is_some() && decoded.lost > 0 {
-                    self.damage.lost(decoded.lost.div_ceil(decoded.frames.max(1)), decoded.lost);
+                    self.damage.lost(
+                        here,
+                        decoded.lost.div_ceil(decoded.frames.max(1)),
+                        decoded.lost,
+                    );
                     self.push_silence(spec, decoded.lost);
                     if let Some(timeline) = &mut self.timeline {
                         timeline.silence(decoded.lost);
@@ -562,7 +651,7 @@ impl SymphoniaBackend {
         self.last_frames = self.last_frames.max(frames);
         let ahead = std::mem::take(&mut self.damaged_ahead) * frames;
         if ahead > 0 {
-            self.damage.lost(0, ahead);
+            self.damage.lost(0.0, 0, ahead);
             self.push_silence(spec, ahead);
         }
         self.ready.push_back(relayout(block, spec.layout));
@@ -576,7 +665,7 @@ impl SymphoniaBackend {
     /// Put silence in the place of a damaged packet.
     fn push_damaged(&mut self) -> Result<()> {
         let frames = if self.spec.is_some() { self.last_frames } else { 0 };
-        self.damage.bad(&self.info, frames)?;
+        self.damage.bad(&self.info, self.here(), frames)?;
         match self.spec {
             Some(spec) => {
                 self.push_silence(spec, frames);
@@ -634,12 +723,7 @@ impl SymphoniaBackend {
                 ),
             ));
         }
-        if let (count @ 1.., frames) = std::mem::take(&mut self.gaps) {
-            let seconds = frames as f64 / f64::from(self.info.rate.max(1));
-            self.info.warnings.push(Warning::Repaired {
-                what: format!("{count} more gaps, {seconds:.3} s in all, were replaced by silence"),
-            });
-        }
+        std::mem::take(&mut self.gaps).report(&mut self.info);
         if let Decoder::Flac(track) = &self.decoder
             && !track.is_whole()
             && !self.info.warnings.contains(&Warning::Checksum)

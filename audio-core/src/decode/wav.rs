@@ -29,6 +29,8 @@ struct PcmBackend {
     format: RawSample,
     promised: Option<u64>,  // bytes, when the header makes a promise
     remaining: Option<u64>, // of these
+    /// Whether another file may follow samples of which nobody knows how many they are.
+    may_be_joined: bool,
     bytes: Vec<u8>,
     samples: Vec<f32>,
 }
@@ -43,7 +45,8 @@ pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>
     match header.encoding {
         header::Encoding::Samples(format) => {
             let spec = AudioSpec { rate: header.info.rate, layout: header.info.layout };
-            Ok(Box::new(PcmBackend::new(source, header.info, spec, format, header.data_bytes)))
+            let pcm = PcmBackend::new(source, header.info, spec, format, header.data_bytes);
+            Ok(Box::new(PcmBackend { may_be_joined: pcm.promised.is_none(), ..pcm }))
         }
         header::Encoding::Adpcm(adpcm) => adpcm::open(source, header, adpcm),
         header::Encoding::Mpeg => {
@@ -82,7 +85,23 @@ impl PcmBackend {
     ) -> Self {
         let promised = remaining;
         let (bytes, samples) = (Vec::new(), Vec::new());
-        Self { source, info, spec, format, promised, remaining, bytes, samples }
+        let may_be_joined = false;
+        Self { source, info, spec, format, promised, remaining, may_be_joined, bytes, samples }
+    }
+
+    /// Look for another file's header in the next `count` bytes; the samples end there.
+    fn look_for_header(&mut self, count: usize) -> std::io::Result<()> {
+        const HEADER: usize = 16; // RIFF, size, WAVE, and the name of the first chunk
+        let bytes = self.source.peek(count + HEADER - 1)?;
+        let is_header = |bytes: &[u8]| {
+            bytes.starts_with(b"RIFF")
+                && matches!(&bytes[8..], b"WAVEfmt " | b"WAVEJUNK" | b"WAVEbext")
+        };
+        if let Some(at) = bytes.windows(HEADER).position(is_header) {
+            self.promised = Some(at as u64);
+            self.remaining = self.promised;
+        }
+        Ok(())
     }
 
     /// Go on with another data chunk behind the one that ended; `false` where there is none.
@@ -119,6 +138,9 @@ impl Backend for PcmBackend {
         let frame_bytes = self.format.bytes() * self.spec.channels();
         let whole = loop {
             let mut want = frame_bytes * MAX_BLOCK_FRAMES;
+            if self.may_be_joined && self.remaining.is_none() {
+                self.look_for_header(want).map_err(|e| Error::io(&self.info.path, e))?;
+            }
             if let Some(remaining) = self.remaining {
                 want = want.min(usize::try_from(remaining).unwrap_or(want));
             }

@@ -1,12 +1,15 @@
 //! FLAC files with 16 or 24 bits, written frame by frame.
 
+mod shifted;
 mod verbatim;
 
+use flacenc::bitsink::ByteSink;
 use flacenc::component::{BitRepr, StreamInfo};
 use flacenc::config;
 use flacenc::error::{Verified, Verify};
 use flacenc::source::{Context, Fill, FrameBuf};
 
+use self::shifted::WASTED_BITS;
 use super::options::{SampleFormat, WriteOptions};
 use super::output::Output;
 use super::quantize::Quantizer;
@@ -29,6 +32,8 @@ pub(super) struct FlacSink {
     quantizer: Quantizer,
     config: Verified<config::Encoder>,
     stream: StreamInfo,
+    /// How the upper 16 bits of 24 are encoded where the others are zero.
+    upper: Option<(StreamInfo, Verified<config::Encoder>)>,
     context: Context,
     pending: Vec<i32>, // interleaved, less than a block
     frame_number: usize,
@@ -64,9 +69,22 @@ impl FlacSink {
         let stream = StreamInfo::new(spec.rate as usize, channels, bits).map_err(|_| {
             refuse(format!("FLAC can't hold {} Hz; resample, or write WAV", spec.rate))
         })?;
-        let config = config::Encoder::default()
-            .into_verified()
-            .map_err(|(_, error)| refuse(error.to_string()))?;
+        let mut config = config::Encoder::default();
+        // The other way to choose takes the Rice parameters that 24 bits want for possible.
+        config.subframe_coding.fixed.order_sel = config::OrderSel::BitCount;
+        let verified = |config: config::Encoder| {
+            config.into_verified().map_err(|(_, error)| refuse(error.to_string()))
+        };
+        let mut upper = None;
+        if bits > 16
+            && let Ok(stream) = StreamInfo::new(spec.rate as usize, channels, bits - WASTED_BITS)
+        {
+            // The lowest bit of the sum of two channels would be one of the wasted bits.
+            let mut config = config.clone();
+            config.stereo_coding.use_midside = false;
+            upper = Some((stream, verified(config)?));
+        }
+        let config = verified(config)?;
         output.write(&header(&stream, &options.tags, spec.layout))?;
         let context = Context::new(bits, channels);
         Ok(Self {
@@ -74,6 +92,7 @@ impl FlacSink {
             quantizer,
             config,
             stream,
+            upper,
             context,
             pending: Vec::new(),
             frame_number: 0,
@@ -100,30 +119,38 @@ impl FlacSink {
         let path = self.output.path().to_owned();
         let failed =
             |error: String| Error::unreadable(&path, format!("FLAC encoding failed: {error}"));
-        let frames = samples.len() / self.channels;
         self.context.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
+        let number = self.frame_number;
+        let bits = self.stream.bits_per_sample();
+        let plain = || verbatim::frame(samples, self.channels, bits, number as u32);
+        let frames = samples.len() / self.channels;
         if frames < MIN_FRAMES {
-            let bits = self.stream.bits_per_sample();
-            return self.push_frame(&verbatim::frame(
-                samples,
-                self.channels,
-                bits,
-                self.frame_number as u32,
-            ));
+            return self.push_frame(&plain());
         }
-        let mut buffer =
-            FrameBuf::with_size(self.channels, frames).map_err(|e| failed(e.to_string()))?;
-        buffer.fill_interleaved(samples).map_err(|e| failed(e.to_string()))?;
-        let frame = flacenc::encode_fixed_size_frame(
-            &self.config,
-            &buffer,
-            self.frame_number,
-            &self.stream,
-        )
-        .map_err(|e| failed(e.to_string()))?;
-        let mut sink = flacenc::bitsink::ByteSink::new();
-        frame.write(&mut sink).map_err(|e| failed(e.to_string()))?;
-        self.push_frame(sink.as_slice())
+        let encode = |samples: &[i32], stream, config| -> std::result::Result<_, String> {
+            let mut buffer =
+                FrameBuf::with_size(self.channels, frames).map_err(|e| e.to_string())?;
+            buffer.fill_interleaved(samples).map_err(|e| e.to_string())?;
+            flacenc::encode_fixed_size_frame(config, &buffer, number, stream)
+                .map_err(|e| e.to_string())
+        };
+        let coded = match &self.upper {
+            Some((stream, config)) if shifted::is_shifted(samples) => {
+                let samples: Vec<i32> = samples.iter().map(|s| s >> WASTED_BITS).collect();
+                let frame = encode(&samples, stream, config).map_err(failed)?;
+                shifted::widen(frame).map_err(|e| failed(e.to_string()))?
+            }
+            _ => {
+                let frame = encode(samples, &self.stream, &self.config).map_err(failed)?;
+                let mut sink = ByteSink::new();
+                frame.write(&mut sink).map_err(|e| failed(e.to_string()))?;
+                sink.into_inner()
+            }
+        };
+        // The encoder's Rice codes are meant for 16 bits: loud noise of 24 takes more than plain.
+        let plain = plain();
+        let smaller = if coded.len() <= plain.len() { coded } else { plain };
+        self.push_frame(&smaller)
     }
 
     fn push_frame(&mut self, bytes: &[u8]) -> Result<()> {

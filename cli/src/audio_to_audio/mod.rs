@@ -9,7 +9,6 @@ mod run;
 use std::collections::HashSet;
 
 use clap::Args;
-use formant_audio_core::decode::ChannelSelect;
 use formant_audio_core::encode::{WriteOptions, WriteReport};
 use formant_audio_core::level::NullTest;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
@@ -47,8 +46,8 @@ pub(crate) struct AudioToAudio {
     /// One an entry of the list: its output, or that from which a process names its outputs.
     pub(crate) targets: Vec<Option<Target>>,
     pub(crate) existing: Existing,
-    /// `None` keeps the channels as they are.
-    pub(crate) channels: Option<ChannelSelect>,
+    /// Whether every channel has an output of its own.
+    pub(crate) each: bool,
     pub(crate) write: WriteOptions,
     pub(crate) offset: Offset,
 }
@@ -74,22 +73,14 @@ impl AudioToAudioArgs {
         group: impl Fn(&Target) -> Vec<Target>,
         settings: &Settings,
     ) -> Result<AudioToAudio, Failure> {
-        let mut sources = Sources::of(&self.input, &self.audio)?;
+        let mut sources = Sources::of_channels(&self.input, &self.audio)?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
         let naming = Naming { suffix, suffix_when, extension: extension(container) };
         let output = &self.write.output;
         let targets = assign_groups(output, &mut sources.list, naming, group, settings)?;
         let inputs = identity::of_inputs(&sources.list);
-        let (existing, channels) = (Existing::of(output), self.write.channels);
-        Ok(AudioToAudio {
-            sources,
-            inputs,
-            targets,
-            existing,
-            channels,
-            write,
-            offset: Offset::Leave,
-        })
+        let (existing, each) = (Existing::of(output), self.audio.each());
+        Ok(AudioToAudio { sources, inputs, targets, existing, each, write, offset: Offset::Leave })
     }
 
     /// As [`AudioToAudioArgs::resolve`], for a network with one output. It takes all channels of an input, or one.
@@ -98,20 +89,8 @@ impl AudioToAudioArgs {
         suffix: &str,
         settings: &Settings,
     ) -> Result<AudioToAudio, Failure> {
-        self.refuse_each()?;
+        self.audio.refuse_each()?;
         self.resolve(suffix, SuffixWhen::Always, |target| vec![target.clone()], settings)
-    }
-
-    /// Refuses `--channels each`.
-    pub(crate) fn refuse_each(&self) -> Result<(), Failure> {
-        match self.write.channels {
-            Some(ChannelSelect::Each) => {
-                Err(Failure::usage("--channels", "`each` is not for networks").help(
-                    "use mix, left or right, or convert the recording with --channels each first",
-                ))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use formant_audio_core::decode::ChannelSelect;
+use formant_audio_core::decode::split_channels;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
 use formant_audio_core::level::NullMeter;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Error, Warning};
@@ -42,13 +42,12 @@ fn recording<P: Process>(
     json: bool,
 ) -> Result<Done, Failure> {
     let target = target_of(&plan.targets, lane.index)?;
-    let each = plan.channels == Some(ChannelSelect::Each);
     // Outputs are looked for before the input is opened, unless what it holds names them.
-    if !each && !plan.existing.admits_any(&process.outputs(target))? {
+    if !plan.each && !plan.existing.admits_any(&process.outputs(target))? {
         return Ok(Done::Skipped);
     }
     let mut reader = plan.sources.open(input)?;
-    let places = match each {
+    let places = match plan.each {
         true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],
     };
@@ -61,9 +60,9 @@ fn recording<P: Process>(
     if let Some(path) = all.iter().filter_map(Target::path).find(own) {
         return Err(identity::own_input(path));
     }
-    let spec = match plan.channels {
-        None => reader.spec(),
-        Some(_) => AudioSpec::mono(reader.spec().rate),
+    let spec = match plan.each {
+        true => AudioSpec::mono(reader.spec().rate),
+        false => reader.spec(),
     };
     let made_spec = process.output_spec(spec);
     let write = WriteOptions { tags: reader.info().tags.clone(), ..plan.write.clone() };
@@ -96,9 +95,9 @@ fn recording<P: Process>(
     }
     let mut early = usize::try_from(-offset).unwrap_or(0);
     while let Some(block) = reader.next_block()? {
-        let parts = match plan.channels {
-            None => vec![block],
-            Some(select) => select.apply(&block.view()),
+        let parts = match plan.each {
+            true => split_channels(&block.view()),
+            false => vec![block],
         };
         let frames = parts.first().map_or(0, AudioBuf::frames);
         let cut = early.min(frames);

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::decode::{BlockReader, ChannelSelect, DecodeOptions, decode_file};
+use formant_audio_core::decode::{BlockReader, DecodeOptions, decode_file};
 use formant_audio_core::plot::{
     AxisScale, Image, PlotItem, PlotOptions, Trace, TraceOptions, compare, render,
 };
 use formant_audio_core::resample::{Quality, resample};
-use formant_audio_core::{AudioBuf, AudioSpec, Warning};
+use formant_audio_core::{AudioBuf, Warning};
 use serde_json::json;
 
 use super::{Work, work};
@@ -51,9 +51,6 @@ pub(crate) struct PlotArgs {
     /// Draw two files and their difference.
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "files_from", "shard"])]
     compare: Vec<PathBuf>,
-    /// Channels: mix, left, right, or each [default: each, in one picture].
-    #[arg(long, value_name = "WHICH")]
-    channels: Option<ChannelSelect>,
     /// Width in pixels.
     #[arg(long, default_value_t = 1200, value_name = "PIXELS")]
     width: u32,
@@ -96,7 +93,6 @@ impl PlotArgs {
 struct PlotPlan {
     task: PlotTask,
     existing: Existing,
-    channels: Option<ChannelSelect>,
     options: PlotOptions,
 }
 
@@ -146,11 +142,11 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
         n_fft: typed.n_fft,
         ..PlotOptions::default()
     };
-    Ok(PlotPlan { task, existing: Existing::of(&typed.output), channels: typed.channels, options })
+    Ok(PlotPlan { task, existing: Existing::of(&typed.output), options })
 }
 
 fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
-    let mut sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of_channels(&typed.input, &typed.audio)?;
     let output = typed.output.output.as_ref();
     let one_file = output.filter(|path| {
         let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
@@ -262,14 +258,12 @@ fn trace(
     reader: &mut BlockReader,
     name: &str,
 ) -> Result<(PlotItem, Vec<Warning>), Failure> {
-    let mono = !matches!(plan.channels, None | Some(ChannelSelect::Each));
-    let spec = if mono { AudioSpec::mono(reader.spec().rate) } else { reader.spec() };
     let options =
         TraceOptions { n_fft: plan.options.n_fft, expected_frames: reader.declared_frames() };
-    let mut trace = Trace::new(spec, &options)?;
+    let mut trace = Trace::new(reader.spec(), &options)?;
     while let Some(block) = reader.next_block()? {
         interrupt::check()?;
-        trace.push(&select(plan, block).view())?;
+        trace.push(&block.view())?;
     }
     let item = PlotItem { title: title(Path::new(name)), trace: trace.finish() };
     Ok((item, reader.info().warnings.clone()))
@@ -277,14 +271,6 @@ fn trace(
 
 fn title(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// The channels that are drawn, in one buffer.
-fn select(plan: &PlotPlan, audio: AudioBuf) -> AudioBuf {
-    match plan.channels {
-        None | Some(ChannelSelect::Each) => audio,
-        Some(select) => select.apply(&audio.view()).pop().unwrap_or(audio),
-    }
 }
 
 /// Both files at the first one's rate; mono where their channels differ.
@@ -300,7 +286,7 @@ fn comparison(
         for warning in &clip.info.warnings {
             messages.warning(&path.display().to_string(), warning);
         }
-        Ok(select(plan, clip.audio))
+        Ok(clip.audio)
     };
     let (mut first, mut second) = (read(a)?, read(b)?);
     let second_name = b.display().to_string();

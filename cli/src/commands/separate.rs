@@ -77,7 +77,7 @@ impl SeparateArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
         let load = tasks::load_options(settings)?;
-        self.files.refuse_each()?;
+        self.files.audio.refuse_each()?;
         let group = |target: &Target| voices(target, MAX_VOICES);
         let mut files = self.files.resolve(VOICE, SuffixWhen::Always, group, settings)?;
         files.refuse_stdout("every voice is a file of its own")?;

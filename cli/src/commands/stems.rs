@@ -89,7 +89,7 @@ impl StemsArgs {
         }
         let exact = output.clone().filter(|_| one && self.template.is_none());
         let naming = StemNaming { template, exact };
-        self.files.refuse_each()?;
+        self.files.audio.refuse_each()?;
         let names = self.demix.possible_stems();
         let group = |single: &Target| -> Vec<Target> {
             names.iter().map(|stem| naming.target(single, stem)).collect()

@@ -12,10 +12,6 @@ mod recording;
 #[allow(dead_code, reason = "trials are not fuzzed")]
 mod table;
 
-#[path = "../../src/table.rs"]
-#[allow(dead_code, reason = "manifests need a part of it")]
-mod table;
-
 /// The errors that the manifest reader makes.
 mod error {
     use std::path::PathBuf;

@@ -33,10 +33,11 @@ impl StreamInfo {
         })
     }
 
-    /// The most bytes that a frame of `frames` can sensibly take: twice its plain samples.
+    /// The most bytes that a frame of `frames` can sensibly take. Encoders whose Rice codes are meant
+    /// for 16 bits need up to 64 bytes for a sample of 24; the field for a frame's size has 24 bits.
     pub(super) fn max_frame_bytes(&self, frames: u32) -> usize {
-        let samples = u64::from(frames) * u64::from(self.channels);
-        (samples * u64::from(self.bits + 1) / 4) as usize + 256
+        let samples = frames as usize * usize::from(self.channels);
+        (64 * samples + 256).min(1 << 24)
     }
 }
 

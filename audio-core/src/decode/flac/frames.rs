@@ -3,7 +3,7 @@
 use std::io;
 
 use super::frame::{FrameHeader, MAX_HEADER_BYTES, StreamInfo};
-use crate::decode::mpeg::tag_size;
+use crate::decode::mpeg::{is_start_byte, tag_size};
 use crate::decode::open::is_recording;
 use crate::decode::source::{Source, read_full};
 use crate::flac::crc16;
@@ -101,7 +101,9 @@ impl FrameFinder {
                     ended_at = done;
                     fits = fits.filter(|_| zero).or(Some(done));
                     if follows.is_none_or(is_start_byte) && self.is_boundary(done) {
-                        return Ok(self.take(header, done));
+                        // A checksum of zero is two of these zeros; any others are stray.
+                        let end = fits.filter(|end| done - end != 2).unwrap_or(done);
+                        return Ok(self.take(header, end));
                     }
                 } else if follows == Some(0xff)
                     && self.header(done).is_some_and(|later| header.is_before(&later))
@@ -163,9 +165,4 @@ impl FrameFinder {
         self.buffer.truncate(have + got);
         Ok(())
     }
-}
-
-/// Whether a header, a tag or another stream may begin with this byte.
-fn is_start_byte(byte: u8) -> bool {
-    matches!(byte, 0xff | 0x1a | b'f' | b'I' | b'T' | b'A' | b'R' | b'B' | b'O' | b'F' | b'c')
 }

@@ -6,7 +6,7 @@ mod track;
 
 use std::io::{self, Read};
 
-use super::backend::{Backend, Damage, checked_spec};
+use super::backend::{Backend, Damage, Stray, checked_spec};
 use super::info::SourceInfo;
 use super::source::{Source, read_full, skip};
 use super::vorbis_comment;
@@ -27,7 +27,8 @@ struct Flac {
     track: FlacTrack,
     info: SourceInfo,
     damage: Damage,
-    skipped: u64, // of the finder's, already accounted for by silence
+    stray: Stray,
+    broken: bool, // the frame before was damaged, so that bytes which fit nowhere belong to it
     ready: Option<AudioBuf>,
     any: bool, // whether a frame was decoded
     ended: bool,
@@ -69,7 +70,8 @@ pub(super) fn open(mut source: Source, mut info: SourceInfo) -> Result<Box<dyn B
         track,
         info,
         damage: Damage::default(),
-        skipped: 0,
+        stray: Stray::default(),
+        broken: false,
         ready: None,
         any: false,
         ended: false,
@@ -120,13 +122,18 @@ impl Flac {
         (frames > 0).then(|| AudioBuf::silence(self.track.spec(), frames as usize))
     }
 
-    /// Silence for what is missing in front of a frame, and then the frame.
-    fn queue(&mut self, decoded: Decoded) -> Result<Option<AudioBuf>> {
+    /// Silence for what is missing in front of a frame, and then the frame; `stray` bytes were
+    /// found in front of it.
+    fn queue(&mut self, decoded: Decoded, stray: u64) -> Result<Option<AudioBuf>> {
         let Decoded { lost, frames, block } = decoded;
+        let at = self.info.seconds();
         if lost > 0 {
-            self.damage.lost(lost.div_ceil(frames.max(1)), lost);
-            self.skipped = self.frames.skipped;
+            self.damage.lost(at, lost.div_ceil(frames.max(1)), lost);
+        } else if stray > 0 && !self.broken {
+            self.stray.found(&mut self.info, stray);
         }
+        self.broken = block.is_none();
+        let at = at + lost as f64 / f64::from(self.info.rate);
         let block = match block {
             Some(block) => {
                 self.damage.good();
@@ -134,7 +141,7 @@ impl Flac {
                 Some(block)
             }
             None => {
-                self.damage.bad(&self.info, frames)?;
+                self.damage.bad(&self.info, at, frames)?;
                 self.silence(frames)
             }
         };
@@ -148,27 +155,24 @@ impl Flac {
     }
 
     /// The end: silence for a last frame whose header is damaged too, and what there is to tell.
-    fn finish(&mut self, cut: bool) -> Result<Option<AudioBuf>> {
+    /// `stray` bytes are at the very end.
+    fn finish(&mut self, cut: bool, stray: u64) -> Result<Option<AudioBuf>> {
         self.ended = true;
         if !self.any && (cut || self.frames.skipped > 0) {
             return Err(Error::unreadable(&self.info.path, "none of its frames could be decoded"));
         }
         let missing = self.track.missing();
-        let skipped = self.frames.skipped - self.skipped;
         let last = u64::from(self.track.stream().max_block);
-        let silence = if missing > 0 && missing <= last && (cut || skipped > 16) {
-            self.damage.lost(1, missing);
+        let silence = if missing > 0 && missing <= last && (cut || stray > 16) {
+            self.damage.lost(self.info.seconds(), 1, missing);
             self.silence(missing)
         } else {
-            if skipped > 0 {
-                self.info.warnings.push(Warning::Repaired {
-                    what: format!(
-                        "{skipped} bytes between or behind the frames were no audio and were left out"
-                    ),
-                });
+            if stray > 0 && !self.broken {
+                self.stray.found(&mut self.info, stray);
             }
             None
         };
+        self.stray.report(&mut self.info);
         if !self.track.is_whole() {
             self.info.warnings.push(Warning::Checksum);
         }
@@ -187,17 +191,19 @@ impl Backend for Flac {
             return Ok(Some(block));
         }
         while !self.ended {
+            let before = self.frames.skipped;
             let item = self.frames.next().map_err(|e| Error::io(&self.info.path, e))?;
+            let stray = self.frames.skipped - before;
             if self.frames.skipped > 0 {
                 self.track.count_from_zero();
             }
             let decoded = match item {
-                None => return self.finish(false),
-                Some(Item::Cut) => return self.finish(true),
+                None => return self.finish(false, stray),
+                Some(Item::Cut) => return self.finish(true, stray),
                 Some(Item::Frame { header, data }) => self.track.decode_frame(&header, &data),
                 Some(Item::Damaged(header)) => self.track.damaged(&header),
             };
-            if let Some(block) = self.queue(decoded)? {
+            if let Some(block) = self.queue(decoded, stray)? {
                 return Ok(Some(block));
             }
         }

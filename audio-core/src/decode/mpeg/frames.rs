@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::super::source::read_full;
-use super::header::{FrameHeader, HEADER_BYTES};
+use super::header::{FrameHeader, MAX_HEADER_BYTES};
+use crate::decode::open::is_recording;
+use crate::decode::source::{Source, read_full};
 
 const CHUNK_BYTES: usize = 1 << 16;
 /// Frames in a row that must fit together before a position counts as the start of a stream.
@@ -31,12 +32,12 @@ impl<R: Read> FrameReader<R> {
         Self { source, buffer: Vec::new(), at: 0, ended: false, lock: None, skipped: 0 }
     }
 
-    /// The next frame; `None` at the end, where a frame that is cut off counts as skipped.
+    /// The next frame; `None` where another recording begins, and at the end, where a frame that is cut off counts as skipped.
     pub(super) fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            self.fill(HEADER_BYTES)?;
+            self.fill(MAX_HEADER_BYTES)?;
             let rest = &self.buffer[self.at..];
-            if rest.is_empty() {
+            if rest.is_empty() || (self.lock.is_none() && is_recording(rest)) {
                 return Ok(None);
             }
             if let Some(size) = tag_size(rest) {
@@ -66,14 +67,14 @@ impl<R: Read> FrameReader<R> {
         loop {
             self.fill(CHUNK_BYTES)?;
             let rest = &self.buffer[self.at..];
-            if rest.is_empty() || tag_size(rest).is_some() {
+            if rest.is_empty() || tag_size(rest).is_some() || is_recording(rest) {
                 return Ok(());
             }
             if let Some(header) = run_of_frames(rest, self.ended) {
                 self.lock = Some(header);
                 return Ok(());
             }
-            let step = rest[1..].iter().position(|&b| matches!(b, 0xff | b'I' | b'T' | b'A'));
+            let step = rest[1..].iter().position(|&byte| is_start_byte(byte));
             self.skip(step.map_or(rest.len(), |step| step + 1));
         }
     }
@@ -109,6 +110,20 @@ impl<R: Read> FrameReader<R> {
         self.buffer.truncate(have + got);
         Ok(self.buffer.len() >= count)
     }
+}
+
+impl FrameReader<Source> {
+    /// What has not been used, to be read as another recording.
+    pub(super) fn take_rest(&mut self) -> io::Result<Source> {
+        let rest = self.buffer.split_off(self.at);
+        self.ended = true;
+        self.source.take_rest().unread(&rest)
+    }
+}
+
+/// Whether a frame, a tag or another recording may begin with this byte.
+pub(in crate::decode) fn is_start_byte(byte: u8) -> bool {
+    matches!(byte, 0xff | 0x1a | b'f' | b'I' | b'T' | b'A' | b'R' | b'B' | b'O' | b'F' | b'c')
 }
 
 /// The header at the start of `bytes` if frames of one stream follow one another from there.

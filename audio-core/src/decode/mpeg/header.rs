@@ -1,13 +1,25 @@
-//! The four-byte header of an MPEG audio frame (ISO/IEC 11172-3 and 13818-3, layers I to III).
+//! The header of an MPEG audio frame: four bytes in layers I to III (ISO/IEC 11172-3 and 13818-3),
+//! seven in front of AAC (ADTS, ISO/IEC 14496-3, 1.A.2).
 
-/// Bytes of a frame header.
-pub(super) const HEADER_BYTES: usize = 4;
+/// Bytes of a frame header in layers I to III.
+const HEADER_BYTES: usize = 4;
+/// Bytes that any frame header is read from.
+pub(super) const MAX_HEADER_BYTES: usize = 7;
+/// What stands for AAC in the place of a layer.
+pub(super) const AAC: u8 = 0;
+
+/// Rates of MPEG-4 audio by index (ISO/IEC 14496-3, table 1.18).
+const AAC_RATES: [u32; 13] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000,
+    7350,
+];
 
 /// What a valid header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHeader {
     /// 1 for MPEG-1, 2 for MPEG-2, 3 for MPEG-2.5.
     pub(super) version: u8,
+    /// 1 to 3, or [`AAC`].
     pub(super) layer: u8,
     pub(super) rate: u32,
     pub(super) channels: u8,
@@ -32,7 +44,7 @@ impl FrameHeader {
             _ => return None,
         };
         let layer = match flags >> 1 & 3 {
-            0 => return None,
+            0 => return Self::parse_adts(bytes),
             code => 4 - code,
         };
         let kilobits = bitrate(version, layer, rates >> 4)?;
@@ -57,6 +69,36 @@ impl FrameHeader {
             frames,
             crc: flags & 1 == 0,
         })
+    }
+
+    /// Read the header of an AAC frame; several blocks in one frame are refused.
+    fn parse_adts(bytes: &[u8]) -> Option<Self> {
+        let &[_, flags, kinds, sizes, size, low, blocks, ..] = bytes else { return None };
+        if flags & 0xf0 != 0xf0 || blocks & 3 != 0 {
+            return None;
+        }
+        let configuration = (kinds & 1) << 2 | sizes >> 6;
+        let crc = flags & 1 == 0;
+        let size = usize::from(sizes & 3) << 11 | usize::from(size) << 3 | usize::from(low >> 5);
+        let header = Self {
+            version: if flags & 8 == 0 { 1 } else { 2 },
+            layer: AAC,
+            rate: *AAC_RATES.get(usize::from(kinds >> 2 & 15))?,
+            channels: if configuration == 7 { 8 } else { configuration },
+            size,
+            frames: 1024,
+            crc,
+        };
+        (size > header.payload()).then_some(header)
+    }
+
+    /// Where the part begins that the decoder takes.
+    pub(super) fn payload(&self) -> usize {
+        match (self.layer, self.crc) {
+            (AAC, true) => MAX_HEADER_BYTES + 2,
+            (AAC, false) => MAX_HEADER_BYTES,
+            _ => 0,
+        }
     }
 
     /// Whether another frame can belong to the same stream.
@@ -96,6 +138,21 @@ fn bitrate(version: u8, layer: u8, index: u8) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_of_aac() {
+        let bytes = [0xff, 0xf1, 0x50, 0x80, 0x2e, 0x7f, 0xfc];
+        let aac = FrameHeader::parse(&bytes).expect("44.1 kHz stereo");
+        assert_eq!((aac.layer, aac.rate, aac.channels, aac.size), (AAC, 44_100, 2, 371));
+        assert_eq!((aac.frames, aac.payload()), (1024, 7));
+        assert_eq!(FrameHeader::parse(&bytes[..6]), None);
+        assert_eq!(FrameHeader::parse(&[0xff, 0xf1, 0x50, 0x80, 0, 0xff, 0xfc]), None, "7 bytes");
+        assert_eq!(
+            FrameHeader::parse(&[0xff, 0xf1, 0x74, 0x80, 0x2e, 0x7f, 0xfc]),
+            None,
+            "rate 13"
+        );
+    }
 
     #[test]
     fn usual_headers() {

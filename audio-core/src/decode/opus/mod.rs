@@ -1,15 +1,12 @@
-//! Opus: Ogg framing with exact trimming, and packet decoding for every container.
+//! Opus: headers and packets of every container.
 //!
 //! Opus always decodes at 48 kHz, whatever rate the header names for the encoder's input; callers
 //! resample.
 
 mod head;
-mod ogg;
 mod packets;
-mod pages;
 
 pub(super) use head::OpusHead;
-pub(super) use ogg::{is_ogg_opus, open_ogg};
 pub(super) use packets::OpusPackets;
 
 /// The rate at which Opus decodes, in Hz.

@@ -122,7 +122,7 @@ impl Backend for AdpcmBackend {
                 AudioBuf::from_planar(self.spec, planar(&buffer))?
             }
             _ => {
-                self.damage.bad(&self.info, self.block_frames)?;
+                self.damage.bad(&self.info, self.info.seconds(), self.block_frames)?;
                 AudioBuf::silence(self.spec, self.block_frames as usize)
             }
         };

@@ -3,7 +3,7 @@
 use std::io::{self, Seek};
 use std::path::PathBuf;
 
-use super::super::backend::checked_spec;
+use super::super::backend::{check_bits, checked_spec};
 use super::super::info::SourceInfo;
 use super::super::names;
 use super::super::options::RawSample;
@@ -311,18 +311,12 @@ fn finish(
 /// The kind of sample that the format tag and the bit count stand for.
 fn stored_samples(info: &mut SourceInfo, format: &Format) -> Result<RawSample> {
     let bits = format.bits;
-    let (expected, fits) = match format.tag {
-        TAG_PCM => ("8, 12, 16, 20, 24 or 32", (8..=32).contains(&bits)),
-        TAG_FLOAT => ("32 or 64", bits == 32 || bits == 64),
-        _ => ("", true),
-    };
-    if !fits {
-        return Err(Error::unreadable(
-            &info.path,
-            format!(
-                "the header gives {bits} bits a sample, and such a file has {expected}; give the format with --raw"
-            ),
-        ));
+    match format.tag {
+        // Other numbers of bits than the usual ones lie in the next larger number of bytes.
+        TAG_PCM if (8..=32).contains(&bits) => {}
+        TAG_PCM => check_bits(info, bits.into(), &[8, 12, 16, 20, 24, 32])?,
+        TAG_FLOAT => check_bits(info, bits.into(), &[32, 64])?,
+        _ => {}
     }
     let container = sample_bytes(info, format);
     let sample = match (format.tag, container) {

@@ -1,16 +1,17 @@
-//! A FLAC frame of plain samples, for the last few frames of a file, which the encoder refuses.
+//! A FLAC frame of plain samples, for the last few frames of a file, which the encoder refuses, and
+//! for samples that it can't make smaller.
 
 use crate::flac::{crc8, crc16};
 
-/// The frame's bytes; `samples` are interleaved, at most 256 frames of 16 or 24 bits.
+/// The frame's bytes; `samples` are interleaved, at most 65,536 frames of 16 or 24 bits.
 ///
 /// Layout after RFC 9639, section 9; everything in it is a whole number of bytes.
 pub(super) fn frame(samples: &[i32], channels: usize, bits: usize, number: u32) -> Vec<u8> {
     let frames = samples.len() / channels;
     let size_code = if bits == 16 { 4 } else { 6 };
-    let mut out = vec![0xff, 0xf8, 0x60, ((channels - 1) << 4) as u8 | size_code << 1];
+    let mut out = vec![0xff, 0xf8, 0x70, ((channels - 1) << 4) as u8 | size_code << 1];
     push_number(&mut out, number);
-    out.push((frames - 1) as u8);
+    out.extend((frames as u16).wrapping_sub(1).to_be_bytes());
     out.push(crc8(&out));
     for channel in 0..channels {
         out.push(0x02); // verbatim, no wasted bits

@@ -6,10 +6,11 @@ mod rows;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::decode::{BlockReader, ChannelSelect};
+use formant_audio_core::decode::{BlockReader, split_channels};
 use formant_audio_core::features::{
     CepstrumConfig, Dither, FeatureConfig, FeaturePlan, FeatureStream, Lifter, presets,
 };
+use formant_audio_core::mix::MonoMixer;
 use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
@@ -69,9 +70,6 @@ pub(crate) struct FeaturesArgs {
     /// Kind of file [default: by the output's extension, otherwise npy].
     #[arg(long, value_enum, value_name = "KIND")]
     format: Option<FeatureFormat>,
-    /// Channels: mix, left, right, or each (a file a channel).
-    #[arg(long, default_value = "mix", value_name = "WHICH")]
-    channels: ChannelSelect,
     /// Sample rate in Hz that inputs are resampled to, instead of the preset's.
     #[arg(long, value_name = "HZ", help_heading = "Instead of the preset's")]
     rate: Option<u32>,
@@ -124,7 +122,8 @@ struct FeaturesPlan {
     targets: Vec<Option<Target>>,
     existing: Existing,
     format: FeatureFormat,
-    channels: ChannelSelect,
+    /// Whether every channel has an output of its own; else channels are mixed.
+    each: bool,
     /// The preset's name, or that of the file with the configuration.
     preset: String,
     plan: FeaturePlan,
@@ -139,7 +138,7 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
     if typed.print_config {
         return Ok(FeaturesTask::PrintConfig(Box::new(config)));
     }
-    let mut sources = Sources::of(&typed.input, &typed.audio)?;
+    let mut sources = Sources::of_channels(&typed.input, &typed.audio)?;
     let format = format(typed, sources.list.single)?;
     let preset = match &typed.config {
         Some(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -152,8 +151,8 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
     };
     let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
     let existing = Existing::of(&typed.output);
-    let channels = typed.channels;
-    let plan = FeaturesPlan { sources, targets, existing, format, channels, preset, plan };
+    let each = typed.audio.each();
+    let plan = FeaturesPlan { sources, targets, existing, format, each, preset, plan };
     Ok(FeaturesTask::Compute(Box::new(plan)))
 }
 
@@ -251,12 +250,11 @@ fn compute(
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
     let target = target_of(&plan.targets, lane.index)?;
-    let each = plan.channels == ChannelSelect::Each;
-    if !each && !plan.existing.admits(target)? {
+    if !plan.each && !plan.existing.admits(target)? {
         return Ok(Done::Skipped);
     }
     let mut reader = plan.sources.open(input)?;
-    let targets = match each {
+    let targets = match plan.each {
         true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],
     };
@@ -267,27 +265,32 @@ fn compute(
     let mut fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
     let writers = targets.iter().map(|t| RowWriter::new(t, plan.format, plan.plan.bins()));
     let mut writers: Vec<RowWriter> = writers.collect::<Result<_, _>>()?;
-    feed(plan, &mut reader, &mut fronts, &mut writers)?;
-    let info = reader.info().clone();
-    lane.warn(&info.warnings);
+    let mixed = feed(plan, &mut reader, &mut fronts, &mut writers)?;
+    let warnings = [reader.info().warnings.clone(), mixed].concat();
+    lane.warn(&warnings);
     for (target, writer) in targets.iter().zip(writers) {
         let facts = Facts { title: &lane.name, config: plan.plan.config() };
         let frames = writer.finish(&facts)?;
-        tell(plan, target, frames, &info.warnings, settings, lane)?;
+        tell(plan, target, frames, &warnings, settings, lane)?;
     }
     Ok(Done::Worked)
 }
 
-/// The whole input through one front end a channel.
+/// The whole input through one front end a channel; what there is to say about the mix.
 fn feed(
     plan: &FeaturesPlan,
     reader: &mut BlockReader,
     fronts: &mut [Front],
     writers: &mut [RowWriter],
-) -> Result<(), Failure> {
+) -> Result<Vec<Warning>, Failure> {
+    let spec = reader.spec();
+    let mut mixer = MonoMixer::new(spec.rate, spec.layout);
     while let Some(block) = reader.next_block()? {
         interrupt::check()?;
-        let parts = plan.channels.apply(&block.view());
+        let parts = match plan.each {
+            true => split_channels(&block.view()),
+            false => vec![AudioBuf::from_mono(spec.rate, mixer.push(&block.view()))],
+        };
         for ((front, writer), part) in fronts.iter_mut().zip(&mut *writers).zip(parts) {
             front.push(&part, writer)?;
         }
@@ -295,7 +298,7 @@ fn feed(
     for (front, writer) in fronts.iter_mut().zip(writers) {
         front.finish(plan, writer)?;
     }
-    Ok(())
+    Ok(mixer.warnings())
 }
 
 /// From samples at the input's rate to rows.

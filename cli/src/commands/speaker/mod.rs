@@ -232,6 +232,7 @@ fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure>
 }
 
 fn verify(typed: VerifyArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
+    typed.audio.refuse_each()?;
     let (decode, decision) = (typed.audio.decode_options(), typed.decision.resolve()?);
     let model = typed.model.resolve(settings)?;
     let task = match (<[PathBuf; 2]>::try_from(typed.pair), typed.trials) {

@@ -43,8 +43,8 @@ impl TreeBudget {
 impl Pickle {
     /// The tree below `id`, as far as the budget goes.
     pub(crate) fn value(&self, id: Id, budget: &mut TreeBudget) -> Value {
-        let cut = budget.above.len() >= MAX_DEPTH || budget.above.contains(&id);
-        if cut || budget.spend(0).is_none() {
+        let spent = budget.spend(0).is_none();
+        if spent || budget.above.len() >= MAX_DEPTH || budget.above.contains(&id) {
             return Value::Str("...".into());
         }
         budget.above.push(id);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::super::source::read_full;
+use crate::decode::source::read_full;
 
 const HEADER_BYTES: usize = 27;
 
