@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::identity::{self, FileId};
 use crate::inputs::InputArgs;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups};
+use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups, with_channels};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::writing::{WriteArgs, extension};
@@ -77,10 +77,15 @@ impl AudioToAudioArgs {
         let mut sources = Sources::of(&self.input, &self.audio)?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
         let naming = Naming { suffix, suffix_when, extension: extension(container) };
-        let output = &self.write.output;
-        let targets = assign_groups(output, &mut sources.list, naming, group, settings)?;
+        let (output, channels) = (&self.write.output, self.write.channels);
+        let is_each = channels == Some(ChannelSelect::Each);
+        let all = |target: &Target| match is_each {
+            true => group(target).iter().flat_map(with_channels).collect(),
+            false => group(target),
+        };
+        let targets = assign_groups(output, &mut sources.list, naming, all, settings)?;
         let inputs = identity::of_inputs(&sources.list);
-        let (existing, channels) = (Existing::of(output), self.write.channels);
+        let existing = Existing::of(output);
         Ok(AudioToAudio {
             sources,
             inputs,
