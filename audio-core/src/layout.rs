@@ -27,6 +27,24 @@ pub enum Position {
     BackRight,
     /// Rear centre.
     BackCenter,
+    /// Between left and centre.
+    FrontLeftOfCenter,
+    /// Between right and centre.
+    FrontRightOfCenter,
+    /// Above the listener.
+    TopCenter,
+    /// Front left, above.
+    TopFrontLeft,
+    /// Centre, above.
+    TopFrontCenter,
+    /// Front right, above.
+    TopFrontRight,
+    /// Rear left, above.
+    TopBackLeft,
+    /// Rear centre, above.
+    TopBackCenter,
+    /// Rear right, above.
+    TopBackRight,
     /// A channel without a loudspeaker, as of a field recorder or a microphone array.
     Discrete,
 }
@@ -57,16 +75,25 @@ pub enum ChannelLayout {
 }
 
 /// The bits of a `WAVE_FORMAT_EXTENSIBLE` mask in storage order.
-const BITS: [(u32, Position); 9] = [
+const BITS: [(u32, Position); 18] = [
     (0x1, Position::FrontLeft),
     (0x2, Position::FrontRight),
     (0x4, Position::FrontCenter),
     (0x8, Position::Lfe),
     (0x10, Position::BackLeft),
     (0x20, Position::BackRight),
+    (0x40, Position::FrontLeftOfCenter),
+    (0x80, Position::FrontRightOfCenter),
     (0x100, Position::BackCenter),
     (0x200, Position::SideLeft),
     (0x400, Position::SideRight),
+    (0x800, Position::TopCenter),
+    (0x1000, Position::TopFrontLeft),
+    (0x2000, Position::TopFrontCenter),
+    (0x4000, Position::TopFrontRight),
+    (0x8000, Position::TopBackLeft),
+    (0x1_0000, Position::TopBackCenter),
+    (0x2_0000, Position::TopBackRight),
 ];
 
 /// The layouts with a name of their own and their masks.
@@ -82,7 +109,7 @@ const NAMED: [(ChannelLayout, u32); 7] = [
 
 impl ChannelLayout {
     /// The bits that [`ChannelLayout::Speakers`] may have.
-    pub const MASK_BITS: u32 = 0x73f;
+    pub const MASK_BITS: u32 = 0x3_ffff;
 
     /// The layout of `channels` channels with a `WAVE_FORMAT_EXTENSIBLE` mask; a mask of another
     /// number of loudspeakers, or with one that has no [`Position`], gives
@@ -183,11 +210,21 @@ impl ChannelLayout {
             .positions()
             .iter()
             .map(|position| match position {
-                Position::FrontLeft => [1.0, 0.0],
-                Position::FrontRight => [0.0, 1.0],
-                Position::FrontCenter | Position::BackCenter => [MINUS_3_DB, MINUS_3_DB],
-                Position::SideLeft | Position::BackLeft => [MINUS_3_DB, 0.0],
-                Position::SideRight | Position::BackRight => [0.0, MINUS_3_DB],
+                Position::FrontLeft | Position::FrontLeftOfCenter => [1.0, 0.0],
+                Position::FrontRight | Position::FrontRightOfCenter => [0.0, 1.0],
+                Position::FrontCenter
+                | Position::BackCenter
+                | Position::TopCenter
+                | Position::TopFrontCenter
+                | Position::TopBackCenter => [MINUS_3_DB, MINUS_3_DB],
+                Position::SideLeft
+                | Position::BackLeft
+                | Position::TopFrontLeft
+                | Position::TopBackLeft => [MINUS_3_DB, 0.0],
+                Position::SideRight
+                | Position::BackRight
+                | Position::TopFrontRight
+                | Position::TopBackRight => [0.0, MINUS_3_DB],
                 Position::Lfe | Position::Discrete => [0.0, 0.0],
             })
             .collect();
@@ -248,14 +285,16 @@ mod tests {
     }
 
     #[test]
-    fn masks_round_trip() {
-        for (mask, channels) in [(0x3f, 6), (0x60f, 6), (0x33, 4), (0x37, 5), (0xb, 3), (0x63f, 8)]
-        {
+    fn d24_masks_round_trip() {
+        let plain = [(0x3f, 6), (0x60f, 6), (0x33, 4), (0x37, 5), (0xb, 3), (0x63f, 8)];
+        // 7.1 with two loudspeakers more in front, and with four above.
+        let wide = [(0xff, 8), (0x2_d63f, 12)];
+        for (mask, channels) in plain.into_iter().chain(wide) {
             let layout = ChannelLayout::from_mask(mask, channels);
             assert_eq!((u64::from(layout.mask()), layout.count()), (mask, channels.into()));
             assert_eq!(layout.positions().len(), layout.count());
         }
         assert_eq!(ChannelLayout::from_mask(0x3f, 5), ChannelLayout::Discrete(5));
-        assert_eq!(ChannelLayout::from_mask(0xff, 8), ChannelLayout::Discrete(8));
+        assert_eq!(ChannelLayout::from_mask(0x4_0003, 3), ChannelLayout::Discrete(3));
     }
 }

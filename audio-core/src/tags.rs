@@ -161,9 +161,12 @@ impl Serialize for Tags {
     }
 }
 
-/// The text up to the first NUL: UTF-8 where it is valid, else Shift-JIS where it looks Japanese,
+/// The text up to the first NUL: UTF-16 where every other byte shows it, UTF-8 where it is valid, else Shift-JIS where it looks Japanese,
 /// else Windows-1252, in which every byte is a character.
 pub(crate) fn decode_text(bytes: &[u8]) -> String {
+    if let Some(text) = utf16(bytes) {
+        return text;
+    }
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let bytes = &bytes[..end];
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -174,6 +177,21 @@ pub(crate) fn decode_text(bytes: &[u8]) -> String {
         return text.into_owned();
     }
     WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned()
+}
+
+/// The text of UTF-16 that a byte order mark tells, or little-endian Western letters of which each
+/// has a zero behind it: at least two, since one letter may be a whole text.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let big = bytes.starts_with(&[0xfe, 0xff]);
+    let marked = big || bytes.starts_with(&[0xff, 0xfe]);
+    let (pairs, _) = bytes[if marked { 2 } else { 0 }..].as_chunks::<2>();
+    let read = if big { u16::from_be_bytes } else { u16::from_le_bytes };
+    let units: Vec<u16> =
+        pairs.iter().map(|&pair| read(pair)).take_while(|&unit| unit != 0).collect();
+    if !marked && (units.len() < 2 || units.iter().any(|&unit| unit > 0xff)) {
+        return None;
+    }
+    String::from_utf16(&units).ok()
 }
 
 /// Whether most letters are Japanese. A Western text that happens to be valid Shift-JIS has few
@@ -208,6 +226,10 @@ mod tests {
     fn old_encodings_are_told_apart() {
         assert_eq!(decode_text("Żółw\0rest".as_bytes()), "Żółw");
         assert_eq!(decode_text(b"Fr\xe9d\xe9ric"), "Frédéric");
+        assert_eq!(decode_text(b"G\0r\0\xfc\0n\0\0\0x\0"), "Grün");
+        assert_eq!(decode_text(b"\xff\xfe\x1f\x04"), "П");
+        assert_eq!(decode_text(b"\xfe\xff\x04\x1f\0a"), "Пa");
+        assert_eq!((decode_text(b"A\0b"), decode_text(b"A\0\0\0")), ("A".into(), "A".into()));
         assert_eq!(decode_text(b"It\x92s M\xfcller"), "It’s Müller");
         assert_eq!(decode_text(b"\xc4\xd6\xdc"), "ÄÖÜ");
         assert_eq!(decode_text(b"\x93\x8c\x8b\x9e"), "東京");

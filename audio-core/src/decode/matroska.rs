@@ -4,14 +4,18 @@
 //! Symphonia unpacks Matroska and WebM but does not hand all of this on, so the headers of tracks
 //! and blocks are read here as well.
 
+mod tags;
+
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::names;
 use super::outline::{Outline, TrackOutline};
 use super::source::Source;
+use tags::TagReader;
 
 const EBML: u32 = 0x1a45_dfa3;
 const SEGMENT: u32 = 0x1853_8067;
+const SEEK_HEAD: u32 = 0x114d_9b74;
 const INFO: u32 = 0x1549_a966;
 const TIMESTAMP_SCALE: u32 = 0x002a_d7b1;
 const TRACKS: u32 = 0x1654_ae6b;
@@ -24,6 +28,10 @@ const CODEC_ID: u32 = 0x86;
 const LANGUAGE: u32 = 0x0022_b59c;
 const LANGUAGE_BCP47: u32 = 0x0022_b59d;
 const CODEC_DELAY: u32 = 0x56aa;
+const AUDIO: u32 = 0xe1;
+const SAMPLING_FREQUENCY: u32 = 0xb5;
+const CHANNELS: u32 = 0x9f;
+const BIT_DEPTH: u32 = 0x6264;
 const CLUSTER: u32 = 0x1f43_b675;
 const TIMESTAMP: u32 = 0xe7;
 const BLOCK_GROUP: u32 = 0xa0;
@@ -35,13 +43,18 @@ const DISCARD_PADDING: u32 = 0x75a2;
 const MAX_TRACKS: usize = 127;
 /// The most that a block may last, for the end of the last one.
 const BLOCK_NANOS: u64 = 1_000_000_000;
+/// Blocks of a track whose times are compared.
+const MAX_STEPS: usize = 1000;
+/// The rate that is shown where the container tells none and the codec has its own.
+const ANY_RATE: f64 = 48_000.0;
 /// Texts longer than this are not read.
 const MAX_TEXT_BYTES: u64 = 256;
 
 /// What the elements say, read from the source's current position; the source is back at its
 /// start afterwards.
 pub(super) fn read(source: &mut Source) -> io::Result<Outline> {
-    let outline = scan(&mut BufReader::with_capacity(1 << 16, &mut *source))?;
+    let size = source.size().unwrap_or(u64::MAX);
+    let outline = scan(&mut BufReader::with_capacity(1 << 16, &mut *source), size)?;
     source.seek(SeekFrom::Start(0))?;
     Ok(outline)
 }
@@ -53,21 +66,101 @@ struct Entry {
     enabled: bool,
     /// The times of its first block and of its latest one, in nanoseconds.
     times: Option<(i64, i64)>,
+    /// Times between its first packets, in nanoseconds.
+    steps: Vec<u64>,
+    /// Packets in its latest block.
+    packets: u64,
+    id: String,
+    rate: f64,
+    channels: u16,
+    bits: u64,
+    /// Where the bytes of its rate lie, and how many there are.
+    rate_at: Option<(u64, u64)>,
+}
+
+impl Entry {
+    fn new() -> Self {
+        let mut outline = TrackOutline::new(0);
+        outline.default = true;
+        outline.language = Some("eng".to_owned());
+        Self {
+            outline,
+            is_audio: true,
+            enabled: true,
+            times: None,
+            steps: Vec::new(),
+            packets: 1,
+            id: String::new(),
+            rate: 8000.0, // where nothing is told
+            channels: 1,
+            bits: 0,
+            rate_at: None,
+        }
+    }
+
+    /// A block of so many packets at a time in nanoseconds.
+    fn block(&mut self, time: i64, packets: u64) {
+        if let Some((_, last)) = self.times
+            && self.steps.len() < MAX_STEPS
+        {
+            let step = u64::try_from(time.saturating_sub(last)).unwrap_or(0);
+            self.steps.push(step / self.packets.max(1));
+        }
+        self.packets = packets;
+        self.times = Some((self.times.map_or(time, |(first, _)| first), time));
+    }
+}
+
+/// What has to be shown instead of a segment's beginning, where the file ends before it: no size, and
+/// no index, which would lead behind the end.
+#[derive(Default)]
+struct Beginning {
+    segment_size: Option<(u64, u64)>, // place and length of the size
+    index: Option<(u64, u64, u64)>,   // place, length of the head, size of the body
+}
+
+impl Beginning {
+    fn patches(&self) -> Vec<(u64, Vec<u8>)> {
+        let mut patches = Vec::new();
+        if let Some((at, length @ 1..=8)) = self.segment_size {
+            let unknown = u64::MAX >> (64 - 7 * length) | 1 << (7 * length);
+            patches.push((at, unknown.to_be_bytes()[8 - length as usize..].to_vec()));
+        }
+        if let Some((at, head @ 5..=12, size)) = self.index {
+            // An element without meaning, whose size takes what its shorter name leaves.
+            let length = (head - 1).min(8);
+            let size = size + (head - 1 - length);
+            let field = size | 1 << (7 * length);
+            let mut bytes = vec![0xec];
+            bytes.extend(&field.to_be_bytes()[8 - length as usize..]);
+            patches.push((at, bytes));
+        }
+        patches
+    }
 }
 
 /// Goes through the elements, into those that hold tracks and blocks and over all others.
-fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
+fn scan(reader: &mut (impl Read + Seek + SeekRelative), length: u64) -> io::Result<Outline> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut current = None; // the track whose entry or block was seen last
     let mut scale = 1_000_000; // nanoseconds in a tick
     let mut cluster = 0;
     let mut end = None;
+    let mut cut = false;
+    let mut beginning = Beginning::default();
+    let mut tags = TagReader::default();
     loop {
         let position = reader.stream_position()?;
         let Some((id, size)) = element(reader)? else { break };
         if id == EBML && position > 0 {
             end = Some(position);
             break;
+        }
+        let body = reader.stream_position()?;
+        if id == SEGMENT && beginning.segment_size.is_none() {
+            beginning.segment_size = Some((position + 4, body - position - 4));
+        } else if id == SEEK_HEAD && beginning.index.is_none() {
+            beginning.index = size.map(|size| (position, body - position, size));
         }
         let Some(size) = size else {
             // Only a segment and a cluster may have no size; their parts follow.
@@ -76,21 +169,33 @@ fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
             }
             break;
         };
+        cut |= body.saturating_add(size) > length;
         let entry = current.and_then(|at: usize| entries.get_mut(at));
         match id {
-            SEGMENT | INFO | TRACKS | CLUSTER | BLOCK_GROUP => {}
+            SEGMENT | INFO | TRACKS | CLUSTER | BLOCK_GROUP | AUDIO => {}
             TRACK_ENTRY => {
                 current = None;
                 if entries.len() < MAX_TRACKS {
                     current = Some(entries.len());
-                    let mut outline = TrackOutline::new(0);
-                    outline.default = true;
-                    outline.language = Some("eng".to_owned());
-                    entries.push(Entry { outline, is_audio: true, enabled: true, times: None });
+                    entries.push(Entry::new());
+                }
+            }
+            id if tags.knows(id) => {
+                if !tags.take(id, size, reader)? {
+                    break;
+                }
+            }
+            SAMPLING_FREQUENCY if size == 4 || size == 8 => {
+                let Some(value) = integer(reader, size, false)? else { break };
+                if let Some(entry) = entry {
+                    let (bits, short) = (value.cast_unsigned(), value as u32);
+                    let wide = f64::from(f32::from_bits(short));
+                    entry.rate = if size == 4 { wide } else { f64::from_bits(bits) };
+                    entry.rate_at = Some((body, size));
                 }
             }
             TIMESTAMP_SCALE | TIMESTAMP | TRACK_NUMBER | TRACK_TYPE | FLAG_ENABLED
-            | FLAG_DEFAULT | CODEC_DELAY | DISCARD_PADDING
+            | FLAG_DEFAULT | CODEC_DELAY | DISCARD_PADDING | CHANNELS | BIT_DEPTH
                 if size <= 8 =>
             {
                 let Some(value) = integer(reader, size, id == DISCARD_PADDING)? else { break };
@@ -103,6 +208,10 @@ fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
                     (TRACK_TYPE, Some(entry)) => entry.is_audio = value == 2,
                     (FLAG_ENABLED, Some(entry)) => entry.enabled = value != 0,
                     (FLAG_DEFAULT, Some(entry)) => entry.outline.default = value != 0,
+                    (CHANNELS, Some(entry)) => {
+                        entry.channels = u16::try_from(value).unwrap_or(0);
+                    }
+                    (BIT_DEPTH, Some(entry)) => entry.bits = u64::try_from(value).unwrap_or(0),
                     (CODEC_DELAY, Some(entry)) => entry.outline.delay = u64::try_from(value).ok(),
                     (DISCARD_PADDING, Some(entry)) => {
                         entry.outline.padding = u64::try_from(value).unwrap_or(0);
@@ -113,7 +222,10 @@ fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
             CODEC_ID | LANGUAGE | LANGUAGE_BCP47 if size <= MAX_TEXT_BYTES => {
                 let Some(text) = text(reader, size)? else { break };
                 match entry {
-                    Some(entry) if id == CODEC_ID => entry.outline.codec = names::matroska(&text),
+                    Some(entry) if id == CODEC_ID => {
+                        entry.outline.codec = names::matroska(&text);
+                        entry.id = text;
+                    }
                     Some(entry) => entry.outline.language = Some(text).filter(|text| text != "und"),
                     None => {}
                 }
@@ -125,10 +237,17 @@ fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
                 // A later block of the track takes the place of what was last so far.
                 if let Some(entry) = current.and_then(|at| entries.get_mut(at)) {
                     let Some(time) = integer(reader, 2, true)? else { break };
-                    read += 2;
+                    let Some(flags) = byte(reader)? else { break };
+                    read += 3;
+                    let mut packets = 1;
+                    if flags & 0x06 != 0 && read < size {
+                        let Some(more) = byte(reader)? else { break };
+                        read += 1;
+                        packets += u64::from(more);
+                    }
                     entry.outline.padding = 0;
                     let time = cluster.saturating_add(time).saturating_mul(scale);
-                    entry.times = Some((entry.times.map_or(time, |(first, _)| first), time));
+                    entry.block(time, packets);
                 }
                 if !skip(reader, size.saturating_sub(read))? {
                     break;
@@ -141,13 +260,37 @@ fn scan(reader: &mut (impl Read + Seek + SeekRelative)) -> io::Result<Outline> {
             }
         }
     }
+    let mut patches = if cut { beginning.patches() } else { Vec::new() };
+    patches.extend(entries.iter().filter_map(Entry::other_rate));
     let audio = entries.into_iter().filter(|entry| entry.is_audio && entry.outline.id > 0);
-    Ok(Outline { tracks: audio.map(finish).collect(), end })
+    let tracks = audio.map(finish).collect();
+    Ok(Outline { tracks, end, patches, cut, tags: tags.into_tags() })
 }
 
-fn finish(entry: Entry) -> TrackOutline {
+impl Entry {
+    /// A rate in the place of an impossible one, where the codec knows the right one.
+    fn other_rate(&self) -> Option<(u64, Vec<u8>)> {
+        let (at, size) = self.rate_at?;
+        if self.rate >= 1.0 || self.outline.codec == "PCM" {
+            return None;
+        }
+        let short = (ANY_RATE as f32).to_be_bytes().to_vec();
+        Some((at, if size == 4 { short } else { ANY_RATE.to_be_bytes().to_vec() }))
+    }
+}
+
+fn finish(mut entry: Entry) -> TrackOutline {
     let mut outline = entry.outline;
     outline.default &= entry.enabled;
+    if matches!(outline.codec.as_str(), "Vorbis" | "Opus") {
+        // The first packet of Vorbis gives no samples, and that is its delay; Opus tells its own.
+        outline.delay = None;
+    }
+    if entry.id.starts_with("A_PCM/INT/") && entry.bits == 8 {
+        outline.unsigned_bytes = Some((entry.rate.round() as u32, entry.channels));
+    }
+    entry.steps.sort_unstable();
+    outline.step = entry.steps.get(entry.steps.len() / 10).copied();
     if let Some((first, last)) = entry.times {
         outline.start = first;
         let length = u64::try_from(last.saturating_sub(first)).unwrap_or(0);
@@ -255,7 +398,7 @@ mod tests {
     use super::*;
 
     fn scan_bytes(bytes: &[u8]) -> Outline {
-        scan(&mut BufReader::new(Cursor::new(bytes.to_vec()))).expect("memory")
+        scan(&mut BufReader::new(Cursor::new(bytes.to_vec())), bytes.len() as u64).expect("memory")
     }
 
     /// What matters of each track: number, delay and padding.

@@ -6,6 +6,7 @@
 
 mod entries;
 mod fragments;
+mod pcm;
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -19,6 +20,10 @@ use fragments::Fragment;
 const MAX_MOOV_BYTES: u64 = 1 << 26;
 /// Larger boxes of fragments are not read.
 const MAX_MOOF_BYTES: u64 = 1 << 22;
+/// The ticks of a second that are usual in the header of a movie.
+const MOVIE_SCALE: u32 = 1000;
+/// Lines with durations of samples that are looked at to find the usual one.
+const MAX_DURATIONS: usize = 10_000;
 /// Top-level boxes to look at before giving up.
 const MAX_TOP_BOXES: usize = 100_000;
 
@@ -31,13 +36,19 @@ pub(super) struct Movie {
     fragments: Vec<Fragment>,
     /// Whether a box tells the file's type, which old QuickTime files lack.
     typed: bool,
+    /// Whether a box ends behind the end of the file.
+    cut: bool,
+    /// Place and bytes of the size of a media box that is cut.
+    media_size: Option<(u64, Vec<u8>)>,
 }
 
 /// Read the movie box and what it says; the source is back at its start afterwards.
 pub(super) fn read(source: &mut Source) -> io::Result<(Movie, Outline)> {
     let (movie, end) = find_movie(source)?;
     source.seek(SeekFrom::Start(0))?;
-    let outline = Outline { tracks: parse_moov(&movie.body, &movie.fragments), end };
+    let tracks = parse_moov(&movie.body, &movie.fragments);
+    let (cut, patches) = (movie.cut, movie.media_size.clone().into_iter().collect());
+    let outline = Outline { tracks, end, cut, patches, ..Outline::default() };
     Ok((movie, outline))
 }
 
@@ -52,6 +63,7 @@ impl Movie {
     pub(super) fn show_only(&self, source: &mut Source, track: u32, entry: usize) {
         let mut body = self.body.clone();
         hide_others(&mut body, track, entry);
+        set_clocks(&mut body);
         source.overlay(self.position, body);
         if !self.typed {
             source.append(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ".to_vec());
@@ -89,12 +101,33 @@ fn find_movie(source: &mut Source) -> io::Result<(Movie, Option<u64>)> {
             _ => {}
         }
         let Some(next) = length.and_then(|length| at.checked_add(length)) else { break };
+        if next > size && is_known(&kind) {
+            movie.cut = true;
+            movie.media_size = (kind == *b"mdat").then(|| (at, shorter(&head, size - at)));
+        }
         if next >= size {
             break;
         }
         at = next;
     }
     Ok((movie, None))
+}
+
+/// Whether a box of this kind is more than rubbish behind the last one.
+fn is_known(kind: &[u8; 4]) -> bool {
+    [b"moov", b"mdat", b"moof", b"free", b"skip", b"mfra", b"sidx", b"styp", b"meta"]
+        .contains(&kind)
+}
+
+/// The head of a box of another size, in the form that it has.
+fn shorter(head: &[u8], size: u64) -> Vec<u8> {
+    let mut head = head.to_vec();
+    if head.len() == 16 && head[..4] == [0, 0, 0, 1] {
+        head[8..].copy_from_slice(&size.to_be_bytes());
+    } else {
+        head = u32::try_from(size).unwrap_or(0).to_be_bytes().to_vec();
+    }
+    head
 }
 
 /// Kind, header size and whole size of a box; no size means "to the end".
@@ -151,7 +184,7 @@ fn child<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
 }
 
 fn parse_moov(moov: &[u8], fragments: &[Fragment]) -> Vec<TrackOutline> {
-    let movie_scale = child(moov, &[b"mvhd"]).and_then(timescale).unwrap_or(1000);
+    let movie_scale = child(moov, &[b"mvhd"]).and_then(timescale).unwrap_or(MOVIE_SCALE);
     let gapless = child(moov, &[b"udta", b"meta"]).and_then(gapless_tag);
     children(moov)
         .filter(|(kind, _)| kind == b"trak")
@@ -186,6 +219,52 @@ fn timescale(body: &[u8]) -> Option<u32> {
     long(body, at).filter(|&scale| scale > 0)
 }
 
+/// A clock on which a sample lasts this long in nanoseconds is none.
+const MAX_SAMPLE: u64 = NANOS / 2;
+
+/// The timescale of a track and, where that of its header can't be, what was wrong with it: then
+/// the audio's own rate is the clock.
+fn track_scale(trak: &[u8]) -> Option<(u32, Option<String>)> {
+    let told = child(trak, &[b"mdia", b"mdhd"]).and_then(timescale);
+    let samples = child(trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
+    let step = child(samples, &[b"stts"]).and_then(usual_duration).unwrap_or(0);
+    match told {
+        Some(scale) if nanos(step, scale) < MAX_SAMPLE => return Some((scale, None)),
+        _ => {}
+    }
+    let rate = child(samples, &[b"stsd"]).and_then(pcm::rate)?;
+    if told.is_some_and(|scale| scale >= rate) {
+        return told.map(|scale| (scale, None)); // the durations are wrong, and not the clock
+    }
+    let what = format!(
+        "the track's clock of {} ticks a second can't be; the audio's rate of {rate} Hz was used",
+        told.unwrap_or(0)
+    );
+    Some((rate, Some(what)))
+}
+
+/// Put clocks that can work into the headers of the movie and its tracks.
+fn set_clocks(moov: &mut [u8]) {
+    let mut clocks = Vec::new();
+    for (kind, _, body) in boxes(moov, 0..moov.len()) {
+        match &kind {
+            b"mvhd" if timescale(&moov[body.clone()]).is_none() => clocks.push((body, MOVIE_SCALE)),
+            b"trak" => {
+                let scale = track_scale(&moov[body.clone()]);
+                let header = find(moov, body, &[b"mdia", b"mdhd"]);
+                clocks.extend(header.zip(scale.map(|(scale, _)| scale)));
+            }
+            _ => {}
+        }
+    }
+    for (body, scale) in clocks {
+        let at = if moov.get(body.start) == Some(&1) { 20 } else { 12 };
+        if let Some(field) = moov[body].get_mut(at..at + 4) {
+            field.copy_from_slice(&scale.to_be_bytes());
+        }
+    }
+}
+
 /// The number of a track's `tkhd` box.
 fn track_id(header: &[u8]) -> Option<u32> {
     long(header, if *header.first()? == 1 { 20 } else { 12 })
@@ -203,8 +282,9 @@ fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Opt
     }
     let header = child(trak, &[b"tkhd"])?;
     let media = child(trak, &[b"mdia", b"mdhd"])?;
-    let scale = timescale(media)?;
+    let (scale, repaired) = track_scale(trak)?;
     let mut track = TrackOutline::new(track_id(header)?);
+    track.repaired = repaired;
     track.default = header.get(3).is_some_and(|flags| flags & 1 != 0);
     track.language = language(media);
     let samples = child(trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or_default();
@@ -213,7 +293,10 @@ fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Opt
     track.changes = changes.collect();
     let names = child(samples, &[b"stsd"]).map(|stsd| codec(stsd, track.entry));
     track.codec = names.unwrap_or_default();
-    let total = child(samples, &[b"stts"]).map_or(0, total_duration);
+    track.big_endian = child(samples, &[b"stsd"]).is_some_and(pcm::is_big_endian);
+    let durations = child(samples, &[b"stts"]);
+    track.step = durations.and_then(usual_duration).map(|ticks| nanos(ticks, scale));
+    let total = durations.map_or(0, total_duration);
     track.end = media_duration(media).map(|ticks| nanos(ticks, scale));
     let edits = child(trak, &[b"edts", b"elst"]).and_then(edits).unwrap_or_default();
     let pause = edits.iter().take_while(|(_, start)| *start < 0);
@@ -360,6 +443,22 @@ fn total_duration(body: &[u8]) -> u64 {
         let samples = u64::from(long(entry, 0).unwrap_or(0));
         sum.saturating_add(samples * u64::from(long(entry, 4).unwrap_or(0)))
     })
+}
+
+/// The duration that nearly all samples of an `stts` box have at least.
+fn usual_duration(body: &[u8]) -> Option<u64> {
+    let (entries, _) = body.get(8..)?.as_chunks::<8>();
+    let count = (long(body, 4)? as usize).min(entries.len()).min(MAX_DURATIONS);
+    let line = |entry: &[u8; 8]| Some((long(entry, 4)?, u64::from(long(entry, 0)?)));
+    let mut lines: Vec<(u32, u64)> = entries[..count].iter().filter_map(line).collect();
+    lines.sort_unstable();
+    let total = lines.iter().fold(0u64, |sum, (_, samples)| sum.saturating_add(*samples));
+    let mut before = 0u64;
+    let usual = lines.iter().find(|(_, samples)| {
+        before = before.saturating_add(*samples);
+        before > total / 10
+    });
+    usual.map(|(duration, _)| u64::from(*duration))
 }
 
 /// Duration (movie ticks) and start (media ticks, -1 for a pause) of each edit.

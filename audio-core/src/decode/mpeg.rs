@@ -5,6 +5,7 @@
 
 mod frames;
 mod header;
+mod id3v1;
 mod info_tag;
 
 use symphonia::core::audio::{Channels, Position};
@@ -28,6 +29,7 @@ use crate::warning::Warning;
 use frames::{Frame, FrameReader, id3_size, run_of_frames};
 pub(super) use frames::{is_start_byte, tag_size};
 use header::{AAC, FrameHeader};
+pub(super) use id3v1::read as read_id3v1;
 use info_tag::InfoTag;
 
 /// Bytes at the start in which the first frame must be found.

@@ -139,7 +139,9 @@ pub(super) fn wav(tag: u16) -> Option<&'static str> {
 }
 
 /// Formats that are known but not read, by their first bytes.
-const FOREIGN: [(&[u8], &str); 21] = [
+const FOREIGN: [(&[u8], &str); 23] = [
+    (b"RIFX", "big-endian WAV (RIFX)"),
+    (b"riff\x2e\x91\xcf\x11", "Wave64 (W64)"),
     (b"#!AMR-WB", "AMR-WB"),
     (b"#!AMR", "AMR"),
     (b"DSD ", "DSD (DSF)"),
@@ -178,6 +180,7 @@ pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
 pub(super) fn perhaps_foreign(head: &[u8]) -> Option<&'static str> {
     match head {
         [0x0b, 0x77, ..] | [0x77, 0x0b, ..] => Some("AC-3 or E-AC-3"),
+        [0x56, second, ..] if second & 0xe0 == 0xe0 => Some("AAC in a LATM stream"),
         _ => None,
     }
 }
@@ -197,8 +200,8 @@ pub(super) fn foreign_ogg(head: &[u8]) -> Option<&'static str> {
 
 /// Whether a container names a codec that is known and not decoded.
 pub(super) fn is_foreign(codec: &str) -> bool {
-    const DECODED: [&str; 11] =
-        ["AAC", "ALAC", "FLAC", "Opus", "Vorbis", "MP1", "MP2", "MP3", "PCM", "A-law", "mu-law"];
+    const DECODED: [&str; 9] =
+        ["AAC", "ALAC", "FLAC", "Opus", "Vorbis", "MP1", "MP2", "MP3", "PCM"];
     !codec.is_empty() && !codec.starts_with('`') && !DECODED.contains(&codec)
 }
 

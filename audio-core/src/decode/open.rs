@@ -1,5 +1,6 @@
 //! Finding out what a source holds.
 
+use std::io::Seek;
 use std::path::PathBuf;
 
 use super::backend::Backend;
@@ -80,7 +81,7 @@ fn open_one(
     let kind = recognise(&head);
     if !matches!(kind, Some(Kind::Mp4 | Kind::Matroska)) {
         // The other formats hold one track.
-        let only = Outline { tracks: vec![TrackOutline::new(0)], end: None };
+        let only = Outline { tracks: vec![TrackOutline::new(0)], ..Outline::default() };
         only.candidates(options.track.as_ref())
             .map_err(|reason| Error::unreadable(&path, reason))?;
     }
@@ -132,11 +133,25 @@ fn open_kind(
 fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     let mut info = SourceInfo::new(path, "mpeg", "");
     let io_error = |info: &SourceInfo, e| Error::io(&info.path, e);
-    mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
-    let head = source.peek(7).map_err(|e| io_error(&info, e))?;
+    let tagged = mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
+    let head = source.peek(16).map_err(|e| io_error(&info, e))?;
     if head.starts_with(b"fLaC") {
         return flac::open(source, info);
     }
+    if recognise(&head) == Some(Kind::Wav) {
+        let mut backend = wav::open(source, info.path)?;
+        for (name, value) in &info.tags {
+            backend.info().tags.push(name, value);
+        }
+        return Ok(backend);
+    }
+    if matches!(head[..], [0xff, flags, ..] if flags & 0xf6 == 0xf0) {
+        if tagged && source.size().is_some() {
+            source.rewind().map_err(|e| io_error(&info, e))?;
+        }
+        return symphonia_backend::open(source, info.path);
+    }
+    mpeg::read_id3v1(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
     if mpeg::probe(&mut source).map_err(|e| io_error(&info, e))?.is_some() {
         return mpeg::open(source, info);
     }

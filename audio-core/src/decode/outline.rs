@@ -1,6 +1,10 @@
 //! What a container's own tables say about its audio tracks, before anything is unpacked.
 
+use std::io;
+
 use super::options::TrackChoice;
+use super::source::Source;
+use crate::tags::Tags;
 
 /// Nanoseconds in a second.
 pub(super) const NANOS: u64 = 1_000_000_000;
@@ -11,6 +15,12 @@ pub(super) struct Outline {
     pub(super) tracks: Vec<TrackOutline>,
     /// Where another file begins, when several were joined.
     pub(super) end: Option<u64>,
+    /// What has to be shown in the place of the file's own bytes, and from where on.
+    pub(super) patches: Vec<(u64, Vec<u8>)>,
+    /// Whether the file ends before the end that its headers tell.
+    pub(super) cut: bool,
+    /// Texts that belong to the whole.
+    pub(super) tags: Tags,
 }
 
 /// One audio track. Times are in nanoseconds.
@@ -40,6 +50,14 @@ pub(super) struct TrackOutline {
     pub(super) changes: Vec<(u64, usize)>,
     /// Whether the edit list has more parts than the one that is followed.
     pub(super) complex: bool,
+    /// Whether samples of a kind that is usually little-endian are big-endian.
+    pub(super) big_endian: bool,
+    /// Rate and channels of unsigned samples of 8 bits.
+    pub(super) unsigned_bytes: Option<(u32, u16)>,
+    /// Nearly all of its packets begin at least this time after the one before.
+    pub(super) step: Option<u64>,
+    /// What was repaired in its header.
+    pub(super) repaired: Option<String>,
 }
 
 impl TrackOutline {
@@ -49,6 +67,13 @@ impl TrackOutline {
 }
 
 impl Outline {
+    /// A file up to where another begins, with what has to be shown instead of its own bytes.
+    pub(super) fn show(&self, source: &Source) -> io::Result<Source> {
+        let mut part = source.section(0, self.end.unwrap_or(u64::MAX))?;
+        self.patches.iter().for_each(|(at, bytes)| part.overlay(*at, bytes.clone()));
+        Ok(part)
+    }
+
     /// The tracks to try, the best first, by their places in [`Outline::tracks`]: the one that was
     /// chosen, or the default ones and then the others.
     pub(super) fn candidates(&self, choice: Option<&TrackChoice>) -> Result<Vec<usize>, String> {
@@ -153,7 +178,7 @@ mod tests {
             ..TrackOutline::new(id)
         };
         let tracks = vec![track(4, "ger", false), track(9, "en-US", true), track(2, "fre", false)];
-        Outline { tracks, end: None }
+        Outline { tracks, ..Outline::default() }
     }
 
     #[test]

@@ -191,6 +191,18 @@ impl BlockReader {
             info.warnings.push(Warning::NonFinite { count });
         }
         let found = info.found_frames;
+        let lost: u64 = info
+            .warnings
+            .iter()
+            .map(|warning| match warning {
+                Warning::CorruptPackets { frames, .. } => *frames,
+                _ => 0,
+            })
+            .sum();
+        if found > 0 && lost >= found {
+            let reason = "none of its packets could be decoded";
+            return Err(Error::unreadable(&info.path, reason));
+        }
         if let Some(declared) = info.declared_frames.filter(|&declared| declared != found) {
             info.warnings.push(Warning::FrameCount { declared, found });
         }

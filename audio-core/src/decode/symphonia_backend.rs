@@ -7,14 +7,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS,
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE,
+    CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_S24BE,
+    CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE, CODEC_ID_PCM_U8,
 };
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::{
+    AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
+};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
@@ -146,10 +151,8 @@ fn open_outlined(
     prepare: impl Fn(&mut Source, &TrackOutline, usize),
 ) -> Result<Box<dyn Backend>> {
     let io_error = |e| Error::io(&path, e);
-    let end = outline.end.unwrap_or(u64::MAX);
     if outline.tracks.is_empty() {
-        let source = source.section(0, end).map_err(io_error)?;
-        return open(source, path);
+        return open(outline.show(source).map_err(io_error)?, path);
     }
     let candidates = outline.candidates(options.track.as_ref());
     let candidates = candidates.map_err(|reason| Error::unreadable(&path, reason))?;
@@ -157,7 +160,7 @@ fn open_outlined(
     for &at in &candidates {
         let track = &outline.tracks[at];
         let part = |entry| {
-            let mut part = source.section(0, end).map_err(io_error)?;
+            let mut part = outline.show(source).map_err(io_error)?;
             prepare(&mut part, track, entry);
             Ok(part)
         };
@@ -172,9 +175,7 @@ fn open_outlined(
                     }
                     backend.changes.push_back((tick, known.get(&entry).cloned().flatten()));
                 }
-                if let Some(end) = outline.end {
-                    backend.rest = Some(source.section(end, u64::MAX).map_err(io_error)?);
-                }
+                backend.follow(outline, source)?;
                 tell_tracks(&mut backend.info, outline, at, &failed, options);
                 return Ok(Box::new(backend));
             }
@@ -257,18 +258,18 @@ fn open_track(
         Some(outline) => format.tracks().iter().find(|track| track.id == outline.id),
         None => format.default_track(TrackType::Audio),
     };
-    let params = track.and_then(|track| Some((track, track.codec_params.as_ref()?)));
-    let Some((track, CodecParameters::Audio(params))) = params else {
+    let params = track.and_then(|track| Some((track, audio_params(track, outline)?)));
+    let Some((track, params)) = params else {
         return Err(match outline {
             Some(outline) => names::refuse(&path, &outline.codec),
             None => Error::unreadable(&path, "there is no audio track of a known codec in it"),
         });
     };
-    let decoder = make_decoder(&mut info, params)?;
+    let decoder = make_decoder(&mut info, &params)?;
     let codec = params.codec;
     let counted = (track.num_frames, track.delay, track.padding);
     let pre_skip = if codec == CODEC_ID_OPUS {
-        opus_head(&info, params).map_or(0, |head| head.pre_skip.into())
+        opus_head(&info, &params).map_or(0, |head| head.pre_skip.into())
     } else {
         0
     };
@@ -278,7 +279,7 @@ fn open_track(
         decoder,
         track,
         time_base,
-        timeline: outline.map(|outline| Timeline::new(outline.end)),
+        timeline: outline.map(|outline| Timeline::new(outline.end, outline.step)),
         shifts: outline.map(|outline| outline.shifts.clone()).unwrap_or_default(),
         changes: VecDeque::new(),
         gaps: Gaps::default(),
@@ -316,6 +317,9 @@ fn open_track(
         Some(outline) => {
             backend.info.start = outline.start as f64 / NANOS as f64;
             backend.held_back = frames_of(outline.padding.min(MAX_PADDING), spec.rate);
+            if let Some(what) = outline.repaired.clone() {
+                backend.info.warnings.push(Warning::Repaired { what });
+            }
             if outline.complex {
                 backend.info.warnings.push(Warning::Repaired {
                     what: "the edit list has several parts; only the first one was used".to_owned(),
@@ -348,6 +352,33 @@ fn params_of(format: &dyn FormatReader, track: u32) -> Option<AudioCodecParamete
         CodecParameters::Audio(params) => Some(params.clone()),
         _ => None,
     }
+}
+
+/// How a track is coded, where symphonia's word for it is not the last.
+fn audio_params(track: &Track, outline: Option<&TrackOutline>) -> Option<AudioCodecParameters> {
+    const ORDERS: [(AudioCodecId, AudioCodecId); 4] = [
+        (CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S24BE),
+        (CODEC_ID_PCM_S32LE, CODEC_ID_PCM_S32BE),
+        (CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F32BE),
+        (CODEC_ID_PCM_F64LE, CODEC_ID_PCM_F64BE),
+    ];
+    let Some(CodecParameters::Audio(params)) = &track.codec_params else {
+        let (rate, channels) = outline?.unsigned_bytes.filter(|_| track.codec_params.is_none())?;
+        let mut params = AudioCodecParameters::new();
+        params
+            .for_codec(CODEC_ID_PCM_U8)
+            .with_sample_rate(rate)
+            .with_channels(Channels::Discrete(channels))
+            .with_bits_per_sample(8);
+        return Some(params);
+    };
+    let mut params = params.clone();
+    if outline.is_some_and(|outline| outline.big_endian)
+        && let Some((_, big)) = ORDERS.iter().find(|(little, _)| *little == params.codec)
+    {
+        params.codec = *big;
+    }
+    Some(params)
 }
 
 /// Symphonia's error in formant's words.
@@ -424,6 +455,22 @@ pub(super) fn frames_of(nanoseconds: u64, rate: u32) -> u64 {
 }
 
 impl SymphoniaBackend {
+    /// Take over what is known of the whole file.
+    fn follow(&mut self, outline: &Outline, source: &Source) -> Result<()> {
+        if let Some(end) = outline.end {
+            let rest = source.section(end, u64::MAX);
+            self.rest = Some(rest.map_err(|e| Error::io(&self.info.path, e))?);
+        }
+        if outline.cut {
+            let what = "the file is cut off: it ends before the end that its header tells";
+            self.info.warnings.push(Warning::Repaired { what: what.to_owned() });
+        }
+        if !outline.tags.is_empty() {
+            self.info.tags = outline.tags.clone();
+        }
+        Ok(())
+    }
+
     /// Decode one packet into `ready`; `false` at the end.
     fn decode(&mut self) -> Result<bool> {
         let packet = match self.format.next_packet() {
@@ -490,6 +537,16 @@ impl SymphoniaBackend {
         let late = late.checked_sub(1).map_or(0, |at| self.shifts[at].1);
         let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).saturating_add(late);
         let missing = timeline.missing(time, rate);
+        if let Some((step, length)) = timeline.wrong_clock() {
+            self.timeline = None;
+            let seconds = |nanos: u64| nanos as f64 / NANOS as f64;
+            let (step, length) = (seconds(step), seconds(length));
+            let what = format!(
+                "the times of its packets can't be: {step:.3} s from one to the next, each of which lasts {length:.3} s; they were not followed"
+            );
+            self.info.warnings.push(Warning::Repaired { what });
+            return;
+        }
         let Some(spec) = self.spec.filter(|_| missing > 0) else { return };
         timeline.silence(missing);
         if let Decoder::Flac(track) = &mut self.decoder {

@@ -4,6 +4,10 @@ use super::outline::NANOS;
 
 /// Lags below this are jitter, in nanoseconds.
 const MIN_LAG: u64 = NANOS / 10;
+/// A clock is wrong when nearly all packets are so much apart, in nanoseconds, and so many times
+/// their own duration.
+const MIN_WRONG_STEP: u64 = NANOS / 20;
+const WRONG_RATIO: u64 = 3;
 /// The longest gap that is believed of a container that does not say how long it is.
 const MAX_GAP: u64 = 600 * NANOS;
 /// The longest track that is believed of any container.
@@ -23,11 +27,24 @@ pub(super) struct Timeline {
     last: u64,
     /// Its time, counted from the first packet.
     previous: u64,
+    /// The time that lies between nearly all packets at least.
+    step: u64,
+    /// The duration of the longest packet so far.
+    longest: u64,
 }
 
 impl Timeline {
-    pub(super) fn new(end: Option<u64>) -> Self {
-        Self { end, ..Self::default() }
+    pub(super) fn new(end: Option<u64>, step: Option<u64>) -> Self {
+        Self { end, step: step.unwrap_or(0), ..Self::default() }
+    }
+
+    /// The usual time from packet to packet and the duration of a packet, where nearly all leave
+    /// such gaps that the clock is wrong and not the packets lost.
+    pub(super) fn wrong_clock(&self) -> Option<(u64, u64)> {
+        let wrong = self.longest > 0
+            && self.step >= MIN_WRONG_STEP
+            && self.step / WRONG_RATIO >= self.longest;
+        wrong.then_some((self.step, self.longest))
     }
 
     /// Frames that are missing in front of a packet at `time`.
@@ -35,6 +52,7 @@ impl Timeline {
         let base = *self.base.get_or_insert(time);
         let time = u64::try_from(time.saturating_sub(base)).unwrap_or(0);
         let nanos = |frames: u64| nanos_of(frames, rate);
+        self.longest = self.longest.max(nanos(self.last));
         let step = time.saturating_sub(self.previous).saturating_sub(nanos(self.last));
         let lag = time.saturating_sub(nanos(self.frames));
         self.previous = time;
@@ -75,7 +93,7 @@ mod tests {
 
     /// The frames that are missing in front of each packet of 20 ms at 48 kHz.
     fn gaps(times: &[i64], end: Option<u64>) -> Vec<u64> {
-        let mut timeline = Timeline::new(end);
+        let mut timeline = Timeline::new(end, None);
         times
             .iter()
             .map(|time| {

@@ -31,6 +31,11 @@ pub(crate) fn name_of(tag: &str) -> String {
     known.map_or(tag, |(comment, _)| *comment).to_ascii_uppercase()
 }
 
+/// The name that a comment has here.
+pub(crate) fn known(comment: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(name, _)| comment.eq_ignore_ascii_case(name)).map(|(_, name)| *name)
+}
+
 /// The comment in which a FLAC file keeps its loudspeaker mask.
 pub(crate) const MASK: &str = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK";
 
@@ -53,8 +58,7 @@ pub(crate) fn read(body: &[u8], tags: &mut Tags) -> Option<u64> {
             let digits = value.trim_start_matches("0x").trim_start_matches("0X");
             mask = u64::from_str_radix(digits, 16).ok();
         }
-        let known = NAMES.iter().find(|(comment, _)| name.eq_ignore_ascii_case(comment));
-        if let Some((_, name)) = known {
+        if let Some(name) = known(name) {
             tags.push(name, value);
         }
     }

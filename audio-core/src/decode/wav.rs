@@ -12,10 +12,14 @@ use super::info::SourceInfo;
 use super::mpeg;
 use super::options::{MAX_BLOCK_FRAMES, MIN_RATE, RawFormat, RawSample};
 use super::pcm;
-use super::source::{Source, read_full};
+use super::source::{Source, read_full, skip};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::warning::Warning;
+
+/// Data chunks behind the first one are not told beyond this number of warnings.
+const MAX_WARNINGS: usize = 16;
 
 /// Reads interleaved samples until the promised end or the end of the source.
 struct PcmBackend {
@@ -99,6 +103,30 @@ impl PcmBackend {
         }
         Ok(())
     }
+
+    /// Go on with another data chunk behind the one that ended; `false` where there is none.
+    fn next_chunk(&mut self) -> std::io::Result<bool> {
+        let Some(data) = self.promised.filter(|_| self.remaining == Some(0)) else {
+            return Ok(false);
+        };
+        trailer::read(&mut self.source, &mut self.info, data)?;
+        let head = self.source.peek(8)?;
+        let Some(&[b'd', b'a', b't', b'a', size @ ..]) = head.first_chunk::<8>() else {
+            self.promised = Some(0);
+            return Ok(false);
+        };
+        skip(&mut self.source, 8)?;
+        let size = u64::from(u32::from_le_bytes(size));
+        (self.promised, self.remaining) = (Some(size), Some(size));
+        let frames = size / (self.format.bytes() * self.spec.channels()) as u64;
+        self.info.declared_frames = self.info.declared_frames.map(|before| before + frames);
+        if size > 0 && self.info.warnings.len() < MAX_WARNINGS {
+            let at = self.info.seconds();
+            let what = format!("another data chunk begins at {at:.3} s and was read as well");
+            self.info.warnings.push(Warning::Repaired { what });
+        }
+        Ok(true)
+    }
 }
 
 impl Backend for PcmBackend {
@@ -108,31 +136,33 @@ impl Backend for PcmBackend {
 
     fn next(&mut self) -> Result<Option<AudioBuf>> {
         let frame_bytes = self.format.bytes() * self.spec.channels();
-        let mut want = frame_bytes * MAX_BLOCK_FRAMES;
-        if self.may_be_joined && self.remaining.is_none() {
-            self.look_for_header(want).map_err(|e| Error::io(&self.info.path, e))?;
-        }
-        if let Some(remaining) = self.remaining {
-            want = want.min(usize::try_from(remaining).unwrap_or(want));
-        }
-        self.bytes.resize(want, 0);
-        let got = read_full(&mut self.source, &mut self.bytes)
-            .map_err(|e| Error::io(&self.info.path, e))?;
-        if let Some(remaining) = &mut self.remaining {
-            *remaining -= got as u64;
-        }
-        let whole = got - got % frame_bytes;
-        if whole == 0 {
-            return Ok(None);
-        }
+        let whole = loop {
+            let mut want = frame_bytes * MAX_BLOCK_FRAMES;
+            if self.may_be_joined && self.remaining.is_none() {
+                self.look_for_header(want).map_err(|e| Error::io(&self.info.path, e))?;
+            }
+            if let Some(remaining) = self.remaining {
+                want = want.min(usize::try_from(remaining).unwrap_or(want));
+            }
+            self.bytes.resize(want, 0);
+            let got = read_full(&mut self.source, &mut self.bytes)
+                .map_err(|e| Error::io(&self.info.path, e))?;
+            if let Some(remaining) = &mut self.remaining {
+                *remaining -= got as u64;
+            }
+            match got - got % frame_bytes {
+                0 if self.next_chunk().map_err(|e| Error::io(&self.info.path, e))? => {}
+                0 => return Ok(None),
+                whole => break whole,
+            }
+        };
         self.samples.clear();
         pcm::convert(self.format, &self.bytes[..whole], &mut self.samples);
         AudioBuf::from_interleaved(self.spec, &self.samples).map(Some)
     }
 
     fn rest(&mut self) -> Option<Source> {
-        let data = self.promised.filter(|_| self.remaining == Some(0))?;
-        trailer::read(&mut self.source, &mut self.info, data).ok()?;
+        self.promised.filter(|_| self.remaining == Some(0))?;
         self.source.take_rest().unread(&[]).ok()
     }
 }

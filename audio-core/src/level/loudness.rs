@@ -140,13 +140,14 @@ fn channel_map(layout: ChannelLayout) -> Vec<Channel> {
     let place = |position: &Position| match position {
         Position::FrontLeft => Channel::Left,
         Position::FrontRight => Channel::Right,
-        Position::FrontCenter | Position::Discrete => Channel::Center,
         Position::Lfe => Channel::Unused,
         Position::SideLeft => Channel::LeftSurround,
         Position::SideRight => Channel::RightSurround,
         Position::BackLeft => Channel::Mp135,
         Position::BackRight => Channel::Mm135,
         Position::BackCenter => Channel::Mp180,
+        // In front of the listener or above: no more and no less than the centre.
+        _ => Channel::Center,
     };
     layout.positions().iter().map(place).collect()
 }

@@ -375,6 +375,15 @@ fn channel_name(trace: &Trace, channel: usize) -> String {
         Some(Position::BackLeft) => "back L",
         Some(Position::BackRight) => "back R",
         Some(Position::BackCenter) => "back C",
+        Some(Position::FrontLeftOfCenter) => "inner L",
+        Some(Position::FrontRightOfCenter) => "inner R",
+        Some(Position::TopCenter) => "top",
+        Some(Position::TopFrontLeft) => "top L",
+        Some(Position::TopFrontCenter) => "top C",
+        Some(Position::TopFrontRight) => "top R",
+        Some(Position::TopBackLeft) => "top back L",
+        Some(Position::TopBackCenter) => "top back C",
+        Some(Position::TopBackRight) => "top back R",
         Some(Position::Discrete) | None => return format!("ch. {}", channel + 1),
     };
     name.into()

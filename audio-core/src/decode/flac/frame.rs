@@ -121,6 +121,25 @@ impl FrameHeader {
             && self.bits.is_none_or(|bits| bits == info.bits)
     }
 
+    /// The description of a stream with what the frame says instead of what it said.
+    pub(super) fn correct(&self, stream_info: &mut [u8]) {
+        let Some(field) = stream_info.get_mut(10..18) else { return };
+        let Ok(bytes) = <[u8; 8]>::try_from(&*field) else { return };
+        let mut packed = u64::from_be_bytes(bytes);
+        let mut set = |value: u32, shift: u32, bits: u32| {
+            let mask = ((1u64 << bits) - 1) << shift;
+            packed = packed & !mask | u64::from(value) << shift & mask;
+        };
+        set(u32::from(self.channels) - 1, 41, 3);
+        if let Some(rate) = self.rate {
+            set(rate, 44, 20);
+        }
+        if let Some(bits) = self.bits {
+            set(bits - 1, 36, 5);
+        }
+        field.copy_from_slice(&packed.to_be_bytes());
+    }
+
     /// Whether another frame of the same stream may stand a little behind this one.
     pub(super) fn is_before(&self, later: &Self) -> bool {
         const FRAMES: u64 = 64;

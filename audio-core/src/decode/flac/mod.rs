@@ -14,7 +14,7 @@ use crate::buffer::AudioBuf;
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
 use crate::warning::Warning;
-use frame::StreamInfo;
+use frame::{FrameHeader, MAX_HEADER_BYTES, StreamInfo};
 use frames::{FrameFinder, Item};
 pub(super) use track::{Decoded, FlacTrack};
 
@@ -30,6 +30,7 @@ struct Flac {
     stray: Stray,
     broken: bool, // the frame before was damaged, so that bytes which fit nowhere belong to it
     ready: Option<AudioBuf>,
+    any: bool, // whether a frame was decoded
     ended: bool,
 }
 
@@ -37,13 +38,26 @@ struct Flac {
 pub(super) fn open(mut source: Source, mut info: SourceInfo) -> Result<Box<dyn Backend>> {
     "flac".clone_into(&mut info.container);
     "flac".clone_into(&mut info.codec);
-    let (stream_info, layout) = read_metadata(&mut source, &mut info).map_err(|error| {
+    let (mut stream_info, layout) = read_metadata(&mut source, &mut info).map_err(|error| {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             Error::unreadable(&info.path, "the file ends inside its header")
         } else {
             Error::io(&info.path, error)
         }
     })?;
+    let first = source.peek(MAX_HEADER_BYTES).map_err(|e| Error::io(&info.path, e))?;
+    if let (Some(header), Some(told)) =
+        (FrameHeader::parse(&first), StreamInfo::parse(&stream_info))
+        && !header.fits(&told)
+    {
+        // A header with a checksum is right where one without is not.
+        header.correct(&mut stream_info);
+        let what = format!(
+            "the header tells {} channels of {} bits at {} Hz, and the frames are different",
+            told.channels, told.bits, told.rate
+        );
+        info.warnings.push(Warning::Repaired { what });
+    }
     let unreadable = |reason| Error::unreadable(&info.path, reason);
     let track = FlacTrack::new(&stream_info, layout).map_err(unreadable)?;
     let spec = checked_spec(&info, track.spec().rate, track.spec().layout)?;
@@ -59,6 +73,7 @@ pub(super) fn open(mut source: Source, mut info: SourceInfo) -> Result<Box<dyn B
         stray: Stray::default(),
         broken: false,
         ready: None,
+        any: false,
         ended: false,
     }))
 }
@@ -122,6 +137,7 @@ impl Flac {
         let block = match block {
             Some(block) => {
                 self.damage.good();
+                self.any = true;
                 Some(block)
             }
             None => {
@@ -140,8 +156,11 @@ impl Flac {
 
     /// The end: silence for a last frame whose header is damaged too, and what there is to tell.
     /// `stray` bytes are at the very end.
-    fn finish(&mut self, cut: bool, stray: u64) -> Option<AudioBuf> {
+    fn finish(&mut self, cut: bool, stray: u64) -> Result<Option<AudioBuf>> {
         self.ended = true;
+        if !self.any && (cut || self.frames.skipped > 0) {
+            return Err(Error::unreadable(&self.info.path, "none of its frames could be decoded"));
+        }
         let missing = self.track.missing();
         let last = u64::from(self.track.stream().max_block);
         let silence = if missing > 0 && missing <= last && (cut || stray > 16) {
@@ -158,7 +177,7 @@ impl Flac {
             self.info.warnings.push(Warning::Checksum);
         }
         self.damage.report(&mut self.info);
-        silence
+        Ok(silence)
     }
 }
 
@@ -179,8 +198,8 @@ impl Backend for Flac {
                 self.track.count_from_zero();
             }
             let decoded = match item {
-                None => return Ok(self.finish(false, stray)),
-                Some(Item::Cut) => return Ok(self.finish(true, stray)),
+                None => return self.finish(false, stray),
+                Some(Item::Cut) => return self.finish(true, stray),
                 Some(Item::Frame { header, data }) => self.track.decode_frame(&header, &data),
                 Some(Item::Damaged(header)) => self.track.damaged(&header),
             };

@@ -30,6 +30,8 @@ pub(in crate::decode) struct Decoded {
 /// Decodes the frames of one stream.
 pub(in crate::decode) struct FlacTrack {
     info: StreamInfo,
+    /// The block that it was read from.
+    stream_info: Vec<u8>,
     spec: AudioSpec,
     decoder: Box<dyn AudioDecoder>,
     /// Length of the first frame, which all but the last one share unless frames are counted in
@@ -58,6 +60,7 @@ impl FlacTrack {
         let layout = layout.unwrap_or_else(|| ChannelLayout::from_count(channels));
         Ok(Self {
             info,
+            stream_info: stream_info.to_vec(),
             spec: AudioSpec { rate: info.rate, layout },
             decoder,
             block: None,
@@ -86,6 +89,18 @@ impl FlacTrack {
 
     /// Decode a frame from a container that keeps frames apart.
     pub(in crate::decode) fn decode(&mut self, frame: &[u8]) -> Decoded {
+        if self.block.is_none()
+            && is_intact(frame)
+            && let Some(header) = FrameHeader::parse(frame)
+            && !header.fits(&self.info)
+        {
+            // The stream's description is wrong; the first frame tells.
+            let mut stream_info = self.stream_info.clone();
+            header.correct(&mut stream_info);
+            if let Ok(track) = Self::new(&stream_info, Some(self.spec.layout)) {
+                *self = track;
+            }
+        }
         match FrameHeader::parse(frame).filter(|header| header.fits(&self.info)) {
             Some(header) if is_intact(frame) => self.decode_frame(&header, frame),
             Some(header) => self.damaged(&header),

@@ -121,7 +121,13 @@ pub(super) fn read(source: &mut Source, path: PathBuf) -> Result<Header> {
                     frames.filter(|&frames| frames > 0 && frames < UNKNOWN).map(u64::from);
             }
             b"LIST" => {
-                read_list(&read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?, &mut info)
+                let found = walk_list(source, size, &mut info).map_err(io_error)?;
+                if found < size.into() {
+                    let what = format!("a LIST chunk promises {size} bytes, {found} were found");
+                    info.warnings.push(Warning::Repaired { what });
+                    position += found;
+                    continue;
+                }
             }
             b"bext" => broadcast = read_body(source, size, MAX_TEXT_BYTES).map_err(io_error)?,
             _ => {
@@ -187,6 +193,32 @@ fn read_format(info: &SourceInfo, body: &[u8]) -> Result<Format> {
     Ok(format)
 }
 
+/// Collect the texts of a `LIST` chunk of `size` bytes; how many of them belong to it: it ends before
+/// a chunk that no list holds, whatever its size.
+fn walk_list(source: &mut Source, size: u32, info: &mut SourceInfo) -> io::Result<u64> {
+    let size = u64::from(size);
+    let kind = source.peek(4)?;
+    let mut done = skip(source, size.min(4))?;
+    while done + 8 <= size {
+        let head = source.peek(8)?;
+        let Some(&[a, b, c, d, length @ ..]) = head.first_chunk::<8>() else { break };
+        if [b"data", b"fmt ", b"fact", b"bext"].contains(&&[a, b, c, d]) {
+            return Ok(done);
+        }
+        let length = u32::from_le_bytes(length);
+        let whole = (8 + u64::from(length) + u64::from(length % 2)).min(size - done);
+        if kind == b"INFO" && whole <= MAX_TEXT_BYTES {
+            let chunk = read_body(source, whole as u32, MAX_TEXT_BYTES)?;
+            done += chunk.len() as u64;
+            read_list(&[b"INFO", &chunk[..]].concat(), info);
+        } else {
+            done += skip(source, whole)?;
+        }
+    }
+    skip(source, size - done)?;
+    Ok(size)
+}
+
 /// Collect the texts of a `LIST` chunk of kind `INFO`.
 pub(super) fn read_list(body: &[u8], info: &mut SourceInfo) {
     let Some(mut rest) = body.strip_prefix(b"INFO") else { return };
@@ -209,14 +241,12 @@ fn data_size(
     long_size: Option<u64>,
     position: u64,
 ) -> Result<Option<u64>> {
-    if let Some(long_size) = long_size.filter(|_| size == UNKNOWN) {
-        return Ok(Some(long_size));
-    }
-    if size == UNKNOWN || size == SOX_UNKNOWN {
-        return Ok(None);
-    }
-    if size > 0 {
-        return Ok(Some(size.into()));
+    match long_size.filter(|_| size == UNKNOWN) {
+        Some(0) => {} // as below
+        Some(long_size) => return Ok(Some(long_size)),
+        None if size == UNKNOWN || size == SOX_UNKNOWN => return Ok(None),
+        None if size > 0 => return Ok(Some(size.into())),
+        None => {}
     }
     // Zero: an empty file, or one whose writer never came back to fill in the size.
     let io_error = |e| Error::io(&info.path, e);

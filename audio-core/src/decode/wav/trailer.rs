@@ -4,6 +4,7 @@ use std::io::{self, Seek, SeekFrom};
 
 use super::header::{MAX_TEXT_BYTES, is_chunk, read_body, read_list};
 use crate::decode::info::SourceInfo;
+use crate::decode::open::is_recording;
 use crate::decode::source::{Source, skip};
 
 /// Read the texts behind a file's samples, of which `data` bytes follow here; the source stays where
@@ -18,14 +19,12 @@ pub(super) fn look_ahead(source: &mut Source, info: &mut SourceInfo, data: u64) 
     Ok(())
 }
 
-/// Read chunks from the end of `data` bytes of samples on.
+/// Read chunks from the end of `data` bytes of samples on, up to another recording or more samples.
 pub(super) fn read(source: &mut Source, info: &mut SourceInfo, data: u64) -> io::Result<()> {
     pad(source, data)?;
     loop {
         let head = source.peek(12)?;
-        let is_file = head.get(8..12) == Some(b"WAVE")
-            || [b"RF64", b"BW64"].iter().any(|name| head.starts_with(*name));
-        if is_file || !is_chunk(&head, u64::MAX) {
+        if is_recording(&head) || head.starts_with(b"data") || !is_chunk(&head, u64::MAX) {
             return Ok(());
         }
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
