@@ -26,6 +26,7 @@ pub mod mix;
 pub mod plot;
 pub mod resample;
 pub mod sanitise;
+pub mod spool;
 pub mod stft;
 pub mod tags;
 pub mod text;

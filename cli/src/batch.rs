@@ -1,14 +1,16 @@
-//! Many inputs: jobs side by side, results in the order of the inputs, one bad file that never
-//! stops the rest, and a summary.
+//! Many inputs: jobs side by side, results and notes in the order of the inputs, one bad file that
+//! never stops the rest, and a summary.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use formant_audio_core::Warning;
 
 use crate::draft::Gathered;
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::identity::{self, FileId};
@@ -40,13 +42,18 @@ pub(crate) struct Lane<'a> {
 impl Lane<'_> {
     /// Prints a result. It appears at once when all inputs before are finished, else after them.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
-        self.order.print(self.index, Line { text: text.to_owned(), is_result: true })
+        self.order.print(self.index, Line::Result(text.to_owned()))
     }
 
     /// As [`Lane::print`], for what is told of a result that lies in a file: when nobody reads it, the
     /// work goes on.
     pub(crate) fn tell(&self, text: &str) -> Result<(), Failure> {
-        self.order.print(self.index, Line { text: text.to_owned(), is_result: false })
+        self.order.print(self.index, Line::Report(text.to_owned()))
+    }
+
+    /// Says in one line what was done, in the input's turn.
+    pub(crate) fn note(&self, text: &str) -> Result<(), Failure> {
+        self.order.print(self.index, Line::Note(one_line(text).into()))
     }
 
     /// Shows what was odd about the input or its output.
@@ -65,42 +72,77 @@ struct Order<'a> {
     messages: &'a Messages,
     sink: Sink<'a>,
     state: Mutex<Turns>,
+    /// Told of every input that ends.
+    ended: Condvar,
 }
 
 #[derive(Default)]
 struct Turns {
     turn: usize,
     waiting: BTreeMap<usize, Vec<Line>>,
+    /// Bytes that wait.
+    held: usize,
     finished: BTreeSet<usize>,
 }
 
+/// Bytes that may wait for their turn before no further input is begun.
+const MAX_HELD: usize = 1 << 25;
+
+/// Inputs that may be ahead of the one whose turn it is.
+const MAX_AHEAD: usize = 1 << 14;
+
+/// How often a job that waits looks whether the work was stopped.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Something to print.
-struct Line {
-    text: String,
-    /// Whether it is the result itself, without which further work is in vain.
-    is_result: bool,
+enum Line {
+    /// The result itself, without which further work is in vain.
+    Result(String),
+    /// What is told of a result that lies in a file.
+    Report(String),
+    /// What goes to standard error.
+    Note(String),
+}
+
+impl Line {
+    fn text(&self) -> &str {
+        let (Self::Result(text) | Self::Report(text) | Self::Note(text)) = self;
+        text
+    }
 }
 
 impl Order<'_> {
+    fn state(&self) -> MutexGuard<'_, Turns> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn print(&self, index: usize, line: Line) -> Result<(), Failure> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if index == state.turn {
             return self.pass_on(&line);
         }
+        state.held += line.text().len();
         state.waiting.entry(index).or_default().push(line);
         Ok(())
     }
 
     fn pass_on(&self, line: &Line) -> Result<(), Failure> {
-        match self.messages.aside(|| (self.sink)(&line.text)) {
-            Err(failure) if failure.kind == Kind::BrokenPipe && !line.is_result => Ok(()),
+        if let Line::Note(text) = line {
+            self.messages.note(text);
+            return Ok(());
+        }
+        match self.messages.aside(|| (self.sink)(line.text())) {
+            Err(failure) if failure.kind == Kind::BrokenPipe && matches!(line, Line::Report(_)) => {
+                Ok(())
+            }
             passed => passed,
         }
     }
 
     fn finish(&self, index: usize) -> Result<(), Failure> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.finished.insert(index);
+        self.ended.notify_all();
         while {
             let turn = state.turn;
             state.finished.remove(&turn)
@@ -108,9 +150,23 @@ impl Order<'_> {
             state.turn += 1;
             let turn = state.turn;
             let lines = state.waiting.remove(&turn).unwrap_or_default();
+            state.held -= lines.iter().map(|line| line.text().len()).sum::<usize>();
             lines.iter().try_for_each(|line| self.pass_on(line))?;
         }
         Ok(())
+    }
+
+    /// Waits until the input number `index` may begin, as long as `goes_on` says so. An input whose
+    /// turn it is never waits, so that the others do not wait forever.
+    fn await_room(&self, index: usize, goes_on: impl Fn() -> bool) {
+        let mut state = self.state();
+        let is_full = |state: &Turns| {
+            index > state.turn && (state.held > MAX_HELD || index - state.turn > MAX_AHEAD)
+        };
+        while is_full(&state) && goes_on() {
+            let woken = self.ended.wait_timeout(state, LOOK);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -121,6 +177,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// Whether failures are printed as JSON lines, too.
     pub(crate) json: bool,
+    /// Whether `--resume` goes on where the work was stopped.
+    pub(crate) resumes: bool,
 }
 
 /// What the threads share.
@@ -177,6 +235,8 @@ pub(crate) fn gather<W: Send + Clone>(
     let gathered = Gathered::new(place.target)?;
     gathered.print(place.heading)?;
     let sink = |text: &str| gathered.print(text);
+    // The file appears when all is done, or not at all.
+    let options = Options { resumes: false, ..options };
     let outcome = run_into(&sink, list, options, messages, || Ok(worker), work)?;
     if let Outcome::Worked { done: 1.., interrupted: false, .. } = outcome {
         gathered.commit()?;
@@ -206,7 +266,7 @@ fn run_into<W: Send + Clone>(
     let shared = Shared {
         entries,
         options,
-        order: Order { messages, sink, state: Mutex::default() },
+        order: Order { messages, sink, state: Mutex::default(), ended: Condvar::new() },
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
         bar: (entries.len() > 1).then(|| messages.bar(entries.len() as u64, "files")),
@@ -229,9 +289,16 @@ impl Shared<'_> {
         worker: &mut W,
         work: &impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure>,
     ) {
-        while !self.stop.load(Ordering::SeqCst) && !interrupt::requested() {
+        let goes_on = || !self.stop.load(Ordering::SeqCst) && !interrupt::requested();
+        while goes_on() {
             let index = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(entry) = self.entries.get(index) else { return };
+            self.order.await_room(index, goes_on);
+            if !goes_on() {
+                // Others may wait for this turn to pass.
+                let _ = self.order.finish(index);
+                return;
+            }
             let lane = Lane {
                 index,
                 name: inputs::name(entry),
@@ -296,7 +363,10 @@ impl Shared<'_> {
             messages.note("the output is there already");
         }
         if interrupted {
-            messages.note("interrupted; finished outputs are kept, --resume goes on");
+            messages.interrupted(match self.options.resumes {
+                true => "interrupted; finished outputs are kept, --resume goes on",
+                false => "interrupted",
+            });
         }
         Outcome::Worked { done: worked + skipped, failed, interrupted }
     }
@@ -332,7 +402,7 @@ mod tests {
             others.fetch_add(1, Ordering::SeqCst);
             Ok(Done::Worked)
         };
-        let options = Options { jobs: 3, json: false };
+        let options = Options { jobs: 3, json: false, resumes: false };
         run_into(&sink, &list, options, &messages, || Ok(()), work).expect("the batch ran");
         let printed = printed.into_inner().expect("no thread panicked");
         assert_eq!(printed, "a1 a2 b1 b2 c1 c2 d1 d2 e1 e2 ");
@@ -346,7 +416,7 @@ mod tests {
         let entries = vec![input("a"), Err(("b".to_owned(), missing)), input("c"), input("d")];
         let list = InputList { entries, ..InputList::default() };
         for jobs in [1, 3] {
-            let options = Options { jobs, json: false };
+            let options = Options { jobs, json: false, resumes: false };
             let outcome = run(
                 &list,
                 options,

@@ -99,6 +99,15 @@ impl Seek for Draft {
     }
 }
 
+/// Finds out whether a file can be written, before the work that fills it. What is no regular file is
+/// left alone.
+pub(crate) fn probe(target: &Target) -> Result<(), Failure> {
+    match target.path() {
+        Some(path) if path.is_file() || !path.exists() => Draft::new(target).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a whole file, in a folder that is made where there is none, or standard output.
 pub(crate) fn write(target: &Target, bytes: &[u8]) -> Result<(), Failure> {
     let mut draft = Draft::new(target)?;

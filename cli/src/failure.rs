@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::escape::one_line;
 use crate::unicode_form::other_form;
 
 /// Whose fault a failure is, which decides the exit status.
@@ -61,9 +62,17 @@ impl Failure {
         }
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "make the folder first, or name one that exists",
-            std::io::ErrorKind::PermissionDenied => "write to another folder with -o",
-            std::io::ErrorKind::ReadOnlyFilesystem => "write to another disk with -o",
-            std::io::ErrorKind::StorageFull => "make room, or write to another disk with -o",
+            std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+                "a file stands where a folder is needed; write to another folder"
+            }
+            std::io::ErrorKind::PermissionDenied => "write to another folder",
+            std::io::ErrorKind::ReadOnlyFilesystem => "write to another disk",
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                "make room, or write to another disk"
+            }
+            std::io::ErrorKind::FileTooLarge => {
+                "files may not become that large here; see `ulimit -f` and the limits of the disk"
+            }
             _ => "",
         };
         Self::new(Kind::Output, path.display().to_string(), error.to_string()).help(remedy)
@@ -137,6 +146,9 @@ impl Failure {
         if !self.message().contains(name) {
             self.why = self.message();
             self.what = name.to_owned();
+        } else if self.what != name {
+            // Line ends in names are shown, not printed.
+            self.why = self.why.replace(name, &one_line(name));
         }
         self
     }
@@ -220,6 +232,7 @@ impl From<formant_training::Error> for Failure {
             Error::Audio(inner) => inner.into(),
             Error::Model(inner) => inner.into(),
             Error::Io { path, source } => Self::input(&path, &source),
+            Error::Write { path, source } => Self::output(&path, &source),
             Error::Config { setting, reason } => Self::usage(setting, reason),
             Error::Interrupted => Self::new(Kind::Interrupted, "", error.to_string()),
             other => Self::new(Kind::Input, "", other.to_string()),

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use formant_audio_core::decode::has_audio_extension;
+use formant_audio_core::text;
+use formant_training::manifest::{is_table, possible_files};
 
 use crate::failure::{Failure, Kind};
-use crate::inputs::InputList;
+use crate::inputs::{InputList, MAX_LIST};
 
 /// A regular file that exists.
 #[cfg(unix)]
@@ -51,8 +53,11 @@ pub(crate) fn own_input(output: &Path) -> Failure {
 }
 
 /// Arguments that name files to write. All others name files to read, or no files.
-const OUTPUTS: [&str; 8] =
-    ["output", "out", "record", "enhanced", "csv", "scores", "plot", "listing"];
+const OUTPUTS: [&str; 9] =
+    ["output", "out", "record", "enhanced", "csv", "scores", "plot", "listing", "cache"];
+
+/// Arguments that name tables, whatever their ending is.
+const TABLES: [&str; 2] = ["manifest", "trials"];
 
 /// Arguments whose texts name no files, although files may be called so.
 const NAMES: [&str; 4] = ["name", "export", "remove", "stems"];
@@ -68,24 +73,40 @@ fn paths(command: &ArgMatches, id: &str) -> Vec<PathBuf> {
     }
 }
 
-/// Refuses outputs that are inputs of the same command line, or outputs named twice.
-pub(crate) fn refuse_own_inputs(matches: &ArgMatches) -> Result<(), Failure> {
-    let mut command = matches;
-    while let Some((_, inner)) = command.subcommand() {
-        command = inner;
+/// Files that the list or table `path`, given for the argument `id`, may name. Only regular files are
+/// read: what a pipe holds is gone once it was read.
+fn listed(id: &str, path: &Path, base: Option<&Path>) -> Vec<PathBuf> {
+    match FileId::of(path) {
+        Some(_) if id == "files_from" => {
+            let text = text::read(path, MAX_LIST).unwrap_or_default();
+            text.split(['\0', '\n', '\r']).map(PathBuf::from).collect()
+        }
+        Some(_) if TABLES.contains(&id) || is_table(path) => possible_files(path, base),
+        _ => Vec::new(),
     }
+}
+
+/// Refuses outputs that are inputs of the same command line, or outputs named twice.
+pub(crate) fn refuse_own_inputs(command: &ArgMatches) -> Result<(), Failure> {
     let named = |wanted: bool| {
         let ids = command.ids().map(clap::Id::as_str);
         let ids = ids.filter(move |id| OUTPUTS.contains(id) == wanted && !NAMES.contains(id));
-        ids.flat_map(move |id| paths(command, id))
+        ids.flat_map(move |id| paths(command, id).into_iter().map(move |path| (id, path)))
     };
+    let outputs: Vec<(PathBuf, FileId)> =
+        named(true).filter_map(|(_, path)| Some((path.clone(), FileId::of(&path)?))).collect();
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    let base = paths(command, "base").pop();
     let (mut files, mut folders) = (HashSet::new(), Vec::new());
-    for input in named(false) {
+    for (id, input) in named(false) {
         files.extend(FileId::of(&input));
+        files
+            .extend(listed(id, &input, base.as_deref()).iter().filter_map(|path| FileId::of(path)));
         folders.extend(input.canonicalize().ok().filter(|path| path.is_dir()));
     }
-    for output in named(true) {
-        let Some(id) = FileId::of(&output) else { continue };
+    for (output, id) in outputs {
         let inside = |path: PathBuf| folders.iter().any(|folder| path.starts_with(folder));
         let of_folder = has_audio_extension(&output) && output.canonicalize().is_ok_and(inside);
         if of_folder || !files.insert(id) {

@@ -16,6 +16,7 @@ use formant_training::manifest::{Row, is_table};
 use walkdir::WalkDir;
 
 use crate::failure::{Failure, Kind};
+use crate::pattern::{self, is_pattern};
 
 /// What to work on.
 #[derive(Debug, Clone, Default, Args)]
@@ -31,7 +32,7 @@ pub(crate) struct InputArgs {
     pub(crate) shard: Option<Shard>,
 }
 /// Longest list of names, in bytes.
-const MAX_LIST: u64 = 1 << 28;
+pub(crate) const MAX_LIST: u64 = 1 << 28;
 
 /// One thing to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,8 +157,8 @@ fn expand_name(name: &Path, entries: &mut Vec<Entry>) -> bool {
             entries.push(Ok(Input::file(name.to_owned())));
             false
         }
-        Err(_) if name.to_string_lossy().contains(['*', '?', '[']) => {
-            expand_pattern(&name.to_string_lossy(), entries);
+        Err(_) if is_pattern(name) => {
+            expand_pattern(name, entries);
             true
         }
         Err(error) => {
@@ -199,43 +200,34 @@ fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>) {
 }
 
 /// Everything that a pattern matches, folders with what is in them.
-fn expand_pattern(pattern: &str, entries: &mut Vec<Entry>) {
+fn expand_pattern(pattern: &Path, entries: &mut Vec<Entry>) {
+    let name = pattern.display().to_string();
     let fail = |why: String, remedy: &str| {
-        Err((pattern.to_owned(), Failure::new(Kind::Input, pattern, why).help(remedy)))
+        Err((name.clone(), Failure::new(Kind::Input, &name, why).help(remedy)))
     };
-    // As in a shell, a star does not find hidden files.
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
-    let paths = match glob::glob_with(pattern, options) {
-        Ok(paths) => paths,
+    let matches = match pattern::find(pattern) {
+        Ok(matches) => matches,
         Err(error) => {
             entries.push(fail(error.to_string(), "see that brackets and stars are complete"));
             return;
         }
     };
-    let base = plain_prefix(pattern);
+    let base = pattern::plain_prefix(pattern);
     let before = entries.len();
-    for path in paths {
-        match path {
-            Ok(path) if path.is_dir() => expand_folder(&path, &base, entries),
-            Ok(path) => {
-                let relative = path.strip_prefix(&base).unwrap_or(&path).to_owned();
-                entries.push(Ok(Input { path: Some(path), relative }));
-            }
-            Err(error) => {
-                let name = error.path().display().to_string();
-                entries.push(Err((name, Failure::input(error.path(), error.error()))));
-            }
+    for path in matches.paths {
+        if path.is_dir() {
+            expand_folder(&path, &base, entries);
+        } else {
+            let relative = path.strip_prefix(&base).unwrap_or(&path).to_owned();
+            entries.push(Ok(Input { path: Some(path), relative }));
         }
+    }
+    for (folder, error) in matches.unread {
+        entries.push(Err((folder.display().to_string(), Failure::input(&folder, &error))));
     }
     if entries.len() == before {
         entries.push(fail("no file matches this pattern".to_owned(), "check the name"));
     }
-}
-
-/// The folders of a pattern before its first wildcard.
-fn plain_prefix(pattern: &str) -> PathBuf {
-    let wild = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-    Path::new(pattern).components().take_while(|part| !wild(part)).collect()
 }
 
 /// Recordings that an option names: files, folders, patterns, and tables, whose rows `rows` brings.

@@ -6,10 +6,15 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use formant_kernels::process;
+
 use crate::exit::{self, Outcome};
 use crate::failure::{Failure, Kind};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the user knows that the work has stopped.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// How long the work may take to clean up, such as when it waits for standard input.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -32,15 +37,24 @@ pub(crate) fn install() -> Result<(), Failure> {
     }
 }
 
+/// Ends the program while other threads may compute. Results on standard output were flushed as they
+/// came.
 fn end() {
     formant_audio_core::draft::clean_up();
-    let _ = writeln!(std::io::stderr(), "interrupted");
-    std::process::exit(exit::code(&Outcome::Failed(Kind::Interrupted)).into());
+    if first_to_tell() {
+        let _ = writeln!(std::io::stderr(), "interrupted");
+    }
+    process::leave(exit::code(&Outcome::Failed(Kind::Interrupted)));
 }
 
 /// Whether the user has asked to stop.
 pub(crate) fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Whether nobody has told the user yet that the work has stopped. True once.
+pub(crate) fn first_to_tell() -> bool {
+    !TOLD.swap(true, Ordering::SeqCst)
 }
 
 /// An error when the user has asked to stop; called between blocks.

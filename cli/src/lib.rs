@@ -1,7 +1,7 @@
 //! The `formant` command.
 //!
 //! Each command is a module of `commands`: its arguments are parsed, resolved to a plan, and run.
-//! `inputs` and `outputs` find files, `identity` tells whether two names are one file, `reading` and `writing` say how audio files are read and
+//! `inputs`, `pattern` and `outputs` find files, `identity` tells whether two names are one file, `reading` and `writing` say how audio files are read and
 //! written, `tasks` which model a task uses. `batch` works on many files, `audio_to_audio` runs the
 //! commands that turn audio into audio, and `exit` alone decides the exit code.
 
@@ -19,6 +19,7 @@ mod interrupt;
 mod json;
 mod messages;
 mod outputs;
+mod pattern;
 mod processors;
 mod reading;
 mod settings;
@@ -32,7 +33,7 @@ mod writing;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -48,6 +49,7 @@ pub fn command() -> clap::Command {
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     messages::install_panic_hook();
+    formant_kernels::process::fail_oversized_writes();
     // Where the allocator can't be told, networks are slower and nothing else.
     let _ = formant_kernels::allocator::keep_large_blocks();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| start(arguments)));
@@ -58,6 +60,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Outcome::Failed(failure.kind)
     })))
+}
+
+/// What was typed for the command itself, below the commands that gather others.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    let mut command = matches;
+    while let Some((_, inner)) = command.subcommand() {
+        command = inner;
+    }
+    command
 }
 
 fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
@@ -79,9 +90,10 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
     };
     let messages = Messages::new(Verbosity::of(&typed.global));
     let work = || -> Result<Outcome, Failure> {
-        identity::refuse_own_inputs(&matches)?;
+        identity::refuse_own_inputs(innermost(&matches))?;
         let names_microphone = matches!(typed.command, commands::Command::Listen(_));
-        let settings = settings::Settings::of(&typed.global, names_microphone)?;
+        let resumes = innermost(&matches).ids().any(|id| id == "resume");
+        let settings = settings::Settings::of(&typed.global, names_microphone, resumes)?;
         typed.command.resolve(&settings)?(&settings, &messages)
     };
     work().unwrap_or_else(|failure| {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::escape::escaped;
+use crate::escape::{escaped, one_line};
 use crate::failure::{Failure, Kind};
+use crate::interrupt;
 use crate::settings::GlobalArgs;
 
 /// How much is said.
@@ -54,10 +55,12 @@ impl Messages {
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure.kind {
             Kind::BrokenPipe => {}
-            Kind::Interrupted if failure.why.is_empty() => self.say("interrupted"),
-            Kind::Interrupted => self.say(&failure.why),
+            Kind::Interrupted if failure.why.is_empty() => self.interrupted("interrupted"),
+            Kind::Interrupted => self.interrupted(&failure.why),
             _ => {
-                self.say(&format!("error: {}", failure.message()));
+                // A name stays in its line; reports of models have several.
+                let shown = Failure { what: one_line(&failure.what).into(), ..failure.clone() };
+                self.say(&format!("error: {}", shown.message()));
                 if !failure.remedy.is_empty() {
                     self.say(&format!("  to do: {}", failure.remedy));
                 }
@@ -65,10 +68,17 @@ impl Messages {
         }
     }
 
+    /// That the user stopped the work, once.
+    pub(crate) fn interrupted(&self, text: &str) {
+        if interrupt::first_to_tell() {
+            self.say(text);
+        }
+    }
+
     /// Something odd about `name` that did not stop the work.
     pub(crate) fn warning(&self, name: &str, text: impl std::fmt::Display) {
         if self.verbosity >= Verbosity::Normal {
-            self.say(&format!("warning: {name}: {text}"));
+            self.say(&format!("warning: {}: {text}", one_line(name)));
         }
     }
 
@@ -104,7 +114,7 @@ impl Messages {
     }
 
     fn add_bar(&self, total: u64, figures: &str) -> ProgressBar {
-        let template = format!("{{bar:32}} {} (left {{eta}}) {{msg}}", escaped(figures));
+        let template = format!("{{bar:32}} {} (left {{eta}}) {{msg}}", one_line(figures));
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use formant_audio_core::ChannelLayout;
+use formant_audio_core::decode::MAX_CHANNELS;
 
 use crate::failure::{Failure, Kind};
 use crate::identity::{self, FileId};
@@ -172,6 +173,15 @@ pub(crate) fn channel_targets(
         }
         other => (1..=other.count()).map(|n| target.with_suffix(&format!("_ch{n}"))).collect(),
     })
+}
+
+/// The output, and those of its channels that an earlier run left.
+pub(crate) fn with_channels(target: &Target) -> Vec<Target> {
+    let exists = |channel: &Target| channel.path().is_some_and(Path::exists);
+    let sides = ["_left", "_right"].map(|side| target.with_suffix(side));
+    let numbered = (1..=MAX_CHANNELS).map(|n| target.with_suffix(&format!("_ch{n}")));
+    let there = sides.into_iter().filter(exists).chain(numbered.take_while(exists));
+    std::iter::once(target.clone()).chain(there).collect()
 }
 
 /// Whether an output for a single input is a file, not a folder.

@@ -73,8 +73,13 @@ pub(crate) struct ClockArgs {
 impl ClockArgs {
     /// Seconds that are added to times of the audio.
     pub(crate) fn offset(self, reader: &mut BlockReader) -> f64 {
+        self.offset_of(reader.start())
+    }
+
+    /// As [`ClockArgs::offset`], for audio that begins at `start` on the clock of its file.
+    pub(crate) fn offset_of(self, start: f64) -> f64 {
         match self.clock {
-            Clock::File => reader.start(),
+            Clock::File => start,
             Clock::Audio => 0.0,
         }
     }

@@ -73,12 +73,18 @@ pub(crate) struct Settings {
     pub(crate) jobs: Option<usize>,
     pub(crate) seed: Option<u64>,
     pub(crate) json: bool,
+    /// Whether the command has `--resume`.
+    pub(crate) resumes: bool,
 }
 
 impl Settings {
     /// Resolves the general options. `--device` of `listen` names a microphone; the device of its
     /// networks has an option of its own.
-    pub(crate) fn of(typed: &GlobalArgs, names_microphone: bool) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        typed: &GlobalArgs,
+        names_microphone: bool,
+        resumes: bool,
+    ) -> Result<Self, Failure> {
         let device = if names_microphone { DeviceChoice::Auto } else { typed.device.parse()? };
         Ok(Self {
             device,
@@ -87,6 +93,7 @@ impl Settings {
             jobs: typed.jobs.map(usize::from),
             seed: typed.seed,
             json: typed.json,
+            resumes,
         })
     }
 
@@ -111,6 +118,6 @@ impl Settings {
     }
 
     fn batch_of(&self, jobs: usize) -> batch::Options {
-        batch::Options { jobs: self.jobs.unwrap_or(jobs), json: self.json }
+        batch::Options { jobs: self.jobs.unwrap_or(jobs), json: self.json, resumes: self.resumes }
     }
 }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Parsed, Place, wav};
+use support::{Parsed, Place, wav, wav_f32};
 
 fn sample(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples").join(name).display().to_string()
@@ -292,4 +292,16 @@ fn who_reads_no_more_ends_it() {
     let heard = (0..3600).take_while(|_| input.write_all(&[0; 32_000]).is_ok()).count();
     assert!(heard < 3600, "it listens to an hour that nobody reads about");
     assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn w5_samples_that_are_no_numbers_are_told_once() {
+    let place = Place::new();
+    let mut samples = vec![0.1f32; 16_000];
+    samples[5000..5003].fill(f32::NAN);
+    place.file("odd.wav", &wav_f32(16_000, 1, &samples));
+    let ran = place.run(&["listen", "--level", "--file", "odd.wav"]).code(0);
+    let warnings: Vec<&str> =
+        ran.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    assert!(matches!(warnings[..], [line] if line.contains("3 samples")), "{warnings:?}");
 }

@@ -7,7 +7,7 @@ mod support;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::process::{Command, Stdio};
 
-use support::{Parsed, Place, tone, wav};
+use support::{Parsed, Place, matroska, shifted, tone, wav};
 
 fn recording() -> Vec<u8> {
     wav(16_000, 1, &tone(1600, 16_000.0, 440.0))
@@ -116,6 +116,66 @@ fn d3_outputs_of_an_earlier_run_are_passed_over() {
 }
 
 #[test]
+fn d3_channels_of_an_earlier_run_are_passed_over() {
+    let place = Place::new();
+    let samples: Vec<i16> = tone(1600, 16_000.0, 440.0).iter().flat_map(|&x| [x, x / 2]).collect();
+    place.file("in/a.wav", &wav(16_000, 2, &samples));
+    place.file("in/b.wav", &wav(16_000, 3, &[samples.as_slice(), &samples[..1600]].concat()));
+    let each = ["convert", "in", "--channels", "each", "--resume"];
+    place.run(&each).code(0);
+    let files = place.files();
+    assert_eq!(files.len(), 7, "{files:?}");
+    for _ in 0..2 {
+        place.run(&each).code(0).says("5 inputs are outputs").says("2 were there already");
+        assert_eq!(place.files(), files);
+    }
+}
+
+#[test]
+fn d3_links_to_one_recording_are_resumed() {
+    let place = Place::new();
+    place.file("a.wav", &recording());
+    std::fs::create_dir(place.path("in")).expect("a folder");
+    for n in 0..20 {
+        let link = place.path(&format!("in/{n:02}.wav"));
+        std::fs::hard_link(place.path("a.wav"), link).expect("a link");
+    }
+    // As a run leaves it that was stopped half-way.
+    place.run(&["convert", "in", "--shard", "1/2"]).code(0);
+    place.run(&["convert", "in", "--resume"]).code(0).says("10 were there already");
+    assert_eq!(place.files().len(), 41);
+}
+
+#[test]
+fn d2_recordings_that_tables_and_lists_name_are_inputs() {
+    let place = Place::new();
+    let bytes = recording();
+    for name in ["data/a b.wav", "data/c.wav", "d.wav"] {
+        place.file(name, &bytes);
+    }
+    std::fs::hard_link(place.path("d.wav"), place.path("hard.wav")).expect("a link");
+    place.file("data/words.tsv", b"path\tlabel\na b.wav\tyes\nc.wav\tno\n");
+    place.file("data/pairs.csv", b"path1,path2,target\n\"a b.wav\",c.wav,1\na b.wav,a b.wav,0\n");
+    place.file("data/songs.jsonl", b"{\"mix\": \"c.wav\", \"vocals\": \"a b.wav\"}\n");
+    place.file("list", b"d.wav\n");
+    let commands: [&[&str]; 5] = [
+        &["eval", "speaker", "--trials", "data/pairs.csv", "--scores", "data/a b.wav"],
+        &["eval", "stems", "--manifest", "data/songs.jsonl", "--csv", "data/c.wav"],
+        &["train", "spot", "--data", "data/words.tsv", "--out", "data/c.wav"],
+        &["train", "spot", "--data", "data/words.tsv", "--out", "m", "--cache", "data/c.wav"],
+        &["plot", "--files-from", "list", "-o", "hard.wav"],
+    ];
+    for arguments in commands {
+        let ran = place.run(&[arguments, &["--overwrite"]].concat());
+        let ran = ran.code(2).says("is an input, which the output would replace");
+        assert!(place.files().len() == 8, "{arguments:?} {}", ran.stderr);
+    }
+    for name in ["data/a b.wav", "data/c.wav", "d.wav"] {
+        assert_eq!(place.read(name), bytes, "{name}");
+    }
+}
+
+#[test]
 fn d4_a_collision_stops_no_other_input() {
     let place = Place::new();
     for name in ["in/a.wav", "in/x/c.wav", "in/y/c.wav", "in/z/c.wav"] {
@@ -180,6 +240,45 @@ fn w5_a_full_disk_is_told_as_one() {
 }
 
 #[test]
+fn w5_a_file_in_the_place_of_a_folder_is_told_as_one() {
+    let place = Place::new();
+    place.file("a.wav", &wav(16_000, 1, &tone(48_000, 16_000.0, 440.0)));
+    place.file("file", b"");
+    place.file("data/yes/a.wav", &recording());
+    place.file("texts", b"one two\nthree\n");
+    place.enhancer();
+    let voices = ["speaker", "enroll", "--voices", "file/v.json", "--name", "a", "--no-vad"];
+    let commands: [&[&str]; 6] = [
+        &["convert", "a.wav", "-o", "file/b.wav"],
+        &["models", "convert", "m.safetensors", "file/n.safetensors"],
+        &["train", "spot", "--data", "data", "--out", "file/m.safetensors"],
+        &["train", "spot", "--data", "data", "--out", "m", "--cache", "file/cache"],
+        &["train", "lm", "--text", "texts", "--out", "file/lm.arpa"],
+        &[&voices[..], &["a.wav"]].concat(),
+    ];
+    for arguments in commands {
+        place.run(arguments).code(2).says("write to another folder");
+    }
+}
+
+#[test]
+fn w5_a_limit_of_sizes_is_an_error_and_leaves_nothing() {
+    let place = Place::new();
+    place.file("a.wav", &wav(16_000, 1, &tone(160_000, 16_000.0, 440.0)));
+    place.enhancer();
+    let before = place.files();
+    for arguments in ["convert a.wav -o b.wav", "models convert m.safetensors n.safetensors"] {
+        let script = format!("ulimit -f 16; exec {} {arguments}", env!("CARGO_BIN_EXE_formant"));
+        let mut command = Command::new("bash");
+        let ran = command.args(["-c", &script]).current_dir(place.path("")).output();
+        let ran = ran.expect("a shell");
+        let text = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(2) && text.contains("ulimit -f"), "{arguments}: {text}");
+        assert_eq!(place.files(), before);
+    }
+}
+
+#[test]
 fn temporary_folders_are_named() {
     let place = Place::new();
     place.file("a.wav", &recording());
@@ -210,6 +309,83 @@ fn w6_escape_sequences_in_names_are_shown() {
 }
 
 #[test]
+fn w6_line_ends_and_turned_text_in_names_are_shown() {
+    let place = Place::new();
+    for name in ["a\nb.wav", "\u{202e}c.wav"] {
+        place.file(name, &recording());
+    }
+    for (name, shown) in [("a\nb.wav", "a\\u000ab.wav"), ("\u{202e}c.wav", "\\u202ec.wav")] {
+        let info = place.run(&["info", name]).code(0).text();
+        assert!(info.contains(shown) && !info.contains(name), "{info}");
+        let ran = place.run(&["convert", name, "-o", "out/"]).code(0).says(shown);
+        assert!(!ran.stderr.contains(name), "{}", ran.stderr);
+        let line = &place.run(&["info", name, "--json"]).code(0).json()[0];
+        assert_eq!(line["input"], name);
+    }
+    let ran = place.run(&["info", "x\ny.wav"]).code(3).says("x\\u000ay.wav");
+    assert!(!ran.stderr.contains("x\ny.wav"), "{}", ran.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn w6_patterns_pass_by_names_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    place.file("x1.wav", &recording());
+    let odd = std::ffi::OsStr::from_bytes(b"x\xff.wav");
+    std::fs::copy(place.path("x1.wav"), place.path("").join(odd)).expect("a copy");
+    let text = place.run(&["info", "x*.wav"]).code(0).text();
+    assert!(text.contains("x1.wav") && text.contains("x\u{fffd}.wav"), "{text}");
+}
+
+/// Interrupts a command twice, so that it ends while its network computes.
+fn interrupt_twice(place: &Place, arguments: &[&str], begins: &str) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    let mut command = place.command(arguments);
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut text = String::new();
+    while !text.contains(begins) && stderr.read_line(&mut text).expect("text") > 0 {}
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    for _ in 0..2 {
+        let kill = format!("kill -INT {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    stderr.read_to_string(&mut text).expect("text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{text}");
+    text
+}
+
+#[test]
+fn a_second_interrupt_ends_networks_quietly() {
+    let place = Place::new();
+    let song = wav(44_100, 1, &tone(90 * 44_100, 44_100.0, 440.0));
+    place.file("song.wav", &song);
+    let stems = ["stems", "song.wav", "-o", "out/"];
+    for _ in 0..3 {
+        let text = interrupt_twice(&place, &stems, "model stems-vocals");
+        let last = text.lines().skip_while(|line| line.starts_with("model ")).collect::<Vec<_>>();
+        assert!(matches!(last[..], [line] if line.starts_with("interrupted")), "{text}");
+    }
+    assert!(!place.exists("out/song_vocals.wav"));
+}
+
+#[test]
+fn notes_come_in_the_order_of_the_inputs() {
+    let place = Place::new();
+    place.file("in/00.wav", &wav(48_000, 1, &tone(60 * 48_000, 48_000.0, 440.0)));
+    for n in 1..20 {
+        place.file(&format!("in/{n:02}.wav"), &recording());
+    }
+    let ran = place.run(&["resample", "in", "--rate", "44100", "-o", "out", "--jobs", "4"]).code(0);
+    let named = ran.stderr.lines().filter_map(|line| line.split_once(" -> "));
+    let names: Vec<&str> = named.map(|(name, _)| name).collect();
+    assert!(names.len() == 20 && names.is_sorted(), "{names:?}");
+}
+
+#[test]
 fn w7_files_are_written_when_nobody_reads_the_report() {
     let place = Place::new();
     for n in 0..60 {
@@ -220,20 +396,6 @@ fn w7_files_are_written_when_nobody_reads_the_report() {
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
     assert_eq!(place.files().iter().filter(|name| name.starts_with("out/")).count(), 60);
-}
-
-/// A WebM file whose audio begins so many milliseconds after the file does.
-fn shifted(milliseconds: i16) -> Vec<u8> {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut bytes = std::fs::read(here.join("../audio-core/tests/media/impulse.webm")).expect("it");
-    let cluster = bytes.windows(4).position(|w| w == [0x1f, 0x43, 0xb6, 0x75]).expect("one");
-    for at in cluster..bytes.len() - 6 {
-        if bytes[at] == 0xa3 && bytes[at + 2] == 0x81 && matches!(bytes[at + 5], 0 | 0x80) {
-            let time = i16::from_be_bytes([bytes[at + 3], bytes[at + 4]]) + milliseconds;
-            bytes[at + 3..at + 5].copy_from_slice(&time.to_be_bytes());
-        }
-    }
-    bytes
 }
 
 #[test]
@@ -255,4 +417,31 @@ fn f4_offsets_are_told_or_kept() {
         assert!(place.run(&["info", name]).code(0).text().contains("0.250 s on the clock"));
     }
     place.run(&["convert", "late.webm", "--track", "2"]).code(3);
+}
+
+#[test]
+fn f4_tracks_are_chosen_by_number_and_language() {
+    let place = Place::new();
+    let (one, two) = (tone(4800, 16_000.0, 300.0), tone(8000, 16_000.0, 500.0));
+    place.file("two.mkv", &matroska(&[("eng", &one), ("deu", &two)]));
+    for (track, samples) in [("1", &one), ("eng", &one), ("2", &two), ("deu", &two)] {
+        let convert = ["convert", "two.mkv", "--bits", "s16", "-o", "x.wav", "--overwrite"];
+        place.run(&[&convert[..], &["--track", track]].concat()).code(0);
+        assert_eq!(&Parsed::of(&place.read("x.wav")).s16(), samples, "{track}");
+    }
+    place.run(&["info", "two.mkv", "--track", "fra"]).code(3);
+}
+
+#[test]
+fn f4_live_files_tell_times_on_either_clock() {
+    let place = Place::new();
+    place.file("late.webm", &shifted(250));
+    let first = |more: &[&str]| {
+        let listen = ["listen", "--level", "--json", "--file", "late.webm"];
+        let lines = place.run(&[&listen[..], more].concat()).code(0).json();
+        let level = lines.iter().find(|line| line["type"] == "level").expect("a level");
+        level["at"].as_f64().expect("seconds")
+    };
+    let (file, audio) = (first(&[]), first(&["--clock", "audio"]));
+    assert!((file - audio - 0.25).abs() < 1e-6, "{file} {audio}");
 }

@@ -163,6 +163,19 @@ fn existing_voices_are_kept_unless_told_otherwise() {
 
 /// S9: silence, DC, noise at -80 dBFS, hum, and samples that are no numbers.
 #[test]
+fn d3_voices_of_an_earlier_run_are_passed_over() {
+    let place = Place::new();
+    place.file("in/talk.wav", &wav_f32(8_000, 1, &mixture(8_000, 8_000)));
+    separate(&place, &["in", "--resume"]).code(0);
+    let files = place.files();
+    assert_eq!(files.len(), 3);
+    for _ in 0..2 {
+        separate(&place, &["in", "--resume"]).code(0).says("2 inputs are outputs");
+        assert_eq!(place.files(), files);
+    }
+}
+
+#[test]
 fn s9_odd_signals_give_finite_voices() {
     let place = Place::new();
     let second = 8_000;

@@ -100,6 +100,19 @@ fn outputs_are_not_replaced_and_bad_inputs_stop_nothing() {
 }
 
 #[test]
+fn d3_stems_of_an_earlier_run_are_passed_over() {
+    let place = Place::new();
+    song(&place, "in/song.wav", 44_100);
+    stems(&place, &["in", "--resume"]).code(0);
+    let files = place.files();
+    assert!(files.len() > 1);
+    for _ in 0..2 {
+        stems(&place, &["in", "--resume"]).code(0).says("passed over");
+        assert_eq!(place.files(), files);
+    }
+}
+
+#[test]
 fn averages_shifts_and_overlaps_change_little_about_the_sum() {
     let place = Place::new();
     song(&place, "a.wav", 44_100);

@@ -10,7 +10,7 @@ use formant_models::arch::squeezeformer::{
     CtcCard, CtcModel, NemoConfig, SqueezeformerConfig, Vocabulary,
 };
 use serde_json::json;
-use support::{Place, Ran, tone, wav, wav_f32};
+use support::{Place, Ran, shifted, tone, wav, wav_f32};
 use tch::{Device, Kind, Tensor};
 
 /// The bytes of the model: `hello` with a probability of 0.99 at all times.
@@ -164,6 +164,24 @@ fn annotations() {
             tier(2, "words")
         )
     );
+}
+
+#[test]
+fn f4_times_are_on_either_clock() {
+    let place = ready();
+    let times = |more: &[&str]| -> Vec<f64> {
+        let lines = transcribe(&place, &[&["late.webm", "--json"], more].concat()).code(0).json();
+        let segments = lines.iter().filter(|line| line["type"] == "segment");
+        segments.map(|line| line["start"].as_f64().expect("seconds")).collect()
+    };
+    for milliseconds in [250, -250] {
+        place.file("late.webm", &shifted(milliseconds));
+        let (file, audio) = (times(&[]), times(&["--clock", "audio"]));
+        assert!(!file.is_empty() && file.len() == audio.len());
+        for (file, audio) in file.iter().zip(&audio) {
+            assert!((file - audio - f64::from(milliseconds) / 1e3).abs() < 2e-3, "{file} {audio}");
+        }
+    }
 }
 
 #[test]

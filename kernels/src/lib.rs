@@ -2,7 +2,8 @@
 //!
 //! - [`cuda`] opens the CUDA half of a full libtorch at run time: programs are linked to libtorch's
 //!   CPU libraries alone, so that one binary serves both.
-//! - [`allocator`] spares networks the zeroing of the same pages over and over.
+//! - [`allocator`] spares networks the zeroing of the same pages over and over, and [`process`] ends a
+//!   program whose networks still compute.
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
 //!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
@@ -22,6 +23,7 @@ pub mod gated_attention;
 pub mod gemm;
 pub mod lif;
 pub mod linear;
+pub mod process;
 pub mod simd;
 pub mod statistics;
 #[cfg(feature = "tch")]

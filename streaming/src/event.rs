@@ -166,6 +166,42 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The same event on a clock that shows `seconds` when the stream begins.
+    #[must_use]
+    pub fn moved(mut self, seconds: f64) -> Self {
+        match &mut self {
+            Self::Level { at, .. }
+            | Self::Overrun { at, .. }
+            | Self::Underrun { at, .. }
+            | Self::DeviceLost { at, .. }
+            | Self::Resumed { at, .. }
+            | Self::Partial { start: at, .. } => *at += seconds,
+            Self::Gap { start, end, .. }
+            | Self::Speaker { start, end, .. }
+            | Self::Enhanced { start, end, .. } => {
+                *start += seconds;
+                *end += seconds;
+            }
+            Self::Keyword { start, end, decided, .. } => {
+                *start += seconds;
+                *end += seconds;
+                *decided += seconds;
+            }
+            Self::Final(segment) => {
+                segment.start += seconds;
+                segment.end += seconds;
+                for word in &mut segment.words {
+                    word.start += seconds;
+                    word.end += seconds;
+                }
+            }
+            Self::Started { .. } | Self::Enhancing { .. } | Self::Finished { .. } => {}
+        }
+        self
+    }
+}
+
 /// Why something was not heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

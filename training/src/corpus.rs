@@ -2,11 +2,13 @@
 //! that the next run starts at once.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
+use formant_audio_core::draft::Draft;
 use formant_audio_core::resample::{Quality, resample};
 use rayon::prelude::*;
 
@@ -27,7 +29,7 @@ impl Corpus {
     /// exactly these. A recording that cannot be read becomes an empty clip, and a note tells why.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], or [`Error::Io`] when the cache cannot be written.
+    /// [`Error::Interrupted`], or [`Error::Write`] when the cache cannot be written.
     pub fn load(
         recordings: &[Recording],
         rate: u32,
@@ -181,17 +183,18 @@ fn read_cache(file: &Path, key: u64, rate: u32, clips: usize) -> Option<Corpus> 
     sound.then_some(Corpus { samples, ends, rate })
 }
 
+/// Writes the cache as a whole or not at all: a half-written one must never be taken for a whole one.
 fn write_cache(file: &Path, key: u64, corpus: &Corpus) -> Result<()> {
-    let mut bytes = Vec::with_capacity(16 + corpus.ends.len() * 8 + corpus.samples.len() * 2);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&key.to_le_bytes());
-    bytes.extend(corpus.ends.iter().flat_map(|&end| (end as u64).to_le_bytes()));
-    bytes.extend(corpus.samples.iter().flat_map(|x| x.to_le_bytes()));
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    }
-    // A half-written cache must never be taken for a whole one.
-    let partial = file.with_extension("part");
-    std::fs::write(&partial, bytes).map_err(|e| Error::io(&partial, e))?;
-    std::fs::rename(&partial, file).map_err(|e| Error::io(file, e))
+    let write = || {
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut draft = BufWriter::new(Draft::create(file)?);
+        draft.write_all(MAGIC)?;
+        draft.write_all(&key.to_le_bytes())?;
+        corpus.ends.iter().try_for_each(|&end| draft.write_all(&(end as u64).to_le_bytes()))?;
+        corpus.samples.iter().try_for_each(|sample| draft.write_all(&sample.to_le_bytes()))?;
+        draft.into_inner().map_err(io::IntoInnerError::into_error)?.commit()
+    };
+    write().map_err(|source| Error::Write { path: file.to_owned(), source })
 }

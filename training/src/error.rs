@@ -15,9 +15,17 @@ pub enum Error {
     /// A model could not be made, loaded or saved.
     #[error(transparent)]
     Model(#[from] formant_models::Error),
-    /// A file of the recipe (manifest, cache, resume state) could not be read or written.
+    /// A file (manifest, table, cache, state) could not be read.
     #[error("{}: {source}", path.display())]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file (cache, state) could not be written.
+    #[error("{}: {source}", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// The system's reason.

@@ -88,6 +88,18 @@ pub fn read_transcripts(path: &Path) -> Result<Vec<Row>> {
     not_empty(read_table(path, TEXT, &[PATH, TEXT])?, path)
 }
 
+/// Everything in a table that may be a file's name, from its folder or `base` on; nothing where it can't
+/// be read.
+#[must_use]
+pub fn possible_files(path: &Path, base: Option<&Path>) -> Vec<PathBuf> {
+    let Ok(table) = Table::read(path) else { return Vec::new() };
+    let base = base.or(path.parent()).unwrap_or(Path::new(""));
+    let Some((first, others)) = table.rows() else { return Vec::new() };
+    let rows = std::iter::once(first).chain(others);
+    let cells = rows.flat_map(table::Row::cells).filter(|cell| !cell.is_empty());
+    cells.map(|cell| base.join(cell)).collect()
+}
+
 /// Reads a table of texts: as [`read_transcripts`], but it needs no recordings and does need texts.
 ///
 /// # Errors

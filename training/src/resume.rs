@@ -68,10 +68,12 @@ pub fn load<R: DeserializeOwned>(path: &Path) -> Option<Saved<R>> {
 /// Removes the state of a training that is done.
 ///
 /// # Errors
-/// [`Error::Io`] when it is there and can't be removed.
+/// [`Error::Write`] when it is there and can't be removed.
 pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, e)),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Write { path: path.to_owned(), source })
+        }
         _ => Ok(()),
     }
 }

@@ -146,6 +146,11 @@ impl Table {
         self.rows.split_first()
     }
 
+    /// Whether the first row has keys of objects, which are never data.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.kind == Kind::Objects
+    }
+
     /// Refuses rows that lack a cell of the header or, being objects, one in a `needed` column, and rows
     /// with more cells than the header.
     ///

@@ -1,5 +1,6 @@
 //! Finding out what a source holds.
 
+use std::io::Seek;
 use std::path::PathBuf;
 
 use super::backend::Backend;

@@ -2,7 +2,9 @@
 //!
 //! Fixed statistics work row by row, so streams apply them; the others need the whole utterance.
 
-use ndarray::{Array1, Array2, Axis};
+use std::collections::VecDeque;
+
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -159,37 +161,91 @@ impl Normalization {
                     }
                 }
             }
-            Self::UtteranceMean => {
-                let mean = bin_means(features).mapv(|m| m as f32);
-                *features -= &mean;
+            Self::UtteranceMean | Self::PerFeature { .. } | Self::Sliding(_) => {
+                let (frames, bins) = features.dim();
+                let sums = features.rows().into_iter().fold(vec![0.0; bins], |mut sums, row| {
+                    sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+                    sums
+                });
+                let rows = || features.rows().into_iter().map(|row| row.to_vec());
+                let each = |take: &mut dyn FnMut(&[f32])| {
+                    rows().for_each(|row| take(&row));
+                    Ok::<_, std::convert::Infallible>(())
+                };
+                let Ok(mut normalizer) = Normalizer::new(self, frames, sums, each);
+                let mut out = Vec::with_capacity(features.len());
+                rows().for_each(|mut row| normalizer.push(&mut row, &mut out));
+                *features = Array2::from_shape_vec((frames, bins), out)
+                    .expect("as many rows come out as went in");
             }
-            Self::PerFeature { epsilon } => per_feature(features, *epsilon),
-            Self::Sliding(window) => sliding(features, *window),
         }
     }
 }
 
-fn bin_means(features: &Array2<f32>) -> Array1<f64> {
-    let mut sum = Array1::<f64>::zeros(features.ncols());
-    for row in features.rows() {
-        sum.zip_mut_with(&row, |sum, &value| *sum += f64::from(value));
-    }
-    sum / features.nrows() as f64
+/// A normalization whose statistics are known, for rows that come one by one.
+pub(super) enum Normalizer {
+    /// Rows need no others.
+    Rowwise(Normalization),
+    /// Means to subtract.
+    Means(Vec<f32>),
+    /// Means to subtract, and divisors.
+    Scaled(Vec<(f64, f64)>),
+    /// Statistics of the frames around.
+    Sliding(Sliding),
 }
 
-/// One frame has no unbiased deviation; it counts as zero then.
-fn per_feature(features: &mut Array2<f32>, epsilon: f32) {
-    let mean = bin_means(features);
-    let mut squares = Array1::<f64>::zeros(features.ncols());
-    for row in features.rows() {
-        for ((sum, &value), mean) in squares.iter_mut().zip(row).zip(&mean) {
-            *sum += (f64::from(value) - mean).powi(2);
-        }
+impl Normalizer {
+    /// The normalization of `frames` rows whose columns have these sums; `each` shows all rows once more.
+    pub(super) fn new<E>(
+        normalization: &Normalization,
+        frames: usize,
+        sums: Vec<f64>,
+        each: impl FnOnce(&mut dyn FnMut(&[f32])) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Self, E> {
+        let mean = |sum: &f64| sum / frames as f64;
+        Ok(match normalization {
+            Normalization::None | Normalization::Fixed { .. } | Normalization::PerBin { .. } => {
+                Self::Rowwise(normalization.clone())
+            }
+            Normalization::UtteranceMean => {
+                Self::Means(sums.iter().map(|sum| mean(sum) as f32).collect())
+            }
+            Normalization::PerFeature { epsilon } => {
+                let means: Vec<f64> = sums.iter().map(mean).collect();
+                let mut squares = vec![0.0; means.len()];
+                each(&mut |row| {
+                    for ((sum, &value), mean) in squares.iter_mut().zip(row).zip(&means) {
+                        *sum += (f64::from(value) - mean).powi(2);
+                    }
+                })?;
+                // One frame has no unbiased deviation; it counts as zero then.
+                let degrees = (frames.max(2) - 1) as f64;
+                let divisor = |sum: f64| (sum / degrees).sqrt() + f64::from(*epsilon);
+                Self::Scaled(means.into_iter().zip(squares.into_iter().map(divisor)).collect())
+            }
+            Normalization::Sliding(window) => {
+                Self::Sliding(Sliding::new(*window, frames, sums.len()))
+            }
+        })
     }
-    let degrees = (features.nrows().max(2) - 1) as f64;
-    for (bin, mut column) in features.axis_iter_mut(Axis(1)).enumerate() {
-        let divisor = (squares[bin] / degrees).sqrt() + f64::from(epsilon);
-        column.mapv_inplace(|value| ((f64::from(value) - mean[bin]) / divisor) as f32);
+
+    /// Takes the next row, and appends those that are known by then to `out`.
+    pub(super) fn push(&mut self, row: &mut [f32], out: &mut Vec<f32>) {
+        match self {
+            Self::Rowwise(normalization) => {
+                normalization.apply_row(row);
+                out.extend_from_slice(row);
+            }
+            Self::Means(means) => {
+                out.extend(row.iter().zip(means).map(|(value, mean)| value - *mean))
+            }
+            Self::Scaled(bins) => {
+                out.extend(row.iter().zip(bins).map(|(&value, (mean, divisor))| {
+                    ((f64::from(value) - *mean) / *divisor) as f32
+                }))
+            }
+            Self::Sliding(sliding) => sliding.push(row, out),
+        }
     }
 }
 
@@ -215,41 +271,79 @@ fn sliding_range(at: usize, frames: usize, window: SlidingWindow) -> (usize, usi
     (start as usize, end as usize)
 }
 
-fn sliding(features: &mut Array2<f32>, window: SlidingWindow) {
-    let (frames, bins) = features.dim();
-    let source = features.clone();
-    let (mut sum, mut squares) = (vec![0.0f64; bins], vec![0.0f64; bins]);
-    let (mut start, mut end) = (0, 0);
-    let shift = |row: usize, sign: f64, sum: &mut [f64], squares: &mut [f64]| {
-        for (bin, &value) in source.row(row).iter().enumerate() {
-            sum[bin] += sign * f64::from(value);
-            squares[bin] += sign * f64::from(value).powi(2);
+/// Statistics of a window of rows.
+pub(super) struct Sliding {
+    window: SlidingWindow,
+    frames: usize,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+    /// Rows that the sums are of.
+    range: (usize, usize),
+    /// The row that is normalized next.
+    at: usize,
+    /// Rows that are still needed, from `base` on.
+    rows: VecDeque<Vec<f32>>,
+    base: usize,
+}
+
+impl Sliding {
+    fn new(window: SlidingWindow, frames: usize, bins: usize) -> Self {
+        let (sums, squares) = (vec![0.0; bins], vec![0.0; bins]);
+        let rows = VecDeque::new();
+        Self { window, frames, sums, squares, range: (0, 0), at: 0, rows, base: 0 }
+    }
+
+    fn push(&mut self, row: &[f32], out: &mut Vec<f32>) {
+        self.rows.push_back(row.to_vec());
+        while self.at < self.base + self.rows.len() {
+            let (start, end) = sliding_range(self.at, self.frames, self.window);
+            if end > self.base + self.rows.len() {
+                return;
+            }
+            self.move_to(start, end);
+            self.normalize(out);
+            self.at += 1;
+            while self.base < start.min(self.at) {
+                self.rows.pop_front();
+                self.base += 1;
+            }
         }
-    };
-    for at in 0..frames {
-        let (new_start, new_end) = sliding_range(at, frames, window);
-        while end < new_end {
-            shift(end, 1.0, &mut sum, &mut squares);
-            end += 1;
+    }
+
+    fn move_to(&mut self, start: usize, end: usize) {
+        while self.range.1 < end {
+            self.shift(self.range.1, 1.0);
+            self.range.1 += 1;
         }
-        while start < new_start {
-            shift(start, -1.0, &mut sum, &mut squares);
-            start += 1;
+        while self.range.0 < start {
+            self.shift(self.range.0, -1.0);
+            self.range.0 += 1;
         }
-        while end > new_end {
-            end -= 1;
-            shift(end, -1.0, &mut sum, &mut squares);
+        while self.range.1 > end {
+            self.range.1 -= 1;
+            self.shift(self.range.1, -1.0);
         }
-        let count = (end - start) as f64;
-        for (bin, value) in features.row_mut(at).iter_mut().enumerate() {
-            let mean = sum[bin] / count;
-            let mut centred = f64::from(*value) - mean;
-            if window.variance == SlidingVariance::Normalize {
-                let variance = (squares[bin] / count - mean * mean).max(1e-10);
+    }
+
+    /// Takes a row into the sums, or out of them.
+    fn shift(&mut self, row: usize, sign: f64) {
+        for (bin, &value) in self.rows[row - self.base].iter().enumerate() {
+            self.sums[bin] += sign * f64::from(value);
+            self.squares[bin] += sign * f64::from(value).powi(2);
+        }
+    }
+
+    fn normalize(&self, out: &mut Vec<f32>) {
+        let count = (self.range.1 - self.range.0) as f64;
+        out.extend(self.rows[self.at - self.base].iter().enumerate().map(|(bin, &value)| {
+            let mean = self.sums[bin] / count;
+            let mut centred = f64::from(value) - mean;
+            if self.window.variance == SlidingVariance::Normalize {
+                let variance = (self.squares[bin] / count - mean * mean).max(1e-10);
                 centred = if count > 1.0 { centred / variance.sqrt() } else { 0.0 };
             }
-            *value = centred as f32;
-        }
+            centred as f32
+        }));
     }
 }
 

@@ -35,6 +35,8 @@ pub struct FeatureStream {
     next_frame: usize,
     last_sample: f32,
     deltas: Option<DeltaChain>,
+    /// Whether bands and energy are returned instead of rows.
+    returns_bands: bool,
     bands: Vec<f32>,
     row: Vec<f32>,
 }
@@ -48,10 +50,22 @@ impl FeatureStream {
             next_frame: 0,
             last_sample: 0.0,
             deltas: plan.config.deltas.map(|deltas| DeltaChain::new(deltas, bins)),
+            returns_bands: false,
             bands: vec![0.0; plan.analyzer.bands()],
             row: vec![0.0; bins],
             plan,
         }
+    }
+
+    /// Returns the bands of each frame and then its energy from now on, without the steps that follow.
+    pub(super) fn return_bands(&mut self) {
+        self.returns_bands = true;
+        self.deltas = None;
+    }
+
+    /// Begins a signal whose first sample has this predecessor.
+    pub(super) fn begin_after(&mut self, sample: f32) {
+        self.last_sample = sample;
     }
 
     /// Columns of each row.
@@ -132,6 +146,12 @@ impl FeatureStream {
                 &mut self.scratch,
                 &mut self.bands,
             );
+            self.next_frame += 1;
+            if self.returns_bands {
+                out.extend_from_slice(&self.bands);
+                out.push(energy);
+                continue;
+            }
             self.plan.finish_row(&mut self.bands, energy, &mut self.row);
             match &mut self.deltas {
                 Some(chain) => {
@@ -139,7 +159,6 @@ impl FeatureStream {
                 }
                 None => append_normalized(normalization, &self.row, out),
             }
-            self.next_frame += 1;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A feature matrix as a picture: frames to the right, bins upwards.
 
+use std::ops::Range;
+
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,7 @@ use super::font::TextStyle;
 use super::panels;
 use super::sound::shorten;
 use crate::error::{Error, Result};
+use crate::spool::SpooledRows;
 
 const LEFT: i32 = 58;
 const RIGHT: i32 = 78;
@@ -48,25 +51,65 @@ impl Default for MatrixOptions {
     }
 }
 
+/// A matrix that is read row by row, from the first to the last, as often as it is needed.
+pub trait MatrixRows {
+    /// Rows and columns.
+    fn dim(&self) -> (usize, usize);
+
+    /// Shows all rows to `take`.
+    ///
+    /// # Errors
+    /// What reading them says.
+    fn each(&mut self, take: &mut dyn FnMut(&[f32])) -> Result<()>;
+}
+
+impl MatrixRows for ArrayView2<'_, f32> {
+    fn dim(&self) -> (usize, usize) {
+        ArrayView2::dim(self)
+    }
+
+    fn each(&mut self, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.rows().into_iter().for_each(|row| take(&row.to_vec()));
+        Ok(())
+    }
+}
+
+impl MatrixRows for SpooledRows {
+    fn dim(&self) -> (usize, usize) {
+        SpooledRows::dim(self)
+    }
+
+    fn each(&mut self, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        SpooledRows::each(self, |row| {
+            take(row);
+            Ok(())
+        })
+    }
+}
+
 /// Draw a matrix `[frames, bins]`. Cells that share a pixel are averaged; values that are not
 /// finite stay blank.
 ///
 /// # Errors
-/// [`Error::Empty`] for a matrix without values, [`Error::Config`] for a size out of range.
+/// [`Error::Empty`] for a matrix without values, [`Error::Config`] for a size out of range, and what
+/// reading the rows says.
 pub fn render_matrix(
     title: &str,
-    matrix: ArrayView2<'_, f32>,
+    mut matrix: impl MatrixRows,
     options: &MatrixOptions,
 ) -> Result<Image> {
-    if matrix.is_empty() {
+    let (frames, bins) = matrix.dim();
+    if frames == 0 || bins == 0 {
         return Err(Error::Empty);
     }
     if !(400..=8000).contains(&options.width) || !(40..=4000).contains(&options.height) {
         let size = format!("{} x {}", options.width, options.height);
         return Err(Error::config("size", format!("{size} is not in 400..=8000 x 40..=4000")));
     }
-    let (frames, bins) = matrix.dim();
-    let (low, high) = options.range.unwrap_or_else(|| usual_range(matrix));
+    let (low, high) = match options.range {
+        Some(range) => range,
+        None => usual_range(&mut matrix)?,
+    };
     let value = Axis::new(f64::from(low), f64::from(high), AxisScale::Linear, Unit::Number);
     let mut canvas = Canvas::new(options.width, options.height + (TOP + BOTTOM) as u32, PAPER);
     let rect = Rect {
@@ -76,16 +119,10 @@ pub fn render_matrix(
         height: options.height as i32,
     };
     canvas.fill(rect, EMPTY, 1.0);
-    let shares_x = shares(frames, rect.width as usize);
-    let shares_y = shares(bins, rect.height as usize);
-    for (x, columns) in shares_x.iter().enumerate() {
-        for (y, rows) in shares_y.iter().enumerate() {
-            if let Some(mean) = mean(matrix, columns, rows) {
-                let color = sequential(value.position(mean) as f32);
-                canvas.blend(rect.x + x as i32, rect.bottom() - 1 - y as i32, color, 1.0);
-            }
-        }
-    }
+    pooled(&mut matrix, rect.width as usize, rect.height as usize, |x, y, mean| {
+        let color = sequential(value.position(mean) as f32);
+        canvas.blend(rect.x + x as i32, rect.bottom() - 1 - y as i32, color, 1.0);
+    })?;
     canvas.outline(rect, GREY);
     let facts = format!("{frames} frames × {bins} bins");
     let room = rect.width as f32 - TextStyle::SMALL.width(&facts) - 24.0;
@@ -110,7 +147,7 @@ pub fn render_matrix(
 }
 
 /// For each of `pixels` the range of cells that it shows.
-fn shares(cells: usize, pixels: usize) -> Vec<std::ops::Range<usize>> {
+fn shares(cells: usize, pixels: usize) -> Vec<Range<usize>> {
     (0..pixels)
         .map(|pixel| {
             let first = pixel * cells / pixels;
@@ -119,37 +156,159 @@ fn shares(cells: usize, pixels: usize) -> Vec<std::ops::Range<usize>> {
         .collect()
 }
 
-fn mean(
-    matrix: ArrayView2<'_, f32>,
-    columns: &std::ops::Range<usize>,
-    rows: &std::ops::Range<usize>,
-) -> Option<f64> {
-    let (mut sum, mut count) = (0.0f64, 0u32);
-    for frame in columns.clone() {
-        for bin in rows.clone() {
-            let value = matrix[[frame, bin]];
-            if value.is_finite() {
-                sum += f64::from(value);
-                count += 1;
+/// A column of pixels under construction.
+struct Column {
+    x: usize,
+    /// The frame behind its last one.
+    end: usize,
+    /// Sum and number of the values of each pixel.
+    sums: Vec<(f64, u32)>,
+}
+
+impl Column {
+    fn add(&mut self, row: &[f32], shares: &[Range<usize>]) {
+        for ((sum, count), share) in self.sums.iter_mut().zip(shares) {
+            for &value in row[share.clone()].iter().filter(|value| value.is_finite()) {
+                *sum += f64::from(value);
+                *count += 1;
             }
         }
     }
-    (count > 0).then(|| sum / f64::from(count))
 }
 
-fn usual_range(matrix: ArrayView2<'_, f32>) -> (f32, f32) {
-    let mut values: Vec<f32> = matrix.iter().copied().filter(|v| v.is_finite()).collect();
-    if values.is_empty() {
-        return (0.0, 1.0);
+/// Calls `draw` with the mean of the cells of every pixel that has any. A few columns are in memory at
+/// a time.
+fn pooled(
+    matrix: &mut impl MatrixRows,
+    width: usize,
+    height: usize,
+    mut draw: impl FnMut(usize, usize, f64),
+) -> Result<()> {
+    let (frames, bins) = matrix.dim();
+    let (across, upwards) = (shares(frames, width), shares(bins, height));
+    let mut coming = across.into_iter().enumerate().peekable();
+    let mut open: Vec<Column> = Vec::new();
+    let mut frame = 0;
+    matrix.each(&mut |row| {
+        // Adds the row; whether the column is open still.
+        let mut grow = |column: &mut Column| {
+            column.add(row, &upwards);
+            if column.end > frame + 1 {
+                return true;
+            }
+            for (y, (sum, count)) in column.sums.iter().enumerate().filter(|(_, (_, n))| *n > 0) {
+                draw(column.x, y, sum / f64::from(*count));
+            }
+            false
+        };
+        open.retain_mut(&mut grow);
+        while let Some((x, share)) = coming.next_if(|(_, share)| share.start <= frame) {
+            let mut column = Column { x, end: share.end, sums: vec![(0.0, 0); height] };
+            if grow(&mut column) {
+                open.push(column);
+            }
+        }
+        frame += 1;
+    })
+}
+
+/// What leaves out the most extreme 0.2 % of the values at either end, found by counting: the first
+/// time by the upper half of the bits of a value, the second time by the lower half.
+fn usual_range(matrix: &mut impl MatrixRows) -> Result<(f32, f32)> {
+    let finite = |row: &[f32], count: &mut dyn FnMut(u32)| {
+        row.iter().filter(|value| value.is_finite()).for_each(|&value| count(order(value)));
+    };
+    let mut upper = vec![0u64; 1 << 16];
+    matrix.each(&mut |row| finite(row, &mut |key| upper[(key >> 16) as usize] += 1))?;
+    let values: u64 = upper.iter().sum();
+    if values == 0 {
+        return Ok((0.0, 1.0));
     }
-    values.sort_by(f32::total_cmp);
-    let edge = values.len() / 500;
-    (values[edge], values[values.len() - 1 - edge])
+    let edge = values / 500;
+    let places = [edge, values - 1 - edge].map(|rank| place(&upper, rank));
+    let mut lower = [vec![0u64; 1 << 16], vec![0u64; 1 << 16]];
+    matrix.each(&mut |row| {
+        finite(row, &mut |key| {
+            for (counts, (half, _)) in lower.iter_mut().zip(&places) {
+                if (key >> 16) as usize == *half {
+                    counts[(key & 0xffff) as usize] += 1;
+                }
+            }
+        });
+    })?;
+    let found = |end: usize| {
+        let (half, rank) = places[end];
+        value((half as u32) << 16 | place(&lower[end], rank).0 as u32)
+    };
+    Ok((found(0), found(1)))
+}
+
+/// Which count the value of this rank is in, and its rank there.
+fn place(counts: &[u64], mut rank: u64) -> (usize, u64) {
+    for (at, &count) in counts.iter().enumerate() {
+        if rank < count {
+            return (at, rank);
+        }
+        rank -= count;
+    }
+    (counts.len() - 1, 0)
+}
+
+/// A number that is in the order of the values.
+fn order(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+}
+
+/// The value that [`order`] made a number of.
+fn value(order: u32) -> f32 {
+    f32::from_bits(if order >> 31 == 1 { order & !(1 << 31) } else { !order })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn u2_the_usual_range_is_that_of_sorted_values() {
+        for count in [1usize, 3, 500, 1001, 12_000] {
+            let values: Vec<f32> =
+                (0..count).map(|n| ((n * 7919 % 1013) as f32 - 400.0) * 0.37e-3).collect();
+            let mut sorted = values.clone();
+            sorted.sort_by(f32::total_cmp);
+            let edge = count / 500;
+            let wanted = (sorted[edge], sorted[count - 1 - edge]);
+            let mut view = ArrayView2::from_shape((count, 1), &values).expect("a column");
+            assert_eq!(usual_range(&mut view).expect("in memory"), wanted, "{count}");
+        }
+    }
+
+    #[test]
+    fn u2_pixels_are_the_means_of_their_cells() {
+        let (width, height) = (50, 20);
+        for (frames, bins) in [(1, 1), (7, 3), (50, 20), (51, 21), (1999, 80)] {
+            let values: Vec<f32> = (0..frames * bins)
+                .map(|n| if n % 13 == 5 { f32::NAN } else { (n % 97) as f32 })
+                .collect();
+            let mut view = ArrayView2::from_shape((frames, bins), &values).expect("a matrix");
+            let mut found = vec![None; width * height];
+            let draw = |x: usize, y: usize, mean: f64| found[x * height + y] = Some(mean);
+            pooled(&mut view, width, height, draw).expect("in memory");
+            let (across, upwards) = (shares(frames, width), shares(bins, height));
+            for (x, columns) in across.iter().enumerate() {
+                for (y, rows) in upwards.iter().enumerate() {
+                    let cells = columns.clone().flat_map(|f| rows.clone().map(move |b| (f, b)));
+                    let cells: Vec<f64> = cells
+                        .map(|(frame, bin)| f64::from(values[frame * bins + bin]))
+                        .filter(|value| value.is_finite())
+                        .collect();
+                    let mean = cells.iter().sum::<f64>() / cells.len() as f64;
+                    let wanted = (!cells.is_empty()).then_some(mean);
+                    assert_eq!(found[x * height + y], wanted, "{frames} x {bins}: {x}, {y}");
+                }
+            }
+        }
+    }
     use ndarray::Array2;
 
     #[test]

@@ -22,6 +22,6 @@ pub use canvas::Image;
 pub use chart::{BarChart, Chart, ChartAxis, Series, SeriesStyle};
 pub use compare::compare;
 pub use det::{det_chart, roc_chart};
-pub use matrix::{MatrixOptions, render_matrix};
+pub use matrix::{MatrixOptions, MatrixRows, render_matrix};
 pub use sound::{PlotItem, PlotOptions, render};
 pub use trace::{Trace, TraceOptions};

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::identity::{self, FileId};
 use crate::inputs::InputArgs;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups};
+use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups, with_channels};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::writing::{WriteArgs, extension};
@@ -76,10 +76,14 @@ impl AudioToAudioArgs {
         let mut sources = Sources::of_channels(&self.input, &self.audio)?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
         let naming = Naming { suffix, suffix_when, extension: extension(container) };
-        let output = &self.write.output;
-        let targets = assign_groups(output, &mut sources.list, naming, group, settings)?;
+        let (output, each) = (&self.write.output, self.audio.each());
+        let all = |target: &Target| match each {
+            true => group(target).iter().flat_map(with_channels).collect(),
+            false => group(target),
+        };
+        let targets = assign_groups(output, &mut sources.list, naming, all, settings)?;
         let inputs = identity::of_inputs(&sources.list);
-        let (existing, each) = (Existing::of(output), self.audio.each());
+        let existing = Existing::of(output);
         Ok(AudioToAudio { sources, inputs, targets, existing, each, write, offset: Offset::Leave })
     }
 

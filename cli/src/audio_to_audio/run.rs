@@ -82,7 +82,7 @@ fn recording<P: Process>(
             "{}: the audio begins at {start:.3} s of its file; --keep-offset keeps that",
             lane.name
         );
-        lane.messages.note(&text);
+        lane.note(&text)?;
     }
     let offset = if plan.offset == Offset::Keep { frames_of(start, spec.rate)? } else { 0 };
     let silence = AudioBuf::silence(spec, stretch);
@@ -176,8 +176,7 @@ fn tell<P: Process>(
     } else if let Some(text) = process.printed(made) {
         lane.tell(&text)?;
     }
-    process.notes(made).iter().for_each(|note| lane.messages.note(note));
-    Ok(())
+    process.notes(made).iter().try_for_each(|note| lane.note(note))
 }
 
 /// A session and its outputs.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
@@ -143,7 +144,7 @@ fn format_name(info: &SourceInfo) -> String {
 
 fn text(plan: &InfoPlan, name: &str, info: &SourceInfo, levels: Option<&LevelReport>) -> String {
     let mut lines = vec![
-        name.to_owned(),
+        one_line(name).into(),
         row("format", format_name(info)),
         row("rate", format!("{} Hz", info.rate)),
         row("channels", format!("{} ({})", info.layout.count(), info.layout)),
@@ -157,7 +158,7 @@ fn text(plan: &InfoPlan, name: &str, info: &SourceInfo, levels: Option<&LevelRep
         lines.push(row("start", format!("{:.3} s on the clock of the file", info.start)));
     }
     for (name, value) in &info.tags {
-        lines.push(row(name, value.lines().next().unwrap_or_default()));
+        lines.push(row(&one_line(name), value.lines().next().unwrap_or_default()));
     }
     if let Some(levels) = levels {
         lines.extend(level_rows(levels));

@@ -211,7 +211,7 @@ fn each(
         write_image(&render(&[item], &plan.options)?, target)?;
         lane.warn(&warnings);
         lane.tell(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
-        lane.messages.note(&format!("{} -> {}", lane.name, target.name()));
+        lane.note(&format!("{} -> {}", lane.name, target.name()))?;
         Ok(Done::Worked)
     };
     batch::run(&sources.list, settings.batch(), messages, || Ok(()), work)

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
@@ -193,8 +194,8 @@ fn line(
     let Detection { label, start, end, score, .. } = found;
     Ok(match format {
         SpotFormat::Text => {
-            let prefix = if several { format!("{name}: ") } else { String::new() };
-            format!("{prefix}{start:8.2} {end:8.2}  {score:.3}  {label}\n")
+            let prefix = if several { format!("{}: ", one_line(name)) } else { String::new() };
+            format!("{prefix}{start:8.2} {end:8.2}  {score:.3}  {}\n", one_line(label))
         }
         SpotFormat::Csv => {
             let [start, end] = [start, end].map(|seconds| format!("{seconds:.3}"));

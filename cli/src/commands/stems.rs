@@ -262,7 +262,7 @@ mod tests {
     fn planned(words: &[&str]) -> Result<StemsPlan, Failure> {
         let words = ["formant", "stems"].iter().chain(words);
         let cli = Cli::try_parse_from(words).expect("typed well");
-        let settings = Settings::of(&cli.global, false).expect("settings");
+        let settings = Settings::of(&cli.global, false, true).expect("settings");
         let Command::Stems(typed) = cli.command else { panic!("another command") };
         typed.plan(&settings)
     }

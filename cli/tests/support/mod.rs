@@ -226,6 +226,64 @@ fn wav_of(rate: u32, channels: u16, tag: u16, bits: u16, data: &[u8]) -> Vec<u8>
     bytes
 }
 
+/// A WebM file whose audio begins so many milliseconds after the file does.
+pub(crate) fn shifted(milliseconds: i16) -> Vec<u8> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bytes = fs::read(here.join("../audio-core/tests/media/impulse.webm")).expect("it");
+    let cluster = bytes.windows(4).position(|w| w == [0x1f, 0x43, 0xb6, 0x75]).expect("one");
+    for at in cluster..bytes.len() - 6 {
+        if bytes[at] == 0xa3 && bytes[at + 2] == 0x81 && matches!(bytes[at + 5], 0 | 0x80) {
+            let time = i16::from_be_bytes([bytes[at + 3], bytes[at + 4]]) + milliseconds;
+            bytes[at + 3..at + 5].copy_from_slice(&time.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+/// A Matroska file of mono tracks at 16 kHz with 16-bit samples, each in a language.
+pub(crate) fn matroska(tracks: &[(&str, &[i16])]) -> Vec<u8> {
+    fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+        let size = (body.len() as u64 | 1 << 56).to_be_bytes();
+        [id, &size, body].concat()
+    }
+    let mut entries = Vec::new();
+    let mut blocks = element(&[0xe7], &[0]);
+    for (index, (language, samples)) in tracks.iter().enumerate() {
+        let number = index as u8 + 1;
+        let audio = [
+            element(&[0xb5], &16_000f64.to_be_bytes()),
+            element(&[0x9f], &[1]),
+            element(&[0x62, 0x64], &[16]),
+        ];
+        let entry = [
+            element(&[0xd7], &[number]),
+            element(&[0x73, 0xc5], &[number]),
+            element(&[0x83], &[2]),
+            element(&[0x22, 0xb5, 0x9c], language.as_bytes()),
+            element(&[0x86], b"A_PCM/INT/LIT"),
+            element(&[0xe1], &audio.concat()),
+        ];
+        entries.extend(element(&[0xae], &entry.concat()));
+        for (at, block) in samples.chunks(1600).enumerate() {
+            let mut body = vec![0x80 | number];
+            body.extend((100 * at as i16).to_be_bytes());
+            body.push(0x80);
+            body.extend(block.iter().flat_map(|sample| sample.to_le_bytes()));
+            blocks.extend(element(&[0xa3], &body));
+        }
+    }
+    let segment = [
+        element(
+            &[0x15, 0x49, 0xa9, 0x66],
+            &element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes()),
+        ),
+        element(&[0x16, 0x54, 0xae, 0x6b], &entries),
+        element(&[0x1f, 0x43, 0xb6, 0x75], &blocks),
+    ];
+    let head = element(&[0x1a, 0x45, 0xdf, 0xa3], &element(&[0x42, 0x82], b"matroska"));
+    [head, element(&[0x18, 0x53, 0x80, 0x67], &segment.concat())].concat()
+}
+
 /// A sine of amplitude 0.5.
 pub(crate) fn tone(frames: usize, rate: f32, hertz: f32) -> Vec<i16> {
     (0..frames)

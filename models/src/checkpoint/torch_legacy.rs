@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::dtype::DType;
-use super::fault::{Fault, Outcome, within};
+use super::fault::{Fault, Outcome};
 use super::pickle::{Node, Pickle, parse};
 use super::source::ByteSource;
 use super::storage::StorageReader;
@@ -66,7 +66,10 @@ pub(crate) fn open(source: &ByteSource) -> Outcome<TorchFile> {
         let index = index.ok_or_else(|| Fault::damaged("a tensor storage belongs to no tensor"))?;
         let size = bytes_of(numel, dtypes[index]).unwrap_or(u64::MAX);
         offset += 8;
-        within("length of a tensor storage", size, source.len().saturating_sub(offset))?;
+        if size > source.len().saturating_sub(offset) {
+            let reason = format!("it is cut off in a tensor storage of {size} bytes");
+            return Err(Fault::Damaged(reason));
+        }
         places[index] = Some((offset, size));
         offset += size;
     }

@@ -42,6 +42,11 @@ impl FileSource {
         Ok(Self { reader, name, pace, block: None, frames: 0, start: None })
     }
 
+    /// Where the first sample lies on the clock of the file, in seconds.
+    pub fn start(&mut self) -> f64 {
+        self.reader.start()
+    }
+
     fn next(&mut self) -> Result<Option<AudioBuf>> {
         let (block, at) = match self.block.take() {
             Some(rest) => rest,

@@ -35,6 +35,14 @@ pub fn read_trials(path: &Path, base: Option<&Path>) -> Result<Vec<Trial>> {
 fn trials_of(table: &Table, base: &Path) -> Result<Vec<Trial>> {
     let Some((first, others)) = table.rows() else { return Ok(Vec::new()) };
     let columns = columns(first);
+    if columns.is_none() && is_header(table, first, others) {
+        let found = first.cells().collect::<Vec<_>>().join(", ");
+        let reason = format!(
+            "the header needs the columns `path1` (or enrollment, file1) and `path2` (or test, file2), \
+             and may have `target` (or label); it has: {found}"
+        );
+        return Err(table.bad(first.line, reason));
+    }
     let first = columns.is_none().then_some(first);
     first
         .into_iter()
@@ -73,6 +81,16 @@ fn columns(row: &Row) -> Option<[Option<usize>; 3]> {
     Some([row.find(&["target", "label"]), Some(first), Some(second)])
 }
 
+/// Whether the first row is a header, although it lacks a column: keys of objects, the name of one of the
+/// columns, more than two cells without an answer, or the word `target` over answers in figures.
+fn is_header(table: &Table, first: &Row, others: &[Row]) -> bool {
+    let has = |row: &Row, names: &[&str]| row.cells().any(|cell| names.contains(&cell));
+    table.has_keys()
+        || first.find(&["path1", "file1", "path2", "file2"]).is_some()
+        || (first.len() > 2 && first.cells().all(|cell| answer(cell).is_none()))
+        || (has(first, &["target"]) && others.iter().any(|row| has(row, &["0", "1"])))
+}
+
 fn answer(text: &str) -> Option<bool> {
     match text {
         "1" | "target" | "true" => Some(true),
@@ -107,6 +125,21 @@ mod tests {
         let plain = read("1 x.wav y.wav\n\n0 x.wav z.wav\n").expect("VoxCeleb's form");
         assert_eq!(plain.iter().map(|t| t.target).collect::<Vec<_>>(), [Some(true), Some(false)]);
         assert_eq!(read("x.wav y.wav").expect("no answers")[0].target, None);
+    }
+
+    #[test]
+    fn f6_headers_without_the_columns_name_what_there_is() {
+        for text in [
+            "label\tfirst\tsecond\n1\ta.wav\tb.wav\n",
+            "target,audio1,audio2\n1,a.wav,b.wav\n0,a.wav,c.wav\n",
+            "path1,other\na.wav,b.wav\n",
+            "{\"a\": \"a.wav\", \"b\": \"b.wav\"}\n",
+        ] {
+            let error = read(text).expect_err("no columns").to_string();
+            assert!(error.contains("path1") && error.contains("it has: "), "{text}: {error}");
+        }
+        let words = read("target a.wav b.wav\nnontarget a.wav c.wav\n").expect("answers in words");
+        assert_eq!(words.len(), 2);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `formant features`: log-mel, filter-bank and cepstral features of files.
 
-mod first_pass;
 mod rows;
 
 use std::path::PathBuf;
@@ -8,14 +7,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{BlockReader, split_channels};
 use formant_audio_core::features::{
-    CepstrumConfig, Dither, FeatureConfig, FeaturePlan, FeatureStream, Lifter, presets,
+    CepstrumConfig, Dither, FeatureConfig, FeaturePlan, Lifter, LongFeatures, presets,
 };
 use formant_audio_core::mix::MonoMixer;
 use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde_json::json;
 
-use self::first_pass::FirstPass;
 use self::rows::{Facts, RowWriter};
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
@@ -262,10 +260,10 @@ fn compute(
         return Ok(Done::Skipped);
     }
     let fronts = targets.iter().map(|_| Front::new(plan, reader.spec().rate));
-    let mut fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
+    let fronts: Vec<Front> = fronts.collect::<Result<_, _>>()?;
     let writers = targets.iter().map(|t| RowWriter::new(t, plan.format, plan.plan.bins()));
     let mut writers: Vec<RowWriter> = writers.collect::<Result<_, _>>()?;
-    let mixed = feed(plan, &mut reader, &mut fronts, &mut writers)?;
+    let mixed = feed(plan, &mut reader, fronts, &mut writers)?;
     let warnings = [reader.info().warnings.clone(), mixed].concat();
     lane.warn(&warnings);
     for (target, writer) in targets.iter().zip(writers) {
@@ -280,7 +278,7 @@ fn compute(
 fn feed(
     plan: &FeaturesPlan,
     reader: &mut BlockReader,
-    fronts: &mut [Front],
+    mut fronts: Vec<Front>,
     writers: &mut [RowWriter],
 ) -> Result<Vec<Warning>, Failure> {
     let spec = reader.spec();
@@ -295,24 +293,15 @@ fn feed(
             front.push(&part, writer)?;
         }
     }
-    for (front, writer) in fronts.iter_mut().zip(writers) {
-        front.finish(plan, writer)?;
-    }
+    fronts.into_iter().zip(writers).try_for_each(|(front, writer)| front.finish(writer))?;
     Ok(mixer.warnings())
 }
 
 /// From samples at the input's rate to rows.
 struct Front {
     resampler: Option<StreamResampler>,
-    kind: Kind,
+    features: LongFeatures,
     rows: Vec<f32>,
-}
-
-/// Front ends whose rows depend on the whole signal wait for its end, on the disk where they can.
-enum Kind {
-    Stream(Box<FeatureStream>),
-    TwoPasses(Box<FeatureStream>, FirstPass),
-    Whole(Vec<f32>),
 }
 
 impl Front {
@@ -323,17 +312,8 @@ impl Front {
             true => None,
             false => Some(StreamResampler::new(AudioSpec::mono(rate), to, Quality::High)?),
         };
-        let kind = match front.config().two_passes() {
-            _ if *front.config() == front.config().streamable() => {
-                Kind::Stream(Box::new(front.stream()))
-            }
-            Some((first, second)) => {
-                let stream = FeaturePlan::new(&first)?.stream();
-                Kind::TwoPasses(Box::new(stream), FirstPass::new(second)?)
-            }
-            None => Kind::Whole(Vec::new()),
-        };
-        Ok(Self { resampler, kind, rows: Vec::new() })
+        let features = front.long().map_err(Failure::of_writing)?;
+        Ok(Self { resampler, features, rows: Vec::new() })
     }
 
     fn push(&mut self, part: &AudioBuf, writer: &mut RowWriter) -> Result<(), Failure> {
@@ -347,46 +327,27 @@ impl Front {
     }
 
     fn take(&mut self, piece: &AudioView<'_>, writer: &mut RowWriter) -> Result<(), Failure> {
-        match &mut self.kind {
-            Kind::Whole(samples) => {
-                samples.extend_from_slice(piece.channel(0));
-                Ok(())
-            }
-            Kind::Stream(stream) => {
-                self.rows.clear();
-                stream.push_into(piece.channel(0), &mut self.rows);
-                writer.push(&self.rows)
-            }
-            Kind::TwoPasses(stream, first) => {
-                self.rows.clear();
-                stream.push_into(piece.channel(0), &mut self.rows);
-                first.push(&self.rows)
-            }
-        }
+        self.rows.clear();
+        let taken = self.features.push(piece.channel(0), &mut self.rows);
+        taken.map_err(Failure::of_writing)?;
+        writer.push(&self.rows)
     }
 
-    fn finish(&mut self, plan: &FeaturesPlan, writer: &mut RowWriter) -> Result<(), Failure> {
-        if let Some(resampler) = &mut self.resampler {
+    fn finish(mut self, writer: &mut RowWriter) -> Result<(), Failure> {
+        if let Some(mut resampler) = self.resampler.take() {
             let tail = resampler.finish()?;
             self.take(&tail.view(), writer)?;
         }
-        match &mut self.kind {
-            Kind::Whole(samples) => {
-                let matrix = plan.plan.compute(samples)?;
-                writer.push(&matrix.iter().copied().collect::<Vec<f32>>())
-            }
-            Kind::Stream(stream) => {
-                self.rows.clear();
-                stream.finish_into(&mut self.rows);
-                writer.push(&self.rows)
-            }
-            Kind::TwoPasses(stream, first) => {
-                self.rows.clear();
-                stream.finish_into(&mut self.rows);
-                first.push(&self.rows)?;
-                first.finish(plan.plan.bins(), writer)
-            }
+        let Self { features, mut rows, .. } = self;
+        rows.clear();
+        let waited = features.finish(&mut rows).map_err(Failure::of_writing)?;
+        writer.push(&rows)?;
+        let Some(mut waited) = waited else { return Ok(()) };
+        while waited.next_into(&mut rows).map_err(Failure::of_writing)? {
+            interrupt::check()?;
+            writer.push(&rows)?;
         }
+        Ok(())
     }
 }
 
@@ -416,12 +377,11 @@ fn tell(
         ))?;
     }
     let seconds = (frames * config.hop_length) as f64 / f64::from(config.sample_rate.max(1));
-    lane.messages.note(&format!(
+    lane.note(&format!(
         "{} -> {} ({frames} frames x {bins} bins, {}, {})",
         lane.name,
         target.name(),
         plan.preset,
         clock(seconds)
-    ));
-    Ok(())
+    ))
 }

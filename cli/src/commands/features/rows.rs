@@ -1,11 +1,14 @@
-//! Feature matrices as files: rows go in as they come, so that NPY and CSV need no memory.
+//! Feature matrices as files: rows go in as they come, or wait on the disk, so that length costs no
+//! memory.
 
-use std::io::{BufWriter, Cursor, Seek, SeekFrom, Write};
+use std::cell::RefCell;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use formant_audio_core::features::{FeatureConfig, LogBase};
 use formant_audio_core::plot::{MatrixOptions, render_matrix};
-use ndarray::{Array2, arr0};
-use ndarray_npy::NpzWriter;
+use formant_audio_core::spool::{FloatSpool, SpooledRows};
+use ndarray::arr0;
+use ndarray_npy::{NpzWriter, WriteNpyError, WriteNpyExt};
 
 use super::FeatureFormat;
 use crate::draft::Draft;
@@ -23,8 +26,8 @@ pub(super) struct RowWriter {
     bins: usize,
     rows: usize,
     file: BufWriter<Draft>,
-    /// Formats that need the whole matrix keep it here.
-    kept: Vec<f32>,
+    /// Rows of a format that begins with their number.
+    waiting: Option<FloatSpool>,
 }
 
 /// Facts that some formats hold beside the matrix.
@@ -40,13 +43,15 @@ impl RowWriter {
         format: FeatureFormat,
         bins: usize,
     ) -> Result<Self, Failure> {
+        let waits = matches!(format, FeatureFormat::Npz | FeatureFormat::Png);
+        let waiting = waits.then(FloatSpool::new).transpose();
         let mut writer = Self {
             target: target.clone(),
             format,
             bins: bins.max(1),
             rows: 0,
             file: BufWriter::new(Draft::new(target)?),
-            kept: Vec::new(),
+            waiting: waiting.map_err(|error| of_spool(&error))?,
         };
         if format == FeatureFormat::Npy {
             writer.put(&[0; NPY_HEADER])?;
@@ -57,41 +62,38 @@ impl RowWriter {
     /// Appends rows, one after the other in `values`.
     pub(super) fn push(&mut self, values: &[f32]) -> Result<(), Failure> {
         self.rows += values.len() / self.bins;
-        match self.format {
-            FeatureFormat::Npy => {
-                let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                self.put(&bytes)
-            }
-            FeatureFormat::Csv => {
-                let fields = |row: &[f32]| row.iter().map(ToString::to_string).collect::<Vec<_>>();
-                let bytes = table::rows(b',', values.chunks_exact(self.bins).map(fields))?;
-                self.put(&bytes)
-            }
-            FeatureFormat::Npz | FeatureFormat::Png => {
-                self.kept.extend_from_slice(values);
-                Ok(())
-            }
+        if let Some(waiting) = &mut self.waiting {
+            return waiting.push(values).map_err(|error| of_spool(&error));
         }
+        if self.format == FeatureFormat::Csv {
+            let fields = |row: &[f32]| row.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let bytes = table::rows(b',', values.chunks_exact(self.bins).map(fields))?;
+            return self.put(&bytes);
+        }
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.put(&bytes)
     }
 
     /// Completes the file; the number of rows.
     pub(super) fn finish(mut self, facts: &Facts<'_>) -> Result<usize, Failure> {
-        match self.format {
-            FeatureFormat::Csv => {}
-            FeatureFormat::Npy => {
+        let waiting = self.waiting.take().map(|spool| spool.into_rows(self.bins));
+        let waiting = waiting.transpose().map_err(|error| of_spool(&error))?;
+        match waiting {
+            Some(rows) if self.format == FeatureFormat::Npz => {
+                npz(rows, facts.config, &mut self.file)
+                    .map_err(|error| Draft::failure(&self.target, &error))?;
+            }
+            Some(rows) => {
+                let bytes = picture(rows, facts)?;
+                self.put(&bytes)?;
+            }
+            None if self.format == FeatureFormat::Npy => {
                 let header = npy_header(self.rows, self.bins);
                 let rewind = self.file.seek(SeekFrom::Start(0));
                 rewind.map_err(|error| Draft::failure(&self.target, &error))?;
                 self.put(&header)?;
             }
-            FeatureFormat::Npz => {
-                let bytes = npz(&self.matrix()?, facts.config)?;
-                self.put(&bytes)?;
-            }
-            FeatureFormat::Png => {
-                let bytes = picture(&self.matrix()?, facts)?;
-                self.put(&bytes)?;
-            }
+            None => {}
         }
         let draft = self.file.into_inner();
         draft.map_err(|error| Draft::failure(&self.target, error.error()))?.commit()?;
@@ -101,12 +103,10 @@ impl RowWriter {
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.file.write_all(bytes).map_err(|error| Draft::failure(&self.target, &error))
     }
+}
 
-    fn matrix(&mut self) -> Result<Array2<f32>, Failure> {
-        let values = std::mem::take(&mut self.kept);
-        Array2::from_shape_vec((self.rows, self.bins), values)
-            .map_err(|error| Failure::internal("features", error))
-    }
+fn of_spool(error: &io::Error) -> Failure {
+    Failure::output("temporary file".as_ref(), error)
 }
 
 /// Version 1.0 of the NPY format: magic, length of the rest, a Python literal, padding.
@@ -121,20 +121,38 @@ fn npy_header(rows: usize, bins: usize) -> [u8; NPY_HEADER] {
     header
 }
 
-fn npz(matrix: &Array2<f32>, config: &FeatureConfig) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Cursor::new(Vec::new());
-    let mut archive = NpzWriter::new_compressed(&mut bytes);
-    let mut write = || {
-        archive.add_array("features", matrix)?;
+/// A matrix on the disk, as an array of an archive.
+struct Member(RefCell<SpooledRows>);
+
+impl WriteNpyExt for Member {
+    fn write_npy<W: Write>(&self, mut writer: W) -> Result<(), WriteNpyError> {
+        let mut matrix = self.0.borrow_mut();
+        let (rows, bins) = matrix.dim();
+        writer.write_all(&npy_header(rows, bins))?;
+        let mut values = Vec::new();
+        while matrix.next_into(&mut values)? {
+            values.iter().try_for_each(|value| writer.write_all(&value.to_le_bytes()))?;
+        }
+        Ok(writer.flush()?)
+    }
+}
+
+fn npz(
+    matrix: SpooledRows,
+    config: &FeatureConfig,
+    file: &mut (impl Write + Seek),
+) -> io::Result<()> {
+    let mut archive = NpzWriter::new_compressed(file);
+    let write = || {
+        archive.add_array("features", &Member(RefCell::new(matrix)))?;
         archive.add_array("sample_rate", &arr0(i64::from(config.sample_rate)))?;
         archive.add_array("hop_length", &arr0(config.hop_length as i64))
     };
-    write().map_err(|error| Failure::internal("npz", error))?;
-    archive.finish().map_err(|error| Failure::internal("npz", error))?;
-    Ok(bytes.into_inner())
+    write().map_err(io::Error::other)?;
+    archive.finish().map(drop).map_err(io::Error::other)
 }
 
-fn picture(matrix: &Array2<f32>, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> {
+fn picture(matrix: SpooledRows, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> {
     let config = facts.config;
     let bins = match (config.cepstrum.is_some(), config.mel.is_some()) {
         (true, _) => "coefficient",
@@ -153,7 +171,7 @@ fn picture(matrix: &Array2<f32>, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> 
         unit: unit.to_owned(),
         ..MatrixOptions::default()
     };
-    Ok(render_matrix(facts.title, matrix.view(), &options)?.to_png()?)
+    Ok(render_matrix(facts.title, matrix, &options)?.to_png()?)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
+use crate::reading::ClockArgs;
 use crate::settings::Settings;
 use crate::tasks::enhance::CleaningArgs;
 use crate::tasks::speaker::{SpeakerModel, SpeakerModelArgs};
@@ -66,6 +67,8 @@ pub(crate) struct ListenArgs {
     /// channels).
     #[arg(long, value_name = "KIND:RATE:CHANNELS")]
     raw: Option<String>,
+    #[command(flatten)]
+    clock: ClockArgs,
 
     /// Find spoken words.
     #[arg(long, help_heading = "What listens")]
@@ -196,7 +199,7 @@ enum ListenTask {
 enum ListenSource {
     Microphone { wanted: Wanted, on_loss: OnLoss },
     Stdin(DecodeOptions),
-    File { path: PathBuf, decode: DecodeOptions, pace: FilePace },
+    File { path: PathBuf, decode: DecodeOptions, pace: FilePace, clock: ClockArgs },
 }
 
 /// Speech without its noise, and where it goes.
@@ -350,7 +353,7 @@ fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
             Err(Failure::usage("--realtime", "standard input has a pace of its own"))
         }
         true => Ok(ListenSource::Stdin(decode)),
-        false => Ok(ListenSource::File { path: path.clone(), decode, pace }),
+        false => Ok(ListenSource::File { path: path.clone(), decode, pace, clock: typed.clock }),
     }
 }
 
@@ -450,6 +453,8 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         limit: plan.limit,
         longest_lag: Some(plan.longest_lag),
     };
+    // Live audio begins with its own clock.
+    let mut offset = 0.0;
     let session = match &plan.source {
         ListenSource::Microphone { wanted, on_loss } => {
             let microphones = Box::new(Microphones::new()?);
@@ -462,8 +467,10 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
                 None => StreamSource::decoded(stdin, "-", decode)?,
             })?
         }
-        ListenSource::File { path, decode, pace } => {
-            tasks.session(FileSource::open(path, decode, *pace)?)?
+        ListenSource::File { path, decode, pace, clock } => {
+            let mut file = FileSource::open(path, decode, *pace)?;
+            offset = clock.offset_of(file.start());
+            tasks.session(file)?
         }
     };
     let session = session.options(options).start()?;
@@ -480,6 +487,7 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
             }
             continue;
         };
+        let event = event.moved(offset);
         teller.tell(&event)?;
         if let Event::Finished { reason, .. } = event {
             break reason;

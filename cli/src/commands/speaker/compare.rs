@@ -4,6 +4,7 @@ use formant_models::tasks::speaker::Embedding;
 use serde_json::json;
 
 use super::{fields, listen, unusable};
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
@@ -79,7 +80,7 @@ fn table(voices: &[(String, Embedding)], score: impl Fn(&Embedding, &Embedding) 
         for (_, other) in voices {
             text += &format!(" {:>6.3}", score(voice, other));
         }
-        text += &format!("  {name}\n");
+        text += &format!("  {}\n", one_line(name));
     }
     text
 }

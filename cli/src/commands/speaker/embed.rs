@@ -43,7 +43,7 @@ pub(super) fn run(
         let embedding = heard.embedding.map_err(|why| unusable(&lane.name, why))?;
         if let Some(place) = place {
             draft::write(place, &npy(&embedding.values)?)?;
-            lane.messages.note(&format!("{} -> {}", lane.name, place.name()));
+            lane.note(&format!("{} -> {}", lane.name, place.name()))?;
         }
         if place.is_none() || settings.json {
             let odd = lines::warnings(&heard.warnings);

@@ -9,6 +9,7 @@ use formant_training::speaker::read_trials;
 use serde_json::{Map, Value, json};
 
 use super::{Heard, fields, listen_to_file, words};
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
@@ -72,9 +73,10 @@ impl Answer {
     fn text(&self) -> String {
         match self {
             Self::Scored(found) => format!("{}\n", words(found)),
-            Self::None(missing) => {
-                missing.iter().map(|(name, why)| format!("no answer  {name}: {why}\n")).collect()
-            }
+            Self::None(missing) => missing
+                .iter()
+                .map(|(name, why)| format!("no answer  {}: {why}\n", one_line(name)))
+                .collect(),
         }
     }
 
@@ -151,7 +153,7 @@ pub(super) fn trials(
                 failed.push(Kind::Input);
                 match settings.json {
                     true => lines::line("error", &json!({"inputs": names, "kind": "input"})),
-                    false => format!("-\t-\t{}\t{}\n", names[0], names[1]),
+                    false => format!("-\t-\t{}\t{}\n", one_line(&names[0]), one_line(&names[1])),
                 }
             }
         };
@@ -174,5 +176,5 @@ fn row(answer: &Answer, names: &[String; 2]) -> String {
             ("-".to_owned(), why)
         }
     };
-    format!("{score}\t{word}\t{}\t{}\n", names[0], names[1])
+    format!("{score}\t{word}\t{}\t{}\n", one_line(&names[0]), one_line(&names[1]))
 }

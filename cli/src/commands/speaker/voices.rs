@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{EnrollTask, fields, listen, unusable, words};
 use crate::batch::{self, Done, Lane};
+use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
@@ -32,10 +33,10 @@ pub(super) fn enroll(
         }
         EnrollTask::List => list(voices, settings),
         EnrollTask::Remove(name) => {
-            let removed = Voices::edit(voices, |voices| voices.remove(&name)).map_err(of_change)?;
+            let removed = Voices::edit(voices, |voices| voices.remove(&name)).map_err(of_store)?;
             let text = match settings.json {
                 true => lines::line("removed", &json!({"name": removed.name})),
-                false => format!("removed {}\n", removed.name),
+                false => format!("removed {}\n", one_line(&removed.name)),
             };
             stdout::print(&text)?;
             Ok(Outcome::done())
@@ -54,19 +55,6 @@ fn of_store(error: formant_models::Error) -> Failure {
         | formant_models::Error::Damaged { .. }
         | formant_models::Error::Limit { .. }) => Failure::new(Kind::Input, "", other.to_string()),
         other => other.into(),
-    }
-}
-
-/// As [`of_store`], where the file is changed: a folder or disk that takes no file is told as such.
-fn of_change(error: formant_models::Error) -> Failure {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
-    match error {
-        formant_models::Error::Io { path, source }
-            if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull) =>
-        {
-            Failure::output(&path, &source)
-        }
-        other => of_store(other),
     }
 }
 
@@ -92,7 +80,8 @@ fn add(
         heard.lock().unwrap_or_else(PoisonError::into_inner).push((lane.index, embedding));
         Ok(Done::Worked)
     };
-    let options = settings.batch_of_networks();
+    // `--resume` is for --export.
+    let options = batch::Options { resumes: false, ..settings.batch_of_networks() };
     let outcome = batch::run(&sources.list, options, messages, || Ok(embedder), work)?;
     let mut heard = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Means are taken in the order of the inputs, whatever was finished first.
@@ -105,14 +94,14 @@ fn add(
         std::fs::create_dir_all(folder).map_err(|error| Failure::output(folder, &error))?;
     }
     let voice = Voices::update(path, &identity, |voices| voices.enroll(name, &embeddings).cloned())
-        .map_err(of_change)?;
+        .map_err(of_store)?;
     let (recordings, seconds) = (voice.recordings, voice.speech_seconds);
     let text = match settings.json {
         true => lines::line(
             "enrolled",
             &json!({"name": name, "recordings": recordings, "speech_seconds": to_millis(seconds)}),
         ),
-        false => format!("{name}: {recordings} recordings, {seconds:.1} s of speech\n"),
+        false => format!("{}: {recordings} recordings, {seconds:.1} s of speech\n", one_line(name)),
     };
     stdout::print(&text)?;
     Ok(outcome)
@@ -133,7 +122,9 @@ fn list(path: &Path, settings: &Settings) -> Result<Outcome, Failure> {
             ),
             false => format!(
                 "{:<24} {:>4} recordings  {:>8.1} s of speech\n",
-                voice.name, voice.recordings, voice.speech_seconds
+                one_line(&voice.name),
+                voice.recordings,
+                voice.speech_seconds
             ),
         };
         stdout::print(&text)?;
@@ -223,8 +214,9 @@ pub(super) fn identify(
                 )
             }
             false => {
-                let shown = name.unwrap_or("unknown");
-                format!("{shown}  {}  (nearest: {nearest}, {})\n", lane.name, words(best))
+                let shown = one_line(name.unwrap_or("unknown"));
+                let (input, nearest) = (one_line(&lane.name), one_line(nearest));
+                format!("{shown}  {input}  (nearest: {nearest}, {})\n", words(best))
             }
         };
         lane.print(&text)?;

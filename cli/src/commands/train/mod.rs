@@ -22,14 +22,13 @@ use serde_json::{Value, json};
 
 use self::shown::Shown;
 use super::{Work, work};
-use crate::draft::make_folder;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
 use crate::settings::Settings;
 use crate::tasks::use_threads;
-use crate::{interrupt, json as lines, stdout};
+use crate::{draft, interrupt, json as lines, stdout};
 
 /// What `formant train` takes.
 #[derive(Debug, Args)]
@@ -202,7 +201,9 @@ impl<
     ) -> Result<Outcome, Failure> {
         interrupt::install()?;
         use_threads(settings);
-        make_folder(&Target::File(plan.paths.output.clone()))?;
+        // Hours of work need a place in the end.
+        let outputs = [Some(&plan.paths.output), plan.cache.as_ref()].into_iter().flatten();
+        outputs.cloned().map(Target::File).try_for_each(|target| draft::probe(&target))?;
         let progress = Shown::new(messages, settings.json);
         let start = plan.start.as_ref().map(self.start).transpose()?;
         let mut recipe = match (&start, self.starting_from) {

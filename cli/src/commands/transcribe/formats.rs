@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::SubtitleLayout;
 use super::subtitles::{Cue, millis, of_segments, of_words, stamp};
+use crate::escape::one_line;
 use crate::json as lines;
 use crate::times::to_millis;
 
@@ -19,7 +20,7 @@ pub(super) struct Style {
 
 /// A segment as plain text: a line, or a line a word, or a line a reading.
 pub(super) fn txt(segment: &Segment, name: &str, style: Style) -> String {
-    let prefix = if style.several { format!("{name}: ") } else { String::new() };
+    let prefix = if style.several { format!("{}: ", one_line(name)) } else { String::new() };
     let word = |word: &Word| {
         let Word { text, start, end, confidence } = word;
         format!("{prefix}{start:8.2} {end:8.2}  {confidence:.3}  {text}\n")
@@ -257,4 +258,48 @@ fn intervals(cues: &[Cue], end: u64) -> Vec<Cue> {
 
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transcript of one segment, from words with their times.
+    fn transcript(words: &[(&str, f64, f64)]) -> Transcript {
+        let words: Vec<Word> = words
+            .iter()
+            .map(|&(text, start, end)| Word { text: text.to_owned(), start, end, confidence: 1.0 })
+            .collect();
+        let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        let segment = Segment {
+            start: words[0].start,
+            end: words[words.len() - 1].end,
+            text: text.join(" "),
+            confidence: 1.0,
+            words,
+            nbest: Vec::new(),
+        };
+        Transcript::of(vec![segment], 2.0, 1)
+    }
+
+    #[test]
+    fn f4_arrows_in_srt_are_text() {
+        let found = transcript(&[("a", 0.0, 0.5), ("-->", 0.5, 0.6), ("b", 0.6, 1.0)]);
+        let layout = SubtitleLayout { line_length: 40, lines: 2 };
+        let text = srt(&found, Style { words: false, layout, several: false });
+        assert!(text.contains("\na --&gt; b\n"), "{text}");
+        assert_eq!(text.matches("-->").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn f4_words_of_no_length_are_points_of_a_text_grid() {
+        let found = transcript(&[("a", 0.0, 0.5), ("1984", 0.5, 0.5), ("b", 0.5, 1.0)]);
+        let text = textgrid(&found);
+        assert!(text.contains("size = 3\nitem []"), "{text}");
+        let tier = "name = \"words of no length\"\n        xmin = 0\n        xmax = 2\n        \
+                    points: size = 1\n        points [1]:\n            number = 0.5\n            \
+                    mark = \"1984\"\n";
+        assert!(text.contains(tier), "{text}");
+        assert!(!textgrid(&transcript(&[("a", 0.0, 0.5)])).contains("TextTier"));
+    }
 }

@@ -270,13 +270,18 @@ impl Drop for Lock {
 
 fn lock(path: &Path) -> Result<Lock> {
     let lock_path = lock_path(path);
+    // Users know the file, not the lock beside it.
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::io(path, source),
+        _ => Error::Write { path: path.to_owned(), source },
+    };
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&lock_path)
-        .map_err(|e| Error::io(&lock_path, e))?;
-    file.lock().map_err(|e| Error::io(&lock_path, e))?;
+        .map_err(failed)?;
+    file.lock().map_err(failed)?;
     Ok(Lock(file))
 }
 
