@@ -1,6 +1,5 @@
 //! Finding out what a source holds.
 
-use std::io::Seek;
 use std::path::PathBuf;
 
 use super::backend::Backend;
