@@ -28,4 +28,5 @@ mod voices;
 pub use error::{Error, Result};
 pub use paths::TrainPaths;
 pub use recording::Recording;
+pub use training::{Dev, Trained};
 pub use voices::{Speaker, Voices};

@@ -4,14 +4,11 @@ use clap::Args;
 use formant_audio_core::AudioSpec;
 use formant_models::tasks::Task;
 use formant_models::tasks::superres::{SuperResOptions, SuperResReport, SuperResolver};
-use formant_models::{LoadOptions, ModelSource};
 use serde_json::{Value, json};
 
-use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
-use crate::exit::Outcome;
+use super::Work;
+use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
 use crate::failure::Failure;
-use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks;
 use crate::times::clock;
@@ -36,38 +33,21 @@ pub(crate) struct SuperresArgs {
     overlap: f64,
 }
 
-/// Recordings, the model, and how it works on them.
-struct SuperresPlan {
-    files: AudioToAudio,
-    model: ModelSource,
-    load: LoadOptions,
-    options: SuperResOptions,
-}
-
 impl SuperresArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        let plan = SuperresPlan {
-            load: tasks::load_options(settings)?,
-            files: self.files.resolve_for_network("_48k", settings)?,
-            model: tasks::model(self.model.as_deref(), "superres")?,
-            options: SuperResOptions {
-                cutoff_hz: self.cutoff,
-                window_seconds: self.window,
-                overlap_seconds: self.overlap,
-            },
+        let load = tasks::load_options(settings)?;
+        let files = self.files.resolve_for_network("_48k", settings)?;
+        let model = tasks::model(self.model.as_deref(), "superres")?;
+        let options = SuperResOptions {
+            cutoff_hz: self.cutoff,
+            window_seconds: self.window,
+            overlap_seconds: self.overlap,
         };
-        Ok(work(plan, run))
+        Ok(audio_to_audio::of_network(files, load, move |load, _| {
+            Ok(Widening { resolver: SuperResolver::load(&model, load)?, options })
+        }))
     }
-}
-
-fn run(plan: SuperresPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let SuperresPlan { files, model, load, options } = plan;
-    tasks::use_threads(settings);
-    tasks::tell_precision(&load, messages);
-    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
-        Ok(Widening { resolver: SuperResolver::load(&model, &load)?, options })
-    })
 }
 
 /// A super-resolution network and its options.

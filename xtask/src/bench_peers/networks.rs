@@ -67,49 +67,32 @@ const fn a_minute(network: Network) -> Network {
     Network { seconds: 60, table: "separation of a minute", ..network }
 }
 
+/// The sizes that are timed in turns of a few seconds.
+const fn short(name: &'static str, title: &'static str, network: Network) -> Network {
+    Network {
+        name,
+        reference_name: name,
+        title,
+        budget: 1.5,
+        budget_bf16: None,
+        table: "networks",
+        turns: 5,
+        repeat: 3,
+        ..network
+    }
+}
+
+const RECOGNIZER: Network =
+    Network { reference: "NeMo", job: "transcribe", seconds: 16, ..SEPARATOR };
+
 const NETWORKS: [Network; 8] = [
-    Network {
-        name: "ecapa-tdnn",
-        reference_name: "ecapa-tdnn",
-        title: "ECAPA-TDNN, 1024 channels",
-        reference: "SpeechBrain",
-        job: "speaker",
-        seconds: 8,
-        budget: 1.5,
-        budget_bf16: None,
-        table: "networks",
-        turns: 5,
-        repeat: 3,
-        threads: &[1, 2],
-    },
-    Network {
-        name: "squeezeformer-medium",
-        reference_name: "squeezeformer-medium",
-        title: "Squeezeformer, medium",
-        reference: "NeMo",
-        job: "transcribe",
-        seconds: 16,
-        budget: 1.5,
-        budget_bf16: None,
-        table: "networks",
-        turns: 5,
-        repeat: 3,
-        threads: &[1, 2],
-    },
-    Network {
-        name: "squeezeformer-large",
-        reference_name: "squeezeformer-large",
-        title: "Squeezeformer, large",
-        reference: "NeMo",
-        job: "transcribe",
-        seconds: 16,
-        budget: 1.5,
-        budget_bf16: None,
-        table: "networks",
-        turns: 5,
-        repeat: 3,
-        threads: &[1, 2],
-    },
+    short(
+        "ecapa-tdnn",
+        "ECAPA-TDNN, 1024 channels",
+        Network { reference: "SpeechBrain", job: "speaker", seconds: 8, ..SEPARATOR },
+    ),
+    short("squeezeformer-medium", "Squeezeformer, medium", RECOGNIZER),
+    short("squeezeformer-large", "Squeezeformer, large", RECOGNIZER),
     SEPARATOR,
     ENHANCER,
     Network {
@@ -121,10 +104,7 @@ const NETWORKS: [Network; 8] = [
         seconds: 8,
         budget: 1.5,
         budget_bf16: None,
-        table: "separation",
-        turns: 2,
-        repeat: 1,
-        threads: &[1, 2],
+        ..SEPARATOR
     },
     Network { name: "mossformer2-ss-minute", threads: &[1], turns: 1, ..a_minute(SEPARATOR) },
     Network { name: "mossformer2-se-minute", ..a_minute(ENHANCER) },

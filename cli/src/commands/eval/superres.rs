@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_audio_core::AudioBuf;
-use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::spectral::{LsdOptions, lsd};
 use formant_audio_core::resample::{Quality, resample};
 use formant_models::tasks::Task;
@@ -15,6 +14,7 @@ use formant_training::manifest::{self, Row};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::mixtures::mono;
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, mean, of_split, write};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -129,12 +129,11 @@ impl Evaluation for Recordings<'_> {
 
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         let rate = self.resolver.sample_rate();
-        let clip = decode_file(&row.path, &DecodeOptions::default())?;
-        if clip.audio.rate() <= self.plan.source_rate {
-            let why = format!("it is at {} Hz and has no wider band", clip.audio.rate());
+        let mono = mono(&row.path)?;
+        if mono.rate() <= self.plan.source_rate {
+            let why = format!("it is at {} Hz and has no wider band", mono.rate());
             return Err(Failure::new(Kind::Input, self.name(row), why));
         }
-        let mono = AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono());
         let to = |audio: &AudioBuf, rate| resample(&audio.view(), rate, Quality::High);
         let original = to(&mono, rate)?;
         let narrow = to(&original, self.plan.source_rate)?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::arch::bounds::check_sizes;
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
@@ -206,11 +207,7 @@ impl MossformerConfig {
             ("fsmn_depth", self.fsmn_depth, 8),
             ("num_spks", self.num_spks, 16),
         ];
-        for (field, size, limit) in sizes {
-            if !(1..=limit).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
-            }
-        }
+        check_sizes(&sizes)?;
         let even = [("out_channels", self.width()), ("rotary_dim", self.rotated())];
         if let Some((field, size)) = even.into_iter().find(|(_, size)| size % 2 != 0) {
             return Err(Error::config(field, format!("{size} is odd; pairs are needed")));

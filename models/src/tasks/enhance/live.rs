@@ -5,10 +5,8 @@
 //! look-ahead; neighbouring runs are cross-faded. Where runs are made hangs on sample counts alone,
 //! so that blocks of any size give the same. Whole recordings are cleaned in `session`.
 
-use std::sync::Arc;
-
 use formant_audio_core::features::Dither;
-use formant_audio_core::resample::{Quality, ResamplePlan, StreamResampler};
+use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioSpec, AudioView};
 use serde::{Deserialize, Serialize};
 
@@ -79,31 +77,6 @@ struct Sizes {
     fade: usize,
 }
 
-/// To the network's rate and back.
-struct Rates {
-    forth: StreamResampler,
-    back: StreamResampler,
-    delay: f64, // seconds
-}
-
-impl Rates {
-    fn between(rate: u32, own: u32) -> Result<Option<Self>> {
-        if rate == own {
-            return Ok(None);
-        }
-        // Short in time, which counts twice here: what it costs lies above 0.94 of half the rate.
-        let plan = |from, to| ResamplePlan::low_latency(from, to, Quality::Fast).map(Arc::new);
-        let (there, back) = (plan(rate, own)?, plan(own, rate)?);
-        let delay = there.max_delay() as f64 / f64::from(rate.max(1))
-            + back.max_delay() as f64 / f64::from(own.max(1));
-        Ok(Some(Self {
-            forth: StreamResampler::with_plan(AudioSpec::mono(rate), there)?,
-            back: StreamResampler::with_plan(AudioSpec::mono(own), back)?,
-            delay,
-        }))
-    }
-}
-
 /// A stream on its way through an enhancer: blocks of any size in, mono out, as many frames, at
 /// the same rate and in their places.
 ///
@@ -114,7 +87,7 @@ pub struct LiveEnhancement {
     guard: Guard,
     noise: Option<Dither>,
     rate: u32,
-    forth: Option<StreamResampler>,
+    forth: StreamResampler,
     resampling: f64, // seconds
     outlet: Outlet,
     sizes: Sizes,
@@ -137,10 +110,10 @@ impl LiveEnhancement {
     ) -> Result<Self> {
         options.validate()?;
         let own_rate = enhancer.sample_rate();
-        let (forth, back, resampling) = match Rates::between(rate, own_rate)? {
-            Some(Rates { forth, back, delay }) => (Some(forth), Some(back), delay),
-            None => (None, None, 0.0),
-        };
+        // Short in time, which counts twice here: what it costs lies above 0.94 of half the rate.
+        let way = |from, to| StreamResampler::low_latency(AudioSpec::mono(from), to, Quality::Fast);
+        let (forth, back) = (way(rate, own_rate)?, way(own_rate, rate)?);
+        let resampling = forth.max_delay() + back.max_delay();
         let sizes = sizes(enhancer, live, resampling)?;
         Ok(Self {
             enhancer: enhancer.clone(),
@@ -149,7 +122,7 @@ impl LiveEnhancement {
             rate,
             forth,
             resampling,
-            outlet: Outlet::new(own_rate, back).beside_stream(options.wet()),
+            outlet: Outlet::new(back).beside_stream(options.wet()),
             sizes,
             recent: Vec::new(),
             first: 0,
@@ -217,10 +190,7 @@ impl TaskSession for LiveEnhancement {
         }
         let mono = self.guard.take_mono(block)?;
         self.outlet.expect(&mono);
-        let own = match &mut self.forth {
-            Some(forth) => forth.push(&AudioView::from_mono(self.rate, &mono))?.into_planar(),
-            None => mono,
-        };
+        let own = self.forth.push_mono(&mono)?;
         let clean = self.hear(&own)?;
         self.outlet.push(&clean)
     }
@@ -230,10 +200,7 @@ impl TaskSession for LiveEnhancement {
     }
 
     fn finish(mut self) -> Result<(Vec<f32>, Heard)> {
-        let own = match &mut self.forth {
-            Some(forth) => forth.finish()?.into_planar(),
-            None => Vec::new(),
-        };
+        let own = self.forth.finish()?.into_planar();
         let mut clean = self.hear(&own)?;
         let end = self.first + self.recent.len();
         if end > self.settled {

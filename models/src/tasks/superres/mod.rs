@@ -3,15 +3,13 @@
 
 mod bandwidth;
 mod crossover;
-mod reference;
 mod session;
 
 use formant_audio_core::AudioBuf;
 use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::Device;
 
-pub use reference::{Pass, energy_band, substitute_band, zero_phase};
 pub use session::{SuperResReport, SuperResSession};
 
 use super::task::Task;
@@ -19,6 +17,7 @@ use crate::arch::hifi_sr::{FrozenHifiSr, HifiSr, HifiSrCard};
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource, Precision};
 
 /// Hz from which on a band is full: few people hear what is above, and a network adds nothing to it.
@@ -111,12 +110,10 @@ impl SuperResolver {
     /// What the front end and libtorch say.
     pub fn generate(&self, samples: &[f32]) -> Result<Vec<f32>> {
         let features = self.plan.compute(samples)?;
-        let (frames, bands) = features.dim();
-        if frames == 0 {
+        if features.nrows() == 0 {
             return Ok(Vec::new());
         }
-        let values: Vec<f32> = features.iter().copied().collect();
-        let mel = Tensor::from_slice(&values).view([1, frames as i64, bands as i64]);
+        let mel = batch(&[features]);
         let run = || self.network.forward(&mel.to_device(self.device)).to_device(Device::Cpu);
         let out = compute("the super-resolution network", &mel.size(), run)?;
         let mut out = Vec::<f32>::try_from(out.contiguous().view([-1]))?;

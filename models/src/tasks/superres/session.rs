@@ -1,7 +1,7 @@
 //! A recording on its way to a full band, window by window, every channel by itself, in memory that
 //! does not grow with it.
 
-use formant_audio_core::chunk::{Chunk, ChunkConfig, Chunker, OverlapAdd};
+use formant_audio_core::chunk::ChunkConfig;
 use formant_audio_core::level::power_db;
 use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
@@ -12,11 +12,10 @@ use super::bandwidth::BandMeter;
 use super::crossover::Crossover;
 use super::{FULL_BAND, SuperResOptions, SuperResolver};
 use crate::error::Result;
+use crate::tasks::chunked::{ChunkedSources, SourceModel, windows};
 use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
-/// Seconds at the cuts of a window that its neighbor is taken for.
-const CONTEXT_SECONDS: f64 = 0.1;
 /// Hz in which the recording gives way to what the network adds.
 const SEAM: f64 = 300.0;
 /// Samples up to this are silence (-100 dBFS), to which nothing is added.
@@ -56,34 +55,30 @@ pub struct SuperResSession {
     options: SuperResOptions,
     config: ChunkConfig,
     guard: Guard,
-    stream: Option<Stream>,
-    counts: Counts,
+    channels: Vec<Channel>,
 }
 
-/// What hangs on the rate and the channels of a recording.
-struct Stream {
-    forth: Option<StreamResampler>,
-    chunker: Chunker,
-    joiner: OverlapAdd,
-    meters: Vec<BandMeter>,
+/// One channel of a recording.
+struct Channel {
+    forth: StreamResampler,
+    chunked: ChunkedSources<Widening>,
+}
+
+/// The network on the windows of one channel.
+struct Widening {
+    resolver: SuperResolver,
+    cutoff_hz: Option<f64>,
+    meter: BandMeter,
+    counts: Counts,
 }
 
 impl SuperResSession {
     pub(super) fn new(resolver: &SuperResolver, options: &SuperResOptions) -> Result<Self> {
         options.validate()?;
-        let rate = f64::from(resolver.sample_rate());
-        let samples = |seconds: f64| (seconds * rate).round().max(0.0) as usize;
-        let overlap = samples(options.overlap_seconds);
-        let context = samples(CONTEXT_SECONDS).min(overlap.saturating_sub(1) / 4);
-        let config = ChunkConfig::new(samples(options.window_seconds), overlap, context)?;
-        Ok(Self {
-            resolver: resolver.clone(),
-            options: *options,
-            config,
-            guard: Guard::default(),
-            stream: None,
-            counts: Counts::default(),
-        })
+        let SuperResOptions { window_seconds, overlap_seconds, .. } = *options;
+        let config = windows(resolver.sample_rate(), window_seconds, overlap_seconds)?;
+        let (guard, channels) = (Guard::default(), Vec::new());
+        Ok(Self { resolver: resolver.clone(), options: *options, config, guard, channels })
     }
 
     /// Rate and layout of what comes out for a recording of `input`.
@@ -92,37 +87,45 @@ impl SuperResSession {
         AudioSpec { rate: self.resolver.sample_rate(), ..input }
     }
 
-    fn stream(&self, input: AudioSpec) -> Result<Stream> {
-        let inside = self.output_spec(input);
-        let meter = || BandMeter::new(inside.rate, input.rate);
-        Ok(Stream {
-            forth: resampler(input, inside.rate, Pace::Throughput)?,
-            chunker: Chunker::new(self.config, inside),
-            joiner: OverlapAdd::new(self.config),
-            meters: (0..input.channels()).map(|_| meter()).collect::<Result<_>>()?,
+    fn channel(&self, rate: u32) -> Result<Channel> {
+        let own_rate = self.resolver.sample_rate();
+        let widening = Widening {
+            resolver: self.resolver.clone(),
+            cutoff_hz: self.options.cutoff_hz,
+            meter: BandMeter::new(own_rate, rate)?,
+            counts: Counts::default(),
+        };
+        Ok(Channel {
+            forth: resampler(AudioSpec::mono(rate), own_rate, Pace::Throughput)?,
+            chunked: ChunkedSources::new(widening, self.config, own_rate, None),
         })
     }
+}
 
-    fn take(&mut self, stream: &mut Stream, chunks: Vec<Chunk>) -> Result<Vec<AudioBuf>> {
-        chunks.into_iter().map(|chunk| self.window(stream, chunk)).collect()
+impl SourceModel for Widening {
+    fn sources(&self) -> usize {
+        1
     }
 
-    fn window(&mut self, stream: &mut Stream, mut chunk: Chunk) -> Result<AudioBuf> {
-        for (index, meter) in stream.meters.iter_mut().enumerate() {
-            meter.push(chunk.audio.channel(index));
-            let edge = self.options.cutoff_hz.unwrap_or_else(|| meter.edge());
-            self.counts.windows += 1;
-            let samples = chunk.audio.channel_mut(index);
-            if edge < FULL_BAND && samples.iter().any(|x| x.abs() > SILENCE) {
-                self.counts.widened += 1;
-                let widened = self.widened(samples, edge)?;
-                samples.copy_from_slice(&widened);
-            }
+    fn process(&mut self, window: &[f32]) -> Result<Vec<Vec<f32>>> {
+        self.meter.push(window);
+        let edge = self.edge();
+        self.counts.windows += 1;
+        if edge >= FULL_BAND || window.iter().all(|x| x.abs() <= SILENCE) {
+            return Ok(vec![window.to_vec()]);
         }
-        Ok(stream.joiner.push(chunk)?)
+        self.counts.widened += 1;
+        Ok(vec![self.widened(window, edge)?])
+    }
+}
+
+impl Widening {
+    /// Hz up to which there is sound.
+    fn edge(&self) -> f64 {
+        self.cutoff_hz.unwrap_or_else(|| self.meter.edge())
     }
 
-    /// One channel of a window: below `edge` the recording, above it what the network adds.
+    /// A window: below `edge` the recording, above it what the network adds.
     fn widened(&mut self, samples: &[f32], edge: f64) -> Result<Vec<f32>> {
         let rate = f64::from(self.resolver.sample_rate());
         let seam = Crossover::new(edge, edge + SEAM, rate);
@@ -174,19 +177,17 @@ impl TaskSession for SuperResSession {
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
         let block = self.guard.take(block)?;
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.stream(block.spec())?,
-        };
-        let inside = match &mut stream.forth {
-            Some(forth) => forth.push(&block.view())?,
-            None => block,
-        };
-        let chunks = stream.chunker.push(&inside.view())?;
-        let mut parts = vec![AudioBuf::silence(inside.spec(), 0)];
-        parts.extend(self.take(&mut stream, chunks)?);
-        self.stream = Some(stream);
-        Ok(AudioBuf::concat(&parts)?)
+        let spec = block.spec();
+        while self.channels.len() < spec.channels() {
+            let channel = self.channel(spec.rate)?;
+            self.channels.push(channel);
+        }
+        let mut out = Vec::new();
+        for (index, Channel { forth, chunked }) in self.channels.iter_mut().enumerate() {
+            let settled = chunked.push(&forth.push_mono(block.channel(index))?)?;
+            out.extend(settled.into_iter().flat_map(AudioBuf::into_planar));
+        }
+        Ok(AudioBuf::from_planar(self.output_spec(spec), out)?)
     }
 
     fn heard(&self) -> Heard {
@@ -195,21 +196,20 @@ impl TaskSession for SuperResSession {
 
     fn finish(mut self) -> Result<(AudioBuf, SuperResReport)> {
         let spec = self.output_spec(self.guard.end()?);
-        let mut parts = vec![AudioBuf::silence(spec, 0)];
-        let mut cutoff_hz = Vec::new();
-        if let Some(mut stream) = self.stream.take() {
-            let mut chunks = match &mut stream.forth {
-                Some(forth) => stream.chunker.push(&forth.finish()?.view())?,
-                None => Vec::new(),
-            };
-            chunks.extend(stream.chunker.finish());
-            parts.extend(self.take(&mut stream, chunks)?);
-            parts.extend(stream.joiner.finish());
-            let edge = |meter: &BandMeter| self.options.cutoff_hz.unwrap_or_else(|| meter.edge());
-            cutoff_hz = stream.meters.iter().map(edge).collect();
+        let (mut out, mut cutoff_hz, mut all) = (Vec::new(), Vec::new(), Counts::default());
+        for Channel { forth, chunked } in &mut self.channels {
+            let settled = chunked.push(forth.finish()?.channel(0))?;
+            let (rest, _) = chunked.finish()?;
+            out.extend(settled.into_iter().chain(rest).flat_map(AudioBuf::into_planar));
+            let Widening { counts, .. } = chunked.model();
+            cutoff_hz.push(chunked.model().edge());
+            all.windows += counts.windows;
+            all.widened += counts.widened;
+            all.low_energy += counts.low_energy;
+            all.low_change += counts.low_change;
         }
         let Heard { seconds, warnings } = self.heard();
-        let Counts { windows, widened, low_energy, low_change } = self.counts;
+        let Counts { windows, widened, low_energy, low_change } = all;
         let report = SuperResReport {
             seconds,
             cutoff_hz,
@@ -217,7 +217,7 @@ impl TaskSession for SuperResSession {
             low_band_db: (low_energy > 0.0).then(|| power_db(low_change / low_energy)).flatten(),
             warnings,
         };
-        Ok((AudioBuf::concat(&parts)?, report))
+        Ok((AudioBuf::from_planar(spec, out)?, report))
     }
 }
 
