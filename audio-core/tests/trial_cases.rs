@@ -383,3 +383,116 @@ fn d23_tags_at_the_end_and_in_other_codes_are_shown() {
     assert_eq!((get("title"), get("artist")), (Some("Eins"), Some("Zwei")));
     assert_eq!(get("album_artist"), None);
 }
+
+// --- AIFF.
+
+/// A file of [`samples`], and behind them a chunk with a name.
+fn aiff() -> Vec<u8> {
+    let data = store(&samples(), 16, 2);
+    let swapped: Vec<u8> = data.chunks(2).flat_map(|sample| [sample[1], sample[0]]).collect();
+    let rate = [0x40, 0x0b, 0xfa, 0, 0, 0, 0, 0, 0, 0];
+    let common = [&[0, 1][..], &800u32.to_be_bytes(), &[0, 16], &rate].concat();
+    let sound = [&[0; 8][..], &swapped].concat();
+    let chunks = [boxed_after(b"COMM", &common), boxed_after(b"SSND", &sound)].concat();
+    let body = [&b"AIFF"[..], &chunks, &boxed_after(b"NAME", b"Title.")].concat();
+    boxed_after(b"FORM", &body)
+}
+
+/// A chunk whose size does not count its head.
+fn boxed_after(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [kind, &(body.len() as u32).to_be_bytes()[..], body].concat()
+}
+
+#[test]
+fn c15_aiff_that_is_cut_or_was_never_completed_is_read() {
+    let whole = aiff();
+    let clip = decode(&whole);
+    assert!(is_right(&clip));
+    assert_eq!(told(&clip), [""; 0]);
+    // Behind the samples, in the chunk with a name; and in the samples.
+    let clip = decode(&whole[..whole.len() - 1]);
+    assert!(is_right(&clip));
+    assert_told(&clip, "cut off");
+    for lost in [15, 16, 815] {
+        let clip = decode(&whole[..whole.len() - lost]);
+        assert_eq!(clip.audio.frames(), 800 - (lost - 14).div_ceil(2));
+        assert_told(&clip, "cut off");
+    }
+    for size in [0u32, 8] {
+        let mut bytes = whole[..whole.len() - 14].to_vec();
+        patch(&mut bytes, b"SSND", 0, &size.to_be_bytes());
+        let clip = decode(&bytes);
+        assert!(is_right(&clip), "{size}");
+        assert_told(&clip, "never completed");
+    }
+}
+
+#[test]
+fn a6_what_follows_aiff_is_read() {
+    let clip = decode(&[aiff(), aiff(), Wav::s16(1, 8000).bytes(&samples())].concat());
+    assert_eq!(clip.audio.frames(), 2400);
+    assert!(clip.audio.channel(0)[..800] == clip.audio.channel(0)[800..1600]);
+    assert_told(&clip, "begins at 0.100 s");
+    assert_told(&clip, "begins at 0.200 s");
+}
+
+// --- Ogg.
+
+/// The pages of a file as those of a stream with another number.
+fn pages(bytes: &[u8], serial: u8) -> Vec<Vec<u8>> {
+    let mut pages = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let segments = usize::from(rest[26]);
+        let body: usize = rest[27..27 + segments].iter().map(|&size| usize::from(size)).sum();
+        let (page, behind) = rest.split_at(27 + segments + body);
+        let mut page = page.to_vec();
+        page[14] = serial;
+        page[22..26].fill(0);
+        let sum = page.iter().fold(0u32, |sum, &byte| {
+            (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {
+                if sum >> 31 == 1 { sum << 1 ^ 0x04c1_1db7 } else { sum << 1 }
+            })
+        });
+        page[22..26].copy_from_slice(&sum.to_le_bytes());
+        pages.push(page);
+        rest = behind;
+    }
+    pages
+}
+
+#[test]
+fn a4_chained_streams_of_another_codec_are_read_or_told() {
+    let (opus, vorbis) = (media("surround.opus"), media("surround.ogg"));
+    let frames = decode(&opus).audio.frames() + decode(&vorbis).audio.frames();
+    let clip = decode(&[opus, vorbis].concat());
+    assert_eq!(clip.audio.frames(), frames, "{:?}", told(&clip));
+    let clip = decode(&[media("impulse.opus"), media("impulse.ogg")].concat());
+    assert_eq!(clip.audio.frames(), 48_000);
+    assert_told(&clip, "from 1.000 s on has 44100 Hz");
+}
+
+#[test]
+fn a5_one_of_several_ogg_streams_is_chosen() {
+    let (one, two) = (pages(&media("impulse.opus"), 1), pages(&media("impulse.ogg"), 2));
+    let mut mixed = vec![one[0].clone(), two[0].clone()];
+    for at in 1..one.len().max(two.len()) {
+        mixed.extend([&one, &two].iter().filter_map(|pages| pages.get(at).cloned()));
+    }
+    let bytes = mixed.concat();
+    let clip = decode(&bytes);
+    assert!(clip.audio == decode(&media("impulse.opus")).audio);
+    assert_told(&clip, "track 1 of 2");
+    assert_eq!(clip.info.tracks.len(), 2);
+    let second = |choice: &str| {
+        let track = Some(choice.parse().expect("a choice"));
+        decode_stream(
+            Box::new(Cursor::new(bytes.clone())),
+            "-",
+            &DecodeOptions { track, ..DecodeOptions::default() },
+        )
+    };
+    assert!(second("2").expect("decodes").audio == decode(&media("impulse.ogg")).audio);
+    let error = second("3").expect_err("two tracks").to_string();
+    assert!(error.contains("1 (Opus), 2 (Vorbis)"), "{error}");
+}

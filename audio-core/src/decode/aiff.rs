@@ -1,6 +1,8 @@
 //! The fields of AIFF and AIFF-C that are checked before symphonia reads the file, so that impossible
 //! ones are named.
 
+mod chunks;
+
 use std::path::PathBuf;
 
 use super::backend::{Backend, check_bits, checked_spec};
@@ -9,18 +11,24 @@ use super::source::Source;
 use super::symphonia_backend;
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::warning::Warning;
 
 /// Bytes at the start in which the common chunk is looked for.
 const HEAD_BYTES: usize = 1 << 16;
 
-/// Open an AIFF or AIFF-C source.
-pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+/// Open an AIFF or AIFF-C source; a stream is first copied to a temporary file, because only the end
+/// tells whether its sizes are right.
+pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
     let info = SourceInfo::new(path, "aiff", "");
     let head = source.peek(HEAD_BYTES).map_err(|e| Error::io(&info.path, e))?;
     if let Some(common) = common(&head) {
         check(&info, common)?;
     }
-    symphonia_backend::open(source, info.path)
+    let (outline, repaired) = chunks::read(&mut source).map_err(|e| Error::io(&info.path, e))?;
+    let mut backend = symphonia_backend::open_patched(&source, info.path, &outline)?;
+    backend.info().warnings.extend(repaired.map(|what| Warning::Repaired { what }));
+    Ok(backend)
 }
 
 /// The body of the common chunk.

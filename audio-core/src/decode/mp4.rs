@@ -18,12 +18,12 @@ use fragments::Fragment;
 
 /// Larger movie boxes are not read.
 const MAX_MOOV_BYTES: u64 = 1 << 26;
-/// Larger boxes of fragments are not read.
-const MAX_MOOF_BYTES: u64 = 1 << 22;
 /// The ticks of a second that are usual in the header of a movie.
 const MOVIE_SCALE: u32 = 1000;
 /// Lines with durations of samples that are looked at to find the usual one.
 const MAX_DURATIONS: usize = 10_000;
+/// Larger boxes of fragments are not read.
+const MAX_MOOF_BYTES: u64 = 1 << 22;
 /// Top-level boxes to look at before giving up.
 const MAX_TOP_BOXES: usize = 100_000;
 
@@ -33,13 +33,13 @@ pub(super) struct Movie {
     /// Where its body lies in the file.
     position: u64,
     body: Vec<u8>,
-    fragments: Vec<Fragment>,
-    /// Whether a box tells the file's type, which old QuickTime files lack.
-    typed: bool,
     /// Whether a box ends behind the end of the file.
     cut: bool,
     /// Place and bytes of the size of a media box that is cut.
     media_size: Option<(u64, Vec<u8>)>,
+    fragments: Vec<Fragment>,
+    /// Whether a box tells the file's type, which old QuickTime files lack.
+    typed: bool,
 }
 
 /// Read the movie box and what it says; the source is back at its start afterwards.
@@ -198,7 +198,7 @@ fn parse_moov(moov: &[u8], fragments: &[Fragment]) -> Vec<TrackOutline> {
 
 /// The clock of fragments: where the track starts, and gaps in it.
 fn place_fragments(track: &mut TrackOutline, trak: &[u8], moov: &[u8], fragments: &[Fragment]) {
-    let scale = child(trak, &[b"mdia", b"mdhd"]).and_then(timescale).unwrap_or(1);
+    let scale = track_scale(trak).map_or(1, |(scale, _)| scale);
     let durations = child(trak, &[b"mdia", b"minf", b"stbl", b"stts"]);
     let total = durations.map_or(0, total_duration);
     let Some(clock) = fragments::clock(fragments, track.id, total, moov) else { return };
@@ -293,7 +293,8 @@ fn parse_trak(trak: &[u8], movie_scale: u32, gapless: Option<(u64, u64)>) -> Opt
     track.changes = changes.collect();
     let names = child(samples, &[b"stsd"]).map(|stsd| codec(stsd, track.entry));
     track.codec = names.unwrap_or_default();
-    track.big_endian = child(samples, &[b"stsd"]).is_some_and(pcm::is_big_endian);
+    let order = child(samples, &[b"stsd"]).map(|stsd| pcm::is_big_endian(stsd, track.entry));
+    track.big_endian = order.unwrap_or(false);
     let durations = child(samples, &[b"stts"]);
     track.step = durations.and_then(usual_duration).map(|ticks| nanos(ticks, scale));
     let total = durations.map_or(0, total_duration);

@@ -139,9 +139,8 @@ pub(super) fn wav(tag: u16) -> Option<&'static str> {
 }
 
 /// Formats that are known but not read, by their first bytes.
-const FOREIGN: [(&[u8], &str); 23] = [
+const FOREIGN: [(&[u8], &str); 22] = [
     (b"RIFX", "big-endian WAV (RIFX)"),
-    (b"riff\x2e\x91\xcf\x11", "Wave64 (W64)"),
     (b"#!AMR-WB", "AMR-WB"),
     (b"#!AMR", "AMR"),
     (b"DSD ", "DSD (DSF)"),

@@ -1,6 +1,5 @@
 //! Finding out what a source holds.
 
-use std::io::Seek;
 use std::path::PathBuf;
 
 use super::backend::Backend;
@@ -79,7 +78,7 @@ fn open_one(
         return Err(Error::unreadable(&path, "the input is empty (zero bytes)"));
     }
     let kind = recognise(&head);
-    if !matches!(kind, Some(Kind::Mp4 | Kind::Matroska)) {
+    if !matches!(kind, Some(Kind::Mp4 | Kind::Matroska | Kind::Ogg)) {
         // The other formats hold one track.
         let only = Outline { tracks: vec![TrackOutline::new(0)], ..Outline::default() };
         only.candidates(options.track.as_ref())
@@ -119,7 +118,7 @@ fn open_kind(
 ) -> Result<Box<dyn Backend>> {
     match kind {
         Kind::Wav => wav::open(source, path),
-        Kind::Ogg => ogg::open(source, path),
+        Kind::Ogg => ogg::open(source, path, options),
         Kind::Aiff => aiff::open(source, path),
         Kind::Flac => flac::open(source, SourceInfo::new(path, "flac", "flac")),
         Kind::Caf => caf::open(source, path),
@@ -133,7 +132,7 @@ fn open_kind(
 fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     let mut info = SourceInfo::new(path, "mpeg", "");
     let io_error = |info: &SourceInfo, e| Error::io(&info.path, e);
-    let tagged = mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
+    mpeg::read_id3(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
     let head = source.peek(16).map_err(|e| io_error(&info, e))?;
     if head.starts_with(b"fLaC") {
         return flac::open(source, info);
@@ -144,12 +143,6 @@ fn open_mpeg(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
             backend.info().tags.push(name, value);
         }
         return Ok(backend);
-    }
-    if matches!(head[..], [0xff, flags, ..] if flags & 0xf6 == 0xf0) {
-        if tagged && source.size().is_some() {
-            source.rewind().map_err(|e| io_error(&info, e))?;
-        }
-        return symphonia_backend::open(source, info.path);
     }
     mpeg::read_id3v1(&mut source, &mut info).map_err(|e| io_error(&info, e))?;
     if mpeg::probe(&mut source).map_err(|e| io_error(&info, e))?.is_some() {

@@ -88,6 +88,18 @@ pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
     open_track(source, path, None, unpack).map(|backend| Box::new(backend) as Box<dyn Backend>)
 }
 
+/// Open a file of one track with other sizes in its headers than it has.
+pub(super) fn open_patched(
+    source: &Source,
+    path: PathBuf,
+    outline: &Outline,
+) -> Result<Box<dyn Backend>> {
+    let part = outline.show(source).map_err(|e| Error::io(&path, e))?;
+    let mut backend = open_track(part, path, None, unpack)?;
+    backend.follow(outline, source)?;
+    Ok(Box::new(backend))
+}
+
 /// Open an MP4 file; from a stream it is first copied to a temporary file, because its index may
 /// come last.
 pub(super) fn open_mp4(
@@ -176,7 +188,8 @@ fn open_outlined(
                     backend.changes.push_back((tick, known.get(&entry).cloned().flatten()));
                 }
                 backend.follow(outline, source)?;
-                tell_tracks(&mut backend.info, outline, at, &failed, options);
+                let before: Vec<usize> = failed.iter().map(|(at, _)| *at).collect();
+                tell_tracks(&mut backend.info, outline, at, &before, options);
                 return Ok(Box::new(backend));
             }
             Err(error @ Error::Io { .. }) => return Err(error),
@@ -197,11 +210,11 @@ fn open_outlined(
 }
 
 /// Note which of several tracks was taken, and why.
-fn tell_tracks(
+pub(super) fn tell_tracks(
     info: &mut SourceInfo,
     outline: &Outline,
     taken: usize,
-    failed: &[(usize, Error)],
+    failed: &[usize],
     options: &DecodeOptions,
 ) {
     let count = outline.tracks.len();
@@ -228,7 +241,7 @@ fn tell_tracks(
         failed => {
             let before: Vec<String> = failed
                 .iter()
-                .map(|(at, _)| format!("{} ({})", at + 1, outline.tracks[*at].codec))
+                .map(|at| format!("{} ({})", at + 1, outline.tracks[*at].codec))
                 .collect();
             format!("track {} can't be read", before.join(", "))
         }
@@ -345,15 +358,6 @@ fn open_track(
     Ok(backend)
 }
 
-/// How a track is coded.
-fn params_of(format: &dyn FormatReader, track: u32) -> Option<AudioCodecParameters> {
-    let track = format.tracks().iter().find(|found| found.id == track)?;
-    match track.codec_params.as_ref()? {
-        CodecParameters::Audio(params) => Some(params.clone()),
-        _ => None,
-    }
-}
-
 /// How a track is coded, where symphonia's word for it is not the last.
 fn audio_params(track: &Track, outline: Option<&TrackOutline>) -> Option<AudioCodecParameters> {
     const ORDERS: [(AudioCodecId, AudioCodecId); 4] = [
@@ -379,6 +383,15 @@ fn audio_params(track: &Track, outline: Option<&TrackOutline>) -> Option<AudioCo
         params.codec = *big;
     }
     Some(params)
+}
+
+/// How a track is coded.
+fn params_of(format: &dyn FormatReader, track: u32) -> Option<AudioCodecParameters> {
+    let track = format.tracks().iter().find(|found| found.id == track)?;
+    match track.codec_params.as_ref()? {
+        CodecParameters::Audio(params) => Some(params.clone()),
+        _ => None,
+    }
 }
 
 /// Symphonia's error in formant's words.

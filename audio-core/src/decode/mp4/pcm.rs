@@ -13,11 +13,11 @@ pub(super) fn rate(stsd: &[u8]) -> Option<u32> {
     (rate > 0).then_some(rate)
 }
 
-/// Whether the first sample entry of an `stsd` box has samples in an order of bytes that its kind
+/// Whether a sample entry of an `stsd` box has samples in an order of bytes that its kind
 /// does not tell, and they are big-endian: so they are unless an `enda` box says otherwise (QuickTime
 /// File Format, "Sound sample description extensions").
-pub(super) fn is_big_endian(stsd: &[u8]) -> bool {
-    let Some((kind, _, entry)) = boxes(stsd, 8..stsd.len()).next() else { return false };
+pub(super) fn is_big_endian(stsd: &[u8], entry: usize) -> bool {
+    let Some((kind, _, entry)) = boxes(stsd, 8..stsd.len()).nth(entry) else { return false };
     if ![b"in24", b"in32", b"fl32", b"fl64"].contains(&&kind) {
         return false;
     }

@@ -9,8 +9,11 @@ use std::path::PathBuf;
 
 use super::backend::{Backend, Damage, Gaps, checked_spec, relayout};
 use super::info::SourceInfo;
+use super::names;
+use super::options::DecodeOptions;
+use super::outline::{Outline, TrackOutline};
 use super::source::Source;
-use super::symphonia_backend;
+use super::symphonia_backend::{self, tell_tracks};
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::error::{Error, Result};
 use crate::warning::Warning;
@@ -23,6 +26,10 @@ const MAX_GAP: u64 = 600;
 const HEAD_BYTES: usize = 1 << 16;
 /// Bytes at the end of a file in which the last page is looked for.
 const TAIL_BYTES: u64 = 1 << 16;
+/// Streams that are left out are not told beyond this number of warnings.
+const MAX_WARNINGS: usize = 16;
+/// The codec that symphonia unpacks.
+const FLAC: &str = "FLAC";
 /// A packet may run over many pages, but not beyond this size.
 const MAX_PACKET_BYTES: usize = 1 << 20;
 
@@ -140,25 +147,34 @@ struct Ogg {
 }
 
 /// Open an Ogg source: Opus and Vorbis here, other codecs by symphonia.
-pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+pub(super) fn open(
+    mut source: Source,
+    path: PathBuf,
+    options: &DecodeOptions,
+) -> Result<Box<dyn Backend>> {
     let head = source.peek(HEAD_BYTES).map_err(|e| Error::io(&path, e))?;
-    let mut beginnings = PageReader::new(head.as_slice());
-    let mut known = false;
-    while let Ok(Some(page)) = beginnings.next()
-        && page.first
-        && !known
-    {
-        known = Codec::knows(&page.body);
-    }
-    if !known {
-        return symphonia_backend::open(source, path);
-    }
+    let streams = beginnings(&head);
+    let tracks = streams.iter().map(|(serial, codec, _)| TrackOutline {
+        codec: (*codec).to_owned(),
+        ..TrackOutline::new(*serial)
+    });
+    let outline = Outline { tracks: tracks.collect(), ..Outline::default() };
+    let candidates = outline.candidates(options.track.as_ref());
+    let candidates = candidates.map_err(|reason| Error::unreadable(&path, reason))?;
+    let Some(&taken) = candidates.iter().find(|&&at| streams[at].2) else {
+        return match candidates.first().map(|&at| streams[at].1) {
+            Some(codec) if codec != FLAC || streams.len() > 1 => Err(names::refuse(&path, codec)),
+            _ => symphonia_backend::open(source, path),
+        };
+    };
+    let before = candidates.iter().take_while(|&&at| at != taken);
+    let failed: Vec<usize> = before.copied().collect();
     let tail = last_page(&mut source).map_err(|e| Error::io(&path, e))?;
     let mut pages = PageReader::new(source);
     let mut info = SourceInfo::new(path, "ogg", "");
     let first = loop {
         match pages.next().map_err(|e| Error::io(&info.path, e))? {
-            Some(page) if page.first && Codec::knows(&page.body) => break page,
+            Some(page) if page.first && page.serial == outline.tracks[taken].id => break page,
             Some(_) => {}
             None => return Err(Error::unreadable(&info.path, "its first Ogg page is damaged")),
         }
@@ -189,7 +205,33 @@ pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>
         let frames = tail.granule - link.origin.unwrap_or(0) - pre_skip;
         ogg.info.declared_frames = Some(u64::try_from(frames).unwrap_or(0));
     }
+    tell_tracks(&mut ogg.info, &outline, taken, &failed, options);
     Ok(Box::new(ogg))
+}
+
+/// The audio streams that begin at the start: serial number, codec, and whether it is read here.
+fn beginnings(head: &[u8]) -> Vec<(u32, &'static str, bool)> {
+    let mut pages = PageReader::new(head);
+    let mut streams = Vec::new();
+    while let Ok(Some(page)) = pages.next()
+        && page.first
+    {
+        if let Some(codec) = audio_codec(&page.body) {
+            streams.push((page.serial, codec, Codec::knows(&page.body)));
+        }
+    }
+    streams
+}
+
+/// The codec of a stream of audio by its first packet.
+fn audio_codec(packet: &[u8]) -> Option<&'static str> {
+    let known: [(&[u8], &str); 4] = [
+        (b"OpusHead", "Opus"),
+        (b"\x01vorbis", "Vorbis"),
+        (b"\x7fFLAC", FLAC),
+        (b"Speex   ", "Speex"),
+    ];
+    known.iter().find(|(start, _)| packet.starts_with(start)).map(|(_, name)| *name)
 }
 
 /// The last page of a file that tells a position, to know the length beforehand.
@@ -221,6 +263,15 @@ impl Ogg {
                 link.origin.is_some() || link.ended || page.serial == link.serial
             });
             return if next { self.start_link(&page) } else { Ok(()) };
+        }
+        if page.first
+            && self.link.as_ref().is_none_or(|link| link.ended)
+            && let Some(codec) = audio_codec(&page.body)
+            && self.info.warnings.len() < MAX_WARNINGS
+        {
+            let at = self.info.seconds();
+            let what = format!("a chained stream of {codec} from {at:.3} s on was left out");
+            self.info.warnings.push(Warning::Repaired { what });
         }
         if let Some(mut link) = self.link.take_if(|link| link.serial == page.serial) {
             let decoded = self.decode_page(&mut link, &page);
