@@ -11,8 +11,11 @@ use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use self::bandwidth::BandMeter;
+use self::crossover::Crossover;
+
 pub use reference::{Pass, energy_band, substitute_band, zero_phase};
-pub use session::{SuperResReport, SuperResSession};
+pub use session::{SEAM, SuperResReport, SuperResSession};
 
 use super::task::Task;
 use crate::arch::hifi_sr::{FrozenHifiSr, HifiSr, HifiSrCard};
@@ -134,6 +137,26 @@ impl SuperResolver {
         out.resize(samples.len(), 0.0);
         Ok(out)
     }
+}
+
+/// Hz up to which samples of one channel at `rate` have sound, of a recording made at that rate.
+///
+/// # Errors
+/// When no transform can be planned.
+pub fn measured_band(samples: &[f32], rate: u32) -> Result<f64> {
+    let mut meter = BandMeter::new(rate, rate)?;
+    meter.push(samples);
+    Ok(meter.edge())
+}
+
+/// What the network hears of samples at `rate` whose band ends at `edge` Hz: nothing of what a soft
+/// slope, or noise, leaves above.
+///
+/// # Errors
+/// What libtorch says.
+pub fn heard_band(samples: &[f32], edge: f64, rate: u32) -> Result<Vec<f32>> {
+    let low = Crossover::new(edge, edge + SEAM, f64::from(rate)).low(&Tensor::from_slice(samples));
+    Ok(Vec::<f32>::try_from(low)?)
 }
 
 impl Task for SuperResolver {

@@ -18,7 +18,7 @@ use crate::tasks::task::{Heard, TaskSession};
 /// Seconds at the cuts of a window that its neighbor is taken for.
 const CONTEXT_SECONDS: f64 = 0.1;
 /// Hz in which the recording gives way to what the network adds.
-const SEAM: f64 = 300.0;
+pub const SEAM: f64 = 300.0;
 /// Samples up to this are silence (-100 dBFS), to which nothing is added.
 const SILENCE: f32 = 1e-5;
 /// Seconds of silence around sound in which what is added stays, and seconds in which it fades then;
