@@ -77,7 +77,9 @@ impl Batches<'_> {
     fn example(&self, rng: &mut ChaCha8Rng) -> Result<Example> {
         let (data, rate) = (self.data, self.data.corpus.rate());
         let noise = !data.noise.is_empty() && rng.random::<f32>() < self.recipe.noise_share;
-        let wide = pick(rng, if noise { &data.noise } else { &data.speech });
+        // Speakers count alike, however much there is of each.
+        let list = if noise { &data.noise } else { pick(rng, &data.speech) };
+        let wide = pick(rng, list);
         let [crop, slice] = self.frames.map(|frames| frames * self.hop);
         let before = (self.frames[0] - self.frames[1]) / 2 * self.hop;
         let samples = data.corpus.clip(wide.clip);

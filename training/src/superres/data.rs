@@ -34,7 +34,8 @@ pub(super) struct Wide {
 pub struct SuperresData {
     /// Decoded recordings, mono.
     pub corpus: Corpus,
-    pub(super) speech: Vec<Wide>,
+    /// By speaker.
+    pub(super) speech: Vec<Vec<Wide>>,
     pub(super) noise: Vec<Wide>,
     pub(super) dev: Vec<Wide>,
 }
@@ -73,6 +74,7 @@ impl SuperresData {
         let least = slice * card.frontend.hop_length;
         let mut data = Self { corpus, speech: Vec::new(), noise: Vec::new(), dev: Vec::new() };
         let mut left_out = 0;
+        let mut speakers: BTreeMap<String, Vec<Wide>> = BTreeMap::new();
         for (clip, (is_speech, row)) in rows.iter().enumerate() {
             if data.corpus.clip(clip).len() < least {
                 left_out += 1;
@@ -86,10 +88,11 @@ impl SuperresData {
             let list = match (is_speech, row.split.as_str()) {
                 (false, _) => &mut data.noise,
                 (true, "dev") => &mut data.dev,
-                (true, _) => &mut data.speech,
+                (true, _) => speakers.entry(speaker(row)).or_default(),
             };
             list.push(Wide { clip, band });
         }
+        data.speech = speakers.into_values().collect();
         if left_out > 0 {
             let text = format!(
                 "{left_out} recordings are left out: shorter than {:.1} s, or nothing above {:.0} Hz",
@@ -111,7 +114,16 @@ impl SuperresData {
     /// Recordings to learn from, and to validate on.
     #[must_use]
     pub fn counts(&self) -> [usize; 2] {
-        [self.speech.len() + self.noise.len(), self.dev.len()]
+        let speech: usize = self.speech.iter().map(Vec::len).sum();
+        [speech + self.noise.len(), self.dev.len()]
+    }
+}
+
+/// Who speaks in a recording; where that is unknown each recording has its own speaker.
+fn speaker(row: &Row) -> String {
+    match row.speaker.as_str() {
+        "" => row.path.display().to_string(),
+        speaker => speaker.to_owned(),
     }
 }
 
@@ -120,10 +132,6 @@ fn hold_out(rows: &mut [(bool, Row)], every: usize) {
     if rows.iter().any(|(_, row)| row.split == "dev") {
         return;
     }
-    let speaker = |row: &Row| match row.speaker.as_str() {
-        "" => row.path.display().to_string(),
-        speaker => speaker.to_owned(),
-    };
     let mut speakers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, (is_speech, row)) in rows.iter().enumerate() {
         if *is_speech {

@@ -45,7 +45,8 @@ impl BandLoss {
             let logs = logarithm(&found) - logarithm(&wanted);
             // The root of the mean square over the bins of a frame, as the metric has it.
             let bins = counts.sum_dim_intlist(1i64, false, Kind::Float).clamp_min(1.0); // [batch, 1]
-            let squares = (logs.square() * &counts).sum_dim_intlist(1i64, false, Kind::Float) / bins;
+            let squares =
+                (logs.square() * &counts).sum_dim_intlist(1i64, false, Kind::Float) / bins;
             let distance = (squares + 1e-6).sqrt().mean(Kind::Float);
             distance
                 + CELLS_SHARE * cells(&found, &wanted, &counts)

@@ -59,6 +59,12 @@ impl Band {
     }
 }
 
+/// `samples` at `rate`, whose own band ends at `own` Hz, with the band above continued.
+pub(super) fn continued(samples: &[f32], rate: f64, own: f64) -> Vec<f32> {
+    let all = Band { edge: rate, upper: [rate, 2.0 * rate], lower: 0.0 };
+    full_and_narrow(samples, rate, own, &all).0
+}
+
 /// `samples` at `rate`, whose own band ends at `own` Hz, with the band above continued as the mirror
 /// image of that below; and the same limited to `band`.
 pub(super) fn full_and_narrow(
@@ -113,7 +119,7 @@ mod tests {
             assert!((level(&narrow) - low).abs() < 1e-3, "{hz}: {}", level(&narrow));
         }
         // 18 kHz comes again at 22 kHz.
-        let (full, _) = full_and_narrow(&tone(18_000.0), 48e3, 20e3, &band);
+        let full = continued(&tone(18_000.0), 48e3, 20e3);
         let image = full.iter().zip(tone(18_000.0)).map(|(y, x)| y - x).collect::<Vec<_>>();
         assert!((level(&image) - 0.5).abs() < 1e-2, "{}", level(&image));
     }

@@ -14,11 +14,13 @@ use crate::optim::OptimizerConfig;
 pub struct SuperresRecipe {
     /// Sizes of the network.
     pub network: HifiSrConfig,
+    /// Samples of the windows that the encoder sees; it sees one for each frame of the generator.
+    pub n_fft: usize,
     /// Highest frequency that the encoder sees, Hz.
     pub top_hz: f64,
     /// Recordings whose band ends below, Hz, teach nothing and are left out.
     pub least_band_hz: f64,
-    /// Seconds that the encoder sees of an example.
+    /// Seconds that the encoder sees of an example, and of the windows of the finished model.
     pub crop_seconds: f64,
     /// Seconds in the middle of an example that the generator makes.
     pub slice_seconds: f64,
@@ -51,7 +53,8 @@ pub struct SuperresRecipe {
 }
 
 impl Default for SuperresRecipe {
-    /// The recipe of the bundled model: several times as fast as the audio on one processor core.
+    /// The sizes of the bundled model, several times as fast as the audio on one processor core. Its
+    /// two recipes are `training/recipes/superres-speech-*.json`.
     fn default() -> Self {
         let encoder = MossformerConfig {
             family: Family::Mossformer2Se,
@@ -75,10 +78,11 @@ impl Default for SuperresRecipe {
         };
         Self {
             network: HifiSrConfig { encoder, generator },
+            n_fft: 1024,
             top_hz: 16_000.0,
             least_band_hz: 15_000.0,
-            crop_seconds: 2.0,
-            slice_seconds: 0.5,
+            crop_seconds: 1.2,
+            slice_seconds: 0.4,
             gain: [-12.0, 6.0],
             noise_share: 0.1,
             telephone_share: 0.1,
@@ -88,7 +92,7 @@ impl Default for SuperresRecipe {
             ],
             loss_windows: vec![2048, 1024, 512, 256],
             optimizer: OptimizerConfig {
-                learning_rate: 2e-3,
+                learning_rate: 1.5e-3,
                 warmup: 0.03,
                 final_ratio: 0.02,
                 weight_decay: 0.01,
@@ -98,8 +102,8 @@ impl Default for SuperresRecipe {
                 ..OptimizerConfig::default()
             },
             epochs: 30,
-            steps_per_epoch: 50,
-            batch: 6,
+            steps_per_epoch: 100,
+            batch: 4,
             hold_out: 5,
             dev_seconds: 40.0,
             seed: 1,
@@ -113,12 +117,8 @@ impl SuperresRecipe {
     /// # Errors
     /// What the front end says.
     pub fn card(&self) -> Result<HifiSrCard> {
-        let mut card = HifiSrCard::published(self.network.clone())?;
-        if let Some(mel) = &mut card.frontend.mel {
-            mel.n_mels = usize::try_from(self.network.encoder.in_channels).unwrap_or_default();
-            mel.f_max = self.top_hz;
-        }
-        Ok(card)
+        let card = HifiSrCard::sized(self.network.clone(), self.n_fft, self.top_hz)?;
+        Ok(HifiSrCard { window_seconds: Some(self.crop_seconds), ..card })
     }
 
     /// Frames of an example, and of the slice in its middle.
@@ -135,6 +135,10 @@ impl SuperresRecipe {
     pub fn validate(&self) -> Result<()> {
         let card = self.card()?;
         card.validate()?;
+        if self.n_fft < card.frontend.hop_length {
+            let reason = format!("the hop is {} samples", card.frontend.hop_length);
+            return Err(bad("n_fft", reason));
+        }
         counts(&[
             ("epochs", self.epochs),
             ("steps_per_epoch", self.steps_per_epoch),
@@ -188,6 +192,8 @@ mod tests {
         SuperresRecipe::default().validate().expect("sound");
         for broken in [
             SuperresRecipe { batch: 0, ..Default::default() },
+            SuperresRecipe { n_fft: 0, ..Default::default() },
+            SuperresRecipe { n_fft: 128, ..Default::default() },
             SuperresRecipe { top_hz: 30_000.0, ..Default::default() },
             SuperresRecipe { least_band_hz: f64::NAN, ..Default::default() },
             SuperresRecipe { slice_seconds: 0.01, ..Default::default() },

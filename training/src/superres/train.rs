@@ -19,6 +19,7 @@ use tch::{Device, Kind, Tensor};
 use super::compose::{Batch, Batches};
 use super::data::SuperresData;
 use super::loss::BandLoss;
+use super::narrow::continued;
 use super::recipe::SuperresRecipe;
 use crate::epochs::Verdict;
 use crate::error::Result;
@@ -124,6 +125,8 @@ fn references(data: &SuperresData, recipe: &SuperresRecipe) -> Result<Vec<Refere
         let mut full = data.corpus.clip_f32(recording.clip);
         full.truncate(samples(LONGEST).min(left));
         left -= full.len();
+        // What a codec took off would count against a network that fills it.
+        let full = continued(&full, f64::from(wide), recording.band);
         for rate in VALIDATED {
             let to = |samples: &[f32], from, to| {
                 let view = AudioView::from_mono(from, samples);

@@ -30,6 +30,10 @@ pub struct HifiSrCard {
     pub config: HifiSrConfig,
     /// The features that it takes; their rate is that of the samples.
     pub frontend: FeatureConfig,
+    /// Seconds of the windows that recordings are cut into: about what training showed the network,
+    /// whose norms and attention see all of a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<f64>,
     /// Where the weights come from: recipe, data, licence, measured quality; free-form.
     #[serde(default)]
     pub provenance: Value,
@@ -42,7 +46,25 @@ impl HifiSrCard {
     /// [`Error::Config`] when the front end's preset is gone.
     pub fn published(config: HifiSrConfig) -> Result<Self> {
         let frontend = presets::by_name("mossformer2-sr")?;
-        Ok(Self { config, frontend, provenance: Value::Null })
+        Ok(Self { config, frontend, window_seconds: None, provenance: Value::Null })
+    }
+
+    /// The card of a network of any size, whose front end sees windows of `n_fft` samples, as often as
+    /// the generator makes frames, and frequencies up to `f_max` Hz.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a front end that can't be.
+    pub fn sized(config: HifiSrConfig, n_fft: usize, f_max: f64) -> Result<Self> {
+        let mut card = Self::published(config)?;
+        let sizes = serde_json::json!({
+            "n_fft": n_fft,
+            "win_size": n_fft,
+            "hop_size": card.config.generator.hop(),
+            "num_mels": card.config.encoder.in_channels,
+            "fmax": f_max,
+        });
+        card.frontend = with_sizes(card.frontend, &sizes)?;
+        Ok(card)
     }
 
     /// The card of weights with plain names, which are below `mossformer_ckpt` and `generator_ckpt`.
@@ -96,7 +118,12 @@ impl HifiSrCard {
             let reason = format!("their product is {product} for a hop of {hop}");
             return Err(Error::config("upsample_rates", reason));
         }
-        Ok(())
+        match self.window_seconds.filter(|seconds| !(0.2..=600.0).contains(seconds)) {
+            Some(seconds) => {
+                Err(Error::config("window_seconds", format!("{seconds} s is not from 0.2 to 600")))
+            }
+            None => Ok(()),
+        }
     }
 }
 
