@@ -21,6 +21,7 @@ pub mod speaker;
 pub mod spot;
 mod start;
 pub mod stems;
+pub mod superres;
 mod table;
 mod training;
 mod voices;

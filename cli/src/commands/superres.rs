@@ -15,22 +15,23 @@ use crate::times::clock;
 
 /// What `formant superres` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: formant superres call.wav --model mossformer2-sr-48k -o wide.wav")]
+#[command(after_help = "Example: formant superres call.wav -o wide.wav")]
 pub(crate) struct SuperresArgs {
     #[command(flatten)]
     files: AudioToAudioArgs,
-    /// Name of a published model, or a file or folder.
+    /// Name of a bundled or published model, or a file or folder [default: superres-speech].
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
     /// Highest frequency of the recordings in Hz [default: measured for each channel].
     #[arg(long, value_name = "HZ")]
     cutoff: Option<f64>,
-    /// Length of a window in seconds; shorter recordings are processed in one piece.
-    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
-    window: f64,
-    /// Overlap with the neighboring window in seconds.
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
-    overlap: f64,
+    /// Length of a window in seconds; shorter recordings are processed in one piece [default: the
+    /// model's, or 20].
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// Overlap with the neighboring window in seconds [default: a quarter of the window, up to 2].
+    #[arg(long, value_name = "SECONDS")]
+    overlap: Option<f64>,
 }
 
 impl SuperresArgs {

@@ -62,6 +62,16 @@ const ENHANCER: Network = Network {
     ..SEPARATOR
 };
 
+const SUPERRESOLVER: Network = Network {
+    name: "mossformer2-sr",
+    reference_name: "mossformer2-sr",
+    title: "MossFormer2_SR_48K",
+    job: "superres",
+    seconds: 2,
+    table: "super-resolution",
+    ..SEPARATOR
+};
+
 /// The network on a minute in one window.
 const fn a_minute(network: Network) -> Network {
     Network { seconds: 60, table: "separation of a minute", ..network }
@@ -85,7 +95,7 @@ const fn short(name: &'static str, title: &'static str, network: Network) -> Net
 const RECOGNIZER: Network =
     Network { reference: "NeMo", job: "transcribe", seconds: 16, ..SEPARATOR };
 
-const NETWORKS: [Network; 8] = [
+const NETWORKS: [Network; 9] = [
     short(
         "ecapa-tdnn",
         "ECAPA-TDNN, 1024 channels",
@@ -95,6 +105,7 @@ const NETWORKS: [Network; 8] = [
     short("squeezeformer-large", "Squeezeformer, large", RECOGNIZER),
     SEPARATOR,
     ENHANCER,
+    SUPERRESOLVER,
     Network {
         name: "mel-roformer",
         reference_name: "mel-roformer",
@@ -117,7 +128,7 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_BF16: f64 = 2e-2;
 
 /// Tables of the page, in the page's order.
-const TABLES: [&str; 3] = ["networks", "separation", "separation of a minute"];
+const TABLES: [&str; 4] = ["networks", "separation", "separation of a minute", "super-resolution"];
 
 /// From so many seconds on formant, as its reference, is not run once in vain.
 const LONG: u32 = 20;

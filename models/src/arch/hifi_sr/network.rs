@@ -52,6 +52,17 @@ impl HifiSr {
         self.generator.forward_traced(&latents, trace)
     }
 
+    /// The first half of [`HifiSr::forward`]: spectrograms to latents `[batch, channels, frames]`.
+    pub fn encode(&self, mel: &Tensor) -> Tensor {
+        self.encoder.forward(mel).transpose(1, 2)
+    }
+
+    /// The second half of [`HifiSr::forward`], which sees a few frames only: a stretch of latents to
+    /// its samples.
+    pub fn generate(&self, latents: &Tensor) -> Tensor {
+        self.generator.forward_traced(latents, &mut NoTrace)
+    }
+
     /// The same without a gradient, which computes the same faster, and in memory that hardly grows
     /// with the frames.
     #[must_use]

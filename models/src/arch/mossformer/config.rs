@@ -208,6 +208,11 @@ impl MossformerConfig {
             ("num_spks", self.num_spks, 16),
         ];
         check_sizes(&sizes)?;
+        // A network rotates 32 channels, or as many as there are: more are no network's.
+        if self.rotary_dim.is_some_and(|dim| dim > self.query_key_dim.max(32)) {
+            let reason = format!("more than the {} channels of queries", self.query_key_dim);
+            return Err(Error::config("rotary_dim", reason));
+        }
         let even = [("out_channels", self.width()), ("rotary_dim", self.rotated())];
         if let Some((field, size)) = even.into_iter().find(|(_, size)| size % 2 != 0) {
             return Err(Error::config(field, format!("{size} is odd; pairs are needed")));

@@ -10,10 +10,11 @@ use formant_audio_core::features::Dither;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-pub use live::{LiveEnhancement, LiveOptions, LiveTiming};
+pub use live::LiveEnhancement;
 pub use masking::{Masking, Tail};
 pub use session::{EnhanceSession, EnhancementReport};
 
+pub use super::rolling::{LiveOptions, LiveTiming};
 use super::separate::Separator;
 use super::task::Task;
 use crate::arch::mossformer::{MossFormer, MossformerCard, Network};

@@ -1,28 +1,21 @@
 //! A recording on its way to a full band, window by window, every channel by itself, in memory that
 //! does not grow with it.
 
-use formant_audio_core::chunk::ChunkConfig;
+use formant_audio_core::chunk::{Chunk, ChunkConfig, Chunker, OverlapAdd};
 use formant_audio_core::level::power_db;
 use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
-use tch::{Kind, Tensor};
 
 use super::bandwidth::BandMeter;
-use super::crossover::Crossover;
-use super::{FULL_BAND, SuperResOptions, SuperResolver};
+use super::widen::{is_narrow, widened};
+use super::{SuperResOptions, SuperResolver};
 use crate::error::Result;
-use crate::tasks::chunked::{ChunkedSources, SourceModel, windows};
 use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
-/// Hz in which the recording gives way to what the network adds.
-const SEAM: f64 = 300.0;
-/// Samples up to this are silence (-100 dBFS), to which nothing is added.
-const SILENCE: f32 = 1e-5;
-/// Seconds of silence around sound in which what is added stays, and seconds in which it fades then;
-/// so it does at the cuts of a window, since a step has a low band of its own.
-const HOLD_SECONDS: f64 = 0.01;
+/// Seconds at the cuts of a window that its neighbor is taken for.
+const CONTEXT_SECONDS: f64 = 0.1;
 
 /// What was done to a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,30 +48,35 @@ pub struct SuperResSession {
     options: SuperResOptions,
     config: ChunkConfig,
     guard: Guard,
-    channels: Vec<Channel>,
-}
-
-/// One channel of a recording.
-struct Channel {
-    forth: StreamResampler,
-    chunked: ChunkedSources<Widening>,
-}
-
-/// The network on the windows of one channel.
-struct Widening {
-    resolver: SuperResolver,
-    cutoff_hz: Option<f64>,
-    meter: BandMeter,
+    stream: Option<Stream>,
     counts: Counts,
+}
+
+/// What hangs on the rate and the channels of a recording.
+struct Stream {
+    forth: StreamResampler,
+    chunker: Chunker,
+    joiner: OverlapAdd,
+    meters: Vec<BandMeter>,
 }
 
 impl SuperResSession {
     pub(super) fn new(resolver: &SuperResolver, options: &SuperResOptions) -> Result<Self> {
         options.validate()?;
-        let SuperResOptions { window_seconds, overlap_seconds, .. } = *options;
-        let config = windows(resolver.sample_rate(), window_seconds, overlap_seconds)?;
-        let (guard, channels) = (Guard::default(), Vec::new());
-        Ok(Self { resolver: resolver.clone(), options: *options, config, guard, channels })
+        let rate = f64::from(resolver.sample_rate());
+        let samples = |seconds: f64| (seconds * rate).round().max(0.0) as usize;
+        let (window, overlap) = options.windows(&resolver.card);
+        let overlap = samples(overlap);
+        let context = samples(CONTEXT_SECONDS).min(overlap.saturating_sub(1) / 4);
+        let config = ChunkConfig::new(samples(window), overlap, context)?;
+        Ok(Self {
+            resolver: resolver.clone(),
+            options: *options,
+            config,
+            guard: Guard::default(),
+            stream: None,
+            counts: Counts::default(),
+        })
     }
 
     /// Rate and layout of what comes out for a recording of `input`.
@@ -87,87 +85,37 @@ impl SuperResSession {
         AudioSpec { rate: self.resolver.sample_rate(), ..input }
     }
 
-    fn channel(&self, rate: u32) -> Result<Channel> {
-        let own_rate = self.resolver.sample_rate();
-        let widening = Widening {
-            resolver: self.resolver.clone(),
-            cutoff_hz: self.options.cutoff_hz,
-            meter: BandMeter::new(own_rate, rate)?,
-            counts: Counts::default(),
-        };
-        Ok(Channel {
-            forth: resampler(AudioSpec::mono(rate), own_rate, Pace::Throughput)?,
-            chunked: ChunkedSources::new(widening, self.config, own_rate, None),
+    fn stream(&self, input: AudioSpec) -> Result<Stream> {
+        let inside = self.output_spec(input);
+        let meter = || BandMeter::new(inside.rate, input.rate);
+        Ok(Stream {
+            forth: resampler(input, inside.rate, Pace::Throughput)?,
+            chunker: Chunker::new(self.config, inside),
+            joiner: OverlapAdd::new(self.config),
+            meters: (0..input.channels()).map(|_| meter()).collect::<Result<_>>()?,
         })
     }
-}
 
-impl SourceModel for Widening {
-    fn sources(&self) -> usize {
-        1
+    fn take(&mut self, stream: &mut Stream, chunks: Vec<Chunk>) -> Result<Vec<AudioBuf>> {
+        chunks.into_iter().map(|chunk| self.window(stream, chunk)).collect()
     }
 
-    fn process(&mut self, window: &[f32]) -> Result<Vec<Vec<f32>>> {
-        self.meter.push(window);
-        let edge = self.edge();
-        self.counts.windows += 1;
-        if edge >= FULL_BAND || window.iter().all(|x| x.abs() <= SILENCE) {
-            return Ok(vec![window.to_vec()]);
+    fn window(&mut self, stream: &mut Stream, mut chunk: Chunk) -> Result<AudioBuf> {
+        for (index, meter) in stream.meters.iter_mut().enumerate() {
+            meter.push(chunk.audio.channel(index));
+            let edge = self.options.cutoff_hz.unwrap_or_else(|| meter.edge());
+            self.counts.windows += 1;
+            let samples = chunk.audio.channel_mut(index);
+            if is_narrow(samples, edge) {
+                self.counts.widened += 1;
+                let widened = widened(&self.resolver, samples, edge)?;
+                self.counts.low_energy += widened.low_energy;
+                self.counts.low_change += widened.low_change;
+                samples.copy_from_slice(&widened.samples);
+            }
         }
-        self.counts.widened += 1;
-        Ok(vec![self.widened(window, edge)?])
+        Ok(stream.joiner.push(chunk)?)
     }
-}
-
-impl Widening {
-    /// Hz up to which there is sound.
-    fn edge(&self) -> f64 {
-        self.cutoff_hz.unwrap_or_else(|| self.meter.edge())
-    }
-
-    /// A window: below `edge` the recording, above it what the network adds.
-    fn widened(&mut self, samples: &[f32], edge: f64) -> Result<Vec<f32>> {
-        let rate = f64::from(self.resolver.sample_rate());
-        let seam = Crossover::new(edge, edge + SEAM, rate);
-        let x = Tensor::from_slice(samples);
-        // The network hears nothing of what a soft slope, or noise, leaves above the edge.
-        let low = seam.low(&x);
-        let heard = Vec::<f32>::try_from(&low)?;
-        let added = Tensor::from_slice(&self.resolver.cover(&heard)?);
-        let gate = Tensor::from_slice(&gate(samples, (HOLD_SECONDS * rate) as usize));
-        // Where the gate is shut the recording stays as it is to the bit.
-        let y = (seam.high(&(added * &gate)) + &low - &x) * gate + &x;
-        // What the filters and the gate did below the edge, and how much is there.
-        let inside = Crossover::new(edge - SEAM, edge, rate);
-        let energy = |x: &Tensor| inside.low(x).square().sum(Kind::Double).double_value(&[]);
-        self.counts.low_energy += energy(&x);
-        self.counts.low_change += energy(&(&y - &x));
-        Ok(Vec::<f32>::try_from(&y)?)
-    }
-}
-
-/// One where a sample within `hold` samples is more than silence, falling to zero within as many, and
-/// at the ends.
-fn gate(samples: &[f32], hold: usize) -> Vec<f32> {
-    let mut distances = vec![usize::MAX; samples.len()];
-    let pass = |distances: &mut [usize], order: &mut dyn Iterator<Item = usize>| {
-        let mut distance = usize::MAX;
-        for at in order {
-            distance = match samples[at].abs() > SILENCE {
-                true => 0,
-                false => distance.saturating_add(1),
-            };
-            distances[at] = distances[at].min(distance);
-        }
-    };
-    pass(&mut distances, &mut (0..samples.len()));
-    pass(&mut distances, &mut (0..samples.len()).rev());
-    let hold = hold.max(1);
-    let share = |(at, distance): (usize, usize)| {
-        let open = hold - distance.saturating_sub(hold).min(hold);
-        open.min(at).min(samples.len() - 1 - at) as f32 / hold as f32
-    };
-    distances.into_iter().enumerate().map(share).collect()
 }
 
 impl TaskSession for SuperResSession {
@@ -177,17 +125,16 @@ impl TaskSession for SuperResSession {
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
         let block = self.guard.take(block)?;
-        let spec = block.spec();
-        while self.channels.len() < spec.channels() {
-            let channel = self.channel(spec.rate)?;
-            self.channels.push(channel);
-        }
-        let mut out = Vec::new();
-        for (index, Channel { forth, chunked }) in self.channels.iter_mut().enumerate() {
-            let settled = chunked.push(&forth.push_mono(block.channel(index))?)?;
-            out.extend(settled.into_iter().flat_map(AudioBuf::into_planar));
-        }
-        Ok(AudioBuf::from_planar(self.output_spec(spec), out)?)
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => self.stream(block.spec())?,
+        };
+        let inside = stream.forth.push(&block.view())?;
+        let chunks = stream.chunker.push(&inside.view())?;
+        let mut parts = vec![AudioBuf::silence(inside.spec(), 0)];
+        parts.extend(self.take(&mut stream, chunks)?);
+        self.stream = Some(stream);
+        Ok(AudioBuf::concat(&parts)?)
     }
 
     fn heard(&self) -> Heard {
@@ -196,20 +143,18 @@ impl TaskSession for SuperResSession {
 
     fn finish(mut self) -> Result<(AudioBuf, SuperResReport)> {
         let spec = self.output_spec(self.guard.end()?);
-        let (mut out, mut cutoff_hz, mut all) = (Vec::new(), Vec::new(), Counts::default());
-        for Channel { forth, chunked } in &mut self.channels {
-            let settled = chunked.push(forth.finish()?.channel(0))?;
-            let (rest, _) = chunked.finish()?;
-            out.extend(settled.into_iter().chain(rest).flat_map(AudioBuf::into_planar));
-            let Widening { counts, .. } = chunked.model();
-            cutoff_hz.push(chunked.model().edge());
-            all.windows += counts.windows;
-            all.widened += counts.widened;
-            all.low_energy += counts.low_energy;
-            all.low_change += counts.low_change;
+        let mut parts = vec![AudioBuf::silence(spec, 0)];
+        let mut cutoff_hz = Vec::new();
+        if let Some(mut stream) = self.stream.take() {
+            let mut chunks = stream.chunker.push(&stream.forth.finish()?.view())?;
+            chunks.extend(stream.chunker.finish());
+            parts.extend(self.take(&mut stream, chunks)?);
+            parts.extend(stream.joiner.finish());
+            let edge = |meter: &BandMeter| self.options.cutoff_hz.unwrap_or_else(|| meter.edge());
+            cutoff_hz = stream.meters.iter().map(edge).collect();
         }
         let Heard { seconds, warnings } = self.heard();
-        let Counts { windows, widened, low_energy, low_change } = all;
+        let Counts { windows, widened, low_energy, low_change } = self.counts;
         let report = SuperResReport {
             seconds,
             cutoff_hz,
@@ -217,7 +162,7 @@ impl TaskSession for SuperResSession {
             low_band_db: (low_energy > 0.0).then(|| power_db(low_change / low_energy)).flatten(),
             warnings,
         };
-        Ok((AudioBuf::from_planar(spec, out)?, report))
+        Ok((AudioBuf::concat(&parts)?, report))
     }
 }
 
@@ -225,8 +170,10 @@ impl TaskSession for SuperResSession {
 mod tests {
     use formant_audio_core::ChannelLayout;
     use formant_audio_core::resample::{Quality, output_frames, resample};
-    use tch::Device;
+    use tch::{Device, Kind, Tensor};
 
+    use super::super::crossover::Crossover;
+    use super::super::widen::SEAM;
     use super::*;
     use crate::arch::hifi_sr::{HifiSrCard, HifiSrConfig};
     use crate::tasks::task::Task;
@@ -247,7 +194,8 @@ mod tests {
     }
 
     fn short_windows() -> SuperResOptions {
-        SuperResOptions { window_seconds: 0.5, overlap_seconds: 0.2, ..Default::default() }
+        let (window_seconds, overlap_seconds) = (Some(0.5), Some(0.2));
+        SuperResOptions { window_seconds, overlap_seconds, ..Default::default() }
     }
 
     #[test]
@@ -334,18 +282,7 @@ mod tests {
             let options = SuperResOptions { cutoff_hz: Some(cutoff_hz), ..Default::default() };
             assert!(resolver.start(&options).is_err(), "{cutoff_hz}");
         }
-        let options = SuperResOptions { overlap_seconds: 15.0, ..Default::default() };
+        let options = SuperResOptions { overlap_seconds: Some(15.0), ..Default::default() };
         assert!(resolver.start(&options).is_err());
-    }
-
-    #[test]
-    fn gates_open_around_sound() {
-        let mut samples = vec![0.0; 100];
-        samples[50] = 0.1;
-        let shares = gate(&samples, 10);
-        assert_eq!([shares[50], shares[40], shares[60]], [1.0; 3]);
-        assert_eq!([shares[35], shares[65]], [0.5; 2]);
-        assert_eq!([shares[30], shares[70], shares[0]], [0.0; 3]);
-        assert!(gate(&[0.0; 5], 10).iter().all(|&share| share == 0.0));
     }
 }
