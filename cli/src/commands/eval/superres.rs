@@ -26,9 +26,7 @@ use crate::{json as lines, table};
 
 /// What `formant eval superres` takes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant eval superres --manifest wide.tsv --source-rate 16000 --model mossformer2-sr-48k"
-)]
+#[command(after_help = "Example: formant eval superres --manifest wide.tsv --source-rate 16000")]
 pub(super) struct EvalSuperresArgs {
     /// Recordings with a full band: a table with the column path (and split), or a folder.
     #[arg(long, value_name = "FILE")]
@@ -36,7 +34,7 @@ pub(super) struct EvalSuperresArgs {
     /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Name of a published model, or a file or folder.
+    /// Name of a bundled or published model, or a file or folder [default: superres-speech].
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
     /// Sample rate in Hz from which recordings are brought back.
