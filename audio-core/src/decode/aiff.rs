@@ -1,6 +1,7 @@
-//! The fields of AIFF and AIFF-C that are checked before symphonia reads the file, so that impossible
-//! ones are named.
+//! What AIFF and AIFF-C say in front of their samples, as far as symphonia trusts it too much:
+//! impossible fields are named, and the size of the samples is that which the file has.
 
+use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
 use super::backend::{Backend, check_bits, checked_spec};
@@ -9,31 +10,57 @@ use super::source::Source;
 use super::symphonia_backend;
 use crate::error::{Error, Result};
 use crate::layout::ChannelLayout;
+use crate::warning::Warning;
 
-/// Bytes at the start in which the common chunk is looked for.
-const HEAD_BYTES: usize = 1 << 16;
+/// Chunks to look at before giving up.
+const MAX_CHUNKS: usize = 10_000;
+/// Offset and block size in front of the samples.
+const SOUND_HEAD_BYTES: u64 = 8;
 
-/// Open an AIFF or AIFF-C source.
-pub(super) fn open(mut source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
-    let info = SourceInfo::new(path, "aiff", "");
-    let head = source.peek(HEAD_BYTES).map_err(|e| Error::io(&info.path, e))?;
-    if let Some(common) = common(&head) {
-        check(&info, common)?;
+/// Open an AIFF or AIFF-C file; from a stream it is first copied to a temporary file, because the
+/// size of the samples may be wrong.
+pub(super) fn open(source: Source, path: PathBuf) -> Result<Box<dyn Backend>> {
+    let mut source = source.spool().map_err(|e| Error::io(&path, e))?;
+    let mut info = SourceInfo::new(path, "aiff", "");
+    let mut at = 12;
+    for _ in 0..MAX_CHUNKS {
+        let io_error = |e| Error::io(&info.path, e);
+        source.seek(SeekFrom::Start(at)).map_err(io_error)?;
+        let head = source.peek(8 + 22).map_err(io_error)?;
+        let Some((&[a, b, c, d, size @ ..], body)) = head.split_first_chunk::<8>() else { break };
+        let size = u32::from_be_bytes(size);
+        match &[a, b, c, d] {
+            b"COMM" => check(&info, &body[..body.len().min(size as usize)])?,
+            b"SSND" => repair_size(&mut source, &mut info, at, size),
+            _ => {}
+        }
+        at += 8 + u64::from(size) + u64::from(size % 2);
     }
-    symphonia_backend::open(source, info.path)
+    source.rewind().map_err(|e| Error::io(&info.path, e))?;
+    let mut backend = symphonia_backend::open(source, info.path)?;
+    backend.info().warnings.append(&mut info.warnings);
+    Ok(backend)
 }
 
-/// The body of the common chunk.
-fn common(head: &[u8]) -> Option<&[u8]> {
-    let mut rest = head.get(12..)?;
-    loop {
-        let (kind, tail) = rest.split_first_chunk::<4>()?;
-        let (size, body) = tail.split_first_chunk::<4>()?;
-        let size = u32::from_be_bytes(*size) as usize;
-        if kind == b"COMM" {
-            return Some(&body[..size.min(body.len())]);
-        }
-        rest = body.get(size.checked_add(size % 2)?..)?;
+/// Show the size of the sound chunk as it is: to the end of the file, where the header promises more
+/// or was never completed.
+fn repair_size(source: &mut Source, info: &mut SourceInfo, at: u64, size: u32) {
+    let left = source.size().unwrap_or(0).saturating_sub(at + 8);
+    let promised = Some(u64::from(size)).filter(|&size| size >= SOUND_HEAD_BYTES);
+    if promised.is_some_and(|size| size <= left) || left < SOUND_HEAD_BYTES {
+        return;
+    }
+    let what = match promised {
+        Some(size) => format!("the sound chunk promises {size} bytes, {left} were found"),
+        None => format!(
+            "the header was never completed (sound size {size}); everything to the end was read"
+        ),
+    };
+    info.warnings.push(Warning::Repaired { what });
+    // Nothing follows, and the whole ends where the file does.
+    for (place, size) in [(at + 4, left), (4, at + left)] {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        source.overlay(place, size.to_be_bytes().to_vec());
     }
 }
 
