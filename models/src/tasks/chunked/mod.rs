@@ -115,11 +115,6 @@ impl<M: SourceModel> ChunkedSources<M> {
         }
     }
 
-    /// The model, with whatever it counts.
-    pub fn model(&self) -> &M {
-        &self.model
-    }
-
     /// Takes mono samples, and returns what is settled: a channel a source.
     ///
     /// # Errors
