@@ -247,6 +247,47 @@ def mossformer2_se(folder, seconds):
     }
 
 
+def mossformer2_sr(folder, seconds):
+    import torch
+    from types import SimpleNamespace
+
+    settings = SimpleNamespace(
+        resblock="1",
+        upsample_rates=[8, 8, 2, 2],
+        upsample_kernel_sizes=[16, 16, 4, 4],
+        upsample_initial_channel=1024,
+        resblock_kernel_sizes=[3, 7, 11],
+        resblock_dilation_sizes=[[1, 3, 5]] * 3,
+        num_mels=80,
+        n_fft=1024,
+        hop_size=256,
+        win_size=1024,
+        sampling_rate=48000,
+        fmin=0,
+        fmax=8000,
+    )
+    parts = clearer_voice("models.mossformer2_sr.generator")
+    encoder, generator = randomised(parts.Mossformer()), randomised(parts.Generator(settings))
+    names = ["last_best_checkpoint_m.pt", "last_best_checkpoint_g.pt"]
+    checkpoint = os.path.join(folder, "MossFormer2_SR_48K")
+    os.makedirs(checkpoint, exist_ok=True)
+    with open(os.path.join(checkpoint, "last_best_checkpoint"), "w") as file:
+        file.write("".join(f"{name}\n" for name in names))
+    states = [{"mossformer": encoder.state_dict()}, {"generator": generator.state_dict()}]
+    for name, state in zip(names, states):
+        torch.save(state, os.path.join(checkpoint, name))
+    generator.remove_weight_norm()
+    mel = clearer_voice("utils.decode").get_mel
+    input_path = os.path.join(folder, "mossformer2-sr.wav")
+    samples = torch.from_numpy(recording(input_path, 48000, seconds))[None]
+    return {
+        "run": lambda: generator(encoder(mel(samples, settings))),
+        "checkpoint": checkpoint,
+        "input": input_path,
+        "packages": ["clearvoice", "torch"],
+    }
+
+
 def mel_roformer(folder, seconds):
     import torch
     from bs_roformer.mel_band_roformer import MelBandRoformer
@@ -297,6 +338,7 @@ NETWORKS = {
     "squeezeformer-large": squeezeformer("large"),
     "mossformer2-ss": mossformer2_ss,
     "mossformer2-se": mossformer2_se,
+    "mossformer2-sr": mossformer2_sr,
     "mel-roformer": mel_roformer,
 }
 

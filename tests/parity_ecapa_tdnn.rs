@@ -5,10 +5,11 @@ mod support;
 
 use formant::audio::features::{FeaturePlan, presets};
 use formant::audio::metrics::detection::DetCurve;
-use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, WespeakerArgs};
+use formant::models::arch::ecapa::{Classifier, Ecapa, EcapaConfig, IGNORED_KEYS, Layout};
 use formant::models::checkpoint::{self, Container, StateDict};
 use formant::models::params::{Params, Stored};
 use formant::models::tasks::speaker::{Cohort, Scorer};
+use serde_json::Value;
 use support::{
     GoldenSet, assert_all_compared, assert_close, compute, golden_sets, on_one_and_two_threads,
     read_tensors,
@@ -32,15 +33,27 @@ fn is_speechbrain(set: &GoldenSet) -> bool {
     }
 }
 
+/// The sizes that the arguments of WeSpeaker's class stand for, its defaults where one is missing.
+fn wespeaker(arguments: &Value) -> EcapaConfig {
+    let number = |name: &str, usual: i64| arguments[name].as_i64().unwrap_or(usual);
+    let flag = |name: &str, usual: bool| arguments[name].as_bool().unwrap_or(usual);
+    let c = number("channels", 512);
+    EcapaConfig {
+        layout: Layout::Wespeaker,
+        input_size: number("feat_dim", 80),
+        channels: vec![c, c, c, c, number("mfa_channels", 1536)],
+        lin_neurons: number("embed_dim", 192),
+        global_context: flag("global_context_att", true),
+        embedding_norm: flag("emb_bn", false),
+        ..EcapaConfig::default()
+    }
+}
+
 fn config(set: &GoldenSet) -> EcapaConfig {
     let model = set.config["model"].clone();
     match is_speechbrain(set) {
         true => serde_json::from_value(model).expect("the set's model config"),
-        false => {
-            let args: WespeakerArgs =
-                serde_json::from_value(model).expect("the set's model config");
-            args.into()
-        }
+        false => wespeaker(&model),
     }
 }
 

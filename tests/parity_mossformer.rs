@@ -1,6 +1,9 @@
 //! MossFormer and MossFormer2 against the references' activations: mask networks, codecs, and the
 //! published containers.
 
+mod reference {
+    pub(crate) mod windows;
+}
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -8,11 +11,12 @@ use std::path::{Path, PathBuf};
 use formant::audio::features::{FeatureConfig, FeaturePlan, presets};
 use formant::models::ModelSource;
 use formant::models::arch::mossformer::{
-    MaskEstimator, MossformerCard, MossformerConfig, MossformerModel, Network, Output, Separator,
+    MaskEstimator, MossformerCard, MossformerConfig, MossformerModel, Network, Output,
+    SourceSeparator,
 };
 use formant::models::checkpoint::{self, StateDict};
 use formant::models::tasks::enhance::{Enhancer, Tail};
-use formant::models::tasks::separate::{ReferenceWindows, match_levels};
+use reference::windows::ReferenceWindows;
 use support::{GoldenSet, assert_all_compared, assert_close, golden_sets, on_one_and_two_threads};
 use tch::{Device, Kind, Tensor};
 
@@ -35,7 +39,7 @@ fn model(config: MossformerConfig, weights: &StateDict) -> MossformerModel {
     MossformerModel::from_state(card, weights, Device::Cpu).expect("weights fit")
 }
 
-fn separator(model: &MossformerModel) -> &Separator {
+fn separator(model: &MossformerModel) -> &SourceSeparator {
     match &model.network {
         Network::Separator(network) => network,
         Network::MaskEstimator(_) => panic!("this network makes masks"),
@@ -135,6 +139,23 @@ fn enhancers_equal_the_reference() {
             let found = network.clone().freeze().forward(&Tensor::cat(&[&features, &other], 0));
             let found = found.narrow(0, 1, 1).narrow(1, 0, wanted.size()[1]);
             assert_close("the second of a batch", &found, wanted, TOLERANCE);
+        }
+    }
+}
+
+/// Gives every source the root mean square of the recording before its padding; a silent source
+/// stays silent.
+fn match_levels(sources: &mut [Vec<f32>], recording: &[f32]) {
+    let rms = |samples: &[f32]| {
+        let sum: f64 = samples.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        (sum / samples.len().max(1) as f64).sqrt()
+    };
+    let wanted = rms(recording);
+    for source in sources {
+        let own = rms(source);
+        if own > 0.0 {
+            let gain = (wanted / own) as f32;
+            source.iter_mut().for_each(|x| *x *= gain);
         }
     }
 }

@@ -86,6 +86,23 @@ fn w3_caf_whose_data_go_to_the_end_of_the_file() {
 }
 
 #[test]
+fn w3_aiff_that_was_cut_or_never_completed() {
+    let good = aiff(8000, 1, 16);
+    let expected = decode(&good).audio;
+    let size = good.windows(4).position(|name| name == b"SSND").expect("the samples") + 4;
+    for claimed in [0u32, u32::MAX, 1000] {
+        let mut bytes = good.clone();
+        bytes[size..size + 4].copy_from_slice(&claimed.to_be_bytes());
+        let clip = decode(&bytes);
+        assert!(clip.audio == expected, "{claimed}: {}", clip.audio.frames());
+        assert!(!clip.info.warnings.is_empty(), "{claimed}");
+    }
+    let clip = decode(&good[..good.len() - 40]);
+    assert_eq!(clip.audio.frames(), 30, "{:?}", clip.info.warnings);
+    assert!(!clip.info.warnings.is_empty());
+}
+
+#[test]
 fn w3_impossible_fields_are_named_in_every_format() {
     let wav = |container: &[u8; 4], rate, bits: u16| {
         let format = fmt(1, 1, rate, bits.div_ceil(8).max(1), bits);
@@ -181,6 +198,17 @@ fn w2_bytes_behind_mpeg_audio_are_named_and_not_decoded() {
         let joined = Warning::Joined { at: good.audio.duration() };
         assert!(clip.info.warnings.contains(&joined), "{:?}", clip.info.warnings);
     }
+}
+
+#[test]
+fn w2_mpeg_audio_of_another_kind_behind_aac() {
+    let (aac, mp3) = (media("impulse.aac"), media("impulse_cbr.mp3"));
+    let clip = decode(&[aac.clone(), mp3].concat());
+    let first = decode(&aac).audio;
+    assert_eq!(clip.audio.frames(), first.frames() + 44_100, "{:?}", clip.info.warnings);
+    let joined = Warning::Joined { at: first.duration() };
+    assert!(clip.info.warnings.contains(&joined), "{:?}", clip.info.warnings);
+    assert_eq!(clip.info.declared_frames, None);
 }
 
 #[test]

@@ -6,6 +6,19 @@ mod field;
 use field::{box_at, decode, media};
 use formant_audio_core::Warning;
 
+/// Move the position of an Ogg page.
+fn move_page(page: &mut [u8], frames: u64) {
+    let position = u64::from_le_bytes(page[6..14].try_into().expect("eight bytes")) + frames;
+    page[6..14].copy_from_slice(&position.to_le_bytes());
+    page[22..26].fill(0);
+    let crc = page.iter().fold(0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
+            if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 }
+        })
+    });
+    page[22..26].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// The pages of an Ogg file.
 fn pages(bytes: &[u8]) -> Vec<Vec<u8>> {
     let starts: Vec<usize> =
@@ -76,23 +89,18 @@ fn f5_lost_pages_of_opus_become_silence() {
 fn f5_a_step_of_the_position_alone_is_a_gap() {
     // Pages from the sixth on are a second later, and their numbers have no gap.
     let mut all = pages(&media("pages.ogg"));
-    for page in &mut all[6..] {
-        let position = u64::from_le_bytes(page[6..14].try_into().expect("eight bytes")) + 16_000;
-        page[6..14].copy_from_slice(&position.to_le_bytes());
-        page[22..26].fill(0);
-        let crc = page.iter().fold(0u32, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
-                if crc >> 31 == 1 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 }
-            })
-        });
-        page[22..26].copy_from_slice(&crc.to_le_bytes());
-    }
+    all[6..].iter_mut().for_each(|page| move_page(page, 16_000));
     let clip = decode(&all.concat());
     assert_eq!(clip.audio.frames(), 48_000);
     let [Warning::Gap { start, length }] = clip.info.warnings[..] else {
         panic!("{:?}", clip.info.warnings)
     };
     assert!((start - 13_824.0 / 16_000.0).abs() < 1e-6 && (length - 1.0).abs() < 1e-6);
+    // A last page that promises too much has no gap in front of it.
+    let mut all = pages(&media("pages.ogg"));
+    all.last_mut().into_iter().for_each(|page| move_page(page, 16_000));
+    let clip = decode(&all.concat());
+    assert!(matches!(clip.info.warnings[..], [Warning::FrameCount { declared: 48_000, .. }]));
 }
 
 #[test]

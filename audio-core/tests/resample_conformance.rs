@@ -1,12 +1,11 @@
 //! Kernels of other libraries against their numbers, and our own filter against soxr's.
 
+mod other_resamplers;
 mod support;
 
 use formant_audio_core::AudioView;
-use formant_audio_core::resample::conformance::{
-    KAISER_BEST, KAISER_FAST, TORCHAUDIO_HANN, TORCHAUDIO_KAISER,
-};
 use formant_audio_core::resample::{Quality, resample};
+use other_resamplers::{KAISER_BEST, KAISER_FAST, TORCHAUDIO_HANN, TORCHAUDIO_KAISER};
 use support::{Goldens, assert_close_slice};
 
 fn goldens() -> Goldens {
@@ -22,7 +21,7 @@ fn kernels_of_torchaudio() {
     {
         // torchaudio rounds its kernels' phases to single precision, which is worth 5e-6.
         for (from, to) in [(44_100, 16_000), (16_000, 48_000), (8000, 16_000), (48_000, 44_100)] {
-            let found = kernel.resample(&wave, from, to).expect("converts");
+            let found = kernel.resample(&wave, from, to);
             let expected = goldens.values(&format!("{name}.{from}.{to}"));
             assert_close_slice(&format!("{name} {from} to {to}"), &found, &expected, 1e-5);
         }
@@ -47,9 +46,7 @@ fn same_sweep_as_librosa_and_soxr() {
 }
 
 #[test]
-fn kernels_refuse_nonsense() {
-    assert!(TORCHAUDIO_HANN.resample(&[1.0], 0, 8000).is_err());
-    assert!(KAISER_BEST.resample(&[1.0], 44_100, 4_000_000_007).is_err());
-    assert_eq!(KAISER_FAST.resample(&[], 44_100, 8000).expect("empty").len(), 0);
-    assert_eq!(KAISER_FAST.resample(&[0.5], 8000, 8000).expect("same rate"), [0.5]);
+fn kernels_take_nothing_and_one_rate() {
+    assert_eq!(KAISER_FAST.resample(&[], 44_100, 8000).len(), 0);
+    assert_eq!(KAISER_FAST.resample(&[0.5], 8000, 8000), [0.5]);
 }

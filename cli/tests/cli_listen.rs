@@ -189,6 +189,19 @@ fn enhanced_speech_has_the_length_of_what_was_heard() {
 }
 
 #[test]
+fn a_band_is_widened_live_at_48_khz() {
+    let (place, input) = (Place::new(), sample("speech_narrowband_8k.wav"));
+    let frames = Parsed::of(&std::fs::read(&input).expect("a sample")).s16().len();
+    let listen = ["listen", "--superres", "--latency", "0.6", "--widened", "out.wav", "--file"];
+    let ran = place.run(&[&listen[..], &[&input, "--json"]].concat()).code(0);
+    let lines = ran.json();
+    let begun = lines.iter().find(|line| line["type"] == "enhancing").expect("what to expect");
+    let latency = begun["latency"].as_f64().expect("seconds");
+    assert!((0.4..=0.641).contains(&latency) && begun["rate"] == 48_000, "{begun}");
+    assert_eq!(Parsed::of(&place.read("out.wav")).s16().len(), 6 * frames);
+}
+
+#[test]
 fn enhancement_needs_a_place_and_a_model() {
     let place = Place::new();
     place.file("a.wav", &wav(16_000, 1, &[0; 1600]));
@@ -201,6 +214,8 @@ fn enhancement_needs_a_place_and_a_model() {
     listen(&["--enhance"]).code(2).says("--enhanced FILE");
     listen(&["--enhanced", "b.wav"]).code(2).says("--enhance");
     listen(&["--play"]).code(2).says("--enhance");
+    listen(&["--superres"]).code(2).says("--enhanced FILE");
+    listen(&["--superres", "--enhance", "--widened", "b.wav"]).code(2).says("--enhance");
     let both = ["--enhance", "--enhanced", "b.wav", "--record", "b.wav"];
     listen(&both).code(2).says("--record");
     if !formant_models::registry::BUNDLED.iter().any(|model| model.task == "enhance") {

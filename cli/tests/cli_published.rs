@@ -2,6 +2,8 @@
 //! in: what a path runs, the name runs.
 
 mod support;
+#[path = "../../models/tests/checkpoint_support/tar.rs"]
+mod tar;
 
 use std::path::{Path, PathBuf};
 
@@ -72,26 +74,10 @@ fn nemo(place: &Place) -> PathBuf {
         .expect("written");
     let yaml = "encoder:\n  d_model: 8\n  n_heads: 2\n  n_layers: 2\n  time_reduce_idx: 0\n\
         decoder:\n  vocabulary: [a, b, c]\n";
-    let mut tar = Vec::new();
     let weights = std::fs::read(weights).expect("written before");
-    for (name, data) in
-        [("model_config.yaml", yaml.as_bytes()), ("model_weights.ckpt", weights.as_slice())]
-    {
-        let mut header = [0u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..135].copy_from_slice(format!("{:011o}", data.len()).as_bytes());
-        header[148..156].fill(b' ');
-        header[156] = b'0';
-        header[257..263].copy_from_slice(b"ustar\0");
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
-        header[154] = 0;
-        tar.extend(header);
-        tar.extend(data);
-        tar.resize(tar.len().next_multiple_of(512), 0);
-    }
-    tar.resize(tar.len() + 1024, 0);
-    place.file("stt.nemo", &tar)
+    let members =
+        [("model_config.yaml", yaml.as_bytes()), ("model_weights.ckpt", weights.as_slice())];
+    place.file("stt.nemo", &tar::tar(&members))
 }
 
 #[test]

@@ -19,17 +19,6 @@ pub struct Lif {
 }
 
 impl Lif {
-    /// The definition: moves the voltage on by a frame and returns the spike, 0 or 1.
-    fn step(self, voltage: &mut f32, current: f32) -> f32 {
-        *voltage += (current - (*voltage - self.reset)) / self.tau;
-        if *voltage >= self.threshold {
-            *voltage = self.reset;
-            1.0
-        } else {
-            0.0
-        }
-    }
-
     /// Writes the spikes for the currents `x` to `out`, which has the same shape, and moves the
     /// voltages on, one for every channel of every signal, `[batch, channels]`. Any strides.
     ///
@@ -52,31 +41,6 @@ impl Lif {
     ) -> Result<()> {
         self.check(&x, voltages, out)?;
         dispatch(level, Neurons { lif: *self, x, voltages, out });
-        Ok(())
-    }
-
-    /// The definition, for tests and comparisons.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn run_scalar(
-        &self,
-        x: View<'_>,
-        voltages: &mut [f32],
-        out: &mut ViewMut<'_>,
-    ) -> Result<()> {
-        self.check(&x, voltages, out)?;
-        for (neuron, voltage) in voltages.iter_mut().enumerate() {
-            let (b, c) = (neuron / x.shape.channels, neuron % x.shape.channels);
-            for t in 0..x.shape.frames {
-                // SAFETY: there are as many voltages as neurons, so that the element is inside
-                // both views.
-                unsafe {
-                    let current = *x.ptr.add(x.strides.at(b, c, t));
-                    out.ptr.add(out.strides.at(b, c, t)).write(self.step(voltage, current));
-                }
-            }
-        }
         Ok(())
     }
 
@@ -156,6 +120,41 @@ mod tests {
 
     use super::*;
     use crate::view::Shape;
+
+    impl Lif {
+        /// Moves the voltage on by a frame and returns the spike, 0 or 1.
+        fn step(self, voltage: &mut f32, current: f32) -> f32 {
+            *voltage += (current - (*voltage - self.reset)) / self.tau;
+            if *voltage >= self.threshold {
+                *voltage = self.reset;
+                1.0
+            } else {
+                0.0
+            }
+        }
+
+        /// The definition.
+        fn run_scalar(
+            &self,
+            x: View<'_>,
+            voltages: &mut [f32],
+            out: &mut ViewMut<'_>,
+        ) -> Result<()> {
+            self.check(&x, voltages, out)?;
+            for (neuron, voltage) in voltages.iter_mut().enumerate() {
+                let (b, c) = (neuron / x.shape.channels, neuron % x.shape.channels);
+                for t in 0..x.shape.frames {
+                    // SAFETY: there are as many voltages as neurons, so that the element is inside
+                    // both views.
+                    unsafe {
+                        let current = *x.ptr.add(x.strides.at(b, c, t));
+                        out.ptr.add(out.strides.at(b, c, t)).write(self.step(voltage, current));
+                    }
+                }
+            }
+            Ok(())
+        }
+    }
 
     proptest! {
         #[test]

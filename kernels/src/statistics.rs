@@ -100,34 +100,6 @@ impl<'a> Signals<'a> {
         let count = self.valid.map_or(self.frames, |valid| valid[row / self.channels]);
         &of[row * self.frames..][..count]
     }
-
-    /// The definition of [`statistics`] in 64 bits, for tests and comparisons.
-    ///
-    /// # Errors
-    /// As [`statistics`].
-    pub fn statistics_scalar(&self, scores: Option<&[f32]>) -> Result<Statistics> {
-        let mut found = Statistics::default();
-        for row in 0..self.check(scores)? {
-            let x = self.row(self.values, row);
-            let weights: Vec<f64> = match scores {
-                None => vec![1.0; x.len()],
-                Some(scores) => {
-                    let scores = self.row(scores, row);
-                    let highest = scores.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-                    scores.iter().map(|&s| (f64::from(s) - f64::from(highest)).exp()).collect()
-                }
-            };
-            let total = weights.iter().sum::<f64>();
-            let weighted = |f: &dyn Fn(f64) -> f64| {
-                let sum: f64 = x.iter().zip(&weights).map(|(&x, w)| w * f(f64::from(x))).sum();
-                if x.is_empty() { 0.0 } else { sum / total }
-            };
-            let mean = weighted(&|x| x);
-            found.means.push(mean as f32);
-            found.variances.push(weighted(&|x| (x - mean).powi(2)) as f32);
-        }
-        Ok(found)
-    }
 }
 
 struct Rows<'a, 'b> {
@@ -239,6 +211,33 @@ unsafe fn across<V: Lanes>(vector: V, join: impl Fn(f32, f32) -> f32) -> f32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Signals<'_> {
+        /// The definition of [`statistics`] in 64 bits.
+        fn statistics_scalar(&self, scores: Option<&[f32]>) -> Result<Statistics> {
+            let mut found = Statistics::default();
+            for row in 0..self.check(scores)? {
+                let x = self.row(self.values, row);
+                let weights: Vec<f64> = match scores {
+                    None => vec![1.0; x.len()],
+                    Some(scores) => {
+                        let scores = self.row(scores, row);
+                        let highest = scores.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                        scores.iter().map(|&s| (f64::from(s) - f64::from(highest)).exp()).collect()
+                    }
+                };
+                let total = weights.iter().sum::<f64>();
+                let weighted = |f: &dyn Fn(f64) -> f64| {
+                    let sum: f64 = x.iter().zip(&weights).map(|(&x, w)| w * f(f64::from(x))).sum();
+                    if x.is_empty() { 0.0 } else { sum / total }
+                };
+                let mean = weighted(&|x| x);
+                found.means.push(mean as f32);
+                found.variances.push(weighted(&|x| (x - mean).powi(2)) as f32);
+            }
+            Ok(found)
+        }
+    }
 
     fn noise(seed: u64, count: usize, scale: f32) -> Vec<f32> {
         let mut state = seed.wrapping_mul(2).wrapping_add(1);

@@ -1,9 +1,11 @@
 //! What can go wrong with models and checkpoints, sorted by what the caller can do about it.
 
+mod hub;
+
 use std::path::PathBuf;
 
 use crate::checkpoint::LoadReport;
-use crate::registry::HubError;
+pub use hub::HubError;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -115,8 +115,11 @@ pub const TASKS: &[TaskInfo] = &[
         name: "superres",
         summary: "widens the band of speech to 48 kHz",
         architectures: &[Architecture::HifiSr],
-        default: None,
-        metrics: &[Metric::plain("lsd", "log-spectral distance", "", 2)],
+        default: Some("superres-speech"),
+        metrics: &[
+            Metric::plain("lsd", "log-spectral distance", "", 2),
+            Metric::plain("lsd_resampled", "of plain resampling", "", 2),
+        ],
         advice: "fetch one with `formant models pull mossformer2-sr-48k`, then name it with --model",
     },
     TaskInfo {

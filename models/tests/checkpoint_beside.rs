@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use checkpoint_support::{Pickle, torch_file};
+use formant_models::arch::hifi_sr::HifiSr;
 use formant_models::arch::mel_roformer::MelRoformer;
 use formant_models::checkpoint::{
     Architecture, DType, RawTensor, StateDict, Step, WeightNorm, clean, detect, read_bytes,
@@ -188,4 +189,20 @@ fn signs_that_torch_keeps_beside_the_numbers_are_applied() {
     assert_eq!(read(&["conj"]), numbers([1.0, -2.0, -3.0, -4.0]));
     assert_eq!(read(&["neg"]), numbers([-1.0, -2.0, 3.0, -4.0]));
     assert_eq!(read(&["conj", "neg"]), numbers([-1.0, 2.0, 3.0, 4.0]));
+}
+
+/// A folder with weights and with activations beside them, which are no network.
+#[test]
+fn the_only_network_of_a_folder_is_found_and_others_are_named() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens/mossformer2-sr");
+    let load =
+        |path: &Path| Model::<HifiSr>::load(&ModelSource::Path(path.to_path_buf()), Device::Cpu);
+    load(&folder).expect("the weights");
+    let two = tempfile::tempdir().expect("a folder");
+    for (from, to) in [("weights", "a"), ("weights", "b"), ("io", "io")] {
+        let to = two.path().join(format!("{to}.safetensors"));
+        std::fs::copy(folder.join(format!("{from}.safetensors")), to).expect("copied");
+    }
+    let error = load(two.path()).map(drop).expect_err("two networks").to_string();
+    assert!(error.contains("name one of them: a.safetensors, b.safetensors"), "{error}");
 }

@@ -6,7 +6,7 @@ mod checkpoint_support;
 
 use std::path::{Path, PathBuf};
 
-use checkpoint_support::tar;
+use checkpoint_support::tar::tar;
 use formant_models::Error;
 use formant_models::checkpoint::{
     Architecture, Container, ContainerKind, WeightNorm, clean, describe, detect, read_state_dict,

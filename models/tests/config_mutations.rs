@@ -8,7 +8,7 @@ mod mutation_support;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use checkpoint_support::tar;
+use checkpoint_support::tar::tar;
 use formant_audio_core::features::presets;
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
 use formant_models::arch::squeezeformer::{

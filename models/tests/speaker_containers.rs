@@ -11,7 +11,7 @@ use formant_models::checkpoint::{RawTensor, StateDict, write_safetensors};
 use formant_models::params::Params;
 use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{SpeakerCard, SpeakerEmbedder};
-use formant_models::{Error, LoadOptions, ModelSource};
+use formant_models::{Error, LoadOptions, Model, ModelSource};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -88,7 +88,8 @@ fn models_survive_saving() {
     let vs = VarStore::new(Device::Cpu);
     let _network = Ecapa::new(&Params::random(&vs.root()), &card.config).expect("sound sizes");
     let weights: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-    let embedder = SpeakerEmbedder::from_tensors(card, &weights, Device::Cpu).expect("it fits");
+    let model = Model::from_tensors(card, &weights, Device::Cpu).expect("it fits");
+    let embedder = SpeakerEmbedder::of_model(model).expect("a sound front end");
     embedder.save(&path, Kind::Float).expect("written");
     let back = load(&path).expect("readable");
     assert_eq!(back.identity(), embedder.identity());

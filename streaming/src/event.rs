@@ -92,7 +92,7 @@ pub enum Event {
         /// Whether the speech goes on.
         progress: Progress,
     },
-    /// Enhancement has begun; once in a session.
+    /// Enhancement or super-resolution has begun; once in a session.
     Enhancing {
         /// The rate of what comes out, in Hz.
         rate: u32,
@@ -111,7 +111,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output: Option<String>,
     },
-    /// Cleaned audio was given to file and device.
+    /// Cleaned or widened audio was given to file and device.
     Enhanced {
         /// Where it begins.
         start: f64,

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::encode::{AudioWriter, SampleFormat, WriteOptions};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
+use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSrCard, HifiSrConfig};
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig, MossformerModel};
 use formant_models::tasks::TaskSession;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
+use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
 use formant_streaming::event::GapCause;
 use formant_streaming::output::OpenedOutput;
 use formant_streaming::output::feed::feed;
@@ -294,4 +296,62 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     assert!(made.err().expect("too short").to_string().contains("or more"));
     let task = task(enhancer(&model()), &source).to_file(Path::new("/no/such/folder/out.wav"));
     assert!(task.err().expect("no folder").to_string().contains("/no/such/folder/out.wav"));
+}
+
+#[test]
+fn a_session_widens_a_band_at_the_rate_of_the_network() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (input, output) = (folder.path().join("in.wav"), folder.path().join("out.wav"));
+    let spec = AudioSpec { rate: 16_000, layout: ChannelLayout::Stereo };
+    let audio = noise(spec, 30_001);
+    let options = WriteOptions { format: Some(SampleFormat::F32), ..WriteOptions::default() };
+    let mut writer = AudioWriter::create(&input, spec, &options).expect("a file");
+    writer.write(&audio.view()).expect("written");
+    writer.finish().expect("written");
+
+    let resolver = resolver();
+    let source =
+        FileSource::open(&input, &DecodeOptions::default(), FilePace::Fast).expect("a source");
+    let (usual, live) = (SuperResOptions::default(), live_options());
+    let task = EnhanceTask::widening(resolver.clone(), usual, live, &source.info());
+    let task = task.expect("sound").to_file(&output).expect("a file");
+    assert_eq!((task.name(), task.output_rate()), ("superres", 48_000));
+    let promised = task.latency();
+    let session = Session::new(source).task(task).start().expect("begins");
+    let mut told = None;
+    while let Some(event) = session.next_within(PATIENCE) {
+        match event {
+            Event::Enhancing { rate, latency, .. } => told = Some((rate, latency)),
+            Event::Finished { .. } => break,
+            _ => {}
+        }
+    }
+    session.finish().expect("no failure");
+    assert_eq!(told, Some((48_000, promised)));
+    let found = written(&output);
+    assert_eq!((found.rate(), found.channels(), found.frames()), (48_000, 1, 90_003));
+    // The same as from the library, whose blocks end elsewhere.
+    let mut live = resolver.live(&usual, &live, 16_000).expect("sound");
+    let mut wanted = live.push(&audio.view()).expect("runs");
+    wanted.extend(live.finish().expect("runs").0);
+    for (n, (a, b)) in found.channel(0).iter().zip(&wanted).enumerate() {
+        assert!((a - b.clamp(-1.0, 1.0)).abs() < 1e-4, "{n}: {a} {b}");
+    }
+}
+
+fn resolver() -> SuperResolver {
+    let mut config = HifiSrConfig::default();
+    let encoder = &mut config.encoder;
+    (encoder.out_channels, encoder.num_blocks, encoder.group_size) = (8, 1, 32);
+    (encoder.query_key_dim, encoder.fsmn_inner_channels) = (6, 6);
+    config.generator = GeneratorConfig {
+        upsample_rates: vec![16, 16],
+        upsample_kernel_sizes: vec![32, 32],
+        upsample_initial_channel: 8,
+        resblock_kernel_sizes: vec![3],
+        resblock_dilation_sizes: vec![vec![1, 3]],
+        ..GeneratorConfig::default()
+    };
+    let card = HifiSrCard::published(config).expect("a card");
+    SuperResolver::random(card, Device::Cpu).expect("sound sizes")
 }

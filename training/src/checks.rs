@@ -58,6 +58,7 @@ mod tests {
     use crate::speaker::SpeakerRecipe;
     use crate::spot::SpotRecipe;
     use crate::stems::StemsRecipe;
+    use crate::superres::SuperresRecipe;
 
     /// The setting that a recipe of this JSON is refused for.
     fn refused<R: serde::de::DeserializeOwned>(
@@ -95,7 +96,8 @@ mod tests {
             assert_eq!(refused(recipe.clone(), SeparationRecipe::validate), count);
             assert_eq!(refused(recipe.clone(), SpeakerRecipe::validate), count);
             assert_eq!(refused(recipe.clone(), SpotRecipe::validate), count);
-            assert_eq!(refused(recipe, StemsRecipe::validate), count);
+            assert_eq!(refused(recipe.clone(), StemsRecipe::validate), count);
+            assert_eq!(refused(recipe, SuperresRecipe::validate), count);
         }
         AsrRecipe::default().validate().expect("sound");
         SpotRecipe::default().validate().expect("sound");

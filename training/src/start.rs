@@ -1,9 +1,19 @@
 //! Beginning with the weights of a trained model.
 
+use std::collections::BTreeMap;
+
 use tch::Tensor;
 use tch::nn::VarStore;
 
 use crate::error::{Error, Result};
+
+/// Copies all weights of a model to begin with, where there is one.
+///
+/// # Errors
+/// As [`copy_weights`].
+pub(crate) fn begin_from(store: &VarStore, start: Option<BTreeMap<String, Tensor>>) -> Result<()> {
+    start.map_or(Ok(()), |given| copy_weights(store, |_| true, |name| given.get(name)))
+}
 
 /// Copies the weights that `given` finds by name into the variables of a new network of the same
 /// sizes; variables that are not `wanted` stay as they are.

@@ -104,12 +104,25 @@ pub(crate) trait Training: Sync {
     ) -> Result<Self::Figures>;
 }
 
-/// Result of a finished training.
-pub(crate) struct Finished<F> {
-    pub(crate) best_epoch: usize,
-    pub(crate) figures: F,
-    pub(crate) parameters: u64,
-    pub(crate) seconds: f64,
+/// What a finished training came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trained<F> {
+    /// Epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Figures of the finished model.
+    #[serde(flatten)]
+    pub figures: F,
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Seconds of this run.
+    pub seconds: f64,
+}
+
+/// Figures on the `dev` split alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dev<R> {
+    /// The report.
+    pub dev: R,
 }
 
 /// Runs `training` from its beginning, or from its saved state, to the finished file.
@@ -126,7 +139,7 @@ pub(crate) fn run<T: Training>(
     mut provenance: serde_json::Value,
     progress: &dyn Progress,
     begin: impl FnOnce(&VarStore, &T::Network) -> Result<()>,
-) -> Result<Finished<T::Figures>> {
+) -> Result<Trained<T::Figures>> {
     let began = Instant::now();
     let course = training.course();
     tch::manual_seed(course.seed as i64);
@@ -179,7 +192,7 @@ pub(crate) fn run<T: Training>(
     }
     let figures = training.finish(&best.weights, provenance, &paths.output)?;
     resume::remove(&paths.state)?;
-    Ok(Finished {
+    Ok(Trained {
         best_epoch: best.epoch,
         figures,
         parameters: T::parameters(&network),

@@ -13,6 +13,7 @@ use formant_training::separation::{self, SeparationData, SeparationSources};
 use formant_training::speaker::{self, SpeakerData, SpeakerSources};
 use formant_training::spot::{self, SpotData, SpotSources};
 use formant_training::stems::{self, StemsData, StemsSources};
+use formant_training::superres::{self, SuperresData, SuperresSources};
 use formant_training::{Error, Result, TrainPaths};
 use serde_json::{Value, json};
 
@@ -196,5 +197,32 @@ fn a_resumed_stem_training_is_the_same() {
     let data = StemsData::load(&sources, &recipe, None, &Silent).expect("data");
     check(folder.path(), |paths, progress| {
         stems::train(&data, &recipe, paths, None, json!({}), progress)
+    });
+}
+
+#[test]
+fn a_resumed_superres_training_is_the_same() {
+    let folder = voices();
+    let recipe = recipe(json!({
+        "network": {
+            "encoder": {
+                "model": "mossformer2-se", "in_channels": 24, "out_channels": 8,
+                "out_channels_final": 6, "num_blocks": 1, "num_spks": 1, "group_size": 32,
+                "query_key_dim": 6, "fsmn_inner_channels": 6, "fsmn_lorder": 3, "conv_kernel": 5,
+            },
+            "generator": {
+                "upsample_rates": [16, 16], "upsample_kernel_sizes": [32, 32],
+                "upsample_initial_channel": 8, "resblock_kernel_sizes": [3],
+                "resblock_dilation_sizes": [[1, 3]],
+            },
+        },
+        "n_fft": 1024, "crop_seconds": 0.3, "slice_seconds": 0.2, "loss_windows": [512, 256],
+        "epochs": 2, "steps_per_epoch": 3, "batch": 2, "dev_seconds": 2.0,
+    }));
+    let recordings = vec![folder.path().join("table.tsv")];
+    let sources = SuperresSources { recordings, ..SuperresSources::default() };
+    let data = SuperresData::load(&sources, &recipe, None, &Silent).expect("data");
+    check(folder.path(), |paths, progress| {
+        superres::train(&data, &recipe, paths, None, json!({}), progress)
     });
 }

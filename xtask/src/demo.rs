@@ -113,6 +113,32 @@ const JOBS: &[Job] = &[
         writes: &["speech_noisy_5db_16k.wav"],
     },
     Job {
+        title: "A telephone's band made full",
+        arguments: &[
+            "superres",
+            "samples/speech_narrowband_8k.wav",
+            "-o",
+            "demo-output/",
+            "--overwrite",
+        ],
+        prints: &[],
+        writes: &["speech_narrowband_8k.wav"],
+    },
+    Job {
+        title: "Its spectrogram before and after",
+        arguments: &[
+            "plot",
+            "samples/speech_narrowband_8k.wav",
+            "demo-output/speech_narrowband_8k.wav",
+            "-o",
+            "demo-output/superres.png",
+            "--f-max",
+            "24000",
+        ],
+        prints: &[],
+        writes: &["superres.png"],
+    },
+    Job {
         title: "A spectrogram of the stream",
         arguments: &[
             "plot",

@@ -55,6 +55,15 @@ const LISTS: &[List] = &[
     List { task: "spot", option: "--manifest", place: data("kws/manifest.tsv", Some("test")) },
     List { task: "stems", option: "--manifest", place: data("music/manifest.tsv", Some("test")) },
     List {
+        task: "superres",
+        option: "--manifest",
+        place: Place::Data {
+            list: "hires/manifest.tsv",
+            split: Some("test"),
+            folder: Some("vctk/"),
+        },
+    },
+    List {
         task: "transcribe",
         option: "--manifest",
         place: Place::Data {

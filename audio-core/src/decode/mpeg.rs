@@ -173,10 +173,10 @@ impl Mpeg {
         }
         if tag.total.is_some() {
             let declared = end.saturating_sub(start);
-            let before = if self.info.declared_frames.is_some() {
-                self.info.declared_frames
-            } else {
-                Some(0)
+            // Behind a part that makes no promise, none can be made for the whole.
+            let before = match self.info.found_frames {
+                0 => Some(0),
+                _ => self.info.declared_frames,
             };
             self.info.declared_frames = before.map(|before| before + declared);
         }
@@ -214,6 +214,10 @@ impl Mpeg {
                 ),
             });
             return Ok(false);
+        }
+        if header.layer != self.format.layer {
+            self.info.warnings.push(Warning::Joined { at: self.info.seconds() });
+            self.info.declared_frames = None;
         }
         self.format = header;
         self.decoder = make_decoder(&self.info, &header)?;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cepstrum::CepstrumConfig;
 use super::normalize::Normalization;
-use crate::chunk::{Edges, Padding};
+use super::presets::plain;
+use crate::chunk::Edges;
 use crate::mel::MelConfig;
 use crate::window::{Symmetry, Window};
 
@@ -226,30 +227,7 @@ pub struct FeatureConfig {
 
 impl Default for FeatureConfig {
     fn default() -> Self {
-        Self {
-            sample_rate: 16_000,
-            input_scale: 1.0,
-            leveling: Leveling::None,
-            pre_emphasis: PreEmphasis::None,
-            dither: None,
-            remove_dc: false,
-            win_length: 400,
-            hop_length: 160,
-            n_fft: 400,
-            window: Window::Hann,
-            symmetry: Symmetry::Periodic,
-            edges: Edges::Center { padding: Padding::Reflect },
-            frames: FrameCount::All,
-            spectrum: Spectrum::Power,
-            mel: Some(MelConfig::default()),
-            log: Some(Log::default()),
-            dynamic_range: None,
-            affine: None,
-            energy: None,
-            cepstrum: None,
-            deltas: None,
-            target_frames: None,
-            normalization: Normalization::None,
-        }
+        let (mel, log) = (Some(MelConfig::default()), Some(Log::default()));
+        Self { mel, log, ..plain(16_000, 400, 160) }
     }
 }

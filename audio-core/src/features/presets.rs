@@ -114,7 +114,7 @@ pub fn by_name(name: &str) -> Result<FeatureConfig> {
 }
 
 /// Every step off and a power spectrum of centred Hann frames: what the others start from.
-fn plain(sample_rate: u32, n_fft: usize, hop_length: usize) -> FeatureConfig {
+pub(super) fn plain(sample_rate: u32, n_fft: usize, hop_length: usize) -> FeatureConfig {
     FeatureConfig {
         sample_rate,
         input_scale: 1.0,

@@ -1,6 +1,6 @@
 //! Pictures: waveforms and spectrograms with axes, comparisons, feature matrices and charts.
 //!
-//! [`Trace`] condenses a sound of any length while it is read, [`render`] and [`compare`] draw
+//! [`SoundTrace`] condenses a sound of any length while it is read, [`render`] and [`compare`] draw
 //! sounds, [`render_matrix`] draws features, [`Chart`] and [`BarChart`] draw numbers. All give an
 //! [`Image`], which becomes PNG bytes; no file is written here.
 
@@ -24,4 +24,4 @@ pub use compare::compare;
 pub use det::{det_chart, roc_chart};
 pub use matrix::{MatrixOptions, MatrixRows, render_matrix};
 pub use sound::{PlotItem, PlotOptions, render};
-pub use trace::{Trace, TraceOptions};
+pub use trace::{SoundTrace, TraceOptions};

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, Rect};
 use super::color::{EMPTY, GREY, GRID, INK, Rgb, palette};
 use super::font::TextStyle;
-use super::trace::Trace;
+use super::trace::SoundTrace;
 
 /// Levels at or below this are not told apart from silence.
 pub(super) const FLOOR_DB: f32 = -200.0;
@@ -20,7 +20,7 @@ impl Grid {
     /// Resample the spectrum of a channel to pixels: mean power over time, and over frequency the
     /// strongest bin where several share a row, so that thin lines neither vanish nor flicker.
     pub(super) fn of(
-        trace: &Trace,
+        trace: &SoundTrace,
         channel: usize,
         time: Axis,
         frequency: Axis,
@@ -124,7 +124,7 @@ fn pick(levels: &[f32], (low, high): (f64, f64)) -> f32 {
 pub(super) fn waveform(
     canvas: &mut Canvas,
     rect: Rect,
-    trace: &Trace,
+    trace: &SoundTrace,
     channel: usize,
     time: Axis,
     limit: f32,

@@ -7,7 +7,7 @@ use super::canvas::{Anchor, Canvas, Image, Rect};
 use super::color::{GREY, INK, PAPER, sequential};
 use super::font::TextStyle;
 use super::panels::{self, Grid};
-use super::trace::{Trace, TraceOptions};
+use super::trace::{SoundTrace, TraceOptions};
 use crate::buffer::AudioView;
 use crate::error::{Error, Result};
 
@@ -66,11 +66,11 @@ pub struct PlotItem {
     /// Shown above the sound, usually its file name.
     pub title: String,
     /// The sound's finished trace.
-    pub trace: Trace,
+    pub trace: SoundTrace,
 }
 
 impl PlotItem {
-    /// The trace of a buffer; longer files are better pushed block by block into a [`Trace`].
+    /// The trace of a buffer; longer files are better pushed block by block into a [`SoundTrace`].
     ///
     /// # Errors
     /// [`Error::Config`] when `options.n_fft` is odd or out of range.
@@ -80,7 +80,7 @@ impl PlotItem {
         options: &PlotOptions,
     ) -> Result<Self> {
         let trace_options = TraceOptions { n_fft: options.n_fft, ..TraceOptions::default() };
-        Ok(Self { title: title.into(), trace: Trace::of(audio, &trace_options)? })
+        Ok(Self { title: title.into(), trace: SoundTrace::of(audio, &trace_options)? })
     }
 }
 
@@ -348,7 +348,7 @@ fn round_limit(peak: f32) -> f32 {
     if peak == 0.0 { 1.0 } else { above.unwrap_or(peak) }
 }
 
-fn describe(trace: &Trace) -> String {
+fn describe(trace: &SoundTrace) -> String {
     let spec = trace.spec();
     let seconds = trace.duration();
     let length =
@@ -363,7 +363,7 @@ fn describe(trace: &Trace) -> String {
     text
 }
 
-fn channel_name(trace: &Trace, channel: usize) -> String {
+fn channel_name(trace: &SoundTrace, channel: usize) -> String {
     use crate::layout::Position;
     let name = match trace.spec().layout.positions().get(channel) {
         Some(Position::FrontLeft) => "left",

@@ -57,7 +57,7 @@ struct ChannelTrace {
 
 /// The picture's view of one sound, filled block by block.
 #[derive(Clone)]
-pub struct Trace {
+pub struct SoundTrace {
     spec: AudioSpec,
     frames: u64,
     n_fft: usize,
@@ -67,7 +67,7 @@ pub struct Trace {
     finished: bool,
 }
 
-impl Trace {
+impl SoundTrace {
     /// An empty trace for audio of `spec`.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Trace {
     /// The trace of a whole buffer.
     ///
     /// # Errors
-    /// As [`Trace::new`].
+    /// As [`SoundTrace::new`].
     pub fn of(audio: &AudioView<'_>, options: &TraceOptions) -> Result<Self> {
         let options = TraceOptions { expected_frames: Some(audio.frames() as u64), ..*options };
         let mut trace = Self::new(audio.spec(), &options)?;
@@ -325,7 +325,8 @@ mod tests {
     #[test]
     fn a_sine_has_its_level_at_its_frequency() {
         let samples = tone(16_000);
-        let trace = Trace::of(&AudioView::from_mono(16_000, &samples), &TraceOptions::default());
+        let trace =
+            SoundTrace::of(&AudioView::from_mono(16_000, &samples), &TraceOptions::default());
         let trace = trace.expect("defaults are valid");
         let (bins, power) = (trace.bins(), trace.power(0));
         assert_eq!(bins, 513);
@@ -339,7 +340,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_every_sample_counts() {
         let mut trace =
-            Trace::new(AudioSpec::mono(8000), &TraceOptions::default()).expect("defaults");
+            SoundTrace::new(AudioSpec::mono(8000), &TraceOptions::default()).expect("defaults");
         let mut block = tone(8000);
         for second in 0..600 {
             block[17] = if second == 431 { -0.9 } else { 0.0 };
@@ -362,10 +363,10 @@ mod tests {
     fn odd_inputs() {
         for samples in [vec![], vec![0.3f32], vec![f32::NAN; 40]] {
             let view = AudioView::from_mono(8000, &samples);
-            let trace = Trace::of(&view, &TraceOptions::default()).expect("defaults");
+            let trace = SoundTrace::of(&view, &TraceOptions::default()).expect("defaults");
             assert!(trace.power(0).data.iter().all(|p| p.is_finite()));
         }
         let odd = TraceOptions { n_fft: Some(333), ..TraceOptions::default() };
-        assert!(Trace::new(AudioSpec::mono(8000), &odd).is_err());
+        assert!(SoundTrace::new(AudioSpec::mono(8000), &odd).is_err());
     }
 }

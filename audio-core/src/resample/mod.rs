@@ -7,7 +7,6 @@
 //! [`output_frames`], an impulse stays where it was, and [`StreamResampler`] returns the same
 //! bytes as [`resample`] for any split of the input.
 
-pub mod conformance;
 mod filter;
 mod plan;
 mod stream;

@@ -108,18 +108,6 @@ impl ResamplePlan {
         })
     }
 
-    /// Input rate in Hz.
-    #[must_use]
-    pub fn from_rate(&self) -> u32 {
-        self.from
-    }
-
-    /// Output rate in Hz.
-    #[must_use]
-    pub fn to_rate(&self) -> u32 {
-        self.to
-    }
-
     /// Input frames that a stream may hold back before it returns what they become.
     #[must_use]
     pub fn max_delay(&self) -> usize {

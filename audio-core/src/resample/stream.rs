@@ -54,20 +54,6 @@ impl StreamResampler {
         Self::start(spec, to_rate, |from, to| ResamplePlan::low_latency(from, to, quality))
     }
 
-    /// A stream with a plan that others use too.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when the plan is for another input rate or there is no channel.
-    pub fn with_plan(spec: AudioSpec, plan: Arc<ResamplePlan>) -> Result<Self> {
-        if spec.rate != plan.from_rate() {
-            return Err(Error::config(
-                "sample rate",
-                format!("the plan is for {} Hz, the audio has {} Hz", plan.from_rate(), spec.rate),
-            ));
-        }
-        Self::build(spec, plan.to_rate(), Some(plan))
-    }
-
     fn start(
         spec: AudioSpec,
         to_rate: u32,
@@ -75,10 +61,6 @@ impl StreamResampler {
     ) -> Result<Self> {
         let same = spec.rate == to_rate && to_rate > 0;
         let plan = if same { None } else { Some(Arc::new(plan(spec.rate, to_rate)?)) };
-        Self::build(spec, to_rate, plan)
-    }
-
-    fn build(spec: AudioSpec, to_rate: u32, plan: Option<Arc<ResamplePlan>>) -> Result<Self> {
         if spec.channels() == 0 {
             return Err(Error::config("channels", "there must be at least one"));
         }
@@ -125,6 +107,21 @@ impl StreamResampler {
         self.convert(&plan, blocks, |channel| piece.channel(channel), &mut out);
         self.emitted += (blocks * per_block) as u64;
         AudioBuf::from_planar(self.output_spec(), out)
+    }
+
+    /// As [`StreamResampler::push`], for a stream of one channel.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the stream has more channels.
+    pub fn push_mono(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.push(&AudioView::from_mono(self.spec.rate, samples))?.into_planar())
+    }
+
+    /// The longest that a sample is held back, in seconds.
+    #[must_use]
+    pub fn max_delay(&self) -> f64 {
+        let samples = self.plan.as_ref().map_or(0, |plan| plan.max_delay());
+        samples as f64 / f64::from(self.spec.rate.max(1))
     }
 
     /// End the signal and return the rest, so that everything together has exactly

@@ -8,10 +8,12 @@ use formant_audio_core::decode::split_channels;
 use formant_audio_core::encode::{AudioWriter, WriteOptions, WriteReport, finish_group};
 use formant_audio_core::level::NullMeter;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Error, Warning};
+use formant_models::LoadOptions;
 use serde_json::{Value, json};
 
 use super::{AudioToAudio, Made, Offset, Process, Session};
 use crate::batch::{self, Done, Lane};
+use crate::commands::Work;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::identity::{self, FileId};
@@ -19,7 +21,7 @@ use crate::inputs::Input;
 use crate::messages::Messages;
 use crate::outputs::{Target, channel_targets, target_of};
 use crate::writing::create;
-use crate::{interrupt, json as lines};
+use crate::{interrupt, json as lines, tasks};
 
 /// Works on all recordings. The process is made when Ctrl-C is listened for already.
 pub(crate) fn run<P: Process>(
@@ -32,6 +34,19 @@ pub(crate) fn run<P: Process>(
         recording(plan, &*process, input, lane, options.json)
     };
     batch::run(&plan.sources.list, options, messages, process, work)
+}
+
+/// The work of a network on all recordings, which is loaded when Ctrl-C is listened for already.
+pub(crate) fn of_network<P: Process + 'static>(
+    files: AudioToAudio,
+    load: LoadOptions,
+    process: impl FnOnce(&LoadOptions, &Messages) -> Result<P, Failure> + 'static,
+) -> Work {
+    Box::new(move |settings, messages| {
+        tasks::use_threads(settings);
+        tasks::tell_precision(&load, messages);
+        run(&files, settings.one_by_one(), messages, || process(&load, messages))
+    })
 }
 
 fn recording<P: Process>(

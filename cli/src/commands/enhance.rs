@@ -4,14 +4,11 @@ use clap::Args;
 use formant_audio_core::AudioSpec;
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, EnhancementReport, Enhancer};
-use formant_models::{LoadOptions, ModelSource};
 use serde_json::{Value, json};
 
-use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
-use crate::exit::Outcome;
+use super::Work;
+use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
 use crate::failure::Failure;
-use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks::{self, enhance::CleaningArgs};
 use crate::times::clock;
@@ -35,38 +32,21 @@ pub(crate) struct EnhanceArgs {
     overlap: f64,
 }
 
-/// Recordings, the model, and how it works on them.
-struct EnhancePlan {
-    files: AudioToAudio,
-    model: ModelSource,
-    load: LoadOptions,
-    options: EnhanceOptions,
-}
-
 impl EnhanceArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        let plan = EnhancePlan {
-            load: tasks::load_options(settings)?,
-            files: self.files.resolve_for_network("_enhanced", settings)?,
-            model: tasks::model(self.model.as_deref(), "enhance")?,
-            options: EnhanceOptions {
-                window_seconds: self.window,
-                overlap_seconds: self.overlap,
-                ..self.cleaning.options(settings)
-            },
+        let load = tasks::load_options(settings)?;
+        let files = self.files.resolve_for_network("_enhanced", settings)?;
+        let model = tasks::model(self.model.as_deref(), "enhance")?;
+        let options = EnhanceOptions {
+            window_seconds: self.window,
+            overlap_seconds: self.overlap,
+            ..self.cleaning.options(settings)
         };
-        Ok(work(plan, run))
+        Ok(audio_to_audio::of_network(files, load, move |load, _| {
+            Ok(Enhancement { enhancer: Enhancer::load(&model, load)?, options })
+        }))
     }
-}
-
-fn run(plan: EnhancePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let EnhancePlan { files, model, load, options } = plan;
-    tasks::use_threads(settings);
-    tasks::tell_precision(&load, messages);
-    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
-        Ok(Enhancement { enhancer: Enhancer::load(&model, &load)?, options })
-    })
 }
 
 /// An enhancer and its options.

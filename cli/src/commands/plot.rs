@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{BlockReader, DecodeOptions, decode_file};
 use formant_audio_core::plot::{
-    AxisScale, Image, PlotItem, PlotOptions, Trace, TraceOptions, compare, render,
+    AxisScale, Image, PlotItem, PlotOptions, SoundTrace, TraceOptions, compare, render,
 };
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, Warning};
@@ -260,7 +260,7 @@ fn trace(
 ) -> Result<(PlotItem, Vec<Warning>), Failure> {
     let options =
         TraceOptions { n_fft: plan.options.n_fft, expected_frames: reader.declared_frames() };
-    let mut trace = Trace::new(reader.spec(), &options)?;
+    let mut trace = SoundTrace::new(reader.spec(), &options)?;
     while let Some(block) = reader.next_block()? {
         interrupt::check()?;
         trace.push(&block.view())?;

@@ -6,14 +6,11 @@ use clap::{Args, ValueEnum};
 use formant_audio_core::AudioSpec;
 use formant_models::tasks::Task;
 use formant_models::tasks::separate::{Levels, SeparateOptions, SeparationReport, Separator};
-use formant_models::{LoadOptions, ModelSource};
 use serde_json::{Value, json};
 
-use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
-use crate::exit::Outcome;
+use super::Work;
+use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
 use crate::failure::Failure;
-use crate::messages::Messages;
 use crate::outputs::{SuffixWhen, Target};
 use crate::settings::Settings;
 use crate::tasks;
@@ -65,14 +62,6 @@ fn voices(target: &Target, count: usize) -> Vec<Target> {
     (1..=count).map(|n| target.with_suffix(&format!("{suffix}{n}"))).collect()
 }
 
-/// Recordings, the model, and how it works on them.
-struct SeparatePlan {
-    files: AudioToAudio,
-    model: ModelSource,
-    load: LoadOptions,
-    options: SeparateOptions,
-}
-
 impl SeparateArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
@@ -94,17 +83,10 @@ impl SeparateArgs {
             },
         };
         let model = tasks::model(self.model.as_deref(), "separate")?;
-        Ok(work(SeparatePlan { files, model, load, options }, run))
+        Ok(audio_to_audio::of_network(files, load, move |load, _| {
+            Ok(Separation { separator: Separator::load(&model, load)?, options })
+        }))
     }
-}
-
-fn run(plan: SeparatePlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let SeparatePlan { files, model, load, options } = plan;
-    tasks::use_threads(settings);
-    tasks::tell_precision(&load, messages);
-    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
-        Ok(Separation { separator: Separator::load(&model, &load)?, options })
-    })
 }
 
 /// A separator and its options.

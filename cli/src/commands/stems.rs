@@ -9,14 +9,12 @@ use formant_models::tasks::Task;
 use formant_models::tasks::stems::{StemSeparator, StemsOptions};
 use serde_json::{Value, json};
 
-use super::{Work, work};
+use super::Work;
 use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Ending, Made, Process, Session};
-use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::messages::Messages;
 use crate::outputs::{SuffixWhen, Target};
 use crate::settings::Settings;
-use crate::tasks::{self, stems::DemixArgs, stems::DemixPlan};
+use crate::tasks::stems::{DemixArgs, DemixPlan};
 use crate::times::clock;
 
 /// What `formant stems` takes.
@@ -70,7 +68,15 @@ impl StemNaming {
 impl StemsArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        Ok(work(self.plan(settings)?, run))
+        let StemsPlan { files, demix, naming, report } = self.plan(settings)?;
+        Ok(audio_to_audio::of_network(files, *demix.load_options(), move |_, messages| {
+            let separator = demix.load()?;
+            demix.tell_default(messages);
+            let options = demix.options(&separator)?;
+            // A wrong name or number is one error, not one an input.
+            separator.start(&options)?;
+            Ok(Demix { separator, options, naming, report })
+        }))
     }
 
     fn plan(mut self, settings: &Settings) -> Result<StemsPlan, Failure> {
@@ -99,20 +105,6 @@ impl StemsArgs {
         let demix = self.demix.resolve(settings)?;
         Ok(StemsPlan { files, demix, naming, report: self.report })
     }
-}
-
-fn run(plan: StemsPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let StemsPlan { files, demix, naming, report } = plan;
-    tasks::use_threads(settings);
-    tasks::tell_precision(demix.load_options(), messages);
-    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
-        let separator = demix.load()?;
-        demix.tell_default(messages);
-        let options = demix.options(&separator)?;
-        // A wrong name or number is one error, not one an input.
-        separator.start(&options)?;
-        Ok(Demix { separator, options, naming, report })
-    })
 }
 
 /// A stem separator and its options.

@@ -4,70 +4,51 @@ use clap::Args;
 use formant_audio_core::AudioSpec;
 use formant_models::tasks::Task;
 use formant_models::tasks::superres::{SuperResOptions, SuperResReport, SuperResolver};
-use formant_models::{LoadOptions, ModelSource};
 use serde_json::{Value, json};
 
-use super::{Work, work};
-use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs, Made, Process, Session};
-use crate::exit::Outcome;
+use super::Work;
+use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
 use crate::failure::Failure;
-use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks;
 use crate::times::clock;
 
 /// What `formant superres` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: formant superres call.wav --model mossformer2-sr-48k -o wide.wav")]
+#[command(after_help = "Example: formant superres call.wav -o wide.wav")]
 pub(crate) struct SuperresArgs {
     #[command(flatten)]
     files: AudioToAudioArgs,
-    /// Name of a published model, or a file or folder.
+    /// Name of a bundled or published model, or a file or folder [default: superres-speech].
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
     /// Highest frequency of the recordings in Hz [default: measured for each channel].
     #[arg(long, value_name = "HZ")]
     cutoff: Option<f64>,
-    /// Length of a window in seconds; shorter recordings are processed in one piece.
-    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
-    window: f64,
-    /// Overlap with the neighboring window in seconds.
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
-    overlap: f64,
-}
-
-/// Recordings, the model, and how it works on them.
-struct SuperresPlan {
-    files: AudioToAudio,
-    model: ModelSource,
-    load: LoadOptions,
-    options: SuperResOptions,
+    /// Length of a window in seconds; shorter recordings are processed in one piece [default: the
+    /// model's, or 20].
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// Overlap with the neighboring window in seconds [default: a quarter of the window, up to 2].
+    #[arg(long, value_name = "SECONDS")]
+    overlap: Option<f64>,
 }
 
 impl SuperresArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        let plan = SuperresPlan {
-            load: tasks::load_options(settings)?,
-            files: self.files.resolve_for_network("_48k", settings)?,
-            model: tasks::model(self.model.as_deref(), "superres")?,
-            options: SuperResOptions {
-                cutoff_hz: self.cutoff,
-                window_seconds: self.window,
-                overlap_seconds: self.overlap,
-            },
+        let load = tasks::load_options(settings)?;
+        let files = self.files.resolve_for_network("_48k", settings)?;
+        let model = tasks::model(self.model.as_deref(), "superres")?;
+        let options = SuperResOptions {
+            cutoff_hz: self.cutoff,
+            window_seconds: self.window,
+            overlap_seconds: self.overlap,
         };
-        Ok(work(plan, run))
+        Ok(audio_to_audio::of_network(files, load, move |load, _| {
+            Ok(Widening { resolver: SuperResolver::load(&model, load)?, options })
+        }))
     }
-}
-
-fn run(plan: SuperresPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let SuperresPlan { files, model, load, options } = plan;
-    tasks::use_threads(settings);
-    tasks::tell_precision(&load, messages);
-    audio_to_audio::run(&files, settings.one_by_one(), messages, || {
-        Ok(Widening { resolver: SuperResolver::load(&model, &load)?, options })
-    })
 }
 
 /// A super-resolution network and its options.

@@ -158,25 +158,6 @@ impl DepthwiseConv1d {
         Ok(self)
     }
 
-    /// Adds the input to the sum, before the activation, by changing the tap that sees the same
-    /// frame: `x + conv(x)` costs what `conv(x)` does.
-    ///
-    /// # Errors
-    /// When no tap sees the frame that is computed.
-    pub fn plus_input(mut self) -> Result<Self> {
-        let DepthwiseConfig { kernel, dilation, padding: (before, _), .. } = self.config;
-        if !before.is_multiple_of(dilation) || before / dilation >= kernel {
-            let reason =
-                "no tap sees the frame that is computed, so that it cannot carry the input";
-            return Err(Error::Setting { setting: "padding", reason });
-        }
-        for taps in self.weight.chunks_exact_mut(kernel) {
-            taps[before / dilation] += 1.0;
-        }
-        self.packed = Packed::new(&self.weight, &self.bias, self.config.kernel);
-        Ok(self)
-    }
-
     /// Settings.
     #[must_use]
     pub fn config(&self) -> DepthwiseConfig {
@@ -257,20 +238,6 @@ impl DepthwiseConv1d {
             }
             None => scalar::run(&job),
         }
-        Ok(())
-    }
-
-    /// The definition, for tests and comparisons: plain loops on one thread.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the shapes do not fit.
-    pub fn run_scalar(
-        &self,
-        x: View<'_>,
-        residual: Option<View<'_>>,
-        out: &mut ViewMut<'_>,
-    ) -> Result<()> {
-        scalar::run(&Job::new(self, x, residual, out)?);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The networks, one folder each: tensors in, tensors out. A folder has the network and its parts,
 //! its config, its card, and `adopt.rs`: how checkpoints of other toolkits become a card.
 
+mod bounds;
 pub mod ecapa;
 mod front_end;
 pub mod hifi_sr;

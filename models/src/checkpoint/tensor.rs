@@ -137,14 +137,6 @@ impl RawTensor {
         Self::from_bytes(dtype, self.shape.clone(), dtype.encode_f32(&self.to_f32_vec()?))
     }
 
-    /// The same bytes with another shape of as many elements.
-    ///
-    /// # Errors
-    /// When the file can't be read, or the number of elements differs.
-    pub fn reshaped(&self, shape: Vec<usize>) -> Outcome<Self> {
-        Self::from_shared(self.dtype, shape, self.bytes()?)
-    }
-
     /// A complex tensor as pairs of floats in a new last dimension; others stay as they are.
     ///
     /// # Errors

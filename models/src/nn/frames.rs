@@ -1,6 +1,20 @@
-//! Which frames of a padded batch belong to an utterance.
+//! Batches of features, and which frames of a padded one belong to an utterance.
 
+use ndarray::Array2;
 use tch::{Device, Kind, Tensor};
+
+/// The features of several utterances as one batch `[utterances, longest, bins]`, with zeros behind
+/// the ends of the shorter ones.
+#[must_use]
+pub fn batch(features: &[Array2<f32>]) -> Tensor {
+    let longest = features.iter().map(Array2::nrows).max().unwrap_or(0);
+    let bins = features.first().map_or(0, Array2::ncols);
+    let mut values = vec![0.0f32; features.len() * longest * bins];
+    for (rows, place) in features.iter().zip(values.chunks_exact_mut((longest * bins).max(1))) {
+        place.iter_mut().zip(rows).for_each(|(place, value)| *place = *value);
+    }
+    Tensor::from_slice(&values).view([features.len() as i64, longest as i64, bins as i64])
+}
 
 /// Valid frames of every row of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +78,15 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shorter_rows_of_a_batch_end_in_zeros() {
+        let rows = |count: usize| Array2::from_elem((count, 2), count as f32);
+        let batch = batch(&[rows(3), rows(1)]);
+        assert_eq!(batch.size(), [2, 3, 2]);
+        let values = Vec::<f32>::try_from(batch.view([-1])).expect("floats");
+        assert_eq!(values, [3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
 
     #[test]
     fn only_padding_becomes_zero() {

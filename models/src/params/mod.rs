@@ -6,7 +6,9 @@ mod store;
 mod stored;
 mod weight;
 
+use std::cell::Cell;
 use std::ops::Div;
+use std::rc::Rc;
 
 use tch::nn::{self, Init};
 use tch::{Device, Kind, Tensor};
@@ -46,19 +48,21 @@ use crate::error::{Error, Result};
 pub struct Params<'a> {
     path: nn::Path<'a>,
     stored: Option<&'a Stored>,
+    /// Elements of the parameters that were handed out, shared by all places of the tree.
+    elements: Rc<Cell<u64>>,
 }
 
 impl<'a> Params<'a> {
     /// Trainable variables with random values, registered under `path`.
     #[must_use]
     pub fn random(path: &nn::Path<'a>) -> Self {
-        Self { path: path.clone(), stored: None }
+        Self { path: path.clone(), stored: None, elements: Rc::default() }
     }
 
     /// Tensors of a checkpoint, registered under `path`.
     #[must_use]
     pub fn stored(path: &nn::Path<'a>, stored: &'a Stored) -> Self {
-        Self { path: path.clone(), stored: Some(stored) }
+        Self { path: path.clone(), stored: Some(stored), elements: Rc::default() }
     }
 
     /// The place `name` below this one; dots separate levels.
@@ -66,7 +70,13 @@ impl<'a> Params<'a> {
     pub fn sub(&self, name: impl ToString) -> Self {
         let name = name.to_string();
         let path = name.split('.').fold(self.path.clone(), |path, segment| path / segment);
-        Self { path, stored: self.stored }
+        Self { path, stored: self.stored, elements: Rc::clone(&self.elements) }
+    }
+
+    /// Elements of all parameters so far, here and elsewhere in the tree; buffers do not count.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        self.elements.get()
     }
 
     /// The device on which the tensors are.
@@ -89,6 +99,7 @@ impl<'a> Params<'a> {
             }
             None => self.path.f_var(name, shape, init)?,
         };
+        self.elements.set(self.elements.get() + tensor.numel() as u64);
         Ok(tensor.into())
     }
 

@@ -99,6 +99,13 @@ pub const BUNDLED: &[Bundled] = &[
         licence: "MIT OR Apache-2.0",
         bytes: weights!("separate-voices.safetensors"),
     },
+    Bundled {
+        name: "superres-speech",
+        task: "superres",
+        summary: "the full band of speech at 48 kHz from 8 kHz and up, HiFi-SR, 1.1 M parameters",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("superres-speech.safetensors"),
+    },
 ];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How

@@ -61,11 +61,6 @@ impl Guard {
         Ok(mixer.push(&clean.view()))
     }
 
-    /// Rate and layout of the stream, when there was a block.
-    pub(super) fn spec(&self) -> Option<AudioSpec> {
-        self.spec
-    }
-
     /// Rate and layout of a stream that is over.
     ///
     /// # Errors
@@ -110,17 +105,12 @@ impl Intake {
     /// # Errors
     /// [`formant_audio_core::Error::Shape`] when rate or layout change.
     pub(super) fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
-        let first = self.guard.spec().is_none();
         let mono = self.guard.take_mono(block)?;
-        if first {
-            self.resampler = resampler(AudioSpec::mono(block.rate()), self.rate, self.pace)?;
-        }
-        Ok(match &mut self.resampler {
-            Some(resampler) => {
-                resampler.push(&AudioView::from_mono(block.rate(), &mono))?.into_planar()
-            }
-            None => mono,
-        })
+        let resampler = match &mut self.resampler {
+            Some(resampler) => resampler,
+            empty => empty.insert(resampler(AudioSpec::mono(block.rate()), self.rate, self.pace)?),
+        };
+        Ok(resampler.push_mono(&mono)?)
     }
 
     /// The samples that were held back.
@@ -132,12 +122,11 @@ impl Intake {
     }
 }
 
-/// The way of a signal from its rate to another; none where they are equal.
-pub(super) fn resampler(spec: AudioSpec, to: u32, pace: Pace) -> Result<Option<StreamResampler>> {
+/// The way of a signal from its rate to another, which may be the same.
+pub(super) fn resampler(spec: AudioSpec, to: u32, pace: Pace) -> Result<StreamResampler> {
     Ok(match pace {
-        _ if spec.rate == to => None,
-        Pace::Live => Some(StreamResampler::low_latency(spec, to, Quality::High)?),
-        Pace::Throughput => Some(StreamResampler::new(spec, to, Quality::High)?),
+        Pace::Live => StreamResampler::low_latency(spec, to, Quality::High)?,
+        Pace::Throughput => StreamResampler::new(spec, to, Quality::High)?,
     })
 }
 

@@ -4,6 +4,7 @@ pub mod chunked;
 pub mod enhance;
 mod intake;
 mod outlet;
+mod rolling;
 pub mod separate;
 pub mod speaker;
 pub mod spot;
@@ -40,5 +41,6 @@ mod tests {
         assert!(TASKS.iter().map(|row| row.name).eq(names), "each row has its type");
         fn live<S: TaskSession>() {}
         live::<enhance::LiveEnhancement>();
+        live::<superres::LiveSuperRes>();
     }
 }

@@ -3,16 +3,13 @@
 
 use std::collections::VecDeque;
 
-use formant_audio_core::AudioView;
 use formant_audio_core::resample::StreamResampler;
 
 use crate::error::Result;
 
 /// One signal on its way out.
-#[derive(Default)]
 pub(super) struct Outlet {
-    own_rate: u32,
-    back: Option<StreamResampler>,
+    back: StreamResampler,
     /// Samples that went in and have not come out.
     due: usize,
     dry: Option<Dry>,
@@ -27,9 +24,9 @@ struct Dry {
 }
 
 impl Outlet {
-    /// Answers at `own_rate`, brought to the stream's rate where that is another one.
-    pub(super) fn new(own_rate: u32, back: Option<StreamResampler>) -> Self {
-        Self { own_rate, back, due: 0, dry: None }
+    /// Answers that go `back` to the stream's rate.
+    pub(super) fn new(back: StreamResampler) -> Self {
+        Self { back, due: 0, dry: None }
     }
 
     /// With `wet` as the answer's share, and the stream's own samples for the rest.
@@ -56,10 +53,7 @@ impl Outlet {
     /// # Errors
     /// What resampling says.
     pub(super) fn push(&mut self, answer: &[f32]) -> Result<Vec<f32>> {
-        let answer = match &mut self.back {
-            Some(back) => back.push(&AudioView::from_mono(self.own_rate, answer))?.into_planar(),
-            None => answer.to_vec(),
-        };
+        let answer = self.back.push_mono(answer)?;
         Ok(self.give(answer))
     }
 
@@ -68,10 +62,7 @@ impl Outlet {
     /// # Errors
     /// What resampling says.
     pub(super) fn finish(&mut self) -> Result<Vec<f32>> {
-        let mut rest = match &mut self.back {
-            Some(back) => back.finish()?.into_planar(),
-            None => Vec::new(),
-        };
+        let mut rest = self.back.finish()?.into_planar();
         rest.resize(self.due, 0.0);
         Ok(self.give(rest))
     }
@@ -98,11 +89,19 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
+    use formant_audio_core::AudioSpec;
+
     use super::*;
+    use crate::tasks::intake::{Pace, resampler};
+
+    fn outlet_alone() -> Outlet {
+        let back = resampler(AudioSpec::mono(8000), 8000, Pace::Throughput);
+        Outlet::new(back.expect("a sound rate"))
+    }
 
     #[test]
     fn lengths_are_those_of_the_stream_and_shares_add_up() {
-        let mut outlet = Outlet::new(8000, None).beside_stream(0.25);
+        let mut outlet = outlet_alone().beside_stream(0.25);
         outlet.expect(&[1.0; 4]);
         assert_eq!(outlet.push(&[0.0; 3]).expect("no resampling"), [0.75; 3]);
         outlet.expect(&[1.0; 1]);
@@ -110,7 +109,7 @@ mod tests {
         assert_eq!(outlet.finish().expect("no resampling"), [0.75; 1], "the answer was short");
         let (energy, removed) = outlet.removed();
         assert_eq!((energy, removed), (5.0, 5.0 * 0.0625));
-        let mut alone = Outlet::new(8000, None);
+        let mut alone = outlet_alone();
         alone.expect_frames(2);
         assert_eq!(alone.push(&[0.5; 9]).expect("no resampling"), [0.5; 2], "the answer was long");
     }

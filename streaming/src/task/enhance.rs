@@ -1,14 +1,13 @@
-//! Speech without its noise, in a session: into a file, to an output device, or both, with a delay
-//! that is known before.
+//! Speech without its noise, or with a full band, in a session: into a file, to an output device, or
+//! both, with a delay that is known before.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView};
 use formant_models::tasks::TaskSession;
-use formant_models::tasks::enhance::{
-    EnhanceOptions, Enhancer, LiveEnhancement, LiveOptions, LiveTiming,
-};
+use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions, LiveTiming};
+use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
 
 use super::{Finding, JOINED, LiveStream, LiveTask};
 use crate::error::{Error, Result};
@@ -18,18 +17,39 @@ use crate::output::{OpenedOutput, Player};
 use crate::record::Recorder;
 use crate::source::{Pace, StreamInfo};
 
-/// Cleans what is heard.
+/// Cleans what is heard, or widens its band.
 ///
-/// What comes out is mono, at the rate that the source has when the session begins, and in its
-/// place: what was not heard, or was skipped because the network is too slow, is silence.
+/// What comes out is mono and in its place: what was not heard, or was skipped because the network is
+/// too slow, is silence. Cleaned audio has the rate that the source has when the session begins,
+/// widened audio the rate of the network.
 pub struct EnhanceTask {
-    enhancer: Enhancer,
-    options: EnhanceOptions,
-    live: LiveOptions,
+    name: &'static str,
+    begin: Begin,
     timing: LiveTiming,
+    /// The rate at which it hears, and that of what comes out.
     rate: u32,
+    output_rate: u32,
     pace: Pace,
     outlets: Mutex<Outlets>,
+}
+
+/// Begins a stretch of audio.
+type Begin = Box<dyn Fn() -> Result<Box<dyn Stretch>> + Send>;
+
+/// Mono samples on their way through a model.
+trait Stretch {
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>>;
+    fn finish(self: Box<Self>) -> Result<Vec<f32>>;
+}
+
+impl<S: TaskSession<Part = Vec<f32>>> Stretch for S {
+    fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
+        Ok(TaskSession::push(self, block)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<f32>> {
+        Ok(TaskSession::finish(*self)?.0)
+    }
 }
 
 /// Where cleaned audio goes; the stretches of a session share it.
@@ -57,16 +77,47 @@ impl EnhanceTask {
         source: &StreamInfo,
     ) -> Result<Self> {
         let rate = source.spec.rate;
-        let mut trial = enhancer.live(&options, &live, rate)?;
-        let timing = trial.timing();
+        let timing = enhancer.live(&options, &live, rate)?.timing();
+        let begin = move || -> Result<Box<dyn Stretch>> {
+            Ok(Box::new(enhancer.live(&options, &live, rate)?))
+        };
+        Self::of("enhance", Box::new(begin), timing, rate, source)
+    }
+
+    /// Widens the band of what `source` gives, as [`EnhanceTask::new`].
+    ///
+    /// # Errors
+    /// As [`EnhanceTask::new`].
+    pub fn widening(
+        resolver: SuperResolver,
+        options: SuperResOptions,
+        live: LiveOptions,
+        source: &StreamInfo,
+    ) -> Result<Self> {
+        let rate = source.spec.rate;
+        let timing = resolver.live(&options, &live, rate)?.timing();
+        let output_rate = resolver.sample_rate();
+        let begin = move || -> Result<Box<dyn Stretch>> {
+            Ok(Box::new(resolver.live(&options, &live, rate)?))
+        };
+        Self::of("superres", Box::new(begin), timing, output_rate, source)
+    }
+
+    fn of(
+        name: &'static str,
+        begin: Begin,
+        timing: LiveTiming,
+        output_rate: u32,
+        source: &StreamInfo,
+    ) -> Result<Self> {
+        let rate = source.spec.rate;
         let window = timing.latency() + timing.context + timing.resampling;
         // Not silence, which has short cuts.
         let hum: Vec<f32> =
             (0..(window * f64::from(rate)) as usize).map(|n| 1e-3 * (n as f32).sin()).collect();
-        trial.push(&AudioView::from_mono(rate, &hum))?;
-        drop(trial);
+        begin()?.push(&AudioView::from_mono(rate, &hum))?;
         let outlets = Mutex::default();
-        Ok(Self { enhancer, options, live, timing, rate, pace: source.pace, outlets })
+        Ok(Self { name, begin, timing, rate, output_rate, pace: source.pace, outlets })
     }
 
     /// Writes into a WAV file too, which is replaced if it is there and whole at every moment.
@@ -74,7 +125,7 @@ impl EnhanceTask {
     /// # Errors
     /// When it can't be written.
     pub fn to_file(self, path: &Path) -> Result<Self> {
-        let file = Recorder::create(path, AudioSpec::mono(self.rate))?;
+        let file = Recorder::create(path, AudioSpec::mono(self.output_rate))?;
         self.outlets().file = Some(file);
         Ok(self)
     }
@@ -84,9 +135,15 @@ impl EnhanceTask {
     /// # Errors
     /// When the device's rate can't be reached.
     pub fn to_device(self, output: OpenedOutput) -> Result<Self> {
-        let player = Player::new(output, self.rate, self.timing.hop, self.pace)?;
+        let player = Player::new(output, self.output_rate, self.timing.hop, self.pace)?;
         self.outlets().player = Some(player);
         Ok(self)
+    }
+
+    /// The rate of what comes out, in Hz.
+    #[must_use]
+    pub fn output_rate(&self) -> u32 {
+        self.output_rate
     }
 
     /// Where the time goes.
@@ -109,7 +166,7 @@ impl EnhanceTask {
 
 impl LiveTask for EnhanceTask {
     fn name(&self) -> &'static str {
-        "enhance"
+        self.name
     }
 
     fn rate(&self) -> u32 {
@@ -123,8 +180,8 @@ impl LiveTask for EnhanceTask {
     fn start_at(&self, at: f64) -> Result<Box<dyn LiveStream + '_>> {
         Ok(Box::new(Stream {
             task: self,
-            live: self.enhancer.live(&self.options, &self.live, self.rate)?,
-            base: (at * f64::from(self.rate)).round() as u64,
+            live: (self.begin)()?,
+            base: (at * f64::from(self.output_rate)).round() as u64,
             given: 0,
         }))
     }
@@ -139,7 +196,7 @@ impl LiveTask for EnhanceTask {
 
 struct Stream<'a> {
     task: &'a EnhanceTask,
-    live: LiveEnhancement,
+    live: Box<dyn Stretch>,
     base: u64,  // frame of the session at which the stretch begins
     given: u64, // frames since then
 }
@@ -152,7 +209,7 @@ impl LiveStream for Stream<'_> {
 
     fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
         let Self { task, live, base, mut given } = *self;
-        let (rest, _) = live.finish()?;
+        let rest = live.finish()?;
         let found = give(task, base, &mut given, &rest)?;
         if let Some(player) = &mut task.outlets().player {
             player.rest()?;
@@ -171,7 +228,7 @@ fn give(task: &EnhanceTask, base: u64, given: &mut u64, clean: &[f32]) -> Result
     if !std::mem::replace(&mut outlets.told, true) {
         found.push(Finding { event: announcement(task, &outlets), known: None });
     }
-    let rate = f64::from(task.rate);
+    let rate = f64::from(task.output_rate);
     let start = *given as f64 / rate;
     *given += clean.len() as u64;
     let end = *given as f64 / rate;
@@ -201,7 +258,7 @@ fn give(task: &EnhanceTask, base: u64, given: &mut u64, clean: &[f32]) -> Result
 fn announcement(task: &EnhanceTask, outlets: &Outlets) -> Event {
     let LiveTiming { hop, look_ahead, resampling, context } = task.timing;
     Event::Enhancing {
-        rate: task.rate,
+        rate: task.output_rate,
         latency: task.latency(),
         hop,
         look_ahead,
@@ -219,7 +276,7 @@ impl Outlets {
         self.frames += clean.len() as u64;
         if let Some(file) = &mut self.file {
             // The task's own thread can wait for the disk.
-            file.audio(&AudioBuf::from_mono(task.rate, clean.to_vec()), Pace::Elastic);
+            file.audio(&AudioBuf::from_mono(task.output_rate, clean.to_vec()), Pace::Elastic);
         }
         self.check_file()?;
         self.player.as_mut().map_or(Ok(()), |player| player.play(clean))
@@ -231,13 +288,13 @@ impl Outlets {
         if frames > 0
             && let Some(file) = &mut self.file
         {
-            file.silence(frames, task.rate);
+            file.silence(frames, task.output_rate);
         }
         // A live gap has passed by itself; where the device sets the pace, it has to be played.
         let Some(player) = self.player.as_mut().filter(|_| task.pace == Pace::Elastic) else {
             return Ok(());
         };
-        let second = vec![0.0; task.rate as usize];
+        let second = vec![0.0; task.output_rate as usize];
         let mut left = frames as usize;
         while left > 0 {
             let step = left.min(second.len());

@@ -5,6 +5,9 @@ mod speaker;
 mod spot;
 mod transcribe;
 
+use formant_audio_core::AudioView;
+use formant_models::tasks::TaskSession;
+
 use crate::error::Result;
 use crate::event::Event;
 
@@ -73,6 +76,25 @@ pub struct Finding {
     pub event: Event,
     /// What had to be heard to know it, in seconds; `None` where that has no meaning.
     pub known: Option<f64>,
+}
+
+/// The session of a task of the models, whose results `finding` tells.
+struct Findings<S, I> {
+    rate: u32,
+    session: S,
+    finding: fn(I) -> Finding,
+}
+
+impl<I, S: TaskSession<Part = Vec<I>>> LiveStream for Findings<S, I> {
+    fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
+        let found = self.session.push(&AudioView::from_mono(self.rate, samples))?;
+        Ok(found.into_iter().map(self.finding).collect())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
+        let found = self.session.finish()?.0;
+        Ok(found.into_iter().map(self.finding).collect())
+    }
 }
 
 /// Moves an event's times to those of the session.

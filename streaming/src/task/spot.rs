@@ -1,10 +1,9 @@
 //! Keywords in a session.
 
-use formant_audio_core::AudioView;
-use formant_models::tasks::spot::{Detection, SpotOptions, SpotSession, Spotter};
-use formant_models::tasks::{Task, TaskSession};
+use formant_models::tasks::Task;
+use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 
-use super::{Finding, LiveStream, LiveTask};
+use super::{Finding, Findings, LiveStream, LiveTask};
 use crate::error::Result;
 use crate::event::Event;
 
@@ -36,23 +35,8 @@ impl LiveTask for SpotTask {
     }
 
     fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
-        Ok(Box::new(Stream { rate: self.rate(), session: self.spotter.start(&self.options)? }))
-    }
-}
-
-struct Stream {
-    rate: u32,
-    session: SpotSession,
-}
-
-impl LiveStream for Stream {
-    fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
-        let found = self.session.push(&AudioView::from_mono(self.rate, samples))?;
-        Ok(found.into_iter().map(finding).collect())
-    }
-
-    fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
-        Ok(self.session.finish()?.0.into_iter().map(finding).collect())
+        let session = self.spotter.start(&self.options)?;
+        Ok(Box::new(Findings { rate: self.rate(), session, finding }))
     }
 }
 

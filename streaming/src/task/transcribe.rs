@@ -1,12 +1,9 @@
 //! Live captions in a session.
 
-use formant_audio_core::AudioView;
-use formant_models::tasks::transcribe::{
-    TranscribeOptions, TranscribeSession, Transcriber, TranscriptEvent,
-};
-use formant_models::tasks::{Task, TaskSession};
+use formant_models::tasks::Task;
+use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber, TranscriptEvent};
 
-use super::{Finding, LiveStream, LiveTask};
+use super::{Finding, Findings, LiveStream, LiveTask};
 use crate::error::Result;
 use crate::event::Event;
 
@@ -44,23 +41,8 @@ impl LiveTask for TranscribeTask {
     }
 
     fn start(&self) -> Result<Box<dyn LiveStream + '_>> {
-        Ok(Box::new(Stream { rate: self.rate(), session: self.transcriber.start(&self.options)? }))
-    }
-}
-
-struct Stream {
-    rate: u32,
-    session: TranscribeSession,
-}
-
-impl LiveStream for Stream {
-    fn push(&mut self, samples: &[f32]) -> Result<Vec<Finding>> {
-        let found = self.session.push(&AudioView::from_mono(self.rate, samples))?;
-        Ok(found.into_iter().map(finding).collect())
-    }
-
-    fn finish(self: Box<Self>) -> Result<Vec<Finding>> {
-        Ok(self.session.finish()?.0.into_iter().map(finding).collect())
+        let session = self.transcriber.start(&self.options)?;
+        Ok(Box::new(Findings { rate: self.rate(), session, finding }))
     }
 }
 

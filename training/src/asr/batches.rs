@@ -2,6 +2,8 @@
 //! learns.
 
 use formant_audio_core::features::FeaturePlan;
+use formant_models::nn::frames::batch;
+use ndarray::Array2;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,35 +91,25 @@ impl<'a> Batches<'a> {
     }
 
     fn batch(&self, drafts: &[Draft<'a>]) -> Result<Batch> {
-        let bins = self.plan.bins();
-        let features: Vec<Result<(Vec<f32>, usize)>> = drafts
+        let features: Vec<Result<Array2<f32>>> = drafts
             .par_iter()
             .map(|draft| {
                 let samples = compose(draft, self.data, self.recipe);
                 let mut features = self.plan.compute(&samples)?;
-                let frames = features.nrows();
                 let a = &self.recipe.augmentation;
-                let longest = (frames as f32 * a.mask_share) as usize;
+                let longest = (features.nrows() as f32 * a.mask_share) as usize;
                 let masks = SpecMasks { time_frames: a.masks.time_frames.min(longest), ..a.masks };
                 let mut rng = ChaCha8Rng::seed_from_u64(draft.length as u64);
                 mask(&mut rng, &mut features.view_mut(), &masks, 0.0);
-                Ok((features.iter().copied().collect(), frames))
+                Ok(features)
             })
             .collect();
-        let features: Vec<(Vec<f32>, usize)> = features.into_iter().collect::<Result<_>>()?;
-        let longest = features.iter().map(|(_, frames)| *frames).max().unwrap_or(0);
-        let mut values = Vec::with_capacity(features.len() * longest * bins);
-        for (rows, _) in &features {
-            let end = values.len() + longest * bins;
-            values.extend_from_slice(rows);
-            values.resize(end, 0.0);
-        }
+        let features: Vec<Array2<f32>> = features.into_iter().collect::<Result<_>>()?;
         let answers: Vec<Vec<i64>> =
             drafts.iter().map(|draft| self.pieces.encode(&draft.text())).collect();
-        let shape = [features.len() as i64, longest as i64, bins as i64];
         Ok(Batch {
-            features: Tensor::from_slice(&values).view(shape),
-            lengths: features.iter().map(|(_, frames)| *frames as i64).collect(),
+            features: batch(&features),
+            lengths: features.iter().map(|rows| rows.nrows() as i64).collect(),
             counts: answers.iter().map(|ids| ids.len() as i64).collect(),
             answers: Tensor::from_slice(&answers.concat()).to_kind(Kind::Int64),
         })

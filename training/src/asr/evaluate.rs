@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use formant_audio_core::features::FeaturePlan;
 use formant_audio_core::metrics::text::{ErrorCounts, TextOptions, character_errors, word_errors};
 use formant_models::arch::squeezeformer::CtcModel;
+use formant_models::nn::frames::batch;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -89,13 +90,9 @@ pub fn score_utterances(
     let mut report = AsrReport::default();
     for (samples, text, source) in utterances {
         let features = plan.compute(&samples)?;
-        let (frames, bins) = features.dim();
-        let values: Vec<f32> = features.iter().copied().collect();
-        let features = Tensor::from_slice(&values)
-            .view([1, frames as i64, bins as i64])
-            .to_device(model.store.device());
-        let (log_probs, lengths) =
-            tch::no_grad(|| model.network.forward(&features, &[frames as i64]));
+        let frames = features.nrows() as i64;
+        let features = batch(&[features]).to_device(model.store.device());
+        let (log_probs, lengths) = tch::no_grad(|| model.network.forward(&features, &[frames]));
         let answers = log_probs.get(0).narrow(0, 0, lengths[0]);
         let found = pieces.decode(&greedy(&answers, model.card.blank()));
         let options = TextOptions::plain();

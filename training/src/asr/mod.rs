@@ -14,4 +14,4 @@ pub use data::{AsrData, AsrSources, Role, TableCount};
 pub use evaluate::{AsrReport, SourceErrors, greedy, score_utterances};
 pub use pieces::{Pieces, learn_pieces, plain_text};
 pub use recipe::{AsrAugmentation, AsrRecipe};
-pub use train::{AsrOutcome, train};
+pub use train::train;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::squeezeformer::{CtcCard, CtcModel, Squeezeformer, Vocabulary};
-use formant_models::checkpoint::{RawTensor, StateDict};
 use formant_models::network::NoTrace;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
@@ -20,21 +19,8 @@ use crate::epochs::Verdict;
 use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
-
-/// What a training came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct AsrOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Its errors on the `dev` split.
-    pub dev: AsrReport,
-    /// Trainable parameters.
-    pub parameters: u64,
-    /// Seconds of this run.
-    pub seconds: f64,
-}
+use crate::start::begin_from;
+use crate::training::{self, At, Course, Dev, Trained, Training};
 
 /// What a state has to agree with to be gone on from.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +48,7 @@ pub fn train(
     start: Option<&CtcModel>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
-) -> Result<AsrOutcome> {
+) -> Result<Trained<Dev<AsrReport>>> {
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
     let pieces = match start {
@@ -81,18 +67,8 @@ pub fn train(
         provenance.insert("data".to_owned(), serde_json::json!(data.tables));
     }
     let training = Recognition { data, recipe, plan: &plan, pieces: &pieces, card: &card };
-    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
-        Some(start) => {
-            let given = start.store.variables();
-            copy_weights(vs, |_| true, |name| given.get(name))
-        }
-        None => Ok(()),
-    })?;
-    Ok(AsrOutcome {
-        best_epoch: done.best_epoch,
-        dev: done.figures,
-        parameters: done.parameters,
-        seconds: done.seconds,
+    training::run(&training, paths, provenance, progress, |vs, _| {
+        begin_from(vs, start.map(CtcModel::weights))
     })
 }
 
@@ -109,7 +85,7 @@ impl Training for Recognition<'_> {
     type Batch = Batch;
     type Key = Key;
     type Recipe = AsrRecipe;
-    type Figures = AsrReport;
+    type Figures = Dev<AsrReport>;
 
     fn course(&self) -> Course<'_> {
         let AsrRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
@@ -158,11 +134,11 @@ impl Training for Recognition<'_> {
         weights: &BTreeMap<String, Tensor>,
         provenance: serde_json::Value,
         output: &Path,
-    ) -> Result<AsrReport> {
+    ) -> Result<Dev<AsrReport>> {
         let dev = validate(self.card, weights, self.data)?;
         let card = CtcCard { provenance, ..self.card.clone() };
         build(&card, weights)?.save(output, Kind::Float)?;
-        Ok(dev)
+        Ok(Dev { dev })
     }
 }
 
@@ -180,11 +156,7 @@ fn loss(network: &Squeezeformer, batch: &Batch, blank: i64) -> Tensor {
 }
 
 fn build(card: &CtcCard, weights: &BTreeMap<String, Tensor>) -> Result<CtcModel> {
-    let mut state = StateDict::default();
-    for (name, tensor) in weights {
-        state.insert(name.clone(), RawTensor::from_tensor(tensor)?);
-    }
-    Ok(CtcModel::from_state(card.clone(), &state, Device::Cpu)?)
+    Ok(CtcModel::from_tensors(card.clone(), weights, Device::Cpu)?)
 }
 
 fn validate(

@@ -16,4 +16,4 @@ pub use data::{DevMixture, SeparationData, SeparationSources};
 pub use loss::separation_loss;
 pub use recipe::{Filters, Goal, Measure, SeparationRecipe};
 pub use rendered::{MixtureFiles, mixtures_of};
-pub use train::{SeparationOutcome, train};
+pub use train::{SeparationFigures, train};

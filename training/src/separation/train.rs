@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
-use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, Separator};
+use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, SourceSeparator};
 use formant_models::nn::tape;
 use formant_models::params::Params;
 use serde::{Deserialize, Serialize};
@@ -19,22 +19,16 @@ use crate::epochs::Verdict;
 use crate::error::{Error, Result};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
+use crate::start::begin_from;
+use crate::training::{self, At, Course, Trained, Training};
 
-/// What a training came to.
+/// Figures of a separator.
 #[derive(Debug, Clone, Serialize)]
-pub struct SeparationOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
+pub struct SeparationFigures {
     /// Mean gain in SI-SDR over the mixtures to validate on, dB.
     pub si_sdri: f64,
-    /// Trainable parameters of the network.
-    pub parameters: u64,
     /// Speakers that it learned from.
     pub speakers: usize,
-    /// Seconds of this run.
-    pub seconds: f64,
 }
 
 /// What a state has to agree with to be gone on from.
@@ -62,22 +56,11 @@ pub fn train(
     start: Option<&MossformerModel>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
-) -> Result<SeparationOutcome> {
+) -> Result<Trained<SeparationFigures>> {
     recipe.validate()?;
     let training = Separation { data, recipe };
-    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
-        Some(start) => {
-            let given = start.store.variables();
-            copy_weights(vs, |_| true, |name| given.get(name))
-        }
-        None => Ok(()),
-    })?;
-    Ok(SeparationOutcome {
-        best_epoch: done.best_epoch,
-        si_sdri: done.figures,
-        parameters: done.parameters,
-        speakers: data.voices.speakers.len(),
-        seconds: done.seconds,
+    training::run(&training, paths, provenance, progress, |vs, _| {
+        begin_from(vs, start.map(MossformerModel::weights))
     })
 }
 
@@ -94,11 +77,11 @@ impl Separation<'_> {
 }
 
 impl Training for Separation<'_> {
-    type Network = Separator;
+    type Network = SourceSeparator;
     type Batch = Batch;
     type Key = Key;
     type Recipe = SeparationRecipe;
-    type Figures = f64;
+    type Figures = SeparationFigures;
 
     fn course(&self) -> Course<'_> {
         let SeparationRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
@@ -113,9 +96,9 @@ impl Training for Separation<'_> {
         Key { recipe: self.recipe.clone(), speakers: self.data.voices.speakers.len() }
     }
 
-    fn network(&self) -> Result<(VarStore, Separator)> {
+    fn network(&self) -> Result<(VarStore, SourceSeparator)> {
         let vs = VarStore::new(Device::Cpu);
-        let network = Separator::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        let network = SourceSeparator::new(&Params::random(&vs.root()), &self.recipe.network)?;
         if self.recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
             let reason =
                 "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
@@ -124,13 +107,13 @@ impl Training for Separation<'_> {
         Ok((vs, network))
     }
 
-    fn parameters(network: &Separator) -> u64 {
+    fn parameters(network: &SourceSeparator) -> u64 {
         network.info().parameters
     }
 
     fn batches(
         &self,
-        _: &Separator,
+        _: &SourceSeparator,
         epoch: usize,
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
@@ -138,13 +121,13 @@ impl Training for Separation<'_> {
         batches::run(examples, epoch, &self.data.voices, self.recipe, learn)
     }
 
-    fn loss(&self, network: &Separator, batch: &Batch, _: At) -> Tensor {
+    fn loss(&self, network: &SourceSeparator, batch: &Batch, _: At) -> Tensor {
         let SeparationRecipe { goal, measure, clamp_db, .. } = *self.recipe;
         let estimates = network.forward(&batch.mixtures);
         separation_loss(&estimates, &batch.sources, goal, measure, clamp_db)
     }
 
-    fn learn(&self, network: &Separator, batch: &Batch, at: At, share: f64) -> f64 {
+    fn learn(&self, network: &SourceSeparator, batch: &Batch, at: At, share: f64) -> f64 {
         let (loss, tape) = tape::record(|| self.loss(network, batch, at) * share);
         tape.backward(&loss);
         loss.double_value(&[])
@@ -168,12 +151,12 @@ impl Training for Separation<'_> {
         weights: &BTreeMap<String, Tensor>,
         provenance: serde_json::Value,
         output: &Path,
-    ) -> Result<f64> {
+    ) -> Result<SeparationFigures> {
         let mut model = self.model(weights)?;
         model.card.provenance = provenance;
         let si_sdri = validate(&model, self.data, self.recipe)?;
         model.save(output, Kind::Float)?;
-        Ok(si_sdri)
+        Ok(SeparationFigures { si_sdri, speakers: self.data.voices.speakers.len() })
     }
 }
 

@@ -19,5 +19,5 @@ pub use evaluate::{
 };
 pub use head::margin_logits;
 pub use recipe::{FinalStage, SpeakerAugmentation, SpeakerRecipe};
-pub use train::{SpeakerOutcome, train};
+pub use train::{SpeakerFigures, train};
 pub use trials::{Trial, read_trials};

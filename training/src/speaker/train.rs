@@ -6,6 +6,7 @@ use std::path::Path;
 
 use formant_audio_core::AudioView;
 use formant_audio_core::features::FeaturePlan;
+use formant_models::Model;
 use formant_models::arch::ecapa::Ecapa;
 use formant_models::network::NoTrace;
 use formant_models::params::Params;
@@ -30,7 +31,7 @@ use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
+use crate::training::{self, At, Course, Trained, Training};
 use crate::voices::{Drawing, Speaker};
 
 /// Variables of the loss, which are no part of the model.
@@ -40,19 +41,13 @@ const VOICE_CLIPS: usize = 8;
 /// Recordings of a speaker that its direction begins with, when training begins with a model.
 const START_CLIPS: usize = 3;
 
-/// What a training came to.
+/// Figures of a speaker model.
 #[derive(Debug, Clone, Serialize)]
-pub struct SpeakerOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Its figures on the pairs to validate on.
+pub struct SpeakerFigures {
+    /// On the pairs to validate on.
     pub dev: Figures,
-    /// Trainable parameters of the network.
-    pub parameters: u64,
     /// Speakers that it learned from.
     pub speakers: usize,
-    /// Seconds of this run.
-    pub seconds: f64,
 }
 
 /// What a state has to agree with to be gone on from.
@@ -81,7 +76,7 @@ pub fn train(
     start: Option<&SpeakerEmbedder>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
-) -> Result<SpeakerOutcome> {
+) -> Result<Trained<SpeakerFigures>> {
     let mut recipe = recipe.clone();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend)?;
@@ -94,15 +89,8 @@ pub fn train(
         return Err(Error::Config { setting: "cohort_seconds", reason });
     }
     let training = Voices { data, recipe: &recipe, plan: &plan };
-    let done = training::run(&training, paths, provenance, progress, |vs, (_, head)| {
+    training::run(&training, paths, provenance, progress, |vs, (_, head)| {
         start.map_or(Ok(()), |start| begin_with(start, vs, head, data, &recipe))
-    })?;
-    Ok(SpeakerOutcome {
-        best_epoch: done.best_epoch,
-        dev: done.figures,
-        parameters: done.parameters,
-        speakers: data.voices.speakers.len(),
-        seconds: done.seconds,
     })
 }
 
@@ -117,7 +105,7 @@ impl Training for Voices<'_> {
     type Batch = Labelled;
     type Key = Key;
     type Recipe = SpeakerRecipe;
-    type Figures = Figures;
+    type Figures = SpeakerFigures;
 
     fn course(&self) -> Course<'_> {
         let SpeakerRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
@@ -180,11 +168,11 @@ impl Training for Voices<'_> {
         weights: &BTreeMap<String, Tensor>,
         provenance: serde_json::Value,
         output: &Path,
-    ) -> Result<Figures> {
+    ) -> Result<SpeakerFigures> {
         let mut embedder = build(&card(self.recipe, provenance), weights)?;
         let dev = finish(&mut embedder, self.data, self.recipe)?;
         embedder.save(output, Kind::Float)?;
-        Ok(dev)
+        Ok(SpeakerFigures { dev, speakers: self.data.voices.speakers.len() })
     }
 }
 
@@ -220,7 +208,7 @@ fn network_weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
 }
 
 fn build(card: &SpeakerCard, weights: &BTreeMap<String, Tensor>) -> Result<SpeakerEmbedder> {
-    Ok(SpeakerEmbedder::from_tensors(card.clone(), weights, Device::Cpu)?)
+    Ok(SpeakerEmbedder::of_model(Model::from_tensors(card.clone(), weights, Device::Cpu)?)?)
 }
 
 /// One figure for choosing between epochs, higher is better: errors at two operating points, since

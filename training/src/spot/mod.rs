@@ -13,4 +13,4 @@ mod train;
 pub use data::{SpotData, SpotSources};
 pub use evaluate::{Answers, Confusion, SpotReport, WordScore, answer};
 pub use recipe::{Augmentation, SpotRecipe};
-pub use train::{TrainOutcome, train};
+pub use train::train;

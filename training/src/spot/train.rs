@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use formant_audio_core::features::FeaturePlan;
+use formant_models::Model;
 use formant_models::arch::lmuformer::LmuFormer;
 use formant_models::network::NoTrace;
 use formant_models::params::Params;
@@ -24,25 +25,12 @@ use crate::examples::Labelled;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
+use crate::training::{self, At, Course, Dev, Trained, Training};
 
 /// Label of speech that holds none of the words.
 pub(super) const UNKNOWN: &str = "unknown";
 /// Label of sound without speech.
 pub(super) const SILENCE: &str = "silence";
-
-/// What a training came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct TrainOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Its figures on the `dev` split.
-    pub dev: SpotReport,
-    /// Trainable parameters.
-    pub parameters: u64,
-    /// Seconds of this run.
-    pub seconds: f64,
-}
 
 /// What a state has to agree with to be gone on from.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -68,7 +56,7 @@ pub fn train(
     start: Option<&Spotter>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
-) -> Result<TrainOutcome> {
+) -> Result<Trained<Dev<SpotReport>>> {
     let mut recipe = recipe.clone();
     recipe.validate()?;
     let plan = FeaturePlan::new(&recipe.frontend.streamable())?;
@@ -76,7 +64,7 @@ pub fn train(
     recipe.network.num_classes = data.words.len() as i64 + 2;
     let card = card(data, &recipe, serde_json::Value::Null);
     let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card };
-    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+    training::run(&training, paths, provenance, progress, |vs, _| match start {
         Some(start) => {
             let same_labels = card.labels == start.card().labels;
             let given = start.weights();
@@ -84,12 +72,6 @@ pub fn train(
             copy_weights(vs, wanted, |name| given.get(name))
         }
         None => Ok(()),
-    })?;
-    Ok(TrainOutcome {
-        best_epoch: done.best_epoch,
-        dev: done.figures,
-        parameters: done.parameters,
-        seconds: done.seconds,
     })
 }
 
@@ -105,7 +87,7 @@ impl Training for Spotting<'_> {
     type Batch = Labelled;
     type Key = Key;
     type Recipe = SpotRecipe;
-    type Figures = SpotReport;
+    type Figures = Dev<SpotReport>;
 
     fn course(&self) -> Course<'_> {
         let SpotRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
@@ -167,11 +149,11 @@ impl Training for Spotting<'_> {
         weights: &BTreeMap<String, Tensor>,
         provenance: serde_json::Value,
         output: &Path,
-    ) -> Result<SpotReport> {
+    ) -> Result<Dev<SpotReport>> {
         let dev = validate(self.card, weights, self.data)?;
         let card = SpotCard { provenance, ..self.card.clone() };
         build(&card, weights)?.save(output, Kind::Float)?;
-        Ok(dev)
+        Ok(Dev { dev })
     }
 }
 
@@ -225,7 +207,7 @@ fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Labelled, at: (usize, 
 }
 
 fn build(card: &SpotCard, weights: &BTreeMap<String, Tensor>) -> Result<Spotter> {
-    Ok(Spotter::from_tensors(card.clone(), weights, Device::Cpu)?)
+    Ok(Spotter::of_model(Model::from_tensors(card.clone(), weights, Device::Cpu)?)?)
 }
 
 fn validate(

@@ -14,4 +14,4 @@ mod train;
 pub use data::{Song, StemsData, StemsSources};
 pub use evaluate::{SongFiles, SongScore, score_song, songs_of};
 pub use recipe::{Mixing, StemsRecipe};
-pub use train::{StemsOutcome, train};
+pub use train::{StemsFigures, train};

@@ -21,22 +21,16 @@ use crate::epochs::Verdict;
 use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
+use crate::start::begin_from;
+use crate::training::{self, At, Course, Trained, Training};
 
-/// What a training came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct StemsOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Mean signal-to-distortion ratio of the voice on the songs to validate on, in dB.
+/// Figures of a stem separator, on the songs to validate on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StemsFigures {
+    /// Mean SDR of the voice, dB.
     pub dev_sdr: f64,
-    /// The same of the mix taken for the voice.
+    /// The same of the mix, as it is.
     pub dev_sdr_of_mix: f64,
-    /// Trainable parameters.
-    pub parameters: u64,
-    /// Seconds of this run.
-    pub seconds: f64,
 }
 
 /// What a state has to agree with to be gone on from.
@@ -63,23 +57,11 @@ pub fn train(
     start: Option<&Model<MelRoformer>>,
     provenance: serde_json::Value,
     progress: &dyn Progress,
-) -> Result<StemsOutcome> {
+) -> Result<Trained<StemsFigures>> {
     recipe.validate()?;
     let training = Stems { data, recipe };
-    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
-        Some(start) => {
-            let given = start.weights();
-            copy_weights(vs, |_| true, |name| given.get(name))
-        }
-        None => Ok(()),
-    })?;
-    let (dev_sdr, dev_sdr_of_mix) = done.figures;
-    Ok(StemsOutcome {
-        best_epoch: done.best_epoch,
-        dev_sdr,
-        dev_sdr_of_mix,
-        parameters: done.parameters,
-        seconds: done.seconds,
+    training::run(&training, paths, provenance, progress, |vs, _| {
+        begin_from(vs, start.map(Model::weights))
     })
 }
 
@@ -99,7 +81,7 @@ impl Training for Stems<'_> {
     type Batch = Batch;
     type Key = Key;
     type Recipe = StemsRecipe;
-    type Figures = (f64, f64);
+    type Figures = StemsFigures;
 
     fn course(&self) -> Course<'_> {
         let StemsRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
@@ -143,7 +125,8 @@ impl Training for Stems<'_> {
     }
 
     fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let (sdr, of_mix) = validate(&self.model(weights)?, self.data)?;
+        let StemsFigures { dev_sdr: sdr, dev_sdr_of_mix: of_mix } =
+            validate(&self.model(weights)?, self.data)?;
         let detail = format!("SDR {sdr:.2} dB (mix {of_mix:.2} dB)");
         Ok(Verdict { score: sdr, detail })
     }
@@ -153,11 +136,11 @@ impl Training for Stems<'_> {
         weights: &BTreeMap<String, Tensor>,
         mut provenance: serde_json::Value,
         output: &Path,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<StemsFigures> {
         let mut model = self.model(weights)?;
         let figures = validate(&model, self.data)?;
         if let serde_json::Value::Object(provenance) = &mut provenance {
-            provenance.insert("dev_sdr".to_owned(), figures.0.into());
+            provenance.insert("dev_sdr".to_owned(), figures.dev_sdr.into());
         }
         model.card.provenance = provenance;
         model.save(output, Kind::Half)?;
@@ -166,7 +149,7 @@ impl Training for Stems<'_> {
 }
 
 /// Mean ratio of the voice over the songs to validate on, and that of the mix.
-fn validate(model: &Model<MelRoformer>, data: &StemsData) -> Result<(f64, f64)> {
+fn validate(model: &Model<MelRoformer>, data: &StemsData) -> Result<StemsFigures> {
     let model = StemsModel::from(model.clone());
     let (mut sum, mut of_mix) = (0.0, 0.0);
     for song in &data.dev {
@@ -178,7 +161,7 @@ fn validate(model: &Model<MelRoformer>, data: &StemsData) -> Result<(f64, f64)> 
         of_mix += ratio_db(&vocals, &mix);
     }
     let count = data.dev.len() as f64;
-    Ok((sum / count, of_mix / count))
+    Ok(StemsFigures { dev_sdr: sum / count, dev_sdr_of_mix: of_mix / count })
 }
 
 fn parts(song: &Song, data: &StemsData) -> (Vec<f32>, Vec<f32>) {

@@ -62,56 +62,50 @@ const ENHANCER: Network = Network {
     ..SEPARATOR
 };
 
+const SUPERRESOLVER: Network = Network {
+    name: "mossformer2-sr",
+    reference_name: "mossformer2-sr",
+    title: "MossFormer2_SR_48K",
+    job: "superres",
+    seconds: 2,
+    table: "super-resolution",
+    ..SEPARATOR
+};
+
 /// The network on a minute in one window.
 const fn a_minute(network: Network) -> Network {
     Network { seconds: 60, table: "separation of a minute", ..network }
 }
 
-const NETWORKS: [Network; 8] = [
+/// The sizes that are timed in turns of a few seconds.
+const fn short(name: &'static str, title: &'static str, network: Network) -> Network {
     Network {
-        name: "ecapa-tdnn",
-        reference_name: "ecapa-tdnn",
-        title: "ECAPA-TDNN, 1024 channels",
-        reference: "SpeechBrain",
-        job: "speaker",
-        seconds: 8,
+        name,
+        reference_name: name,
+        title,
         budget: 1.5,
         budget_bf16: None,
         table: "networks",
         turns: 5,
         repeat: 3,
-        threads: &[1, 2],
-    },
-    Network {
-        name: "squeezeformer-medium",
-        reference_name: "squeezeformer-medium",
-        title: "Squeezeformer, medium",
-        reference: "NeMo",
-        job: "transcribe",
-        seconds: 16,
-        budget: 1.5,
-        budget_bf16: None,
-        table: "networks",
-        turns: 5,
-        repeat: 3,
-        threads: &[1, 2],
-    },
-    Network {
-        name: "squeezeformer-large",
-        reference_name: "squeezeformer-large",
-        title: "Squeezeformer, large",
-        reference: "NeMo",
-        job: "transcribe",
-        seconds: 16,
-        budget: 1.5,
-        budget_bf16: None,
-        table: "networks",
-        turns: 5,
-        repeat: 3,
-        threads: &[1, 2],
-    },
+        ..network
+    }
+}
+
+const RECOGNIZER: Network =
+    Network { reference: "NeMo", job: "transcribe", seconds: 16, ..SEPARATOR };
+
+const NETWORKS: [Network; 9] = [
+    short(
+        "ecapa-tdnn",
+        "ECAPA-TDNN, 1024 channels",
+        Network { reference: "SpeechBrain", job: "speaker", seconds: 8, ..SEPARATOR },
+    ),
+    short("squeezeformer-medium", "Squeezeformer, medium", RECOGNIZER),
+    short("squeezeformer-large", "Squeezeformer, large", RECOGNIZER),
     SEPARATOR,
     ENHANCER,
+    SUPERRESOLVER,
     Network {
         name: "mel-roformer",
         reference_name: "mel-roformer",
@@ -121,10 +115,7 @@ const NETWORKS: [Network; 8] = [
         seconds: 8,
         budget: 1.5,
         budget_bf16: None,
-        table: "separation",
-        turns: 2,
-        repeat: 1,
-        threads: &[1, 2],
+        ..SEPARATOR
     },
     Network { name: "mossformer2-ss-minute", threads: &[1], turns: 1, ..a_minute(SEPARATOR) },
     Network { name: "mossformer2-se-minute", ..a_minute(ENHANCER) },
@@ -137,7 +128,7 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_BF16: f64 = 2e-2;
 
 /// Tables of the page, in the page's order.
-const TABLES: [&str; 3] = ["networks", "separation", "separation of a minute"];
+const TABLES: [&str; 4] = ["networks", "separation", "separation of a minute", "super-resolution"];
 
 /// From so many seconds on formant, as its reference, is not run once in vain.
 const LONG: u32 = 20;

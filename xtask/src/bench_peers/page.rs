@@ -57,7 +57,14 @@ mod tests {
     fn the_page_has_its_places() {
         let page = fs::read_to_string(shell::root().join("docs/performance.md"));
         let page = page.expect("it is part of the repository");
-        let names = ["speed", "resampling", "networks", "separation", "separation of a minute"];
+        let names = [
+            "speed",
+            "resampling",
+            "networks",
+            "separation",
+            "separation of a minute",
+            "super-resolution",
+        ];
         assert!(names.iter().all(|name| replace(&page, name, "").is_some()));
     }
 }

@@ -113,7 +113,9 @@ impl Link {
             // Without a lost page small steps are the encoder's business.
             let least = if self.lost { 0 } else { rate / 10 };
             let gap = granule.saturating_sub(end);
-            if gap > least && gap <= rate.saturating_mul(MAX_GAP.cast_signed()) {
+            // A last position that is too large is no gap, unless pages are missing.
+            let believed = self.lost || !page.last;
+            if believed && gap > least && gap <= rate.saturating_mul(MAX_GAP.cast_signed()) {
                 placing.gap = gap.cast_unsigned();
             }
             if page.last && granule < end {

@@ -9,10 +9,19 @@ mod speech;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_models::registry::{BUNDLED, default_for};
+use formant_models::tasks::enhance::Enhancer;
+use formant_models::tasks::separate::Separator;
+use formant_models::tasks::speaker::SpeakerEmbedder;
+use formant_models::tasks::spot::Spotter;
+use formant_models::tasks::stems::StemSeparator;
+use formant_models::tasks::superres::SuperResolver;
+use formant_models::tasks::transcribe::Transcriber;
+use formant_models::tasks::{Task, task};
 use formant_models::{LoadOptions, ModelSource, Precision};
 use serde_json::json;
 use tch::Device;
@@ -22,55 +31,47 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::messages::Messages;
 use crate::settings::Settings;
-use crate::tasks::{load_options, use_few_threads};
-use crate::{interrupt, json as lines, stdout};
+use crate::tasks::{load_options, use_few_threads, use_threads};
+use crate::{interrupt, json as lines, processors, stdout};
 
-/// What can be timed; networks by the names of their commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Which {
-    /// Decoding of the input, or of a generated WAV file.
-    Decode,
-    /// 44.1 kHz to 16 kHz.
-    Resample,
-    /// A feature preset.
-    Features,
-    /// Keyword spotting.
-    Spot,
-    /// Speaker embedding.
-    Speaker,
-    /// Speech recognition: features and network, without the search for words.
-    Transcribe,
-    /// Separation of overlapping speakers, in one window.
-    Separate,
-    /// Speech enhancement, in one window.
-    Enhance,
-    /// Stems of music, in stereo where the network has it.
-    Stems,
-    /// Super-resolution, in one window.
-    Superres,
+/// Steps without a network that can be timed.
+const STEPS: [(&str, &str); 3] = [
+    ("decode", "Decoding of the input, or of a generated WAV file"),
+    ("resample", "44.1 kHz to 16 kHz"),
+    ("features", "A feature preset"),
+];
+
+/// How a network is made ready to be timed on audio.
+type Make = fn(&Network, &LoadOptions, &AudioBuf) -> Result<Job, Failure>;
+
+/// How the network of a task is timed, and whether it computes in 16 bits too; the order is that of the
+/// jobs.
+const NETWORKS: [(&str, Make, bool); 7] = [
+    (Spotter::NAME, speech::words, false),
+    (SpeakerEmbedder::NAME, speech::voices, false),
+    (Transcriber::NAME, speech::text, false),
+    (Separator::NAME, sources::speakers, true),
+    (Enhancer::NAME, sources::speech, true),
+    (StemSeparator::NAME, sources::stems, true),
+    (SuperResolver::NAME, sources::band, true),
+];
+
+/// The network job of a task.
+fn network_job(name: &str) -> Option<&'static (&'static str, Make, bool)> {
+    NETWORKS.iter().find(|(task, ..)| *task == name)
 }
 
-impl Which {
-    /// Name on the command line; for a network that of its task.
-    fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
+/// Names of all jobs, with what they time.
+fn jobs() -> PossibleValuesParser {
+    let networks = NETWORKS.iter().filter_map(|(name, ..)| task(name));
+    let all = STEPS.into_iter().chain(networks.map(|task| (task.name, task.summary)));
+    PossibleValuesParser::new(all.map(|(name, help)| PossibleValue::new(name).help(help)))
+}
 
-    /// The bundled models of its task.
-    fn bundled(self) -> impl Iterator<Item = ModelSource> {
-        let task = self.name();
-        let models = BUNDLED.iter().filter(move |model| model.task == task);
-        models.map(|model| ModelSource::Bundled(model.name.to_owned()))
-    }
-
-    /// Whether its network computes in 16 bits too.
-    fn takes_precision(&self) -> bool {
-        matches!(self, Self::Separate | Self::Enhance | Self::Stems | Self::Superres)
-    }
-
-    fn is_network(self) -> bool {
-        !matches!(self, Self::Decode | Self::Resample | Self::Features)
-    }
+/// The bundled models of a task.
+fn bundled(task: &str) -> impl Iterator<Item = ModelSource> {
+    let models = BUNDLED.iter().filter(move |model| model.task == task);
+    models.map(|model| ModelSource::Bundled(model.name.to_owned()))
 }
 
 /// What `formant bench` takes.
@@ -78,8 +79,8 @@ impl Which {
 #[command(after_help = "Example: formant bench spot --threads 1")]
 pub(crate) struct BenchArgs {
     /// Jobs to time, each with every bundled model of its task [default: all].
-    #[arg(value_enum, value_name = "JOB")]
-    which: Vec<Which>,
+    #[arg(value_parser = jobs(), value_name = "JOB")]
+    which: Vec<String>,
     /// Seconds of audio.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     seconds: f64,
@@ -106,7 +107,7 @@ pub(crate) struct BenchArgs {
 /// What is timed, and how.
 #[derive(Debug)]
 struct BenchPlan {
-    jobs: Vec<Which>,
+    jobs: Vec<String>,
     network: Option<Network>,
     seconds: f64,
     repeat: usize,
@@ -137,8 +138,9 @@ fn plan(typed: BenchArgs, settings: &Settings) -> Result<BenchPlan, Failure> {
     }
     let jobs = match typed.which.is_empty() {
         true => {
-            let ready = |job: &Which| !job.is_network() || job.bundled().next().is_some();
-            Which::value_variants().iter().copied().filter(ready).collect()
+            let ready = NETWORKS.iter().map(|(name, ..)| *name);
+            let ready = ready.filter(|name| bundled(name).next().is_some());
+            STEPS.iter().map(|(name, _)| *name).chain(ready).map(str::to_owned).collect()
         }
         false => typed.which,
     };
@@ -147,11 +149,12 @@ fn plan(typed: BenchArgs, settings: &Settings) -> Result<BenchPlan, Failure> {
         (None, Some(name)) => Some(Network::Model(ModelSource::named(&name))),
         (None, None) => None,
     };
-    if network.is_some() && jobs.iter().filter(|job| job.is_network()).count() != 1 {
+    let networks = || jobs.iter().filter_map(|job| network_job(job));
+    if network.is_some() && networks().count() != 1 {
         return Err(Failure::usage("--model, --config", "this is for one network")
             .help("name its job, such as `formant bench spot --model NAME`"));
     }
-    let load = match jobs.iter().any(Which::takes_precision) {
+    let load = match networks().any(|(_, _, precision)| *precision) {
         true => load_options(settings)?,
         // All others run in f32.
         false => LoadOptions { device: settings.device, ..LoadOptions::default() },
@@ -177,45 +180,43 @@ fn run(plan: BenchPlan, settings: &Settings, messages: &Messages) -> Result<Outc
         }
         None => generate(44_100, plan.seconds, settings.seed.unwrap_or(0)),
     };
-    for &which in &plan.jobs {
-        for network in networks(&plan, which)? {
+    for name in &plan.jobs {
+        for network in networks(&plan, name)? {
             interrupt::check()?;
-            use_few_threads(settings);
+            // Unlike the small networks that of stems gains from all cores.
+            match name == StemSeparator::NAME {
+                true => use_threads(&Settings {
+                    threads: settings.threads.or(Some(processors::count())),
+                    ..*settings
+                }),
+                false => use_few_threads(settings),
+            }
             let network = network.as_ref();
-            let mut job = match (which, network) {
-                (Which::Decode, _) => front_end::decode(&plan, &audio)?,
-                (Which::Resample, _) => front_end::to_16k(&audio),
-                (Which::Features, _) => front_end::features(&plan, &audio)?,
-                (_, None) => continue,
-                (Which::Spot, Some(network)) => speech::words(network, &plan.load, &audio)?,
-                (Which::Speaker, Some(network)) => speech::voices(network, &plan.load, &audio)?,
-                (Which::Transcribe, Some(network)) => speech::text(network, &plan.load, &audio)?,
-                (Which::Separate, Some(network)) => sources::speakers(network, &plan.load, &audio)?,
-                (Which::Enhance, Some(network)) => sources::speech(network, &plan.load, &audio)?,
-                (Which::Stems, Some(network)) => {
-                    sources::stems(network, &plan.load, settings, &audio)?
-                }
-                (Which::Superres, Some(network)) => sources::band(network, &plan.load, &audio)?,
+            let mut job = match (network_job(name), network) {
+                (Some((_, make, _)), Some(network)) => make(network, &plan.load, &audio)?,
+                _ if name == "decode" => front_end::decode(&plan, &audio)?,
+                _ if name == "resample" => front_end::to_16k(&audio),
+                _ => front_end::features(&plan, &audio)?,
             };
             let (wall, output) = time(&plan, &mut job)?;
-            report(&which.name(), network, &job, &wall, &output, messages)?;
+            report(name, network, &job, &wall, &output, messages)?;
         }
     }
     Ok(Outcome::done())
 }
 
 /// The networks that a job times: that of the command line, or all bundled ones of the task.
-fn networks(plan: &BenchPlan, which: Which) -> Result<Vec<Option<Network>>, Failure> {
-    if !which.is_network() {
+fn networks(plan: &BenchPlan, job: &str) -> Result<Vec<Option<Network>>, Failure> {
+    if network_job(job).is_none() {
         return Ok(vec![None]);
     }
     if plan.network.is_some() {
         return Ok(vec![plan.network.clone()]);
     }
-    let networks: Vec<_> = which.bundled().map(|source| Some(Network::Model(source))).collect();
+    let networks: Vec<_> = bundled(job).map(|source| Some(Network::Model(source))).collect();
     if networks.is_empty() {
         // The failure says where there are models.
-        default_for(&which.name())?;
+        default_for(job)?;
     }
     Ok(networks)
 }
@@ -387,10 +388,8 @@ mod tests {
     #[test]
     fn every_task_is_a_job() {
         for task in TASKS {
-            let job = Which::from_str(task.name, false).expect("a job of the task's name");
-            assert!(job.is_network(), "{}", task.name);
+            assert!(network_job(task.name).is_some(), "{}", task.name);
         }
-        let networks = Which::value_variants().iter().filter(|job| job.is_network());
-        assert_eq!(networks.count(), TASKS.len());
+        assert_eq!(NETWORKS.len(), TASKS.len());
     }
 }

@@ -19,9 +19,6 @@ use tch::Tensor;
 use super::{Job, Network};
 use crate::failure::Failure;
 use crate::json::read_file;
-use crate::processors;
-use crate::settings::Settings;
-use crate::tasks::use_threads;
 
 /// The speakers of all of the audio at once.
 pub(super) fn speakers(
@@ -95,12 +92,8 @@ pub(super) fn band(
 pub(super) fn stems(
     network: &Network,
     load: &LoadOptions,
-    settings: &Settings,
     audio: &AudioBuf,
 ) -> Result<Job, Failure> {
-    // Unlike the small networks this one gains from all cores.
-    let cores = processors::count();
-    use_threads(&Settings { threads: settings.threads.or(Some(cores)), ..*settings });
     let separator = network.make(
         load,
         |sizes, device| {

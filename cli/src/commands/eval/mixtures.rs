@@ -7,14 +7,19 @@ use clap::Args;
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::separation::{sdr, si_sdr, si_sdr_sources};
+use formant_models::tasks::Task;
+use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
+use formant_models::tasks::separate::{SeparateOptions, Separator};
 use formant_models::{LoadOptions, ModelSource};
 use formant_training::manifest;
 use formant_training::separation::{MixtureFiles, mixtures_of};
 use serde::Serialize;
 
-use super::{Evaluation, Summary, Tally, figures, mean, of_split, write};
-use crate::failure::Failure;
+use super::{Evaluation, Summary, Tally, evaluate, figures, mean, of_split, write};
+use crate::exit::Outcome;
+use crate::failure::{Failure, Kind};
 use crate::json as lines;
+use crate::messages::Messages;
 use crate::outputs::{Target, check_stdout};
 use crate::settings::Settings;
 use crate::{table, tasks};
@@ -40,9 +45,9 @@ pub(super) struct MixturesArgs {
 /// A model to be measured on mixtures.
 #[derive(Debug)]
 pub(super) struct MixturesPlan {
-    pub(super) model: ModelSource,
-    pub(super) load: LoadOptions,
-    pub(super) csv: Option<Target>,
+    model: ModelSource,
+    load: LoadOptions,
+    csv: Option<Target>,
     manifest: PathBuf,
     split: Option<String>,
 }
@@ -66,7 +71,7 @@ impl MixturesPlan {
     }
 
     /// Mixtures of the manifest.
-    pub(super) fn items(&self) -> Result<Vec<MixtureFiles>, Failure> {
+    fn items(&self) -> Result<Vec<MixtureFiles>, Failure> {
         let rows = manifest::read_whole(&self.manifest)?;
         let items = mixtures_of(of_split(rows, &self.manifest, self.split.as_deref())?);
         if items.is_empty() {
@@ -88,24 +93,58 @@ struct Score {
     sdr: Option<f64>,
 }
 
-/// What a model makes of a mixture of so many parts: as many signals, or the first of them.
-pub(super) type Process<'a> = dyn Fn(&AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure> + 'a;
+/// Measures a separator, speakers in the order that fits best.
+pub(super) fn separate(
+    plan: MixturesPlan,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    measure(&plan, settings, messages, |separator: &Separator, mixture, parts| {
+        if separator.voices() != parts {
+            let why = format!("{parts} parts for a model of {}", separator.voices());
+            return Err(Failure::new(Kind::Input, "mixture", why));
+        }
+        Ok(separator.process(&mixture.view(), &SeparateOptions::default())?.0)
+    })
+}
 
-/// A model, and the scores of all mixtures.
-pub(super) struct Mixtures<'a> {
-    process: Box<Process<'a>>,
+/// Measures an enhancer; the first part of a mixture is the speech.
+pub(super) fn enhance(
+    plan: MixturesPlan,
+    settings: &Settings,
+    messages: &Messages,
+) -> Result<Outcome, Failure> {
+    let options = EnhanceOptions { seed: settings.seed.unwrap_or(0), ..Default::default() };
+    measure(&plan, settings, messages, |enhancer: &Enhancer, mixture, _| {
+        Ok(vec![enhancer.process(&mixture.view(), &options)?.0])
+    })
+}
+
+/// Measures a model by what it makes of a mixture of so many parts: as many signals, or the first of
+/// them.
+fn measure<T: Task>(
+    plan: &MixturesPlan,
+    settings: &Settings,
+    messages: &Messages,
+    process: impl Fn(&T, &AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure>,
+) -> Result<Outcome, Failure> {
+    tasks::use_threads(settings);
+    tasks::tell_precision(&plan.load, messages);
+    let items = plan.items()?;
+    let model = T::load(&plan.model, &plan.load)?;
+    let process = |mixture: &AudioBuf, parts| process(&model, mixture, parts);
+    let task = Mixtures { process, csv: plan.csv.as_ref(), scores: Vec::new() };
+    evaluate(task, &items, settings, messages)
+}
+
+/// What a model makes of a mixture, and the scores of all mixtures.
+struct Mixtures<'a, P> {
+    process: P,
     csv: Option<&'a Target>,
     scores: Vec<Score>,
 }
 
-impl<'a> Mixtures<'a> {
-    /// Measures a model by its function.
-    pub(super) fn new(plan: &'a MixturesPlan, process: Box<Process<'a>>) -> Self {
-        Self { process, csv: plan.csv.as_ref(), scores: Vec::new() }
-    }
-}
-
-impl Evaluation for Mixtures<'_> {
+impl<P: Fn(&AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure>> Evaluation for Mixtures<'_, P> {
     type Item = MixtureFiles;
     const UNIT: &'static str = "mixtures";
 
@@ -144,7 +183,7 @@ impl Evaluation for Mixtures<'_> {
     }
 }
 
-fn mono(path: &Path) -> Result<AudioBuf, Failure> {
+pub(super) fn mono(path: &Path) -> Result<AudioBuf, Failure> {
     let clip = decode_file(path, &DecodeOptions::default())?;
     Ok(AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono()))
 }

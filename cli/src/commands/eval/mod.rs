@@ -3,9 +3,7 @@
 //! One loop for all tasks is here; a file a task says what its items are, how one is measured, and what
 //! all come to.
 
-mod enhance;
 mod mixtures;
-mod separate;
 mod speaker;
 mod spot;
 mod stems;
@@ -18,6 +16,7 @@ use clap::{Args, Subcommand};
 use formant_training::manifest::Row;
 use serde_json::{Map, Value};
 
+use self::mixtures::{MixturesArgs, MixturesPlan};
 use super::Work;
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -47,10 +46,16 @@ enum EvalCommand {
     #[command(alias = "asr")]
     Transcribe(Box<transcribe::EvalTranscribeArgs>),
     /// Measure the SI-SDR improvement of a separator, speakers in the order that fits best.
-    #[command(alias = "separation")]
-    Separate(separate::EvalSeparateArgs),
+    #[command(
+        alias = "separation",
+        after_help = "Example: formant eval separate --manifest mixtures.tsv --split test --csv scores.csv"
+    )]
+    Separate(MixturesArgs),
     /// Measure the SI-SDR improvement of an enhancer; `s1` is the speech.
-    Enhance(enhance::EvalEnhanceArgs),
+    #[command(
+        after_help = "Example: formant eval enhance --manifest mixtures.tsv --split test --csv scores.csv"
+    )]
+    Enhance(MixturesArgs),
     /// Measure the log-spectral distance of widened recordings to their originals.
     Superres(superres::EvalSuperresArgs),
 }
@@ -68,10 +73,10 @@ impl EvalArgs {
                 measuring(transcribe::resolve(&typed, settings)?, transcribe::run)
             }
             EvalCommand::Separate(typed) => {
-                measuring(separate::resolve(&typed, settings)?, separate::run)
+                measuring(MixturesPlan::of(&typed, "separate", settings)?, mixtures::separate)
             }
             EvalCommand::Enhance(typed) => {
-                measuring(enhance::resolve(&typed, settings)?, enhance::run)
+                measuring(MixturesPlan::of(&typed, "enhance", settings)?, mixtures::enhance)
             }
             EvalCommand::Superres(typed) => {
                 measuring(superres::resolve(&typed, settings)?, superres::run)

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_audio_core::AudioBuf;
-use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::spectral::{LsdOptions, lsd};
 use formant_audio_core::resample::{Quality, resample};
 use formant_models::tasks::Task;
@@ -15,6 +14,7 @@ use formant_training::manifest::{self, Row};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::mixtures::mono;
 use super::{Evaluation, Summary, Tally, beside, evaluate, figures, mean, of_split, write};
 use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
@@ -26,9 +26,7 @@ use crate::{json as lines, table};
 
 /// What `formant eval superres` takes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant eval superres --manifest wide.tsv --source-rate 16000 --model mossformer2-sr-48k"
-)]
+#[command(after_help = "Example: formant eval superres --manifest wide.tsv --source-rate 16000")]
 pub(super) struct EvalSuperresArgs {
     /// Recordings with a full band: a table with the column path (and split), or a folder.
     #[arg(long, value_name = "FILE")]
@@ -36,7 +34,7 @@ pub(super) struct EvalSuperresArgs {
     /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Name of a published model, or a file or folder.
+    /// Name of a bundled or published model, or a file or folder [default: superres-speech].
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
     /// Sample rate in Hz from which recordings are brought back.
@@ -129,12 +127,11 @@ impl Evaluation for Recordings<'_> {
 
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         let rate = self.resolver.sample_rate();
-        let clip = decode_file(&row.path, &DecodeOptions::default())?;
-        if clip.audio.rate() <= self.plan.source_rate {
-            let why = format!("it is at {} Hz and has no wider band", clip.audio.rate());
+        let mono = mono(&row.path)?;
+        if mono.rate() <= self.plan.source_rate {
+            let why = format!("it is at {} Hz and has no wider band", mono.rate());
             return Err(Failure::new(Kind::Input, self.name(row), why));
         }
-        let mono = AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono());
         let to = |audio: &AudioBuf, rate| resample(&audio.view(), rate, Quality::High);
         let original = to(&mono, rate)?;
         let narrow = to(&original, self.plan.source_rate)?;

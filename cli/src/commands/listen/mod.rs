@@ -1,5 +1,5 @@
-//! `formant listen`: words, captions, voices and cleaned speech from a microphone or what stands in
-//! for one.
+//! `formant listen`: words, captions, voices, and cleaned or widened speech from a microphone or what
+//! stands in for one.
 
 mod screen;
 mod tell;
@@ -7,12 +7,13 @@ mod tell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use formant_audio_core::decode::{DecodeOptions, RawFormat};
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
 use formant_models::tasks::speaker::Voices;
 use formant_models::tasks::spot::SpotOptions;
+use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
 use formant_models::{DeviceChoice, LoadOptions, ModelSource};
 use formant_streaming::event::EndReason;
 use formant_streaming::output::Outputs;
@@ -50,6 +51,7 @@ enum OnLossArg {
 
 /// What `formant listen` takes.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("audio").args(["enhance", "superres"])))]
 #[command(after_help = "Example: formant listen --spot --record take.wav\n\n\
     Ctrl-C ends it: what was heard is still told, and the take is complete. docs/streaming.md says\n\
     how time, gaps and delays are counted.")]
@@ -82,6 +84,9 @@ pub(crate) struct ListenArgs {
     /// Remove noise from speech, into --enhanced, --play or both.
     #[arg(long, help_heading = "What listens")]
     enhance: bool,
+    /// Widen the band of speech to 48 kHz, into --enhanced, --play or both.
+    #[arg(long, help_heading = "What listens")]
+    superres: bool,
     /// Record to a WAV file, which is complete at every moment.
     #[arg(long, value_name = "FILE", help_heading = "What listens")]
     record: Option<PathBuf>,
@@ -98,11 +103,17 @@ pub(crate) struct ListenArgs {
     #[arg(long = "for", value_name = "SECONDS", help_heading = "What listens")]
     seconds: Option<f64>,
 
-    /// Write the enhanced speech to this WAV file: mono, at the source's rate, complete at every
-    /// moment.
-    #[arg(long, value_name = "FILE", help_heading = "Enhancement", requires = "enhance")]
+    /// Write the enhanced or widened speech to this WAV file: mono, at the source's rate or, widened,
+    /// at 48 kHz; complete at every moment.
+    #[arg(
+        long,
+        visible_alias = "widened",
+        value_name = "FILE",
+        help_heading = "Enhancement",
+        requires = "audio"
+    )]
     enhanced: Option<PathBuf>,
-    /// Play the enhanced speech on the default output, or on a device of --devices by its name or a
+    /// Play the enhanced or widened speech on the default output, or on a device of --devices by its name or a
     /// part of it.
     #[arg(
         long,
@@ -110,7 +121,7 @@ pub(crate) struct ListenArgs {
         num_args = 0..=1,
         require_equals = true,
         help_heading = "Enhancement",
-        requires = "enhance"
+        requires = "audio"
     )]
     play: Option<Option<String>>,
     /// Maximum latency in seconds, without computing time and devices; less latency is more work.
@@ -162,6 +173,9 @@ pub(crate) struct ListenArgs {
     /// Enhancer.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
     enhance_model: Option<String>,
+    /// Super-resolution model.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
+    superres_model: Option<String>,
     /// Speaker model.
     #[arg(long, value_name = "NAME|PATH", help_heading = "Models")]
     speaker_model: Option<String>,
@@ -202,12 +216,19 @@ enum ListenSource {
     File { path: PathBuf, decode: DecodeOptions, pace: FilePace, clock: ClockArgs },
 }
 
-/// Speech without its noise, and where it goes.
+/// What becomes of speech.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Enhance(EnhanceOptions),
+    Widen,
+}
+
+/// Speech without its noise or with a full band, and where it goes.
 #[derive(Debug)]
 struct ListenEnhancement {
     model: ModelSource,
     load: LoadOptions,
-    options: EnhanceOptions,
+    change: Change,
     live: LiveOptions,
     file: Option<PathBuf>,
     play: Option<Play>,
@@ -255,7 +276,8 @@ fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
         }
         _ => None,
     };
-    let enhance = typed.enhance.then(|| enhancement(&typed, &settings));
+    let changes = typed.enhance || typed.superres;
+    let enhance = changes.then(|| enhancement(&typed, &settings));
     for path in typed.record.iter().chain(&typed.enhanced) {
         Existing::overwrite(typed.overwrite).admits(&Target::File(path.clone()))?;
     }
@@ -283,7 +305,8 @@ fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
         || plan.level;
     if !does_something {
         return Err(Failure::usage("listen", "nothing is to listen").help(
-            "give one or more of --spot, --transcribe, --speaker, --enhance, --record and --level",
+            "give one or more of --spot, --transcribe, --speaker, --enhance, --superres, --record \
+             and --level",
         ));
     }
     Ok(ListenTask::Listen(Box::new(plan)))
@@ -291,14 +314,21 @@ fn plan(typed: ListenArgs, settings: &Settings) -> Result<ListenTask, Failure> {
 
 fn enhancement(typed: &ListenArgs, settings: &Settings) -> Result<ListenEnhancement, Failure> {
     let play = typed.play.clone().map(|name| name.map_or(Play::Default, Play::Named));
+    let (option, name, change) = match typed.superres {
+        true => ("--superres", typed.superres_model.as_deref(), Change::Widen),
+        false => {
+            let change = Change::Enhance(typed.cleaning.options(settings));
+            ("--enhance", typed.enhance_model.as_deref(), change)
+        }
+    };
     if typed.enhanced.is_none() && play.is_none() {
-        return Err(Failure::usage("--enhance", "has nowhere to put its audio")
+        return Err(Failure::usage(option, "has nowhere to put its audio")
             .help("give --enhanced FILE, or --play for an output device, or both"));
     }
     Ok(ListenEnhancement {
-        model: model(typed.enhance_model.as_deref(), "enhance")?,
+        model: model(name, &option[2..])?,
         load: load_options(settings)?,
-        options: typed.cleaning.options(settings),
+        change,
         live: LiveOptions {
             latency_seconds: typed.latency,
             context_seconds: typed.context,
@@ -443,7 +473,12 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     }
     if let Some(wanted) = &plan.enhance {
         tell_precision(&wanted.load, messages);
-        tasks.enhance = Some((Enhancer::load(&wanted.model, &wanted.load)?, wanted));
+        let (model, load) = (&wanted.model, &wanted.load);
+        let changer = match wanted.change {
+            Change::Enhance(options) => Changer::Enhancer(Enhancer::load(model, load)?, options),
+            Change::Widen => Changer::Resolver(SuperResolver::load(model, load)?),
+        };
+        tasks.enhance = Some((changer, wanted));
     }
     let mut teller = Teller::new(&plan, settings, messages);
     let level = if teller.has_screen() { METER } else { LEVEL_LINES };
@@ -512,18 +547,24 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
     Ok(Outcome::Worked { done: 1, failed: Vec::new(), interrupted: stopped })
 }
 
+/// A loaded model that changes speech.
+enum Changer {
+    Enhancer(Enhancer, EnhanceOptions),
+    Resolver(SuperResolver),
+}
+
 /// What listens.
 #[derive(Default)]
 struct Tasks<'a> {
     spot: Option<SpotTask>,
     transcribe: Option<TranscribeTask>,
     speaker: Option<SpeakerTask>,
-    enhance: Option<(Enhancer, &'a ListenEnhancement)>,
+    enhance: Option<(Changer, &'a ListenEnhancement)>,
 }
 
 impl Tasks<'_> {
     fn session(self, source: impl Source + 'static) -> Result<Session, Failure> {
-        let enhance = self.enhance.map(|(enhancer, wanted)| enhance(enhancer, wanted, &source));
+        let enhance = self.enhance.map(|(changer, wanted)| enhance(changer, wanted, &source));
         let mut session = Session::new(source);
         if let Some(task) = self.spot {
             session = session.task(task);
@@ -541,20 +582,28 @@ impl Tasks<'_> {
     }
 }
 
-/// Cleaned audio has the source's rate, and goes at its pace.
+/// Cleaned audio has the source's rate, widened audio the network's; both go at the source's pace.
 fn enhance(
-    enhancer: Enhancer,
+    changer: Changer,
     wanted: &ListenEnhancement,
     source: &impl Source,
 ) -> Result<EnhanceTask, Failure> {
     let info = source.info();
-    let mut task = EnhanceTask::new(enhancer, wanted.options, wanted.live, &info)?;
+    let mut task = match changer {
+        Changer::Enhancer(enhancer, options) => {
+            EnhanceTask::new(enhancer, options, wanted.live, &info)?
+        }
+        Changer::Resolver(resolver) => {
+            EnhanceTask::widening(resolver, SuperResOptions::default(), wanted.live, &info)?
+        }
+    };
     if let Some(play) = &wanted.play {
         let name = match play {
             Play::Default => None,
             Play::Named(name) => Some(name.as_str()),
         };
-        task = task.to_device(Outputs::new()?.open(name, info.spec.rate)?)?;
+        let output = Outputs::new()?.open(name, task.output_rate())?;
+        task = task.to_device(output)?;
     }
     if let Some(path) = &wanted.file {
         task = task.to_file(path)?;

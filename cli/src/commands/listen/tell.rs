@@ -177,7 +177,11 @@ fn table(stats: &Stats) -> String {
     text += &format!("{seconds:.2} s of audio in {wall:.2} s{load}{drift}\n");
     let (overruns, lost, shed) = (stats.overruns, stats.lost_frames, stats.shed_seconds);
     text += &format!("{overruns} overruns, {lost} frames lost, {shed:.1} s skipped by tasks\n");
-    if stats.stages.iter().any(|stage| stage.stage.starts_with("enhance")) {
+    if stats
+        .stages
+        .iter()
+        .any(|stage| ["enhance", "superres"].iter().any(|name| stage.stage.starts_with(name)))
+    {
         text += &format!("{} underruns of the output\n", stats.underruns);
     }
     text

@@ -8,6 +8,7 @@ mod shown;
 pub(super) mod speaker;
 pub(super) mod spot;
 pub(super) mod stems;
+pub(super) mod superres;
 pub(super) mod transcribe;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ enum TrainCommand {
     Separate(separate::TrainSeparateArgs),
     /// Train a separator of vocals and accompaniment.
     Stems(stems::TrainStemsArgs),
+    /// Train a network that widens the band of recordings to 48 kHz.
+    Superres(superres::TrainSuperresArgs),
 }
 
 /// What the trainings of all networks take.
@@ -99,6 +102,7 @@ impl TrainArgs {
             TrainCommand::Lm(typed) => Ok(work(lm::resolve(typed)?, lm::run)),
             TrainCommand::Separate(typed) => separate::resolve(typed, settings),
             TrainCommand::Stems(typed) => stems::resolve(typed, settings),
+            TrainCommand::Superres(typed) => superres::resolve(typed, settings),
         }
     }
 }

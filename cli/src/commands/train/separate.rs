@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::arch::mossformer::MossformerModel;
+use formant_training::Trained;
 use formant_training::separation::{
-    SeparationData, SeparationOutcome, SeparationRecipe, SeparationSources, train,
+    SeparationData, SeparationFigures, SeparationRecipe, SeparationSources, train,
 };
 use serde_json::json;
 
@@ -44,7 +45,7 @@ const MIXTURES: Network<
     SeparationRecipe,
     SeparationData,
     MossformerModel,
-    SeparationOutcome,
+    Trained<SeparationFigures>,
 > = Network {
     numbers: |recipe| {
         let size = Size::Examples(&mut recipe.batch);
@@ -72,7 +73,7 @@ const MIXTURES: Network<
         )
     },
     train,
-    figures: |outcome| format!("SI-SDRi {:.2} dB", outcome.si_sdri),
+    figures: |outcome| format!("SI-SDRi {:.2} dB", outcome.figures.si_sdri),
     facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
     starting_from: None,
     mine: None,

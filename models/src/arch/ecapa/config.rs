@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arch::bounds::check_sizes;
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
@@ -64,52 +65,6 @@ impl Default for EcapaConfig {
             global_context: true,
             groups: vec![1; 5],
             embedding_norm: false,
-        }
-    }
-}
-
-/// Arguments of WeSpeaker's class, as in its configuration files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WespeakerArgs {
-    /// Channels of the blocks.
-    pub channels: i64,
-    /// Feature bins.
-    pub feat_dim: i64,
-    /// Values of the embedding.
-    pub embed_dim: i64,
-    /// Channels of the aggregation, a constant in the reference.
-    pub mfa_channels: i64,
-    /// Whether the attention also sees mean and deviation over time (`GLOB` in the class's name).
-    pub global_context_att: bool,
-    /// Whether the embedding is normalised in the end.
-    pub emb_bn: bool,
-}
-
-impl Default for WespeakerArgs {
-    fn default() -> Self {
-        Self {
-            channels: 512,
-            feat_dim: 80,
-            embed_dim: 192,
-            mfa_channels: 1536,
-            global_context_att: true,
-            emb_bn: false,
-        }
-    }
-}
-
-impl From<WespeakerArgs> for EcapaConfig {
-    fn from(args: WespeakerArgs) -> Self {
-        let c = args.channels;
-        Self {
-            layout: Layout::Wespeaker,
-            input_size: args.feat_dim,
-            channels: vec![c, c, c, c, args.mfa_channels],
-            lin_neurons: args.embed_dim,
-            global_context: args.global_context_att,
-            embedding_norm: args.emb_bn,
-            ..Self::default()
         }
     }
 }
@@ -215,11 +170,7 @@ impl EcapaConfig {
         sizes.extend(self.channels.iter().map(|&n| ("channels", n, WIDTH)));
         sizes.extend(self.kernel_sizes.iter().map(|&n| ("kernel_sizes", n, WIDTH)));
         sizes.extend(self.dilations.iter().map(|&n| ("dilations", n, DILATION)));
-        for (field, size, limit) in sizes {
-            if !(1..=limit).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
-            }
-        }
+        check_sizes(&sizes)?;
         if self.kernel_sizes.iter().any(|k| k % 2 == 0) {
             return Err(Error::config("kernel_sizes", "an even kernel has no middle"));
         }

@@ -18,7 +18,7 @@ mod pooling;
 
 pub use card::{Calibration, Decision, SpeakerCard};
 pub use classifier::{Answers, Classifier};
-pub use config::{EcapaConfig, Layout, WespeakerArgs};
+pub use config::{EcapaConfig, Layout};
 pub use network::Ecapa;
 
 /// Keys of published files that are no part of the network: heads of the training, buffers of the

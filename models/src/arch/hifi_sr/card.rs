@@ -13,6 +13,16 @@ use crate::arch::mossformer::MossformerConfig;
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
+/// Settings of a config without sections, of which the published one has all.
+const FLAT: [&str; 6] = [
+    "resblock",
+    "upsample_rates",
+    "upsample_initial_channel",
+    "num_mels",
+    "hop_size",
+    "sampling_rate",
+];
+
 /// Everything about a model but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HifiSrCard {
@@ -20,6 +30,10 @@ pub struct HifiSrCard {
     pub config: HifiSrConfig,
     /// The features that it takes; their rate is that of the samples.
     pub frontend: FeatureConfig,
+    /// Seconds of the windows that recordings are cut into: about what training showed the network,
+    /// whose norms and attention see all of a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<f64>,
     /// Where the weights come from: recipe, data, licence, measured quality; free-form.
     #[serde(default)]
     pub provenance: Value,
@@ -32,7 +46,25 @@ impl HifiSrCard {
     /// [`Error::Config`] when the front end's preset is gone.
     pub fn published(config: HifiSrConfig) -> Result<Self> {
         let frontend = presets::by_name("mossformer2-sr")?;
-        Ok(Self { config, frontend, provenance: Value::Null })
+        Ok(Self { config, frontend, window_seconds: None, provenance: Value::Null })
+    }
+
+    /// The card of a network of any size, whose front end sees windows of `n_fft` samples, as often as
+    /// the generator makes frames, and frequencies up to `f_max` Hz.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a front end that can't be.
+    pub fn sized(config: HifiSrConfig, n_fft: usize, f_max: f64) -> Result<Self> {
+        let mut card = Self::published(config)?;
+        let sizes = serde_json::json!({
+            "n_fft": n_fft,
+            "win_size": n_fft,
+            "hop_size": card.config.generator.hop(),
+            "num_mels": card.config.encoder.in_channels,
+            "fmax": f_max,
+        });
+        card.frontend = with_sizes(card.frontend, &sizes)?;
+        Ok(card)
     }
 
     /// The card of weights with plain names, which are below `mossformer_ckpt` and `generator_ckpt`.
@@ -40,7 +72,8 @@ impl HifiSrCard {
     /// sections `encoder`, `generator` and `frontend`.
     ///
     /// # Errors
-    /// [`Error::Config`] when the weights are of another network, or values have a wrong type.
+    /// [`Error::Config`] when the weights are of another network, when values have a wrong type, and
+    /// when `stated` says nothing about such a network.
     pub fn read(stated: Option<&Value>, weights: &StateDict) -> Result<Self> {
         let encoder = MossformerConfig::of_weights(&weights.scoped("mossformer_ckpt."))?;
         let generator = GeneratorConfig::of_weights(&weights.scoped("generator_ckpt."))?;
@@ -49,11 +82,21 @@ impl HifiSrCard {
             mel.n_mels = usize::try_from(card.config.encoder.in_channels).unwrap_or_default();
         }
         let Some(stated) = stated else { return Ok(card) };
-        let section = |name: &str| stated.get(name).filter(|section| section.is_object());
+        let sections = ["encoder", "generator", "frontend"];
+        if let Some(name) =
+            sections.iter().find(|&name| stated.get(name).is_some_and(|x| !x.is_object()))
+        {
+            return Err(Error::config(*name, "is no section of settings"));
+        }
+        if !sections.iter().chain(&FLAT).any(|name| stated.get(name).is_some()) {
+            let reason = "has no setting of this network; remove it, or put the right one there";
+            return Err(Error::config("config.json", reason));
+        }
+        let section = |name: &str| stated.get(name);
         card.config.encoder = amended(&card.config.encoder, section("encoder"))?;
         card.config.generator =
             amended(&card.config.generator, section("generator").or(Some(stated)))?;
-        card.frontend = with_sizes(card.frontend, section("frontend").unwrap_or(stated));
+        card.frontend = with_sizes(card.frontend, section("frontend").unwrap_or(stated))?;
         Ok(card)
     }
 
@@ -75,7 +118,12 @@ impl HifiSrCard {
             let reason = format!("their product is {product} for a hop of {hop}");
             return Err(Error::config("upsample_rates", reason));
         }
-        Ok(())
+        match self.window_seconds.filter(|seconds| !(0.2..=600.0).contains(seconds)) {
+            Some(seconds) => {
+                Err(Error::config("window_seconds", format!("{seconds} s is not from 0.2 to 600")))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -95,25 +143,66 @@ fn amended<T: Serialize + DeserializeOwned>(config: &T, stated: Option<&Value>) 
 }
 
 /// `config` with the sizes that the reference's config gives by its own names.
-fn with_sizes(mut config: FeatureConfig, stated: &Value) -> FeatureConfig {
-    let number = |name: &str| stated.get(name).and_then(Value::as_u64);
-    let size = |name: &str, usual: usize| {
-        number(name).and_then(|size| usize::try_from(size).ok()).unwrap_or(usual)
-    };
-    config.sample_rate =
-        number("sampling_rate").and_then(|n| n.try_into().ok()).unwrap_or(config.sample_rate);
-    config.n_fft = size("n_fft", config.n_fft);
-    config.win_length = size("win_size", config.win_length);
-    config.hop_length = size("hop_size", config.hop_length);
+fn with_sizes(mut config: FeatureConfig, stated: &Value) -> Result<FeatureConfig> {
+    fn field<T: DeserializeOwned>(stated: &Value, name: &str, usual: T) -> Result<T> {
+        match stated.get(name).filter(|value| !value.is_null()) {
+            Some(value) => T::deserialize(value).map_err(|e| Error::config(name, e.to_string())),
+            None => Ok(usual),
+        }
+    }
+    config.sample_rate = field(stated, "sampling_rate", config.sample_rate)?;
+    config.n_fft = field(stated, "n_fft", config.n_fft)?;
+    config.win_length = field(stated, "win_size", config.win_length)?;
+    config.hop_length = field(stated, "hop_size", config.hop_length)?;
     let padding = config.n_fft.saturating_sub(config.hop_length) / 2;
     if let Edges::Pad { samples, .. } = &mut config.edges {
         *samples = padding;
     }
     if let Some(mel) = &mut config.mel {
-        mel.n_mels = size("num_mels", mel.n_mels);
-        let edge = |name: &str| stated.get(name).and_then(Value::as_f64);
-        mel.f_min = edge("fmin").unwrap_or(mel.f_min);
-        mel.f_max = edge("fmax").unwrap_or(mel.f_max);
+        mel.n_mels = field(stated, "num_mels", mel.n_mels)?;
+        mel.f_min = field(stated, "fmin", mel.f_min)?;
+        mel.f_max = field(stated, "fmax", mel.f_max)?;
     }
-    config
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tch::Device;
+
+    use super::*;
+    use crate::arch::hifi_sr::HifiSr;
+    use crate::model::Model;
+
+    #[test]
+    fn a_config_that_makes_no_sense_is_refused() {
+        let card = HifiSrCard::published(HifiSrConfig::tiny()).expect("a card");
+        let model = Model::<HifiSr>::random(card.clone(), Device::Cpu).expect("valid");
+        let mut weights = StateDict::default();
+        for (name, tensor) in model.store.variables() {
+            let raw = crate::checkpoint::RawTensor::from_tensor(&tensor.detach());
+            weights.insert(name, raw.expect("plain numbers"));
+        }
+        let read = |stated: Value| HifiSrCard::read(Some(&stated), &weights);
+        read(json!({ "sampling_rate": 48_000 })).expect("a flat config");
+        read(json!({ "encoder": {}, "frontend": { "fmax": null } })).expect("sections");
+        for stated in [
+            json!([1, 2]),
+            json!("mossformer"),
+            json!({}),
+            json!({ "architectures": ["BertModel"] }),
+            json!({ "encoder": 5 }),
+            json!({ "generator": "1" }),
+            json!({ "sampling_rate": "fast" }),
+            json!({ "frontend": { "hop_size": -256 } }),
+            json!({ "frontend": { "fmax": "high" } }),
+            json!({ "upsample_rates": "8 8" }),
+        ] {
+            assert!(read(stated.clone()).is_err(), "{stated}");
+        }
+        let rotated = json!({ "encoder": { "rotary_dim": 4096 } });
+        let refused = read(rotated).and_then(|card| card.validate());
+        assert!(refused.is_err_and(|e| e.to_string().contains("rotary_dim")));
+    }
 }

@@ -30,10 +30,6 @@ impl Snake {
         let inverse = (&*self.alpha + SNAKE_EPS).reciprocal();
         (x * &*self.alpha).sin_().square_().g_mul_(&inverse).g_add_(x)
     }
-
-    pub(super) fn parameters(&self) -> usize {
-        self.alpha.numel()
-    }
 }
 
 /// A convolution that keeps the length, or one that multiplies it by a whole factor.
@@ -118,10 +114,6 @@ impl Conv {
         self.weight = self.weight.detach().to_kind(kind).into();
         self.bias = self.bias.detach().to_kind(kind).into();
     }
-
-    pub(super) fn parameters(&self) -> usize {
-        self.weight.numel() + self.bias.numel()
-    }
 }
 
 /// A residual block: activations and convolutions around which the input goes.
@@ -183,18 +175,10 @@ impl ResBlock {
 
     /// Samples on each side that an output depends on.
     pub(super) fn reach(&self) -> i64 {
-        self.halves().map(|half| half.conv.1.reach()).sum()
+        self.steps.iter().flatten().map(|half| half.conv.1.reach()).sum()
     }
 
     pub(super) fn set_kind(&mut self, kind: Kind) {
         self.steps.iter_mut().flatten().for_each(|half| half.conv.1.set_kind(kind));
-    }
-
-    pub(super) fn parameters(&self) -> usize {
-        self.halves().map(|half| half.snake.1.parameters() + half.conv.1.parameters()).sum()
-    }
-
-    fn halves(&self) -> impl Iterator<Item = &Half> {
-        self.steps.iter().flatten()
     }
 }

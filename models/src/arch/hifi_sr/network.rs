@@ -14,6 +14,7 @@ use crate::params::Params;
 pub struct HifiSr {
     encoder: MaskEstimator,
     generator: Generator,
+    parameters: u64,
 }
 
 impl HifiSr {
@@ -24,22 +25,19 @@ impl HifiSr {
     /// [`crate::Error::Config`] when a size is impossible; as [`Params::get`].
     pub fn new(params: &Params<'_>, config: &HifiSrConfig) -> Result<Self> {
         config.validate()?;
-        let latents = config.encoder.final_channels();
+        let (latents, before) = (config.encoder.final_channels(), params.elements());
         Ok(Self {
             encoder: MaskEstimator::new(&params.sub("mossformer_ckpt"), &config.encoder)?,
             generator: Generator::new(&params.sub("generator_ckpt"), &config.generator, latents)?,
+            parameters: params.elements() - before,
         })
     }
 
     /// Facts about the network. It sees all frames.
     #[must_use]
     pub fn info(&self) -> NetworkInfo {
-        let encoder = self.encoder.info();
-        NetworkInfo {
-            architecture: "hifi-sr".to_owned(),
-            parameters: encoder.parameters + self.generator.parameters() as u64,
-            ..encoder
-        }
+        let (architecture, parameters) = ("hifi-sr".to_owned(), self.parameters);
+        NetworkInfo { architecture, parameters, ..self.encoder.info() }
     }
 
     /// The samples.
@@ -52,6 +50,17 @@ impl HifiSr {
         let latents = self.encoder.forward_traced(mel, trace).transpose(1, 2);
         trace.record("latent", &latents);
         self.generator.forward_traced(&latents, trace)
+    }
+
+    /// The first half of [`HifiSr::forward`]: spectrograms to latents `[batch, channels, frames]`.
+    pub fn encode(&self, mel: &Tensor) -> Tensor {
+        self.encoder.forward(mel).transpose(1, 2)
+    }
+
+    /// The second half of [`HifiSr::forward`], which sees a few frames only: a stretch of latents to
+    /// its samples.
+    pub fn generate(&self, latents: &Tensor) -> Tensor {
+        self.generator.forward_traced(latents, &mut NoTrace)
     }
 
     /// The same without a gradient, which computes the same faster, and in memory that hardly grows

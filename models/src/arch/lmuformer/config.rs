@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arch::bounds::check_sizes;
 use crate::error::{Error, Result};
 
 /// Which of the reference's networks.
@@ -107,11 +108,7 @@ impl LmuFormerConfig {
             ("seq_len", self.seq_len, LONGEST_RESPONSE),
             ("mlp_ratio", self.mlp_dim(), WIDTH),
         ];
-        for (field, size, limit) in sizes {
-            if !(1..=limit).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
-            }
-        }
+        check_sizes(&sizes)?;
         if !(self.theta.is_finite() && self.theta >= 1.0) {
             return Err(Error::config(
                 "theta",

@@ -13,7 +13,7 @@ mod spiking;
 
 pub use card::{Activation, DetectionDefaults, SpotCard};
 pub use config::{LmuFormerConfig, Variant};
-pub use network::{LmuFormer, LmuFormerState, running_answer};
+pub use network::{LmuFormer, LmuFormerState};
 
 /// Keys of reference checkpoints that are rebuilt rather than loaded: the spectrum of the impulse
 /// response, of which the time-domain form needs no copy.

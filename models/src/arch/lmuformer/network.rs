@@ -64,6 +64,7 @@ impl LmuFormer {
     /// [`crate::Error::Config`] when a size is impossible; errors of [`Params::get`].
     pub fn new(params: &Params<'_>, config: &LmuFormerConfig) -> Result<Self> {
         config.validate()?;
+        let before = params.elements();
         let (embed, blocks) = (params / "patch_embed", params / "block");
         let body = match config.variant {
             Variant::LmuRnnConv1d => Body::Plain {
@@ -82,9 +83,8 @@ impl LmuFormer {
             },
         };
         let head = plain::linear(&(params / "head"), config.dim, config.num_classes)?;
-        let mut network = Self { config: config.clone(), body, head, parameters: 0 };
-        network.parameters = network.count_parameters();
-        Ok(network)
+        let parameters = params.elements() - before;
+        Ok(Self { config: config.clone(), body, head, parameters })
     }
 
     /// Sizes and constants.
@@ -163,23 +163,6 @@ impl LmuFormer {
         };
         Some(self.head.forward(&y.transpose(1, 2)))
     }
-
-    fn count_parameters(&self) -> u64 {
-        let c = &self.config;
-        let (d, hidden, memory) = (c.dim, c.mlp_dim(), c.memory_size());
-        let norm = |channels: i64| 2 * channels;
-        let embed = c.in_channels * d * 3 + 3 * d * d * 3 + 4 * norm(d) + d * d * 3;
-        let cell = (d + 1) + (memory + d) * d + d + (d * d + d) + norm(d);
-        let feed = (d * hidden + hidden) + (hidden * d + d);
-        let (cell_norms, feed_norms, head_norm) = match c.variant {
-            Variant::LmuRnnConv1d => (0, norm(hidden) + norm(d), 0),
-            Variant::SlmuRnnMsConv1d => {
-                (norm(d) + norm(1) + norm(memory) + norm(d), norm(d) + norm(hidden), norm(d))
-            }
-        };
-        let block = cell + cell_norms + feed + feed_norms;
-        (embed + c.layer * block + head_norm + d * c.num_classes + c.num_classes) as u64
-    }
 }
 
 impl StreamingNetwork for LmuFormer {
@@ -213,12 +196,6 @@ impl StreamingNetwork for LmuFormer {
     fn latency(&self) -> usize {
         LOOKAHEAD_FRAMES
     }
-}
-
-/// The running answer: for every frame the mean of all logits up to it, `[batch, frames, classes]`
-/// to the same shape. Its last row is the answer for the whole signal.
-pub fn running_answer(logits: &Tensor) -> Tensor {
-    plain::cumulative_mean(logits)
 }
 
 #[cfg(test)]

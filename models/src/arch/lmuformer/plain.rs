@@ -2,8 +2,8 @@
 //!
 //! Each part has a whole-signal form, used for training and clips, and a streaming form.
 
+use tch::Tensor;
 use tch::nn::init::DEFAULT_KAIMING_UNIFORM;
-use tch::{Kind, Tensor};
 
 use super::config::LmuFormerConfig;
 use crate::error::Result;
@@ -161,11 +161,4 @@ impl Block {
 /// A linear layer that begins as libtorch's wrapper begins one.
 pub(super) fn linear(params: &Params<'_>, inputs: i64, outputs: i64) -> Result<Linear> {
     Linear::begun_as(params, inputs, outputs, [DEFAULT_KAIMING_UNIFORM, uniform(inputs, 1.0)])
-}
-
-/// Mean over all frames so far, for every frame: `[batch, frames, n]` to the same shape.
-pub(super) fn cumulative_mean(x: &Tensor) -> Tensor {
-    let frames = x.size()[1];
-    let counts = Tensor::arange_start(1, frames + 1, (Kind::Float, x.device())).view([1, -1, 1]);
-    x.cumsum(1, Kind::Float) / counts
 }

@@ -30,6 +30,7 @@ impl MelRoformer {
     /// [`crate::Error::Config`] when a size is impossible.
     pub fn new(params: &Params<'_>, config: &MelRoformerConfig) -> Result<Self> {
         config.validate()?;
+        let before = params.elements();
         let device = params.device();
         let trunk = Trunk::new(params, config, device)?;
         let head = |stem: i64| {
@@ -37,10 +38,9 @@ impl MelRoformer {
             MaskHead::new(&params, config, trunk.bands.widths())
         };
         let heads = (0..config.num_stems).map(head).collect::<Result<_>>()?;
-        let widths: Vec<i64> = trunk.bands.widths().collect();
         Ok(Self {
             spectrum: Spectrum::new(config, device),
-            parameters: count_parameters(config, &widths),
+            parameters: params.elements() - before,
             config: config.clone(),
             trunk,
             heads,
@@ -125,38 +125,6 @@ impl MelRoformer {
     }
 }
 
-fn count_parameters(config: &MelRoformerConfig, widths: &[i64]) -> u64 {
-    let dim = config.dim;
-    let inner = config.heads * config.dim_head;
-    let layer = |inputs: i64, outputs: i64| inputs * outputs + outputs;
-    let feed_forward = dim + layer(dim, 4 * dim) + layer(4 * dim, dim);
-    let attention = dim + 4 * dim * inner;
-    let full = attention + layer(dim, config.heads);
-    let stack = |depth: i64, attention: i64| depth * (attention + feed_forward) + dim;
-    let mut each = stack(config.time_transformer_depth, full);
-    each += stack(config.freq_transformer_depth, full);
-    let mut blocks = config.time_transformer_depth + config.freq_transformer_depth;
-    if config.linear_transformer_depth > 0 {
-        each += stack(config.linear_transformer_depth, attention + config.heads);
-        blocks += config.linear_transformer_depth;
-    }
-    let mut sum = config.depth * each;
-    if config.add_value_residual {
-        sum += (config.depth - 1) * blocks * layer(dim, config.heads);
-    }
-    let hidden = dim * config.mlp_expansion_factor;
-    for &width in widths {
-        sum += width + layer(width, dim);
-        let mut inputs = dim;
-        for _ in 0..config.mask_estimator_depth {
-            sum += config.num_stems * layer(inputs, hidden);
-            inputs = hidden;
-        }
-        sum += config.num_stems * layer(inputs, 2 * width);
-    }
-    sum as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::config::Layout;
@@ -186,9 +154,9 @@ mod tests {
     #[test]
     fn the_published_size_is_counted() {
         let config = MelRoformerConfig::default();
-        let bands = super::super::bands::Bands::new(&config, Device::Cpu).expect("a layout");
-        let widths: Vec<i64> = bands.widths().collect();
-        let count = count_parameters(&config, &widths);
+        let vs = VarStore::new(Device::Cpu);
+        let network = MelRoformer::new(&Params::random(&vs.root()), &config).expect("sound sizes");
+        let count = network.info().parameters;
         assert!((228_100_000..228_300_000).contains(&count), "{count}");
     }
 

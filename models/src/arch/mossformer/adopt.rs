@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::card::MossformerCard;
 use super::config::{Family, MossformerConfig};
-use super::network::{MaskEstimator, Separator};
+use super::network::{MaskEstimator, SourceSeparator};
 use crate::checkpoint::{Architecture, Container, ContainerKind, StateDict};
 use crate::error::Result;
 use crate::model::{Arch, Foreign};
@@ -22,7 +22,7 @@ pub enum MossFormer {}
 #[derive(Debug, Clone)]
 pub enum Network {
     /// From waveforms to waveforms.
-    Separator(Separator),
+    Separator(SourceSeparator),
     /// From features to masks.
     MaskEstimator(MaskEstimator),
 }
@@ -51,7 +51,7 @@ impl Arch for MossFormer {
 
     fn build(params: &Params<'_>, card: &MossformerCard) -> Result<Network> {
         Ok(match card.config.separates() {
-            true => Network::Separator(Separator::new(params, &card.config)?),
+            true => Network::Separator(SourceSeparator::new(params, &card.config)?),
             false => Network::MaskEstimator(MaskEstimator::new(params, &card.config)?),
         })
     }

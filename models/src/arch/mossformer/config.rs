@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::arch::bounds::check_sizes;
 use crate::checkpoint::StateDict;
 use crate::error::{Error, Result};
 
@@ -206,10 +207,11 @@ impl MossformerConfig {
             ("fsmn_depth", self.fsmn_depth, 8),
             ("num_spks", self.num_spks, 16),
         ];
-        for (field, size, limit) in sizes {
-            if !(1..=limit).contains(&size) {
-                return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
-            }
+        check_sizes(&sizes)?;
+        // A network rotates 32 channels, or as many as there are: more are no network's.
+        if self.rotary_dim.is_some_and(|dim| dim > self.query_key_dim.max(32)) {
+            let reason = format!("more than the {} channels of queries", self.query_key_dim);
+            return Err(Error::config("rotary_dim", reason));
         }
         let even = [("out_channels", self.width()), ("rotary_dim", self.rotated())];
         if let Some((field, size)) = even.into_iter().find(|(_, size)| size % 2 != 0) {

@@ -358,7 +358,9 @@ impl FrozenMaskNet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::{FrozenMaskEstimator, FrozenSeparator, MaskEstimator, Separator};
+    use super::super::network::{
+        FrozenMaskEstimator, FrozenSourceSeparator, MaskEstimator, SourceSeparator,
+    };
     use super::*;
     use tch::nn::VarStore;
 
@@ -366,8 +368,8 @@ mod tests {
 
     #[test]
     fn clones_share_their_weights_and_go_to_other_threads() {
-        shares::<Separator>();
-        shares::<FrozenSeparator>();
+        shares::<SourceSeparator>();
+        shares::<FrozenSourceSeparator>();
         shares::<MaskEstimator>();
         shares::<FrozenMaskEstimator>();
         let config = MossformerConfig::tiny();

@@ -15,7 +15,7 @@ pub use adopt::{MossFormer, Network};
 pub use card::MossformerCard;
 pub use config::{Family, MossformerConfig, Output};
 pub use mask_net::{FrozenMaskNet, MaskNet};
-pub use network::{FrozenMaskEstimator, FrozenSeparator, MaskEstimator, Separator};
+pub use network::{FrozenMaskEstimator, FrozenSourceSeparator, MaskEstimator, SourceSeparator};
 
 /// A separator or enhancer with its card.
 pub type MossformerModel = crate::model::Model<MossFormer>;

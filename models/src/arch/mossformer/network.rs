@@ -12,7 +12,7 @@ use crate::params::Params;
 
 /// A separator: mixtures `[batch, samples]` become voices `[batch, voices, samples]`.
 #[derive(Debug, Clone)]
-pub struct Separator {
+pub struct SourceSeparator {
     config: MossformerConfig,
     codec: Codec,
     mask_net: MaskNet,
@@ -28,7 +28,7 @@ pub struct MaskEstimator {
     parameters: u64,
 }
 
-impl Separator {
+impl SourceSeparator {
     /// All parameters under `params`.
     ///
     /// # Errors
@@ -38,9 +38,11 @@ impl Separator {
         if !config.separates() {
             return Err(Error::config("model", "this network makes a mask of features"));
         }
+        let before = params.elements();
         let codec = Codec::new(params, config)?;
         let mask_net = MaskNet::new(params, config)?;
-        Ok(Self { config: config.clone(), codec, mask_net, parameters: parameters(config) })
+        let parameters = params.elements() - before;
+        Ok(Self { config: config.clone(), codec, mask_net, parameters })
     }
 
     /// Sizes.
@@ -67,7 +69,7 @@ impl Separator {
         self.forward_traced(mixture, &mut NoTrace)
     }
 
-    /// As [`Separator::forward`]; intermediate activations go to `trace`.
+    /// As [`SourceSeparator::forward`]; intermediate activations go to `trace`.
     pub fn forward_traced(&self, mixture: &Tensor, trace: &mut dyn Trace) -> Tensor {
         let encoded = cut(&self.codec.encode(mixture));
         let name = if self.config.architecture() == "mossformer" { "encoder" } else { "enc" };
@@ -81,8 +83,8 @@ impl Separator {
 
     /// The same without a gradient, which computes the same faster.
     #[must_use]
-    pub fn freeze(self) -> FrozenSeparator {
-        FrozenSeparator {
+    pub fn freeze(self) -> FrozenSourceSeparator {
+        FrozenSourceSeparator {
             config: self.config.clone(),
             codec: self.codec.detached(),
             mask_net: self.mask_net.freeze(),
@@ -90,15 +92,15 @@ impl Separator {
     }
 }
 
-/// A [`Separator`] without a gradient.
+/// A [`SourceSeparator`] without a gradient.
 #[derive(Debug, Clone)]
-pub struct FrozenSeparator {
+pub struct FrozenSourceSeparator {
     config: MossformerConfig,
     codec: Codec,
     mask_net: FrozenMaskNet,
 }
 
-impl FrozenSeparator {
+impl FrozenSourceSeparator {
     /// Sizes.
     #[must_use]
     pub fn config(&self) -> &MossformerConfig {
@@ -110,7 +112,7 @@ impl FrozenSeparator {
         self.mask_net.set_kind(kind);
     }
 
-    /// As [`Separator::forward`].
+    /// As [`SourceSeparator::forward`].
     pub fn forward(&self, mixture: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let encoded = self.codec.encode(mixture);
@@ -145,8 +147,10 @@ impl MaskEstimator {
         if config.separates() {
             return Err(Error::config("model", "this network separates waveforms"));
         }
+        let before = params.elements();
         let mask_net = MaskNet::new(params, config)?;
-        Ok(Self { config: config.clone(), mask_net, parameters: parameters(config) })
+        let parameters = params.elements() - before;
+        Ok(Self { config: config.clone(), mask_net, parameters })
     }
 
     /// Sizes.
@@ -209,41 +213,6 @@ fn info(config: &MossformerConfig, parameters: u64, minimum: i64) -> NetworkInfo
     }
 }
 
-/// Trainable parameters.
-fn parameters(config: &MossformerConfig) -> u64 {
-    let (d, q, k) = (config.width(), config.query_key_dim, config.conv_kernel);
-    let hidden = d * config.expansion();
-    // Linear layer with bias, and the kernels behind it.
-    let ff = |inputs: i64, outputs: i64, norm: i64| norm + (inputs + 1 + k) * outputs;
-    let attention = ff(d, hidden, 1) + ff(d, q, 1) + 8 * q + ff(hidden / 2, d, 1);
-    let (c, taps) = (config.fsmn_inner_channels, 2 * config.fsmn_lorder - 1);
-    let memory = match config.architecture() {
-        "mossformer2-ss" => (1..=config.fsmn_depth).map(|step| c * (step * taps + 3)).sum(),
-        _ => c * taps,
-    };
-    let recurrent = match config.architecture() {
-        "mossformer" => 0,
-        _ => {
-            let ends = (d + 1) * c + 1 + 2 * 2 * c + (c + 1) * d;
-            ends + 2 * ff(c, c, 2 * c) + (c + 1) * c + c * c + memory
-        }
-    };
-    let (inputs, outputs) = (config.in_channels, config.final_channels());
-    let around = 2 * inputs
-        + inputs * d
-        + 1
-        + 4 * d
-        + 1
-        + (d + 1) * d * config.num_spks
-        + 2 * (d + 1) * d
-        + d * outputs;
-    let codec = match config.separates() {
-        true => 2 * inputs * config.kernel_size + i64::from(config.bias),
-        false => 0,
-    };
-    (config.num_blocks * (attention + recurrent) + around + codec) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +252,13 @@ mod tests {
             (three, 55_998_066),
             (MossformerConfig::enhancement(), 55_262_170),
         ] {
-            assert_eq!(parameters(&config), learnt(counted), "{config:?}");
+            let vs = VarStore::new(Device::Cpu);
+            let params = Params::random(&vs.root());
+            let info = match config.separates() {
+                true => SourceSeparator::new(&params, &config).expect("sound sizes").info(),
+                false => MaskEstimator::new(&params, &config).expect("sound sizes").info(),
+            };
+            assert_eq!(info.parameters, learnt(counted), "{config:?}");
         }
     }
 
@@ -291,8 +266,8 @@ mod tests {
     fn all_families_run_and_count_themselves() {
         for family in [Family::Mossformer, Family::Mossformer2Ss] {
             let vs = VarStore::new(Device::Cpu);
-            let network =
-                Separator::new(&Params::random(&vs.root()), &small(family)).expect("sound sizes");
+            let network = SourceSeparator::new(&Params::random(&vs.root()), &small(family))
+                .expect("sound sizes");
             let trainable: usize = vs.trainable_variables().iter().map(Tensor::numel).sum();
             assert_eq!(network.info().parameters, trainable as u64, "{family:?}");
             let frozen = network.clone().freeze();
@@ -323,7 +298,7 @@ mod tests {
             let vs = VarStore::new(Device::Cpu);
             let config = small(family);
             if config.separates() {
-                Separator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
+                SourceSeparator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             } else {
                 MaskEstimator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
             }
@@ -349,8 +324,8 @@ mod tests {
             let vs = VarStore::new(Device::Cpu);
             let config = small(family);
             let loss: Box<dyn Fn() -> Tensor> = if config.separates() {
-                let network =
-                    Separator::new(&Params::random(&vs.root()), &config).expect("sound sizes");
+                let network = SourceSeparator::new(&Params::random(&vs.root()), &config)
+                    .expect("sound sizes");
                 let x = Tensor::randn([2, 200], tch::kind::FLOAT_CPU);
                 Box::new(move || network.forward(&x).square().mean(Kind::Float))
             } else {

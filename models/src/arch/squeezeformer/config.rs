@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arch::bounds::check_sizes;
 use crate::error::{Error, Result};
 
 /// A Squeezeformer in one of its two layouts.
@@ -227,16 +228,6 @@ impl Default for WenetConfig {
     }
 }
 
-/// Refuses sizes outside of what a network may have.
-fn check_sizes(sizes: &[(&str, i64, i64)]) -> Result<()> {
-    for &(field, size, limit) in sizes {
-        if !(1..=limit).contains(&size) {
-            return Err(Error::config(field, format!("{size} is not between 1 and {limit}")));
-        }
-    }
-    Ok(())
-}
-
 fn check_heads(field: &str, dim: i64, heads: i64) -> Result<()> {
     if dim % heads != 0 {
         return Err(Error::config(
@@ -434,84 +425,6 @@ impl SqueezeformerConfig {
             Self::Nemo(config) => config.num_classes,
             Self::Wenet(_) => 0,
         }
-    }
-
-    /// Feature bins per frame.
-    #[must_use]
-    pub fn bins(&self) -> i64 {
-        match self {
-            Self::Nemo(config) => config.feat_in,
-            Self::Wenet(config) => config.input_dim,
-        }
-    }
-
-    /// Width of the layers.
-    #[must_use]
-    pub fn width(&self) -> i64 {
-        match self {
-            Self::Nemo(config) => config.d_model,
-            Self::Wenet(config) => config.encoder_dim,
-        }
-    }
-
-    /// Trainable parameters.
-    #[must_use]
-    pub fn parameters(&self) -> u64 {
-        let affine = |inputs: i64, outputs: i64| (inputs + 1) * outputs;
-        let (dim, layers, expansion, kernel, adaptive) = match self {
-            Self::Nemo(c) => {
-                (c.d_model, c.n_layers, c.ff_expansion_factor, c.conv_kernel_size, c.adaptive_scale)
-            }
-            Self::Wenet(c) => (
-                c.encoder_dim,
-                c.num_blocks,
-                c.feed_forward_expansion_factor,
-                c.cnn_module_kernel,
-                c.adaptive_scale,
-            ),
-        };
-        let hidden = expansion * dim;
-        let attention = 4 * affine(dim, dim) + dim * dim + 2 * dim;
-        let feed_forward = affine(dim, hidden) + affine(hidden, dim);
-        let inner = if matches!(self, Self::Nemo(_)) { 2 * dim } else { dim };
-        let conv = affine(dim, 2 * dim) + affine(kernel, inner) + 2 * inner + affine(inner, dim);
-        let scales = if adaptive { 8 * dim } else { 0 };
-        let layer = attention + 2 * feed_forward + conv + scales + 8 * dim;
-        let reduction = |kernel: i64| affine(kernel, dim) + affine(dim, dim);
-        let outside = match self {
-            Self::Nemo(c) => {
-                let channels = c.conv_channels();
-                let bins = (c.feat_in as u64).div_ceil(4) as i64;
-                let width = if c.feat_out > 0 { c.feat_out } else { dim };
-                let projection = if c.feat_out > 0 { affine(dim, width) } else { 0 };
-                let halves =
-                    if c.time_reduce_idx.is_some() { reduction(5) + affine(dim, dim) } else { 0 };
-                2 * affine(9, channels)
-                    + affine(channels, channels)
-                    + affine(channels * bins, dim)
-                    + halves
-                    + projection
-                    + affine(width, self.vocabulary())
-            }
-            Self::Wenet(c) => {
-                let taps = if c.dw_stride { 9 } else { 9 * dim };
-                let kernel = match c.time_reduction_layer_type {
-                    TimeReduction::Conv1d => 5,
-                    TimeReduction::Stream => 1,
-                };
-                let reduces = !c.reduce_idx.to_vec().is_empty();
-                let recovers = !c.recover_idx.to_vec().is_empty();
-                let projection = if c.output_size == dim { 0 } else { affine(dim, c.output_size) };
-                affine(9, dim)
-                    + affine(taps, dim)
-                    + affine(dim * c.subsampled_bins(), dim)
-                    + if reduces { reduction(kernel) } else { 0 }
-                    + if recovers { affine(dim, dim) } else { 0 }
-                    + projection
-                    + affine(c.output_size, c.output_dim)
-            }
-        };
-        (outside + 2 * dim + layers * layer) as u64
     }
 
     /// Frames of features from one answer to the next.

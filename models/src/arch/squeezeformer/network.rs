@@ -115,11 +115,12 @@ impl Squeezeformer {
     /// [`crate::Error::Config`] when a size is impossible; errors of [`Params::get`].
     pub fn new(params: &Params<'_>, config: &SqueezeformerConfig) -> Result<Self> {
         config.validate()?;
+        let before = params.elements();
         let mut network = match config {
             SqueezeformerConfig::Nemo(sizes) => Self::nemo(params, sizes, config)?,
             SqueezeformerConfig::Wenet(sizes) => Self::wenet(params, sizes, config)?,
         };
-        network.parameters = config.parameters();
+        network.parameters = params.elements() - before;
         Ok(network)
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::super::config;
-use super::super::open::format;
+use super::super::detect::detect;
+use super::super::open::{format, read_source};
 use super::super::source::ByteSource;
 use super::{Container, ContainerKind, Member};
 use crate::error::{Error, Result};
@@ -202,7 +203,8 @@ impl<'a> Folder<'a> {
             .collect()
     }
 
-    /// The only weight file of a folder.
+    /// The only weight file of a folder, or the only one with a known network: others may hold inputs
+    /// or activations.
     fn only(&self) -> Result<Vec<(String, Member)>> {
         let found: Vec<_> = self
             .members
@@ -217,10 +219,19 @@ impl<'a> Folder<'a> {
                  .nemo file",
             )),
             several => {
-                let names: Vec<_> = several.iter().take(8).map(|m| m.name.as_str()).collect();
+                let is_network = |member: &Member| {
+                    read_source(&member.source).is_ok_and(|state| detect(&state).is_some())
+                };
+                let networks: Vec<_> =
+                    several.iter().copied().filter(|member| is_network(member)).collect();
+                if let [network] = networks.as_slice() {
+                    return Ok(vec![("model".into(), (*network).clone())]);
+                }
+                let named = if networks.is_empty() { several } else { networks.as_slice() };
+                let names: Vec<_> = named.iter().take(8).map(|m| m.name.as_str()).collect();
                 let reason = format!(
                     "{} weight files in this folder; name one of them: {}",
-                    several.len(),
+                    named.len(),
                     names.join(", ")
                 );
                 Err(Error::unsupported(self.path, reason))

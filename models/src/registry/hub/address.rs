@@ -2,7 +2,7 @@
 
 use ureq::http::Uri;
 
-use super::error::HubError;
+use crate::error::HubError;
 
 /// The public hub.
 pub const PUBLIC_HUB: &str = "https://huggingface.co";

@@ -12,10 +12,10 @@ use ureq::{Agent, Body};
 
 use super::address::{Endpoint, Origin, redirect, shown};
 use super::digest::Digest;
-use super::error::HubError;
 use super::metadata::{MAX_METADATA, Repository, etag_digest, parse};
 use super::proxy::Proxies;
 use super::settings::HubOptions;
+use crate::error::HubError;
 
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 10;

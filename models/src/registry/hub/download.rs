@@ -9,10 +9,10 @@ use ureq::http::header;
 
 use super::client::{Client, Rest, Trouble, cut};
 use super::digest::{Digest, Running};
-use super::error::HubError;
 use super::retry::{Retries, tell};
 use super::settings::Patience;
 use super::{PullEvent, Watch};
+use crate::error::HubError;
 
 /// A file to fetch.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::error::HubError;
 use super::retry::{sleep, tell};
 use super::{PullEvent, Watch};
+use crate::error::HubError;
 
 /// How often a waiting process looks again.
 const AGAIN: Duration = Duration::from_millis(200);

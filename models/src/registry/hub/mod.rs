@@ -7,7 +7,6 @@ mod address;
 mod client;
 mod digest;
 mod download;
-mod error;
 mod lock;
 mod metadata;
 mod proxy;
@@ -19,9 +18,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use crate::error::HubError;
 pub use address::PUBLIC_HUB;
 pub use digest::Digest;
-pub use error::HubError;
 pub use proxy::Proxies;
 pub use settings::{HubOptions, Patience};
 

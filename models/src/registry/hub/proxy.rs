@@ -5,7 +5,7 @@ use std::fmt;
 use ureq::Proxy;
 
 use super::address::Origin;
-use super::error::HubError;
+use crate::error::HubError;
 
 /// Proxies as the environment names them; none by default.
 #[derive(Clone, Default)]

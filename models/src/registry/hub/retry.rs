@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::client::Trouble;
-use super::error::HubError;
 use super::settings::Patience;
 use super::{PullEvent, Watch};
+use crate::error::HubError;
 
 /// Longest sleep in one piece, after which the caller is asked whether to stop.
 const NAP: Duration = Duration::from_millis(100);

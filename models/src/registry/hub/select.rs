@@ -1,7 +1,7 @@
 //! Which files of a repository a model needs.
 
-use super::error::HubError;
 use super::metadata::{RemoteFile, Repository};
+use crate::error::HubError;
 use crate::registry::published::{Pin, Want};
 
 /// The files that are wanted, in the order of the wishes, with what the program itself knows about

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Endpoint, PUBLIC_HUB};
-use super::error::HubError;
 use super::proxy::Proxies;
+use crate::error::HubError;
 
 /// How the hub is reached.
 #[derive(Clone)]

@@ -59,6 +59,18 @@ pub struct SourcesReport {
     pub decided: [usize; 3],
 }
 
+/// Windows of these lengths for a network of `rate` Hz. A tenth of a second at the cuts of a window,
+/// or less where the overlap is short, is context alone: its neighbor is taken there.
+///
+/// # Errors
+/// As [`ChunkConfig::new`].
+pub(super) fn windows(rate: u32, window_seconds: f64, overlap_seconds: f64) -> Result<ChunkConfig> {
+    let samples = |seconds: f64| (seconds * f64::from(rate)).round().max(0.0) as usize;
+    let overlap = samples(overlap_seconds);
+    let context = samples(0.1).min(overlap.saturating_sub(1) / 4);
+    Ok(ChunkConfig::new(samples(window_seconds), overlap, context)?)
+}
+
 /// The adapter at work on one signal.
 pub struct ChunkedSources<M> {
     model: M,

@@ -1,108 +1,15 @@
-//! Speech from noise while it is being spoken: windows of what was just heard, of which only the
-//! newest part is new, and a delay that is known before.
-//!
-//! A run at `end` hears `context + hop + look-ahead` up to there and settles what lies before the
-//! look-ahead; neighbouring runs are cross-faded. Where runs are made hangs on sample counts alone,
-//! so that blocks of any size give the same. Whole recordings are cleaned in `session`.
+//! Speech from noise while it is being spoken. Whole recordings are cleaned in `session`.
 
-use std::sync::Arc;
-
+use formant_audio_core::AudioView;
 use formant_audio_core::features::Dither;
-use formant_audio_core::resample::{Quality, ResamplePlan, StreamResampler};
-use formant_audio_core::{AudioSpec, AudioView};
-use serde::{Deserialize, Serialize};
+use formant_audio_core::resample::StreamResampler;
 
 use super::{EnhanceOptions, Enhancer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tasks::intake::Guard;
 use crate::tasks::outlet::Outlet;
+use crate::tasks::rolling::{LiveOptions, LiveTiming, Rolling, soon};
 use crate::tasks::task::{Heard, TaskSession};
-
-/// Seconds over which one run's answer becomes the next one's.
-const FADE: f64 = 0.01;
-/// Seconds that are settled by a run at least: a network that is run more often does nothing else.
-const SHORTEST_HOP: f64 = 0.02;
-
-/// What live enhancement may cost in time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LiveOptions {
-    /// Seconds after which a sample is given out at the latest, work apart.
-    pub latency_seconds: f64,
-    /// Seconds behind a sample that the network hears before the sample is settled; part of the
-    /// latency.
-    pub look_ahead_seconds: f64,
-    /// Seconds of the past that the network hears besides what it settles.
-    pub context_seconds: f64,
-}
-
-impl Default for LiveOptions {
-    fn default() -> Self {
-        Self { latency_seconds: 0.5, look_ahead_seconds: 0.08, context_seconds: 1.0 }
-    }
-}
-
-/// Where the time goes, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LiveTiming {
-    /// From one run of the network to the next.
-    pub hop: f64,
-    /// What is heard behind a sample before it is settled.
-    pub look_ahead: f64,
-    /// What the resamplers to the network's rate and back hold back.
-    pub resampling: f64,
-    /// The past that is heard again with every run.
-    pub context: f64,
-}
-
-impl LiveTiming {
-    /// Seconds after which a sample is given out at the latest, work apart.
-    #[must_use]
-    pub fn latency(&self) -> f64 {
-        self.hop + self.look_ahead + self.resampling
-    }
-
-    /// Seconds of audio that the network hears for each second that is settled.
-    #[must_use]
-    pub fn effort(&self) -> f64 {
-        (self.context + self.hop + self.look_ahead) / self.hop
-    }
-}
-
-/// Sizes in samples of the network's rate, all of them on the grid of its frames so that the
-/// frames of neighbouring runs lie at the same places.
-#[derive(Debug, Clone, Copy)]
-struct Sizes {
-    hop: usize,
-    look_ahead: usize,
-    context: usize,
-    fade: usize,
-}
-
-/// To the network's rate and back.
-struct Rates {
-    forth: StreamResampler,
-    back: StreamResampler,
-    delay: f64, // seconds
-}
-
-impl Rates {
-    fn between(rate: u32, own: u32) -> Result<Option<Self>> {
-        if rate == own {
-            return Ok(None);
-        }
-        // Short in time, which counts twice here: what it costs lies above 0.94 of half the rate.
-        let plan = |from, to| ResamplePlan::low_latency(from, to, Quality::Fast).map(Arc::new);
-        let (there, back) = (plan(rate, own)?, plan(own, rate)?);
-        let delay = there.max_delay() as f64 / f64::from(rate.max(1))
-            + back.max_delay() as f64 / f64::from(own.max(1));
-        Ok(Some(Self {
-            forth: StreamResampler::with_plan(AudioSpec::mono(rate), there)?,
-            back: StreamResampler::with_plan(AudioSpec::mono(own), back)?,
-            delay,
-        }))
-    }
-}
 
 /// A stream on its way through an enhancer: blocks of any size in, mono out, as many frames, at
 /// the same rate and in their places.
@@ -114,18 +21,9 @@ pub struct LiveEnhancement {
     guard: Guard,
     noise: Option<Dither>,
     rate: u32,
-    forth: Option<StreamResampler>,
-    resampling: f64, // seconds
+    forth: StreamResampler,
     outlet: Outlet,
-    sizes: Sizes,
-    /// The newest samples at the network's rate, and the place of the first of them.
-    recent: Vec<f32>,
-    first: usize,
-    /// Where the next run is made.
-    due: usize,
-    /// What was settled so far, and the last run's answer behind that.
-    settled: usize,
-    tail: Vec<f32>,
+    rolling: Rolling,
 }
 
 impl LiveEnhancement {
@@ -137,67 +35,24 @@ impl LiveEnhancement {
     ) -> Result<Self> {
         options.validate()?;
         let own_rate = enhancer.sample_rate();
-        let (forth, back, resampling) = match Rates::between(rate, own_rate)? {
-            Some(Rates { forth, back, delay }) => (Some(forth), Some(back), delay),
-            None => (None, None, 0.0),
-        };
-        let sizes = sizes(enhancer, live, resampling)?;
+        let (forth, back) = (soon(rate, own_rate)?, soon(own_rate, rate)?);
+        let resampling = forth.max_delay() + back.max_delay();
+        let rolling = Rolling::new(live, own_rate, enhancer.frames(), resampling)?;
         Ok(Self {
             enhancer: enhancer.clone(),
             guard: Guard::default(),
             noise: options.noise(),
             rate,
             forth,
-            resampling,
-            outlet: Outlet::new(own_rate, back).beside_stream(options.wet()),
-            sizes,
-            recent: Vec::new(),
-            first: 0,
-            due: sizes.hop + sizes.look_ahead,
-            settled: 0,
-            tail: Vec::new(),
+            outlet: Outlet::new(back).beside_stream(options.wet()),
+            rolling,
         })
     }
 
     /// Where the time goes.
     #[must_use]
     pub fn timing(&self) -> LiveTiming {
-        let seconds = |samples: usize| samples as f64 / f64::from(self.enhancer.sample_rate());
-        LiveTiming {
-            hop: seconds(self.sizes.hop),
-            look_ahead: seconds(self.sizes.look_ahead),
-            resampling: self.resampling,
-            context: seconds(self.sizes.context),
-        }
-    }
-
-    /// Makes the runs that are due with these samples of the network's rate.
-    fn hear(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
-        self.recent.extend(samples);
-        let mut clean = Vec::new();
-        while self.first + self.recent.len() >= self.due {
-            clean.extend(self.run(self.due, self.due - self.sizes.look_ahead)?);
-            self.due += self.sizes.hop;
-            let needed = self.settled.saturating_sub(self.sizes.context);
-            self.recent.drain(..needed - self.first);
-            self.first = needed;
-        }
-        Ok(clean)
-    }
-
-    /// Hears what is known before `end`, and settles what lies before `until`.
-    fn run(&mut self, end: usize, until: usize) -> Result<Vec<f32>> {
-        let window = &self.recent[..end - self.first];
-        let mut answer = self.enhancer.run(window, self.noise)?;
-        let (from, to) = (self.settled - self.first, until - self.first);
-        let steps = self.tail.len() as f32 + 1.0;
-        for (n, (now, before)) in answer[from..].iter_mut().zip(&self.tail).enumerate() {
-            let share = (n + 1) as f32 / steps;
-            *now = share * *now + (1.0 - share) * before;
-        }
-        self.tail = answer[to..(to + self.sizes.fade).min(answer.len())].to_vec();
-        self.settled = until;
-        Ok(answer[from..to].to_vec())
+        self.rolling.timing()
     }
 }
 
@@ -217,11 +72,9 @@ impl TaskSession for LiveEnhancement {
         }
         let mono = self.guard.take_mono(block)?;
         self.outlet.expect(&mono);
-        let own = match &mut self.forth {
-            Some(forth) => forth.push(&AudioView::from_mono(self.rate, &mono))?.into_planar(),
-            None => mono,
-        };
-        let clean = self.hear(&own)?;
+        let own = self.forth.push_mono(&mono)?;
+        let (enhancer, noise) = (&self.enhancer, self.noise);
+        let clean = self.rolling.hear(&own, |window| enhancer.run(window, noise))?;
         self.outlet.push(&clean)
     }
 
@@ -230,56 +83,19 @@ impl TaskSession for LiveEnhancement {
     }
 
     fn finish(mut self) -> Result<(Vec<f32>, Heard)> {
-        let own = match &mut self.forth {
-            Some(forth) => forth.finish()?.into_planar(),
-            None => Vec::new(),
-        };
-        let mut clean = self.hear(&own)?;
-        let end = self.first + self.recent.len();
-        if end > self.settled {
-            clean.extend(self.run(end, end)?);
-        }
+        let own = self.forth.finish()?.into_planar();
+        let (enhancer, noise) = (&self.enhancer, self.noise);
+        let mut clean = self.rolling.hear(&own, |window| enhancer.run(window, noise))?;
+        clean.extend(self.rolling.finish(|window| enhancer.run(window, noise))?);
         let mut out = self.outlet.push(&clean)?;
         out.extend(self.outlet.finish()?);
         Ok((out, self.heard()))
     }
 }
 
-fn sizes(enhancer: &Enhancer, live: &LiveOptions, resampling: f64) -> Result<Sizes> {
-    let LiveOptions { latency_seconds: latency, look_ahead_seconds, context_seconds } = *live;
-    if !(0.0..=10.0).contains(&latency) {
-        return Err(Error::config("latency", format!("{latency} s is not between 0 and 10 s")));
-    }
-    if !(0.0..=60.0).contains(&context_seconds) {
-        let reason = format!("{context_seconds} s is not between 0 and 60 s");
-        return Err(Error::config("context", reason));
-    }
-    let rate = f64::from(enhancer.sample_rate());
-    let (frame, grid) = enhancer.frames();
-    let on_grid = |seconds: f64| ((seconds * rate / grid as f64).round() as usize) * grid;
-    let fade = (FADE * rate) as usize;
-    // Samples whose frames are not complete yet are not settled.
-    let least = (fade + frame).next_multiple_of(grid);
-    let wanted =
-        if look_ahead_seconds.is_finite() { look_ahead_seconds.clamp(0.0, 10.0) } else { 0.0 };
-    let look_ahead = on_grid(wanted).max(least);
-    let before = look_ahead as f64 / rate + resampling;
-    let hop = ((latency - before) * rate / grid as f64 + 1e-6).floor().max(0.0) as usize * grid;
-    if (hop as f64) < SHORTEST_HOP * rate {
-        let least = before + SHORTEST_HOP + grid as f64 / rate;
-        let reason = format!(
-            "{latency} s is too short: look-ahead and resampling take {before:.3} s; give \
-             {:.2} s or more",
-            (least * 100.0).ceil() / 100.0
-        );
-        return Err(Error::config("latency", reason));
-    }
-    Ok(Sizes { hop, look_ahead, context: on_grid(context_seconds), fade })
-}
-
 #[cfg(test)]
 mod tests {
-    use formant_audio_core::{AudioBuf, ChannelLayout};
+    use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
     use tch::Device;
 
     use super::*;

@@ -7,11 +7,12 @@ use formant_audio_core::chunk::Edges;
 use formant_audio_core::features::{Dither, FeatureConfig, FeaturePlan};
 use formant_audio_core::stft::{StftConfig, StftPlan};
 use formant_audio_core::window::{Symmetry, Window};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::arch::mossformer::{FrozenMaskEstimator, MossformerCard};
 use crate::compute::compute;
 use crate::error::{Error, Result};
+use crate::nn::frames::batch;
 use crate::source::Precision;
 
 /// What happens to samples behind the last whole frame.
@@ -88,9 +89,7 @@ impl Masking {
             None => self.plan.compute(&padded)?,
             Some(_) => self.plan.with_dither(dither)?.compute(&padded)?,
         };
-        let (frames, bins) = features.dim();
-        let values: Vec<f32> = features.iter().copied().collect();
-        let x = Tensor::from_slice(&values).view([1, frames as i64, bins as i64]);
+        let x = batch(&[features]);
         let mask =
             compute("the enhancer", &x.size(), || self.network.forward(&x.to_device(self.device)))?;
         let mask = mask.to_device(Device::Cpu).contiguous().view([-1]);

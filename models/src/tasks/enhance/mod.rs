@@ -10,13 +10,14 @@ use formant_audio_core::features::Dither;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-pub use live::{LiveEnhancement, LiveOptions, LiveTiming};
+pub use live::LiveEnhancement;
 pub use masking::{Masking, Tail};
 pub use session::{EnhanceSession, EnhancementReport};
 
+pub use super::rolling::{LiveOptions, LiveTiming};
 use super::separate::Separator;
 use super::task::Task;
-use crate::arch::mossformer::{MossFormer, MossformerCard, MossformerConfig, Network};
+use crate::arch::mossformer::{MossFormer, MossformerCard, Network};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::source::{LoadOptions, ModelSource, Precision};
@@ -97,26 +98,6 @@ enum Kind {
 }
 
 impl Enhancer {
-    /// As [`Task::load`], with sizes that replace those that the checkpoint states.
-    ///
-    /// # Errors
-    /// As [`Task::load`].
-    pub fn load_with(
-        source: &ModelSource,
-        config: Option<MossformerConfig>,
-        options: &LoadOptions,
-    ) -> Result<Self> {
-        let model =
-            Model::load_with(source, options.device.resolve()?, |card: &mut MossformerCard, _| {
-                if let Some(config) = config {
-                    card.config = config;
-                }
-            })?;
-        let mut enhancer = Self::of(model)?;
-        enhancer.set_precision(options.precision);
-        Ok(enhancer)
-    }
-
     /// Makes the network's matrix products in numbers of this kind from now on.
     pub fn set_precision(&mut self, precision: Precision) {
         match &mut self.kind {
@@ -213,7 +194,9 @@ impl Task for Enhancer {
     type Output = AudioBuf;
 
     fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_with(source, None, options)
+        let mut enhancer = Self::of(Model::load(source, options.device.resolve()?)?)?;
+        enhancer.set_precision(options.precision);
+        Ok(enhancer)
     }
 
     fn start(&self, options: &EnhanceOptions) -> Result<EnhanceSession> {

@@ -9,13 +9,10 @@ use serde::Serialize;
 
 use super::{EnhanceOptions, Enhancer};
 use crate::error::Result;
-use crate::tasks::chunked::{ChunkedSources, SourceModel};
+use crate::tasks::chunked::{ChunkedSources, SourceModel, windows};
 use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::outlet::Outlet;
 use crate::tasks::task::{Heard, TaskSession};
-
-/// Seconds at the cuts of a window that its neighbour is taken for, where frames are incomplete.
-const CONTEXT_SECONDS: f64 = 0.1;
 
 /// What was done to a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,8 +42,7 @@ impl SourceModel for Cleaning {
 
 /// One channel on its way.
 struct Channel {
-    rate: u32,
-    forth: Option<StreamResampler>,
+    forth: StreamResampler,
     chunked: ChunkedSources<Cleaning>,
     outlet: Outlet,
 }
@@ -54,13 +50,8 @@ struct Channel {
 impl Channel {
     fn push(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
         self.outlet.expect(samples);
-        let settled = match &mut self.forth {
-            Some(forth) => {
-                let own = forth.push(&AudioView::from_mono(self.rate, samples))?;
-                self.chunked.push(own.channel(0))?
-            }
-            None => self.chunked.push(samples)?,
-        };
+        let own = self.forth.push_mono(samples)?;
+        let settled = self.chunked.push(&own)?;
         self.give(settled)
     }
 
@@ -69,10 +60,7 @@ impl Channel {
     }
 
     fn finish(&mut self) -> Result<Vec<f32>> {
-        let tail = match &mut self.forth {
-            Some(forth) => forth.finish()?.into_planar(),
-            None => Vec::new(),
-        };
+        let tail = self.forth.finish()?.into_planar();
         let first = self.chunked.push(&tail)?;
         let mut out = self.give(first)?;
         let (rest, _) = self.chunked.finish()?;
@@ -94,11 +82,8 @@ pub struct EnhanceSession {
 impl EnhanceSession {
     pub(super) fn new(enhancer: &Enhancer, options: &EnhanceOptions) -> Result<Self> {
         options.validate()?;
-        let rate = f64::from(enhancer.sample_rate());
-        let samples = |seconds: f64| (seconds * rate).round().max(0.0) as usize;
-        let overlap = samples(options.overlap_seconds);
-        let context = samples(CONTEXT_SECONDS).min(overlap.saturating_sub(1) / 4);
-        let config = ChunkConfig::new(samples(options.window_seconds), overlap, context)?;
+        let EnhanceOptions { window_seconds, overlap_seconds, .. } = *options;
+        let config = windows(enhancer.sample_rate(), window_seconds, overlap_seconds)?;
         Ok(Self {
             enhancer: enhancer.clone(),
             options: *options,
@@ -113,10 +98,9 @@ impl EnhanceSession {
         let cleaning = Cleaning { enhancer: self.enhancer.clone(), noise: self.options.noise() };
         let back = resampler(AudioSpec::mono(own_rate), rate, Pace::Throughput)?;
         Ok(Channel {
-            rate,
             forth: resampler(AudioSpec::mono(rate), own_rate, Pace::Throughput)?,
             chunked: ChunkedSources::new(cleaning, self.config, own_rate, None),
-            outlet: Outlet::new(own_rate, back).beside_stream(self.options.wet()),
+            outlet: Outlet::new(back).beside_stream(self.options.wet()),
         })
     }
 }

@@ -3,7 +3,6 @@
 
 mod level;
 mod likeness;
-mod reference;
 mod session;
 
 use formant_audio_core::AudioBuf;
@@ -13,12 +12,9 @@ use tch::{Device, Kind, Tensor};
 use super::task::{Task, transposed};
 use likeness::Helper;
 pub use likeness::spectral_print;
-pub use reference::{ReferenceWindows, match_levels};
 pub use session::{SeparateSession, SeparationReport};
 
-use crate::arch::mossformer::{
-    FrozenSeparator, MossFormer, MossformerCard, MossformerConfig, Network, Output,
-};
+use crate::arch::mossformer::{FrozenSourceSeparator, MossFormer, MossformerCard, Network, Output};
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -59,32 +55,12 @@ impl Default for SeparateOptions {
 #[derive(Debug, Clone)]
 pub struct Separator {
     card: MossformerCard,
-    network: FrozenSeparator,
+    network: FrozenSourceSeparator,
     device: Device,
     helper: Helper,
 }
 
 impl Separator {
-    /// As [`Task::load`], with sizes that replace those that the checkpoint states.
-    ///
-    /// # Errors
-    /// As [`Task::load`].
-    pub fn load_with(
-        source: &ModelSource,
-        config: Option<MossformerConfig>,
-        options: &LoadOptions,
-    ) -> Result<Self> {
-        let model =
-            Model::load_with(source, options.device.resolve()?, |card: &mut MossformerCard, _| {
-                if let Some(config) = config {
-                    card.config = config;
-                }
-            })?;
-        let mut separator = Self::of(model)?;
-        separator.set_precision(options.precision);
-        Ok(separator)
-    }
-
     /// Makes the network's matrix products in numbers of this kind from now on.
     pub fn set_precision(&mut self, precision: Precision) {
         self.network.set_kind(precision.kind());
@@ -176,7 +152,9 @@ impl Task for Separator {
     type Output = Vec<AudioBuf>;
 
     fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
-        Self::load_with(source, None, options)
+        let mut separator = Self::of(Model::load(source, options.device.resolve()?)?)?;
+        separator.set_precision(options.precision);
+        Ok(separator)
     }
 
     fn start(&self, options: &SeparateOptions) -> Result<SeparateSession> {
@@ -198,6 +176,7 @@ mod tests {
     use formant_audio_core::AudioView;
 
     use super::*;
+    use crate::arch::mossformer::MossformerConfig;
 
     #[test]
     fn the_speaker_model_is_loaded_when_speakers_are_compared() {

@@ -60,6 +60,7 @@ pub struct SeparateSession {
     intake: Intake,
     chunked: ChunkedSources<Parting>,
     outlets: Vec<Outlet>,
+    voices: usize,
     own_rate: u32,
 }
 
@@ -82,7 +83,8 @@ impl SeparateSession {
         Ok(Self {
             intake: Intake::new(own_rate, Pace::Throughput),
             chunked: ChunkedSources::new(parting, config, own_rate, Some(likeness)),
-            outlets: (0..separator.voices()).map(|_| Outlet::default()).collect(),
+            outlets: Vec::new(),
+            voices: separator.voices(),
             own_rate,
         })
     }
@@ -106,13 +108,11 @@ impl TaskSession for SeparateSession {
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<AudioBuf>> {
         let rate = block.rate();
-        if self.intake.guard().spec().is_none() {
-            for outlet in &mut self.outlets {
-                let back = resampler(AudioSpec::mono(self.own_rate), rate, Pace::Throughput)?;
-                *outlet = Outlet::new(self.own_rate, back);
-            }
-        }
         let samples = self.intake.push(block)?;
+        while self.outlets.len() < self.voices {
+            let back = resampler(AudioSpec::mono(self.own_rate), rate, Pace::Throughput)?;
+            self.outlets.push(Outlet::new(back));
+        }
         self.outlets.iter_mut().for_each(|outlet| outlet.expect_frames(block.frames()));
         let settled = self.chunked.push(&samples)?;
         self.give(settled, rate)

@@ -15,7 +15,7 @@ use crate::arch::ecapa::{Ecapa, SpeakerCard};
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::params::SharedStore;
+use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource};
 use crate::tasks::task::{Heard, Task};
 
@@ -80,11 +80,8 @@ pub struct EmbedOptions {
 /// A loaded speaker model. One serves any number of recordings at the same time.
 #[derive(Debug, Clone)]
 pub struct SpeakerEmbedder {
-    card: SpeakerCard,
+    model: Model<Ecapa>,
     plan: FeaturePlan,
-    network: Ecapa,
-    device: Device,
-    store: SharedStore,
     companions: Companions,
     identity: String,
 }
@@ -98,9 +95,7 @@ impl SpeakerEmbedder {
         let plan = FeaturePlan::new(&model.card.frontend)?;
         let identity = identity::of_weights(&model.store)?;
         let companions = Companions::of_state(&model.companions)?;
-        let device = model.device();
-        let Model { card, network, store, .. } = model;
-        Ok(Self { card, plan, network, device, store, companions, identity })
+        Ok(Self { model, plan, companions, identity })
     }
 
     /// A model with random weights, for timing sizes that have no weights.
@@ -113,51 +108,36 @@ impl SpeakerEmbedder {
         Ok(Self { identity: "random".to_owned(), ..Self::of_model(model)? })
     }
 
-    /// A model from named tensors, as training makes them.
-    ///
-    /// # Errors
-    /// [`Error::Config`] or a report of what does not fit.
-    pub fn from_tensors(
-        card: SpeakerCard,
-        weights: &BTreeMap<String, Tensor>,
-        device: Device,
-    ) -> Result<Self> {
-        Self::of_model(Model::from_tensors(card, weights, device)?)
-    }
-
     /// Writes weights (as `kind`), card, mean voice and cohort into one safetensors file, which
     /// [`Task::load`] reads.
     ///
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
     pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
-        let (card, network) = (self.card.clone(), self.network.clone());
-        let companions = self.companions.to_state()?;
-        let store = self.store.clone();
-        Model::<Ecapa> { card, network, store, companions }.save(path, kind)
+        Model { companions: self.companions.to_state()?, ..self.model.clone() }.save(path, kind)
     }
 
     /// All weights and buffers by name.
     #[must_use]
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.store.variables().into_iter().collect()
+        self.model.weights()
     }
 
     /// What the model says about itself.
     #[must_use]
     pub fn card(&self) -> &SpeakerCard {
-        &self.card
+        &self.model.card
     }
 
     /// The card, to change the decision or provenance before saving.
     pub fn card_mut(&mut self) -> &mut SpeakerCard {
-        &mut self.card
+        &mut self.model.card
     }
 
     /// The network.
     #[must_use]
     pub fn network(&self) -> &Ecapa {
-        &self.network
+        &self.model.network
     }
 
     /// A text that changes with the weights; embeddings carry it.
@@ -181,7 +161,7 @@ impl SpeakerEmbedder {
     #[must_use]
     pub fn scorer(&self) -> Scorer {
         let Companions { centre, cohort } = &self.companions;
-        Scorer::of_model(&self.card.decision, centre.as_ref(), cohort.as_ref())
+        Scorer::of_model(&self.model.card.decision, centre.as_ref(), cohort.as_ref())
     }
 
     /// The rate at which the model hears, in Hz.
@@ -193,21 +173,18 @@ impl SpeakerEmbedder {
     /// The network's answer for one stretch of samples at the model's rate.
     pub(super) fn embed_piece(&self, samples: &[f32]) -> Result<Vec<f32>> {
         let features = self.plan.compute(samples)?;
-        let (frames, bins) = features.dim();
-        let values: Vec<f32> = features.iter().copied().collect();
-        let x = Tensor::from_slice(&values).view([1, frames as i64, bins as i64]);
-        let y = compute("the speaker model", &x.size(), || {
-            self.network.forward(&x.to_device(self.device))
-        })?;
+        let x = batch(&[features]).to_device(self.model.device());
+        let y = compute("the speaker model", &x.size(), || self.network().forward(&x))?;
         Ok(Vec::<f32>::try_from(y.to_device(Device::Cpu).to_kind(Kind::Float).view([-1]))?)
     }
 
     /// Least samples, at the model's rate, that the network and the card accept.
     pub(super) fn least_samples(&self) -> usize {
         let rate = f64::from(self.sample_rate());
-        let frames = self.network.info().minimum_frames;
-        let network = frames * self.card.frontend.hop_length + self.card.frontend.win_length;
-        network.max((self.card.minimum_seconds * rate) as usize)
+        let frames = self.model.network.info().minimum_frames;
+        let network =
+            frames * self.model.card.frontend.hop_length + self.model.card.frontend.win_length;
+        network.max((self.model.card.minimum_seconds * rate) as usize)
     }
 }
 

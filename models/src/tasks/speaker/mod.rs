@@ -12,6 +12,6 @@ mod store;
 
 pub use crate::arch::ecapa::{Calibration, Decision, SpeakerCard};
 pub use embedder::{EmbedOptions, Embedded, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
-pub use score::{Cohort, Scorer, Spread, Verification, cosine};
+pub use score::{Cohort, Scorer, Verification, cosine};
 pub use session::EmbedSession;
 pub use store::{Identification, Voice, Voices};

@@ -70,7 +70,7 @@ impl Cohort {
     }
 
     /// Mean and deviation of the `top` highest scores of `embedding` with the cohort.
-    fn statistics(&self, embedding: &[f32], top: usize, spread: Spread) -> (f32, f32) {
+    fn statistics(&self, embedding: &[f32], top: usize) -> (f32, f32) {
         let mut scores: Vec<f32> =
             self.values.chunks_exact(self.width).map(|voice| cosine(embedding, voice)).collect();
         scores.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -78,23 +78,8 @@ impl Cohort {
         let count = scores.len() as f32;
         let mean = scores.iter().sum::<f32>() / count;
         let squares: f32 = scores.iter().map(|s| (s - mean).powi(2)).sum();
-        let divisor = match spread {
-            Spread::Unbiased => count - 1.0,
-            Spread::Population => count,
-        };
-        (mean, (squares / divisor).sqrt().max(EPSILON))
+        (mean, (squares / (count - 1.0)).sqrt().max(EPSILON))
     }
-}
-
-/// Divisor of the variance of cohort scores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Spread {
-    /// One less than the number of scores (SpeechBrain).
-    #[default]
-    Unbiased,
-    /// The number of scores (WeSpeaker).
-    Population,
 }
 
 /// The answer to "is it the same speaker".
@@ -178,7 +163,7 @@ impl Scorer {
         let score = cosine(&a, &b);
         let Some(cohort) = &self.cohort else { return f64::from(score) };
         let normalised = |embedding: &[f32]| {
-            let (mean, deviation) = cohort.statistics(embedding, self.top, Spread::Unbiased);
+            let (mean, deviation) = cohort.statistics(embedding, self.top);
             f64::from((score - mean) / deviation)
         };
         0.5 * (normalised(&a) + normalised(&b))

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 
-use formant_audio_core::resample::{Quality, StreamResampler};
+use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::vad::{SpeechSegment, VadEvent, VadOptions, VoiceDetector};
 use formant_audio_core::{AudioSpec, AudioView};
 
 use super::embedder::{EmbedOptions, Embedded, Embedding, SpeakerEmbedder, SpeechOnly, Unusable};
 use crate::error::Result;
-use crate::tasks::intake::{Intake, Pace};
+use crate::tasks::intake::{Intake, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
 /// Rate of the voice detector, in Hz.
@@ -35,7 +35,7 @@ pub struct EmbedSession {
 /// Lets speech through.
 struct Gate {
     detector: VoiceDetector,
-    resampler: Option<StreamResampler>,
+    resampler: StreamResampler,
     rate: u32,
     recent: VecDeque<f32>,
     start: u64,        // sample at which `recent` begins
@@ -170,31 +170,19 @@ impl Gate {
             ..VadOptions::default()
         };
         let detector = VoiceDetector::new(DETECTOR_RATE, &options)?;
-        let resampler = (rate != DETECTOR_RATE)
-            .then(|| StreamResampler::new(AudioSpec::mono(rate), DETECTOR_RATE, Quality::High))
-            .transpose()?;
+        let resampler = resampler(AudioSpec::mono(rate), DETECTOR_RATE, Pace::Throughput)?;
         Ok(Self { detector, resampler, rate, recent: VecDeque::new(), start: 0, open: None })
     }
 
     fn push(&mut self, samples: &[f32], speech: &mut Vec<f32>) -> Result<()> {
         self.recent.extend(samples);
-        let events = match &mut self.resampler {
-            Some(resampler) => {
-                let block = resampler.push(&AudioView::from_mono(self.rate, samples))?;
-                self.detector.push(block.channel(0))
-            }
-            None => self.detector.push(samples),
-        };
+        let events = self.detector.push(&self.resampler.push_mono(samples)?);
         self.take(events, speech);
         Ok(())
     }
 
     fn finish(&mut self, speech: &mut Vec<f32>) -> Result<()> {
-        let mut events = Vec::new();
-        if let Some(resampler) = &mut self.resampler {
-            let tail = resampler.finish()?;
-            events = self.detector.push(tail.channel(0));
-        }
+        let mut events = self.detector.push(self.resampler.finish()?.channel(0));
         events.extend(self.detector.finish());
         self.take(events, speech);
         Ok(())

@@ -257,18 +257,9 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The lock of a file of voices: a file beside it, since the file itself is replaced.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // The lock goes with the file when this fails.
-        let _ = self.0.unlock();
-    }
-}
-
-fn lock(path: &Path) -> Result<Lock> {
+/// The lock of a file of voices, which goes with the handle: a file beside it, since the file itself is
+/// replaced.
+fn lock(path: &Path) -> Result<File> {
     let lock_path = lock_path(path);
     // Users know the file, not the lock beside it.
     let failed = |source: std::io::Error| match source.kind() {
@@ -282,7 +273,7 @@ fn lock(path: &Path) -> Result<Lock> {
         .open(&lock_path)
         .map_err(failed)?;
     file.lock().map_err(failed)?;
-    Ok(Lock(file))
+    Ok(file)
 }
 
 fn lock_path(path: &Path) -> PathBuf {

@@ -11,12 +11,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::detector::{Detection, Detector, SpotOptions};
 use crate::arch::lmuformer::{LmuFormer, LmuFormerState, SpotCard};
-use crate::checkpoint::StateDict;
 use crate::compute::compute;
 use crate::error::Result;
 use crate::model::Model;
 use crate::network::StreamingNetwork;
-use crate::params::SharedStore;
+use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource};
 use crate::tasks::intake::{Intake, Pace};
 use crate::tasks::task::{Heard, Task, TaskSession};
@@ -38,11 +37,8 @@ pub struct Classification {
 /// A loaded keyword model. One serves any number of clips and streams at the same time.
 #[derive(Debug, Clone)]
 pub struct Spotter {
-    card: SpotCard,
+    model: Model<LmuFormer>,
     plan: FeaturePlan,
-    network: LmuFormer,
-    device: Device,
-    store: SharedStore,
 }
 
 impl Spotter {
@@ -70,9 +66,7 @@ impl Spotter {
     /// What is wrong with its front end.
     pub fn of_model(model: Model<LmuFormer>) -> Result<Self> {
         let plan = FeaturePlan::new(&model.card.frontend.streamable())?;
-        let device = model.device();
-        let Model { card, network, store, .. } = model;
-        Ok(Self { card, plan, network, device, store })
+        Ok(Self { model, plan })
     }
 
     /// A model with random weights, for timing sizes that have no weights.
@@ -85,55 +79,40 @@ impl Spotter {
         Self::of_model(model)
     }
 
-    /// A model from named tensors, as training makes them.
-    ///
-    /// # Errors
-    /// [`crate::Error::Config`] or a report of what does not fit.
-    pub fn from_tensors(
-        card: SpotCard,
-        weights: &BTreeMap<String, Tensor>,
-        device: Device,
-    ) -> Result<Self> {
-        Self::of_model(Model::from_tensors(card, weights, device)?)
-    }
-
     /// Writes weights (as `kind`) and card into one safetensors file, which [`Task::load`] reads.
     ///
     /// # Errors
     /// What writing says; nothing half-written is left under `path`.
     pub fn save(&self, path: &Path, kind: Kind) -> Result<()> {
-        let (card, network) = (self.card.clone(), self.network.clone());
-        let companions = StateDict::default();
-        let store = self.store.clone();
-        Model::<LmuFormer> { card, network, store, companions }.save(path, kind)
+        self.model.save(path, kind)
     }
 
     /// All weights and buffers by name.
     #[must_use]
     pub fn weights(&self) -> BTreeMap<String, Tensor> {
-        self.store.variables().into_iter().collect()
+        self.model.weights()
     }
 
     /// What the model says about itself.
     #[must_use]
     pub fn card(&self) -> &SpotCard {
-        &self.card
+        &self.model.card
     }
 
     /// The card, to change detection defaults or provenance before saving.
     pub fn card_mut(&mut self) -> &mut SpotCard {
-        &mut self.card
+        &mut self.model.card
     }
 
     /// The network.
     #[must_use]
     pub fn network(&self) -> &LmuFormer {
-        &self.network
+        &self.model.network
     }
 
     /// The words that are reported.
     pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.card.words()
+        self.model.card.words()
     }
 
     /// The rate at which the model hears, in Hz; sessions resample to it.
@@ -145,8 +124,8 @@ impl Spotter {
     /// Seconds of audio after a moment that the network needs to hear before it answers for it.
     #[must_use]
     pub fn lookahead(&self) -> f64 {
-        let frames = self.network.latency() * self.card.frontend.hop_length;
-        (frames + self.card.frontend.win_length) as f64 / f64::from(self.sample_rate())
+        let frames = self.model.network.latency() * self.model.card.frontend.hop_length;
+        (frames + self.model.card.frontend.win_length) as f64 / f64::from(self.sample_rate())
     }
 
     /// The word of one clip. The clip is put into digital silence; where it is longer than the
@@ -160,8 +139,9 @@ impl Spotter {
         }
         let mono = AudioBuf::from_mono(clip.rate(), clip.to_mono());
         let clip = resample(&mono.view(), self.sample_rate(), Quality::High)?;
-        let (frontend, window) = (&self.card.frontend, self.card.detection.window_frames.max(1));
-        let (hop, tail) = (frontend.hop_length, self.network.latency() * frontend.hop_length);
+        let (frontend, window) =
+            (&self.model.card.frontend, self.model.card.detection.window_frames.max(1));
+        let (hop, tail) = (frontend.hop_length, self.model.network.latency() * frontend.hop_length);
         // Silence of one window in front, then the clip in the middle of the next window.
         let room = (window * hop).saturating_sub(tail);
         let before = window * hop + room.saturating_sub(clip.frames()) / 2;
@@ -169,8 +149,8 @@ impl Spotter {
         let mut samples = vec![0.0; length];
         samples[before..before + clip.frames()].copy_from_slice(clip.channel(0));
         let features = self.plan.compute(&samples)?;
-        let input = self.tensor(&features);
-        let logits = compute("the spotter", &input.size(), || self.network.forward(&input))?; // [1, frames, labels]
+        let input = batch(&[features]).to_device(self.model.device());
+        let logits = compute("the spotter", &input.size(), || self.model.network.forward(&input))?; // [1, frames, labels]
         let frames = logits.size()[1];
         let sums =
             Tensor::cat(&[logits.narrow(1, 0, 1).zeros_like(), logits.cumsum(1, Kind::Double)], 1); // [1, frames + 1, labels]
@@ -181,7 +161,7 @@ impl Spotter {
             let mean = (sums.narrow(1, end, 1) - sums.narrow(1, end - window, 1)) / window as f64;
             let mean =
                 Vec::<f32>::try_from(mean.to_kind(Kind::Float).to_device(Device::Cpu).view([-1]))?;
-            let scores = self.card.activation.apply(&mean);
+            let scores = self.model.card.activation.apply(&mean);
             let surest = self.best_word(&scores).map_or(0.0, |word| scores[word]);
             if best.as_ref().is_none_or(|(score, _)| surest > *score) {
                 best = Some((surest, scores));
@@ -190,30 +170,23 @@ impl Spotter {
         }
         let scores = best.map(|(_, scores)| scores).unwrap_or_default();
         let top = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0);
-        let label = &self.card.labels[top];
+        let label = &self.model.card.labels[top];
         Ok(Classification {
-            word: (!self.card.is_background(label)).then(|| label.clone()),
+            word: (!self.model.card.is_background(label)).then(|| label.clone()),
             score: scores[top],
-            scores: self.card.labels.iter().cloned().zip(scores).collect(),
+            scores: self.model.card.labels.iter().cloned().zip(scores).collect(),
         })
     }
 
     fn best_word(&self, scores: &[f32]) -> Option<usize> {
         (0..scores.len())
-            .filter(|&k| !self.card.is_background(&self.card.labels[k]))
+            .filter(|&k| !self.model.card.is_background(&self.model.card.labels[k]))
             .max_by(|&a, &b| scores[a].total_cmp(&scores[b]))
     }
 
     /// `[1, frames, bins]` on the model's device.
-    fn tensor(&self, features: &ndarray::Array2<f32>) -> Tensor {
-        let (frames, bins) = features.dim();
-        let values: Vec<f32> = features.iter().copied().collect();
-        Tensor::from_slice(&values).view([1, frames as i64, bins as i64]).to_device(self.device)
-    }
-
-    /// Natural log of the mean power over the bands of one row of features.
     fn energy(&self, row: &[f32]) -> f32 {
-        let (mean, scale) = match &self.card.frontend.normalization {
+        let (mean, scale) = match &self.model.card.frontend.normalization {
             Normalization::Fixed { mean, std, divisor: Divisor::TwiceStd } => (*mean, 2.0 * std),
             Normalization::Fixed { mean, std, divisor: Divisor::Std } => (*mean, *std),
             _ => (0.0, 1.0),
@@ -236,9 +209,9 @@ impl Task for Spotter {
     fn start(&self, options: &SpotOptions) -> Result<SpotSession> {
         let mut session = SpotSession {
             spotter: self.clone(),
-            detector: Detector::new(&self.card, options)?,
+            detector: Detector::new(&self.model.card, options)?,
             features: self.plan.stream(),
-            state: Some(self.network.start(1)),
+            state: Some(self.model.network.start(1)),
             intake: Intake::new(self.sample_rate(), Pace::Live),
             energies: VecDeque::new(),
             rows: Vec::new(),
@@ -275,7 +248,8 @@ pub struct SpotSession {
 impl SpotSession {
     /// Samples of silence before and after the stream.
     fn lead(&self) -> usize {
-        self.spotter.card.detection.window_frames.max(1) * self.spotter.card.frontend.hop_length
+        self.spotter.model.card.detection.window_frames.max(1)
+            * self.spotter.model.card.frontend.hop_length
     }
 
     /// Takes mono samples at the model's rate.
@@ -291,10 +265,11 @@ impl SpotSession {
         }
         let block = Tensor::from_slice(&self.rows)
             .view([1, frames as i64, bins as i64])
-            .to_device(self.spotter.device);
+            .to_device(self.spotter.model.device());
         let state = self.state.as_mut().expect("present until the end");
-        let logits =
-            compute("the spotter", &block.size(), || self.spotter.network.step(state, &block))?;
+        let logits = compute("the spotter", &block.size(), || {
+            self.spotter.model.network.step(state, &block)
+        })?;
         self.detect(logits)
     }
 
@@ -302,7 +277,7 @@ impl SpotSession {
         let Some(logits) = logits else {
             return Ok(Vec::new());
         };
-        let labels = self.spotter.card.labels.len();
+        let labels = self.spotter.model.card.labels.len();
         let flat = logits.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
         let values = Vec::<f32>::try_from(flat)?;
         let mut found = Vec::new();
@@ -317,7 +292,7 @@ impl SpotSession {
 
     /// Moves frame times to where the frames' middles are in the stream.
     fn placed(&self, detection: Detection) -> Detection {
-        let frontend = &self.spotter.card.frontend;
+        let frontend = &self.spotter.model.card.frontend;
         let rate = f64::from(self.spotter.sample_rate());
         let lead = self.lead() as f64 / rate;
         let middle = frontend.win_length.saturating_sub(frontend.hop_length) as f64 / 2.0 / rate;
@@ -353,7 +328,7 @@ impl TaskSession for SpotSession {
         let tail = vec![0.0; self.lead()];
         found.extend(self.feed(&tail)?);
         let state = self.state.take().expect("present until the end");
-        let last = compute("the spotter", &[], || self.spotter.network.finish(state))?;
+        let last = compute("the spotter", &[], || self.spotter.model.network.finish(state))?;
         found.extend(self.detect(last)?);
         found.extend(self.detector.finish());
         let heard = self.heard();

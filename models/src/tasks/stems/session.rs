@@ -147,8 +147,8 @@ struct Stream {
     spec: AudioSpec,
     /// Spec at the models' rate.
     inside: AudioSpec,
-    forth: Option<StreamResampler>,
-    back: Vec<Option<StreamResampler>>,
+    forth: StreamResampler,
+    back: Vec<StreamResampler>,
     /// The mix that no stems were returned for, in blocks, and its frames.
     dry: VecDeque<AudioBuf>,
     due: usize,
@@ -194,22 +194,15 @@ impl Stream {
 
     fn push(&mut self, work: &Work, block: AudioBuf) -> Result<Option<StemsBlock>> {
         self.due += block.frames();
-        match &mut self.forth {
-            Some(forth) => {
-                let resampled = forth.push(&block.view())?;
-                self.feed(work, &resampled)?;
-            }
-            None => self.feed(work, &block)?,
-        }
+        let resampled = self.forth.push(&block.view())?;
+        self.feed(work, &resampled)?;
         self.dry.push_back(block);
         self.collect(work, false)
     }
 
     fn finish(&mut self, work: &Work) -> Result<Option<StemsBlock>> {
-        if let Some(forth) = &mut self.forth {
-            let rest = forth.finish()?;
-            self.feed(work, &rest)?;
-        }
+        let rest = self.forth.finish()?;
+        self.feed(work, &rest)?;
         for run in &mut self.runs {
             run.finish(&work.separator.models[run.model], work.augment)?;
         }
@@ -239,9 +232,7 @@ impl Stream {
         }
         if last {
             for (wet, back) in self.wet.iter_mut().zip(&mut self.back) {
-                if let Some(back) = back {
-                    wet.append(&back.finish()?.view())?;
-                }
+                wet.append(&back.finish()?.view())?;
             }
         }
         let known = self.wet.iter().zip(&work.origins).filter(|(_, o)| **o != Origin::Residual);
@@ -285,11 +276,7 @@ impl Stream {
         }
         for ((plane, back), wet) in planes.into_iter().zip(&mut self.back).zip(&mut self.wet) {
             let stem = AudioBuf::from_planar(self.inside, plane)?;
-            let stem = match back {
-                Some(back) => back.push(&stem.view())?,
-                None => stem,
-            };
-            wet.append(&stem.view())?;
+            wet.append(&back.push(&stem.view())?.view())?;
         }
         Ok(())
     }

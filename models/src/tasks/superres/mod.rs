@@ -3,17 +3,23 @@
 
 mod bandwidth;
 mod crossover;
-mod reference;
+mod live;
 mod session;
+mod widen;
 
 use formant_audio_core::AudioBuf;
 use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-pub use reference::{Pass, energy_band, substitute_band, zero_phase};
-pub use session::{SuperResReport, SuperResSession};
+use self::bandwidth::BandMeter;
+use self::crossover::Crossover;
 
+pub use live::LiveSuperRes;
+pub use session::{SuperResReport, SuperResSession};
+pub use widen::SEAM;
+
+pub use super::rolling::{LiveOptions, LiveTiming};
 use super::task::Task;
 use crate::arch::hifi_sr::{FrozenHifiSr, HifiSr, HifiSrCard};
 use crate::compute::compute;
@@ -23,28 +29,31 @@ use crate::source::{LoadOptions, ModelSource, Precision};
 
 /// Hz from which on a band is full: few people hear what is above, and a network adds nothing to it.
 pub const FULL_BAND: f64 = 18_000.0;
+/// Seconds of a window, and most that windows share, where neither options nor card have others.
+const WINDOW_SECONDS: f64 = 20.0;
+const OVERLAP_SECONDS: f64 = 2.0;
 /// The lowest edge of a band that can be given, Hz.
 const LOWEST_EDGE: f64 = 1_000.0;
 
 /// How a band is widened.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SuperResOptions {
     /// Hz up to which recordings have sound; measured if not given.
     pub cutoff_hz: Option<f64>,
-    /// Seconds of a window.
-    pub window_seconds: f64,
-    /// Seconds that neighboring windows share, at most half of one.
-    pub overlap_seconds: f64,
-}
-
-impl Default for SuperResOptions {
-    fn default() -> Self {
-        Self { cutoff_hz: None, window_seconds: 20.0, overlap_seconds: 2.0 }
-    }
+    /// Seconds of a window; those of the model's card, or 20, if not given.
+    pub window_seconds: Option<f64>,
+    /// Seconds that neighboring windows share, at most half of one; a quarter, up to 2, if not given.
+    pub overlap_seconds: Option<f64>,
 }
 
 impl SuperResOptions {
+    /// Seconds of a window, and those that windows share.
+    fn windows(&self, card: &HifiSrCard) -> (f64, f64) {
+        let window = self.window_seconds.or(card.window_seconds).unwrap_or(WINDOW_SECONDS);
+        (window, self.overlap_seconds.unwrap_or((window / 4.0).min(OVERLAP_SECONDS)))
+    }
+
     fn validate(&self) -> Result<()> {
         match self.cutoff_hz.filter(|hz| !(LOWEST_EDGE..=FULL_BAND).contains(hz)) {
             Some(hz) => {
@@ -104,6 +113,20 @@ impl SuperResolver {
         self.card.sample_rate()
     }
 
+    /// Begins a stream of `rate` Hz that is widened while it is being spoken, with a delay that is known
+    /// before. Windows and overlap of `options` are for recordings; here `live` has those.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options out of range, with the shortest latency that would do.
+    pub fn live(
+        &self,
+        options: &SuperResOptions,
+        live: &LiveOptions,
+        rate: u32,
+    ) -> Result<LiveSuperRes> {
+        LiveSuperRes::new(self, options, live, rate)
+    }
+
     /// What the network makes of samples of one channel at its own rate, with nothing of the samples
     /// kept: a hop of samples for each of theirs that is whole.
     ///
@@ -134,6 +157,26 @@ impl SuperResolver {
         out.resize(samples.len(), 0.0);
         Ok(out)
     }
+}
+
+/// Hz up to which samples of one channel at `rate` have sound, of a recording made at that rate.
+///
+/// # Errors
+/// When no transform can be planned.
+pub fn measured_band(samples: &[f32], rate: u32) -> Result<f64> {
+    let mut meter = BandMeter::new(rate, rate)?;
+    meter.push(samples);
+    Ok(meter.edge())
+}
+
+/// What the network hears of samples at `rate` whose band ends at `edge` Hz: nothing of what a soft
+/// slope, or noise, leaves above.
+///
+/// # Errors
+/// What libtorch says.
+pub fn heard_band(samples: &[f32], edge: f64, rate: u32) -> Result<Vec<f32>> {
+    let low = Crossover::new(edge, edge + SEAM, f64::from(rate)).low(&Tensor::from_slice(samples));
+    Ok(Vec::<f32>::try_from(low)?)
 }
 
 impl Task for SuperResolver {

@@ -6,24 +6,16 @@ use formant_audio_core::level::power_db;
 use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
-use tch::{Kind, Tensor};
 
 use super::bandwidth::BandMeter;
-use super::crossover::Crossover;
-use super::{FULL_BAND, SuperResOptions, SuperResolver};
+use super::widen::{is_narrow, widened};
+use super::{SuperResOptions, SuperResolver};
 use crate::error::Result;
 use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
 
 /// Seconds at the cuts of a window that its neighbor is taken for.
 const CONTEXT_SECONDS: f64 = 0.1;
-/// Hz in which the recording gives way to what the network adds.
-const SEAM: f64 = 300.0;
-/// Samples up to this are silence (-100 dBFS), to which nothing is added.
-const SILENCE: f32 = 1e-5;
-/// Seconds of silence around sound in which what is added stays, and seconds in which it fades then;
-/// so it does at the cuts of a window, since a step has a low band of its own.
-const HOLD_SECONDS: f64 = 0.01;
 
 /// What was done to a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -62,7 +54,7 @@ pub struct SuperResSession {
 
 /// What hangs on the rate and the channels of a recording.
 struct Stream {
-    forth: Option<StreamResampler>,
+    forth: StreamResampler,
     chunker: Chunker,
     joiner: OverlapAdd,
     meters: Vec<BandMeter>,
@@ -73,9 +65,10 @@ impl SuperResSession {
         options.validate()?;
         let rate = f64::from(resolver.sample_rate());
         let samples = |seconds: f64| (seconds * rate).round().max(0.0) as usize;
-        let overlap = samples(options.overlap_seconds);
+        let (window, overlap) = options.windows(&resolver.card);
+        let overlap = samples(overlap);
         let context = samples(CONTEXT_SECONDS).min(overlap.saturating_sub(1) / 4);
-        let config = ChunkConfig::new(samples(options.window_seconds), overlap, context)?;
+        let config = ChunkConfig::new(samples(window), overlap, context)?;
         Ok(Self {
             resolver: resolver.clone(),
             options: *options,
@@ -113,58 +106,16 @@ impl SuperResSession {
             let edge = self.options.cutoff_hz.unwrap_or_else(|| meter.edge());
             self.counts.windows += 1;
             let samples = chunk.audio.channel_mut(index);
-            if edge < FULL_BAND && samples.iter().any(|x| x.abs() > SILENCE) {
+            if is_narrow(samples, edge) {
                 self.counts.widened += 1;
-                let widened = self.widened(samples, edge)?;
-                samples.copy_from_slice(&widened);
+                let widened = widened(&self.resolver, samples, edge)?;
+                self.counts.low_energy += widened.low_energy;
+                self.counts.low_change += widened.low_change;
+                samples.copy_from_slice(&widened.samples);
             }
         }
         Ok(stream.joiner.push(chunk)?)
     }
-
-    /// One channel of a window: below `edge` the recording, above it what the network adds.
-    fn widened(&mut self, samples: &[f32], edge: f64) -> Result<Vec<f32>> {
-        let rate = f64::from(self.resolver.sample_rate());
-        let seam = Crossover::new(edge, edge + SEAM, rate);
-        let x = Tensor::from_slice(samples);
-        // The network hears nothing of what a soft slope, or noise, leaves above the edge.
-        let low = seam.low(&x);
-        let heard = Vec::<f32>::try_from(&low)?;
-        let added = Tensor::from_slice(&self.resolver.cover(&heard)?);
-        let gate = Tensor::from_slice(&gate(samples, (HOLD_SECONDS * rate) as usize));
-        // Where the gate is shut the recording stays as it is to the bit.
-        let y = (seam.high(&(added * &gate)) + &low - &x) * gate + &x;
-        // What the filters and the gate did below the edge, and how much is there.
-        let inside = Crossover::new(edge - SEAM, edge, rate);
-        let energy = |x: &Tensor| inside.low(x).square().sum(Kind::Double).double_value(&[]);
-        self.counts.low_energy += energy(&x);
-        self.counts.low_change += energy(&(&y - &x));
-        Ok(Vec::<f32>::try_from(&y)?)
-    }
-}
-
-/// One where a sample within `hold` samples is more than silence, falling to zero within as many, and
-/// at the ends.
-fn gate(samples: &[f32], hold: usize) -> Vec<f32> {
-    let mut distances = vec![usize::MAX; samples.len()];
-    let pass = |distances: &mut [usize], order: &mut dyn Iterator<Item = usize>| {
-        let mut distance = usize::MAX;
-        for at in order {
-            distance = match samples[at].abs() > SILENCE {
-                true => 0,
-                false => distance.saturating_add(1),
-            };
-            distances[at] = distances[at].min(distance);
-        }
-    };
-    pass(&mut distances, &mut (0..samples.len()));
-    pass(&mut distances, &mut (0..samples.len()).rev());
-    let hold = hold.max(1);
-    let share = |(at, distance): (usize, usize)| {
-        let open = hold - distance.saturating_sub(hold).min(hold);
-        open.min(at).min(samples.len() - 1 - at) as f32 / hold as f32
-    };
-    distances.into_iter().enumerate().map(share).collect()
 }
 
 impl TaskSession for SuperResSession {
@@ -178,10 +129,7 @@ impl TaskSession for SuperResSession {
             Some(stream) => stream,
             None => self.stream(block.spec())?,
         };
-        let inside = match &mut stream.forth {
-            Some(forth) => forth.push(&block.view())?,
-            None => block,
-        };
+        let inside = stream.forth.push(&block.view())?;
         let chunks = stream.chunker.push(&inside.view())?;
         let mut parts = vec![AudioBuf::silence(inside.spec(), 0)];
         parts.extend(self.take(&mut stream, chunks)?);
@@ -198,10 +146,7 @@ impl TaskSession for SuperResSession {
         let mut parts = vec![AudioBuf::silence(spec, 0)];
         let mut cutoff_hz = Vec::new();
         if let Some(mut stream) = self.stream.take() {
-            let mut chunks = match &mut stream.forth {
-                Some(forth) => stream.chunker.push(&forth.finish()?.view())?,
-                None => Vec::new(),
-            };
+            let mut chunks = stream.chunker.push(&stream.forth.finish()?.view())?;
             chunks.extend(stream.chunker.finish());
             parts.extend(self.take(&mut stream, chunks)?);
             parts.extend(stream.joiner.finish());
@@ -225,8 +170,10 @@ impl TaskSession for SuperResSession {
 mod tests {
     use formant_audio_core::ChannelLayout;
     use formant_audio_core::resample::{Quality, output_frames, resample};
-    use tch::Device;
+    use tch::{Device, Kind, Tensor};
 
+    use super::super::crossover::Crossover;
+    use super::super::widen::SEAM;
     use super::*;
     use crate::arch::hifi_sr::{HifiSrCard, HifiSrConfig};
     use crate::tasks::task::Task;
@@ -247,7 +194,8 @@ mod tests {
     }
 
     fn short_windows() -> SuperResOptions {
-        SuperResOptions { window_seconds: 0.5, overlap_seconds: 0.2, ..Default::default() }
+        let (window_seconds, overlap_seconds) = (Some(0.5), Some(0.2));
+        SuperResOptions { window_seconds, overlap_seconds, ..Default::default() }
     }
 
     #[test]
@@ -334,18 +282,7 @@ mod tests {
             let options = SuperResOptions { cutoff_hz: Some(cutoff_hz), ..Default::default() };
             assert!(resolver.start(&options).is_err(), "{cutoff_hz}");
         }
-        let options = SuperResOptions { overlap_seconds: 15.0, ..Default::default() };
+        let options = SuperResOptions { overlap_seconds: Some(15.0), ..Default::default() };
         assert!(resolver.start(&options).is_err());
-    }
-
-    #[test]
-    fn gates_open_around_sound() {
-        let mut samples = vec![0.0; 100];
-        samples[50] = 0.1;
-        let shares = gate(&samples, 10);
-        assert_eq!([shares[50], shares[40], shares[60]], [1.0; 3]);
-        assert_eq!([shares[35], shares[65]], [0.5; 2]);
-        assert_eq!([shares[30], shares[70], shares[0]], [0.0; 3]);
-        assert!(gate(&[0.0; 5], 10).iter().all(|&share| share == 0.0));
     }
 }

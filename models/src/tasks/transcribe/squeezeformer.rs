@@ -4,7 +4,7 @@ use std::path::Path;
 
 use formant_audio_core::features::FeaturePlan;
 use ndarray::Array2;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 use super::network::{BatchPadding, CtcNetwork};
 use super::transcriber::Transcriber;
@@ -15,6 +15,7 @@ use crate::arch::squeezeformer::{
 use crate::compute::compute;
 use crate::error::Result;
 use crate::model::{Model, Origin};
+use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource};
 use crate::text::{SentencePiece, Tokenizer};
 
@@ -61,19 +62,11 @@ impl CtcNetwork for Recogniser {
             .map(|clip| self.plan.compute(clip))
             .collect::<std::result::Result<_, _>>()?;
         let lengths: Vec<i64> = features.iter().map(|rows| rows.nrows() as i64).collect();
-        let longest = features.iter().map(Array2::nrows).max().unwrap_or(0);
         let answers = self.card.config.vocabulary() as usize;
-        if longest == 0 {
+        if lengths.iter().all(|&frames| frames == 0) {
             return Ok(vec![Array2::zeros((0, answers)); clips.len()]);
         }
-        let bins = self.plan.bins();
-        let mut values = vec![0.0f32; clips.len() * longest * bins];
-        for (rows, place) in features.iter().zip(values.chunks_exact_mut(longest * bins)) {
-            place.iter_mut().zip(rows).for_each(|(place, value)| *place = *value);
-        }
-        let batch = Tensor::from_slice(&values)
-            .view([clips.len() as i64, longest as i64, bins as i64])
-            .to_device(self.device);
+        let batch = batch(&features).to_device(self.device);
         let (log_probs, valid) =
             compute("the recognizer", &batch.size(), || self.network.forward(&batch, &lengths))?; // [batch, answers, vocabulary]
         let log_probs = log_probs.to_device(Device::Cpu).to_kind(Kind::Float);

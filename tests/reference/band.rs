@@ -1,14 +1,11 @@
 //! Band substitution as the reference does it: band by a share of the energy, Butterworth filters
-//! forward and backward, a fade at the start. For comparisons with it; [`super::SuperResolver`] keeps
-//! the low band exactly and does without the fade.
+//! forward and backward, a fade at the start.
 //!
 //! Source: `bandwidth_sub` of ClearerVoice; `butter` and `filtfilt` of SciPy.
 
-use formant_audio_core::chunk::Edges;
-use formant_audio_core::stft::{StftConfig, StftPlan};
+use formant::audio::chunk::Edges;
+use formant::audio::stft::{StftConfig, StftPlan};
 use ndarray::Axis;
-
-use crate::error::Result;
 
 /// The rate that the reference assumes, Hz.
 const RATE: f64 = 48_000.0;
@@ -20,10 +17,7 @@ const FADE: usize = 4_800;
 const EXTENSION: usize = 15;
 
 /// Hz below which `threshold` of the energy of `samples` lies; `None` for silence.
-///
-/// # Errors
-/// What planning the transform says.
-pub fn energy_band(samples: &[f32], threshold: f64) -> Result<Option<f64>> {
+pub(crate) fn energy_band(samples: &[f32], threshold: f64) -> Option<f64> {
     let hop = WINDOW / 2;
     let plan = StftPlan::new(&StftConfig {
         n_fft: WINDOW,
@@ -31,7 +25,8 @@ pub fn energy_band(samples: &[f32], threshold: f64) -> Result<Option<f64>> {
         hop_length: hop,
         edges: Edges::Valid,
         ..StftConfig::default()
-    })?;
+    })
+    .expect("sound sizes");
     let mut padded = vec![0.0; hop];
     padded.extend_from_slice(samples);
     padded.resize((padded.len() + hop).next_multiple_of(hop).max(WINDOW), 0.0);
@@ -46,7 +41,7 @@ pub fn energy_band(samples: &[f32], threshold: f64) -> Result<Option<f64>> {
         sum += power;
         sum >= threshold * total
     });
-    Ok(first.filter(|_| total > 0.0).map(|bin| bin as f64 * RATE / WINDOW as f64))
+    first.filter(|_| total > 0.0).map(|bin| bin as f64 * RATE / WINDOW as f64)
 }
 
 /// A Butterworth filter of order 4 as coefficients.
@@ -58,7 +53,7 @@ struct Butterworth {
 
 /// Which side of the edge passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
+pub(crate) enum Pass {
     /// What is below.
     Low,
     /// What is above.
@@ -127,8 +122,7 @@ fn times(p: &[f64], q: &[f64]) -> Vec<f64> {
 }
 
 /// `samples` through the filter forward and backward, the ends extended by their point reflection.
-#[must_use]
-pub fn zero_phase(pass: Pass, hz: f64, samples: &[f32]) -> Vec<f64> {
+pub(crate) fn zero_phase(pass: Pass, hz: f64, samples: &[f32]) -> Vec<f64> {
     let (Some(&first), Some(&last)) = (samples.first(), samples.last()) else { return Vec::new() };
     let (first, last) = (f64::from(first), f64::from(last));
     let reach = EXTENSION.min(samples.len() - 1);
@@ -148,13 +142,10 @@ pub fn zero_phase(pass: Pass, hz: f64, samples: &[f32]) -> Vec<f64> {
 
 /// The low band of `recording` with the high band of `generated`, as long as the shorter of them.
 /// A recording without energy, with a full band, or shorter than 0.1 s stays as it is.
-///
-/// # Errors
-/// As [`energy_band`].
-pub fn substitute_band(recording: &[f32], generated: &[f32], threshold: f64) -> Result<Vec<f32>> {
+pub(crate) fn substitute_band(recording: &[f32], generated: &[f32], threshold: f64) -> Vec<f32> {
     let count = recording.len().min(generated.len());
-    let band = energy_band(recording, threshold)?.filter(|hz| *hz > 0.0 && *hz < RATE / 2.0);
-    let Some(hz) = band.filter(|_| count >= FADE) else { return Ok(recording[..count].to_vec()) };
+    let band = energy_band(recording, threshold).filter(|hz| *hz > 0.0 && *hz < RATE / 2.0);
+    let Some(hz) = band.filter(|_| count >= FADE) else { return recording[..count].to_vec() };
     let low = zero_phase(Pass::Low, hz, recording);
     let high = zero_phase(Pass::High, hz, generated);
     let both = low.iter().zip(&high).zip(recording).enumerate();
@@ -162,35 +153,30 @@ pub fn substitute_band(recording: &[f32], generated: &[f32], threshold: f64) -> 
         let share = (n as f64 / (FADE - 1) as f64).min(1.0);
         ((1.0 - share) * f64::from(*dry) + share * (low + high)) as f32
     });
-    Ok(faded.collect())
+    faded.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_pass_one_side() {
-        let gain = |filter: Butterworth, z: f64| {
-            let at = |c: [f64; 5]| c.iter().rev().fold(0.0, |sum, c| sum * z + c);
-            at(filter.b) / at(filter.a)
-        };
-        for hz in [187.5, 6_000.0, 20_000.0] {
-            let (low, high) = (Butterworth::new(Pass::Low, hz), Butterworth::new(Pass::High, hz));
-            for (filter, dc, nyquist) in [(low, 1.0, 0.0), (high, 0.0, 1.0)] {
-                assert!((gain(filter, 1.0) - dc).abs() < 1e-6, "{hz} Hz, {filter:?}");
-                assert!((gain(filter, -1.0) - nyquist).abs() < 1e-6, "{hz} Hz, {filter:?}");
-            }
+#[test]
+fn filters_pass_one_side() {
+    let gain = |filter: Butterworth, z: f64| {
+        let at = |c: [f64; 5]| c.iter().rev().fold(0.0, |sum, c| sum * z + c);
+        at(filter.b) / at(filter.a)
+    };
+    for hz in [187.5, 6_000.0, 20_000.0] {
+        let (low, high) = (Butterworth::new(Pass::Low, hz), Butterworth::new(Pass::High, hz));
+        for (filter, dc, nyquist) in [(low, 1.0, 0.0), (high, 0.0, 1.0)] {
+            assert!((gain(filter, 1.0) - dc).abs() < 1e-6, "{hz} Hz, {filter:?}");
+            assert!((gain(filter, -1.0) - nyquist).abs() < 1e-6, "{hz} Hz, {filter:?}");
         }
     }
+}
 
-    #[test]
-    fn what_has_no_band_to_substitute_stays() {
-        let silence = [0.0; 5_000];
-        let short = [0.5; 100];
-        assert_eq!(energy_band(&silence, 0.99).expect("a plan"), None);
-        for x in [&silence[..], &short[..], &[]] {
-            assert_eq!(substitute_band(x, &[0.25; 6_000], 0.99).expect("a plan"), x);
-        }
+#[test]
+fn what_has_no_band_to_substitute_stays() {
+    let silence = [0.0; 5_000];
+    let short = [0.5; 100];
+    assert_eq!(energy_band(&silence, 0.99), None);
+    for x in [&silence[..], &short[..], &[]] {
+        assert_eq!(substitute_band(x, &[0.25; 6_000], 0.99), x);
     }
 }

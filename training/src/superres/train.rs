@@ -1,0 +1,252 @@
+//! A training of a super-resolution network.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use formant_audio_core::AudioView;
+use formant_audio_core::features::FeaturePlan;
+use formant_audio_core::metrics::spectral::{LsdOptions, lsd};
+use formant_audio_core::resample::{Quality, resample};
+use formant_models::arch::hifi_sr::{HifiSr, HifiSrModel};
+use formant_models::nn::tape;
+use formant_models::params::Params;
+use formant_models::tasks::Task;
+use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::compose::{Batch, Batches};
+use super::data::SuperresData;
+use super::loss::BandLoss;
+use super::narrow::continued;
+use super::recipe::SuperresRecipe;
+use crate::epochs::Verdict;
+use crate::error::Result;
+use crate::paths::TrainPaths;
+use crate::progress::Progress;
+use crate::start::copy_weights;
+use crate::training::{self, At, Course, Training};
+
+/// Sample rates that recordings are brought back from for validation, Hz.
+const VALIDATED: [u32; 2] = [8_000, 16_000];
+/// Most seconds of one recording to validate on.
+const LONGEST: f64 = 12.0;
+/// Frames at each end of a slice whose samples see beyond it.
+const MARGIN: i64 = 4;
+
+/// What a training came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct SuperresOutcome {
+    /// Epoch whose weights were kept, from 1.
+    pub best_epoch: usize,
+    /// Mean log-spectral distance of the recordings to validate on, from 8 and from 16 kHz.
+    pub lsd: f64,
+    /// The same of plain resampling.
+    pub lsd_resampled: f64,
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Seconds of this run.
+    pub seconds: f64,
+}
+
+/// Settings and sizes that must match when training resumes.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
+    recipe: SuperresRecipe,
+    recordings: [usize; 2],
+}
+
+/// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
+///
+/// After every epoch the averaged weights widen the recordings to validate on; the best are kept. A
+/// stopped run resumes from its last epoch when it is started with the same recipe. With `start`,
+/// training begins with the weights of that model instead of random ones. `provenance` goes into the
+/// file as it is.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a recipe
+/// that cannot work; what reading and writing files says.
+pub fn train(
+    data: &SuperresData,
+    recipe: &SuperresRecipe,
+    paths: &TrainPaths,
+    start: Option<&HifiSrModel>,
+    provenance: serde_json::Value,
+    progress: &dyn Progress,
+) -> Result<SuperresOutcome> {
+    recipe.validate()?;
+    let card = recipe.card()?;
+    let plan = FeaturePlan::new(&card.frontend)?;
+    let dev = references(data, recipe)?;
+    let (frames, hop) = (recipe.frames(&card), card.frontend.hop_length);
+    let training = Superres { data, recipe, plan, frames, hop, dev };
+    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
+        Some(start) => {
+            let given = start.store.variables();
+            copy_weights(vs, |_| true, |name| given.get(name))
+        }
+        None => Ok(()),
+    })?;
+    let [lsd, lsd_resampled] = done.figures;
+    Ok(SuperresOutcome {
+        best_epoch: done.best_epoch,
+        lsd,
+        lsd_resampled,
+        parameters: done.parameters,
+        seconds: done.seconds,
+    })
+}
+
+struct Superres<'a> {
+    data: &'a SuperresData,
+    recipe: &'a SuperresRecipe,
+    plan: FeaturePlan,
+    frames: [usize; 2],
+    hop: usize,
+    dev: Vec<Reference>,
+}
+
+/// A recording to validate on.
+struct Reference {
+    full: Vec<f32>,
+    narrow: Vec<f32>,
+    rate: u32,
+    /// Distance of plain resampling.
+    resampled: f64,
+}
+
+fn references(data: &SuperresData, recipe: &SuperresRecipe) -> Result<Vec<Reference>> {
+    let wide = data.corpus.rate();
+    let samples = |seconds: f64| (seconds * f64::from(wide)) as usize;
+    let mut left = samples(recipe.dev_seconds);
+    let mut found = Vec::new();
+    for recording in &data.dev {
+        let mut full = data.corpus.clip_f32(recording.clip);
+        full.truncate(samples(LONGEST).min(left));
+        left -= full.len();
+        // What a codec took off would count against a network that fills it.
+        let full = continued(&full, f64::from(wide), recording.band);
+        for rate in VALIDATED {
+            let to = |samples: &[f32], from, to| {
+                let view = AudioView::from_mono(from, samples);
+                resample(&view, to, Quality::High).map(|audio| audio.into_planar())
+            };
+            if full.len() < wide as usize / 10 {
+                continue;
+            }
+            let narrow = to(&full, wide, rate)?;
+            let resampled = distance(&full, &to(&narrow, rate, wide)?)?;
+            found.push(Reference { full: full.clone(), narrow, rate, resampled });
+        }
+    }
+    Ok(found)
+}
+
+fn distance(wanted: &[f32], found: &[f32]) -> Result<f64> {
+    let count = wanted.len().min(found.len());
+    Ok(lsd(&wanted[..count], &found[..count], &LsdOptions::default())?)
+}
+
+impl Superres<'_> {
+    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<HifiSrModel> {
+        Ok(HifiSrModel::from_tensors(self.recipe.card()?, weights, Device::Cpu)?)
+    }
+
+    /// Mean distances of a model and of plain resampling.
+    fn validate(&self, model: HifiSrModel) -> Result<[f64; 2]> {
+        let resolver = SuperResolver::of(model)?;
+        let mut sums = [0.0; 2];
+        for reference in &self.dev {
+            let view = AudioView::from_mono(reference.rate, &reference.narrow);
+            let (widened, _) = resolver.process(&view, &SuperResOptions::default())?;
+            sums[0] += distance(&reference.full, widened.channel(0))?;
+            sums[1] += reference.resampled;
+        }
+        Ok(sums.map(|sum| sum / self.dev.len().max(1) as f64))
+    }
+}
+
+impl Training for Superres<'_> {
+    type Network = (HifiSr, BandLoss);
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = SuperresRecipe;
+    type Figures = [f64; 2];
+
+    fn course(&self) -> Course<'_> {
+        let SuperresRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &SuperresRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), recordings: self.data.counts() }
+    }
+
+    fn network(&self) -> Result<(VarStore, Self::Network)> {
+        let vs = VarStore::new(Device::Cpu);
+        let network = HifiSr::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        let loss = BandLoss::new(&self.recipe.loss_windows, self.data.corpus.rate());
+        Ok((vs, (network, loss)))
+    }
+
+    fn parameters((network, _): &Self::Network) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Self::Network,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        let Self { data, recipe, ref plan, frames, hop, .. } = *self;
+        let batches = Batches { data, recipe, plan, frames, hop };
+        batches.run(self.course().examples(recipe.batch), epoch, learn)
+    }
+
+    fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {
+        let latents = network.encode(&batch.mel);
+        let [crop, slice] = self.frames.map(|frames| frames as i64);
+        let first = ((crop - slice) / 2 - MARGIN).max(0);
+        let before = (crop - slice) / 2 - first;
+        let count = (slice + before + MARGIN).min(crop - first);
+        let hop = self.hop as i64;
+        let made = network.generate(&latents.narrow(2, first, count)).squeeze_dim(1);
+        let made = made.narrow(1, before * hop, slice * hop);
+        measure.of(&made, &batch.low, &batch.full, &batch.edges)
+    }
+
+    fn learn(&self, network: &Self::Network, batch: &Batch, at: At, share: f64) -> f64 {
+        let (loss, tape) = tape::record(|| self.loss(network, batch, at) * share);
+        tape.backward(&loss);
+        loss.double_value(&[])
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let [lsd, resampled] = self.validate(self.model(weights)?)?;
+        let detail = format!("LSD {lsd:.3} (resampled {resampled:.3})");
+        Ok(Verdict { score: -lsd, detail })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        mut provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<[f64; 2]> {
+        let mut model = self.model(weights)?;
+        let figures = self.validate(self.model(weights)?)?;
+        if let serde_json::Value::Object(provenance) = &mut provenance {
+            provenance.insert("dev_lsd".to_owned(), figures[0].into());
+            provenance.insert("dev_lsd_resampled".to_owned(), figures[1].into());
+        }
+        model.card.provenance = provenance;
+        model.save(output, Kind::Half)?;
+        Ok(figures)
+    }
+}
