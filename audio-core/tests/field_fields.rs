@@ -36,7 +36,7 @@ fn aiff(rate: u16, channels: u16, bits: u16) -> Vec<u8> {
 
 #[test]
 fn w1_numbered_channels_of_a_file() {
-    let samples: Vec<f64> = (0..400).map(|at| f64::from((at % 4) as i32 + 1) / 8.0).collect(); // four constants
+    let samples: Vec<f64> = (0..400).map(|at| f64::from(at % 4 + 1) / 8.0).collect(); // four constants
     let bytes = Wav::s16(4, 16_000).bytes(&samples);
     let choose = |which: &str| {
         let channels = Some(which.parse::<ChannelSelect>().expect(which));

@@ -250,6 +250,7 @@ impl Reader {
             Err(error) => (EndReason::Failed, Err(error)),
         };
         self.count();
+        self.shared.meters.warn(self.source.warnings());
         let counts = self.shared.meters.counts();
         let (seconds, lost_frames) = (counts.seconds, counts.lost_frames);
         self.shared.state.enter(State::Finished);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use formant_audio_core::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::latency::{Latency, Percentiles};
@@ -48,6 +49,9 @@ pub struct Stats {
     /// How often an output device had nothing to play.
     #[serde(default)]
     pub underruns: u64,
+    /// What was odd about the source, as in a file that is damaged.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Each stage.
     pub stages: Vec<StageStats>,
 }
@@ -79,6 +83,7 @@ pub(crate) struct Meters {
     cpu: Option<f64>,
     stages: Mutex<BTreeMap<String, Meter>>,
     counts: Mutex<Counts>,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Meters {
@@ -88,6 +93,7 @@ impl Meters {
             cpu: cpu_seconds(),
             stages: Mutex::default(),
             counts: Mutex::default(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -111,6 +117,12 @@ impl Meters {
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What was odd about the source, once it is over.
+    pub(crate) fn warn(&self, warnings: &[Warning]) {
+        let texts = warnings.iter().map(ToString::to_string).collect();
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = texts;
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -138,6 +150,7 @@ impl Meters {
             shed_seconds: counts.shed_seconds,
             non_finite: counts.non_finite,
             underruns: counts.underruns,
+            warnings: self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             stages: stages.iter().filter_map(stage).collect(),
         }
     }

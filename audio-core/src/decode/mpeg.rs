@@ -110,7 +110,8 @@ pub(super) fn open(source: Source, mut info: SourceInfo) -> Result<Box<dyn Backe
     }
     let spec = checked_spec(&info, format.rate, ChannelLayout::from_count(format.channels.into()))?;
     if format.layer == AAC {
-        ("aac".clone_into(&mut info.container), "aac".clone_into(&mut info.codec));
+        "aac".clone_into(&mut info.container);
+        "aac".clone_into(&mut info.codec);
     } else {
         info.codec = format!("mp{}", format.layer);
     }

@@ -272,11 +272,13 @@ pub(crate) fn matroska(tracks: &[(&str, &[i16])]) -> Vec<u8> {
             blocks.extend(element(&[0xa3], &body));
         }
     }
+    let info = [
+        element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes()),
+        element(&[0x4d, 0x80], b"tests"),
+        element(&[0x57, 0x41], b"tests"),
+    ];
     let segment = [
-        element(
-            &[0x15, 0x49, 0xa9, 0x66],
-            &element(&[0x2a, 0xd7, 0xb1], &1_000_000u32.to_be_bytes()),
-        ),
+        element(&[0x15, 0x49, 0xa9, 0x66], &info.concat()),
         element(&[0x16, 0x54, 0xae, 0x6b], &entries),
         element(&[0x1f, 0x43, 0xb6, 0x75], &blocks),
     ];

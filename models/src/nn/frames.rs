@@ -5,7 +5,6 @@ use tch::{Device, Kind, Tensor};
 
 /// The features of several utterances as one batch `[utterances, longest, bins]`, with zeros behind
 /// the ends of the shorter ones.
-#[must_use]
 pub fn batch(features: &[Array2<f32>]) -> Tensor {
     let longest = features.iter().map(Array2::nrows).max().unwrap_or(0);
     let bins = features.first().map_or(0, Array2::ncols);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
+use formant_audio_core::{AudioBuf, Warning};
 
 use super::{Pace, Reading, Source, StreamInfo};
 use crate::error::Result;
@@ -94,6 +94,10 @@ impl Source for FileSource {
             }
         };
         Ok(Reading::Audio { block, captured })
+    }
+
+    fn warnings(&mut self) -> &[Warning] {
+        &self.reader.info().warnings
     }
 }
 

@@ -10,7 +10,7 @@ mod stream;
 
 use std::time::{Duration, Instant};
 
-use formant_audio_core::{AudioBuf, AudioSpec};
+use formant_audio_core::{AudioBuf, AudioSpec, Warning};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -89,4 +89,9 @@ pub trait Source: Send {
     /// # Errors
     /// When the source can't go on.
     fn read(&mut self, patience: Duration) -> Result<Reading>;
+
+    /// What was odd about it so far.
+    fn warnings(&mut self) -> &[Warning] {
+        &[]
+    }
 }

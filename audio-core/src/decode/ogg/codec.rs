@@ -19,7 +19,7 @@ const VORBIS_SETUP: &[u8] = b"\x05vorbis";
 
 /// Turns the packets of a stream into samples.
 pub(super) enum Codec {
-    Opus(OpusPackets),
+    Opus(Box<OpusPackets>),
     Vorbis(Vorbis),
 }
 
@@ -42,7 +42,7 @@ impl Codec {
     pub(super) fn new(packet: &[u8]) -> Result<(Self, u64), String> {
         if !packet.starts_with(VORBIS) {
             let head = OpusHead::parse(packet)?;
-            return Ok((Self::Opus(OpusPackets::new(&head)?), head.pre_skip.into()));
+            return Ok((Self::Opus(Box::new(OpusPackets::new(&head)?)), head.pre_skip.into()));
         }
         // Version, channels and rate (Vorbis I, section 4.2.2).
         let Some(&[_, _, _, _, channels, a, b, c, d]) = packet[VORBIS.len()..].first_chunk::<9>()

@@ -475,8 +475,10 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         tell_precision(&wanted.load, messages);
         let (model, load) = (&wanted.model, &wanted.load);
         let changer = match wanted.change {
-            Change::Enhance(options) => Changer::Enhancer(Enhancer::load(model, load)?, options),
-            Change::Widen => Changer::Resolver(SuperResolver::load(model, load)?),
+            Change::Enhance(options) => {
+                Changer::Enhancer(Box::new(Enhancer::load(model, load)?), options)
+            }
+            Change::Widen => Changer::Resolver(Box::new(SuperResolver::load(model, load)?)),
         };
         tasks.enhance = Some((changer, wanted));
     }
@@ -533,6 +535,9 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         teller.stats(stats)?;
     }
     let stats = result?;
+    for text in &stats.warnings {
+        messages.warning("listen", text);
+    }
     if stats.non_finite > 0 {
         let text = format!("{} samples are no finite numbers, heard as silence", stats.non_finite);
         messages.warning("listen", text);
@@ -549,8 +554,8 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
 
 /// A loaded model that changes speech.
 enum Changer {
-    Enhancer(Enhancer, EnhanceOptions),
-    Resolver(SuperResolver),
+    Enhancer(Box<Enhancer>, EnhanceOptions),
+    Resolver(Box<SuperResolver>),
 }
 
 /// What listens.
@@ -591,10 +596,10 @@ fn enhance(
     let info = source.info();
     let mut task = match changer {
         Changer::Enhancer(enhancer, options) => {
-            EnhanceTask::new(enhancer, options, wanted.live, &info)?
+            EnhanceTask::new(*enhancer, options, wanted.live, &info)?
         }
         Changer::Resolver(resolver) => {
-            EnhanceTask::widening(resolver, SuperResOptions::default(), wanted.live, &info)?
+            EnhanceTask::widening(*resolver, SuperResOptions::default(), wanted.live, &info)?
         }
     };
     if let Some(play) = &wanted.play {
