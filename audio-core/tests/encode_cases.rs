@@ -65,6 +65,24 @@ fn loud_flac_of_24_bits_is_no_larger_than_plain_and_reads_back() {
     }
 }
 
+/// A checksum that ends in a zero is no stray byte behind a frame without it.
+#[test]
+fn checksums_of_flac_may_end_in_zero() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("long.flac");
+    let mut state = 1u32;
+    let samples = (0..4096 * 400).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as f32 / 32_768.0
+    });
+    let audio = mono(samples.collect());
+    write_file(&path, &audio.view(), &with(SampleFormat::S16, ClipPolicy::Clip)).expect("ok");
+    let bytes = std::fs::read(&path).expect("written");
+    let zeros = bytes.windows(4).filter(|end| *end == [0, 0xff, 0xf8, 0xc5]).count();
+    assert!(zeros > 0, "no such checksum among 400");
+    assert!(read(&path).channel(0) == audio.channel(0));
+}
+
 /// Zeros below the sixteenth bit cost nothing, but that the mean of two channels can't be stored.
 #[test]
 fn samples_of_16_bits_in_24_take_about_the_room_of_16() {

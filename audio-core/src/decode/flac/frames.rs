@@ -101,8 +101,8 @@ impl FrameFinder {
                     ended_at = done;
                     fits = fits.filter(|_| zero).or(Some(done));
                     if follows.is_none_or(is_start_byte) && self.is_boundary(done) {
-                        // A checksum of zero is two of these zeros; any others are stray.
-                        let end = fits.filter(|end| done - end != 2).unwrap_or(done);
+                        // One or two zeros may be the end of the checksum; more are stray.
+                        let end = fits.filter(|end| done - end > 2).unwrap_or(done);
                         return Ok(self.take(header, end));
                     }
                 } else if follows == Some(0xff)
