@@ -26,7 +26,7 @@ const MAX_GAP: u64 = 600;
 const HEAD_BYTES: usize = 1 << 16;
 /// Bytes at the end of a file in which the last page is looked for.
 const TAIL_BYTES: u64 = 1 << 16;
-/// Streams that are left out are not told beyond this number of warnings.
+/// Further streams are not told beyond this number of warnings.
 const MAX_WARNINGS: usize = 16;
 /// The codec that symphonia unpacks.
 const FLAC: &str = "FLAC";
@@ -355,9 +355,13 @@ impl Ogg {
         } else {
             None
         };
-        if let Some(what) = what {
-            let what = format!("a chained stream from {at:.3} s on {what}");
-            self.info.warnings.push(Warning::Repaired { what });
+        if self.info.warnings.len() < MAX_WARNINGS {
+            self.info.warnings.push(match what {
+                Some(what) => Warning::Repaired {
+                    what: format!("a chained stream from {at:.3} s on {what}"),
+                },
+                None => Warning::Joined { at },
+            });
         }
         self.link = (spec.rate == self.spec.rate).then_some(link);
         Ok(())
