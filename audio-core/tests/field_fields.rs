@@ -275,6 +275,11 @@ fn f3_a_stray_byte_behind_flac_is_named_with_its_place() {
         for count in [1, 3, 40] {
             let clip = decode(&[good.clone(), vec![byte; count]].concat());
             assert!(clip.audio.channel(0) == expected, "{byte:#x}");
+            if byte == 0 && count < 3 {
+                // It might be the end of the checksum.
+                assert_eq!(clip.info.warnings, []);
+                continue;
+            }
             let [Warning::Repaired { what }] = &clip.info.warnings[..] else {
                 panic!("{byte:#x} {count}: {:?}", clip.info.warnings)
             };
