@@ -357,9 +357,9 @@ impl Ogg {
         };
         if self.info.warnings.len() < MAX_WARNINGS {
             self.info.warnings.push(match what {
-                Some(what) => Warning::Repaired {
-                    what: format!("a chained stream from {at:.3} s on {what}"),
-                },
+                Some(what) => {
+                    Warning::Repaired { what: format!("a chained stream from {at:.3} s on {what}") }
+                }
                 None => Warning::Joined { at },
             });
         }
