@@ -21,6 +21,8 @@ pub(super) enum Pace {
 /// Looks at blocks before anything else does: rate and layout stay, every sample is one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guard {
+    /// The rate that was planned for; the first block decides where none was.
+    rate: Option<u32>,
     spec: Option<AudioSpec>,
     frames: u64,
     replaced: u64,
@@ -28,14 +30,21 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    /// For a stream that was planned for this rate.
+    pub(super) fn at(rate: u32) -> Self {
+        Self { rate: Some(rate), ..Self::default() }
+    }
+
     /// The block with zeros for samples that are not finite and limits for absurd ones, as reading
     /// a file has it.
     ///
     /// # Errors
-    /// [`formant_audio_core::Error::Shape`] when rate or layout change.
+    /// [`formant_audio_core::Error::Shape`] when rate or layout change, or the rate is not the planned
+    /// one.
     pub(super) fn take(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
         let found = block.spec();
-        let spec = *self.spec.get_or_insert(found);
+        let planned = AudioSpec { rate: self.rate.unwrap_or(found.rate), ..found };
+        let spec = self.spec.unwrap_or(planned);
         if spec != found {
             return Err(formant_audio_core::Error::Shape {
                 what: "block of the stream",
@@ -44,6 +53,7 @@ impl Guard {
             }
             .into());
         }
+        self.spec = Some(spec);
         self.frames += block.frames() as u64;
         let mut clean = block.to_owned();
         self.replaced += sanitise(clean.as_planar_mut());
@@ -135,6 +145,15 @@ mod tests {
     use formant_audio_core::ChannelLayout;
 
     use super::*;
+
+    #[test]
+    fn the_planned_rate_holds_from_the_first_block_on() {
+        let mut guard = Guard::at(8000);
+        let error = guard.take(&AudioView::from_mono(16_000, &[0.5; 4])).expect_err("another rate");
+        assert!(error.to_string().contains("8000 Hz"), "{error}");
+        assert!(guard.take(&AudioView::from_mono(8000, &[0.5; 4])).is_ok());
+        assert!(Guard::default().take(&AudioView::from_mono(16_000, &[0.5; 4])).is_ok());
+    }
 
     /// A bad sample of one channel costs nothing of the other.
     #[test]

@@ -20,7 +20,6 @@ pub struct LiveEnhancement {
     enhancer: Enhancer,
     guard: Guard,
     noise: Option<Dither>,
-    rate: u32,
     forth: StreamResampler,
     outlet: Outlet,
     rolling: Rolling,
@@ -40,9 +39,8 @@ impl LiveEnhancement {
         let rolling = Rolling::new(live, own_rate, enhancer.frames(), resampling)?;
         Ok(Self {
             enhancer: enhancer.clone(),
-            guard: Guard::default(),
+            guard: Guard::at(rate),
             noise: options.noise(),
-            rate,
             forth,
             outlet: Outlet::new(back).beside_stream(options.wet()),
             rolling,
@@ -62,14 +60,6 @@ impl TaskSession for LiveEnhancement {
     type Report = Heard;
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
-        if block.rate() != self.rate {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the stream",
-                expected: format!("{} Hz", self.rate),
-                found: format!("{} Hz", block.rate()),
-            }
-            .into());
-        }
         let mono = self.guard.take_mono(block)?;
         self.outlet.expect(&mono);
         let own = self.forth.push_mono(&mono)?;

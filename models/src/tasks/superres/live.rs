@@ -16,7 +16,6 @@ pub struct LiveSuperRes {
     resolver: SuperResolver,
     options: SuperResOptions,
     guard: Guard,
-    rate: u32,
     forth: StreamResampler,
     rolling: Rolling,
     meter: BandMeter,
@@ -36,8 +35,7 @@ impl LiveSuperRes {
         Ok(Self {
             resolver: resolver.clone(),
             options: *options,
-            guard: Guard::default(),
-            rate,
+            guard: Guard::at(rate),
             rolling: Rolling::new(live, own, frames, forth.max_delay())?,
             forth,
             meter: BandMeter::new(own, rate)?,
@@ -48,12 +46,6 @@ impl LiveSuperRes {
     #[must_use]
     pub fn timing(&self) -> LiveTiming {
         self.rolling.timing()
-    }
-
-    /// The rate of what comes out, in Hz.
-    #[must_use]
-    pub fn output_rate(&self) -> u32 {
-        self.resolver.sample_rate()
     }
 
     /// What is settled with these samples of the network's rate, and with all that are there at the
@@ -84,14 +76,6 @@ impl TaskSession for LiveSuperRes {
     type Report = Heard;
 
     fn push(&mut self, block: &AudioView<'_>) -> Result<Vec<f32>> {
-        if block.rate() != self.rate {
-            return Err(formant_audio_core::Error::Shape {
-                what: "block of the stream",
-                expected: format!("{} Hz", self.rate),
-                found: format!("{} Hz", block.rate()),
-            }
-            .into());
-        }
         let mono = self.guard.take_mono(block)?;
         let own = self.forth.push_mono(&mono)?;
         self.hear(&own, false)
