@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+// Linked for what it does before `main`.
+use formant_start as _;
+
 fn main() -> ExitCode {
     formant_cli::main(std::env::args_os())
 }

@@ -310,6 +310,34 @@ fn who_reads_no_more_ends_it() {
 }
 
 #[test]
+fn w1_channels_of_a_file_are_chosen_as_elsewhere() {
+    let place = Place::new();
+    // Silence on the left, a tone on the right.
+    let tone = |frame: usize| (frame as f32 * 0.2).sin() * 0.5;
+    let frames = (0..16_000).flat_map(|frame| [0.0, tone(frame)]);
+    let bytes = wav_f32(16_000, 2, &frames.collect::<Vec<_>>());
+    place.file("call.wav", &bytes);
+    let loudest = |channels: &str| {
+        let listen = ["listen", "--level", "--json", "--file", "call.wav", "--channels", channels];
+        let lines = place.run(&listen).code(0).json();
+        let peaks = lines.iter().filter_map(|line| line["peak_dbfs"].as_f64());
+        peaks.fold(f64::NEG_INFINITY, f64::max)
+    };
+    assert!(loudest("left") < -100.0, "{}", loudest("left"));
+    for right in ["right", "2"] {
+        assert!((loudest(right) + 6.02).abs() < 0.1, "{right}: {}", loudest(right));
+    }
+    let piped = ["listen", "--record", "take.wav", "-", "--channels", "2,1"];
+    place.feed(&piped, &bytes).code(0);
+    let info = place.run(&["info", "--json", "take.wav"]).code(0).json();
+    assert_eq!(info[0]["channels"], 2);
+    let listen = |channels| ["listen", "--level", "--file", "call.wav", "--channels", channels];
+    place.run(&listen("each")).code(2).says("--channels");
+    place.run(&listen("3")).code(3).says("call.wav");
+    place.run(&["listen", "--level", "--channels", "left"]).code(2).says("how many channels");
+}
+
+#[test]
 fn w5_samples_that_are_no_numbers_are_told_once() {
     let place = Place::new();
     let mut samples = vec![0.1f32; 16_000];

@@ -1,4 +1,4 @@
-//! `formant doctor`, `formats`, `completions` and `bench`.
+//! `formant doctor`, `formats`, `completions` and `bench`, and what holds for every command.
 
 mod support;
 
@@ -99,4 +99,18 @@ fn bench_times_networks_of_any_size() {
     assert_eq!(line["threads"], 1);
     place.file("bad.json", b"{\"dim\": -3}");
     place.run(&["bench", "spot", "--config", "bad.json"]).code(2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn w5_a_deleted_working_folder_is_named() {
+    let (place, formant) = (Place::new(), env!("CARGO_BIN_EXE_formant"));
+    std::fs::create_dir(place.path("gone")).expect("a folder");
+    let script = format!("cd gone && rmdir ../gone && exec '{formant}' --version");
+    let mut shell = std::process::Command::new("sh");
+    let ended = shell.current_dir(place.path("")).args(["-c", &script]).output().expect("a shell");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{stderr}");
+    assert!(stderr.starts_with("error: the working folder was deleted"), "{stderr}");
+    assert!(stderr.contains("help: ") && !stderr.contains("MKL"), "{stderr}");
 }

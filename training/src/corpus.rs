@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use formant_audio_core::AudioBuf;
-use formant_audio_core::decode::{DecodeOptions, decode_file};
+use formant_audio_core::decode::{ChannelSelect, DecodeOptions, decode_file};
 use formant_audio_core::draft::Draft;
 use formant_audio_core::resample::{Quality, resample};
 use rayon::prelude::*;
@@ -41,17 +41,17 @@ impl Corpus {
         if let Some(corpus) = cache.and_then(|file| read_cache(file, key, rate, total)) {
             return Ok(corpus);
         }
-        // A file is decoded once, however many stretches of it there are.
-        let mut files: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
-        for (clip, recording) in recordings.iter().enumerate() {
-            files.entry(&recording.path).or_default().push(clip);
+        // A channel of a file is decoded once, however many stretches of it there are.
+        let mut files: BTreeMap<Source<'_>, Vec<usize>> = BTreeMap::new();
+        for (clip, Recording { path, channel, .. }) in recordings.iter().enumerate() {
+            files.entry((path, channel.as_ref())).or_default().push(clip);
         }
         let done = AtomicUsize::new(0);
-        let decoded = files.par_iter().map(|(path, clips)| {
+        let decoded = files.par_iter().map(|(source, clips)| {
             if progress.cancelled() {
                 return Err(Error::Interrupted);
             }
-            let found = decode_clips(path, clips, recordings, rate);
+            let found = decode_clips(*source, clips, recordings, rate);
             let done = done.fetch_add(clips.len(), Ordering::Relaxed) + clips.len();
             progress.event(&TrainingEvent::Decoding { done, total });
             Ok(found)
@@ -122,14 +122,18 @@ impl Corpus {
 /// The samples of a clip, or why there are none.
 type Decoded = std::result::Result<Vec<i16>, String>;
 
-/// Decodes the clips of one file.
+/// A file, and which of its channels.
+type Source<'a> = (&'a Path, Option<&'a ChannelSelect>);
+
+/// Decodes the clips of one source.
 fn decode_clips(
-    path: &Path,
+    (path, channel): Source<'_>,
     clips: &[usize],
     recordings: &[Recording],
     rate: u32,
 ) -> Vec<(usize, Decoded)> {
-    let decoded = decode_file(path, &DecodeOptions::default()).map(|clip| {
+    let options = DecodeOptions { channels: channel.cloned(), ..DecodeOptions::default() };
+    let decoded = decode_file(path, &options).map(|clip| {
         let mono = clip.audio.view().to_mono();
         (clip.audio.rate(), mono)
     });
@@ -152,13 +156,16 @@ fn decode_clips(
 fn cache_key(recordings: &[Recording], rate: u32) -> u64 {
     let mut hash = crate::manifest::Fnv1a::default();
     hash.add(&rate.to_le_bytes());
-    for Recording { path, stretch } in recordings {
+    for Recording { path, stretch, channel } in recordings {
         hash.add(path.as_os_str().as_encoded_bytes());
         let size = std::fs::metadata(path).map_or(0, |m| m.len());
         hash.add(&size.to_le_bytes());
         if !stretch.is_whole() {
             hash.add(&stretch.start.to_le_bytes());
             hash.add(&stretch.seconds.unwrap_or(0.0).to_le_bytes());
+        }
+        if let Some(channel) = channel {
+            hash.add(channel.to_string().as_bytes());
         }
     }
     hash.value()

@@ -2,13 +2,13 @@
 //! cells), manifests with a JSON object a line, or one folder a label.
 //!
 //! Known columns are `path` (or `audio_filepath`, `file_name`), `label`, `text` (or `sentence`,
-//! `transcript`, `transcription`), `offset` and `duration`, `split`, `speaker`, `source` and
-//! `seconds`; others are ignored. Paths are relative to the manifest.
+//! `transcript`, `transcription`), `offset` and `duration`, `channel`, `split`, `speaker`, `source`
+//! and `seconds`; others are ignored. Paths are relative to the manifest.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use formant_audio_core::decode::{Stretch, has_audio_extension};
+use formant_audio_core::decode::{ChannelSelect, Stretch, has_audio_extension};
 
 use crate::error::{Error, Result};
 use crate::recording::Recording;
@@ -24,6 +24,8 @@ pub struct Row {
     pub path: PathBuf,
     /// The part of it that the row is about.
     pub stretch: Stretch,
+    /// The channel that the row is about; all of them, mixed, where the manifest names none.
+    pub channel: Option<ChannelSelect>,
     /// Its label; empty where the manifest gives none.
     pub label: String,
     /// `train`, `dev`, `test`, ...; empty where the manifest gives none.
@@ -40,7 +42,8 @@ impl Row {
     /// What the row is about.
     #[must_use]
     pub fn recording(&self) -> Recording {
-        Recording { path: self.path.clone(), stretch: self.stretch }
+        let (path, channel) = (self.path.clone(), self.channel.clone());
+        Recording { path, stretch: self.stretch, channel }
     }
 }
 
@@ -66,14 +69,14 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 /// Reads a manifest whose files belong together, which are used as a whole: as [`read`].
 ///
 /// # Errors
-/// As [`read`]; [`Error::Data`] when a row is about a stretch of a file.
+/// As [`read`]; [`Error::Data`] when a row is about a stretch or a channel of a file.
 pub fn read_whole(path: &Path) -> Result<Vec<Row>> {
     let rows = read(path)?;
-    match rows.iter().find(|row| !row.stretch.is_whole()) {
+    match rows.iter().find(|row| !row.stretch.is_whole() || row.channel.is_some()) {
         None => Ok(rows),
         Some(row) => Err(Error::Data(format!(
-            "{}: {}: the columns offset and duration are of no use here, where whole files belong \
-             together; make a file of each stretch first",
+            "{}: {}: the columns offset, duration and channel are of no use here, where whole files \
+             belong together; make a file of each stretch or channel first",
             path.display(),
             row.recording()
         ))),
@@ -195,6 +198,7 @@ fn rows_of(table: &Table, base: &Path, labels: &Names, needed: &[&Names]) -> Res
     let has_files = needed.contains(&PATH);
     let [offset, duration] =
         ["offset", "duration"].map(|name| header.find(&[name]).filter(|_| has_files));
+    let channel = header.find(&["channel"]).filter(|_| has_files);
     let row = |line: &table::Row| {
         let file = line.cell(path);
         if file.is_empty() && has_files {
@@ -209,10 +213,20 @@ fn rows_of(table: &Table, base: &Path, labels: &Names, needed: &[&Names]) -> Res
                           cell empty to read from the start, or to the end";
             return Err(table.bad(line.line, reason));
         }
+        let channel = match line.cell(channel) {
+            "" => None,
+            text => match text.parse() {
+                Ok(ChannelSelect::Each) => {
+                    return Err(table.bad(line.line, "`each` is not a channel of one row"));
+                }
+                Ok(channel) => Some(channel),
+                Err(error) => return Err(table.bad(line.line, error.to_string())),
+            },
+        };
         let [label, split, speaker, source] = texts.map(|column| line.cell(column).to_owned());
         let seconds = line.cell(seconds).parse().ok();
         let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-        Ok(Row { path: base.join(file), stretch, label, split, speaker, source, seconds })
+        Ok(Row { path: base.join(file), stretch, channel, label, split, speaker, source, seconds })
     };
     lines.iter().map(row).collect()
 }
@@ -384,12 +398,35 @@ mod tests {
     }
 
     #[test]
+    fn w1_rows_may_be_channels() {
+        let table = "path\ttext\tchannel\na.wav\tone\tleft\na.wav\ttwo\t2\nb.wav\tboth\t\n";
+        let objects = "{\"path\": \"a.wav\", \"text\": \"one\", \"channel\": \"left\"}\n\
+                       {\"path\": \"a.wav\", \"text\": \"two\", \"channel\": 2}\n\
+                       {\"path\": \"b.wav\", \"text\": \"both\"}\n";
+        for (name, text) in [("a.tsv", table), ("a.jsonl", objects)] {
+            let rows = transcripts(name, text).expect("channels");
+            let channels: Vec<_> = rows.iter().map(|row| row.channel.clone()).collect();
+            let second = ChannelSelect::Numbers(vec![2]);
+            assert_eq!(channels, [Some(ChannelSelect::Left), Some(second), None], "{name}");
+            assert!(rows[1].recording().to_string().ends_with("a.wav (channel 2)"));
+        }
+        for bad in ["each", "0", "A"] {
+            let text = format!("path\ttext\tchannel\na.wav\tx\t{bad}\n");
+            let error = transcripts("a.tsv", &text).expect_err("no channel").to_string();
+            assert!(error.contains("line 2") && error.contains(&format!("`{bad}`")), "{error}");
+        }
+    }
+
+    #[test]
     fn f6_whole_files_are_not_cut_silently() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("m.tsv");
         std::fs::write(&path, "path\tlabel\toffset\na_mix.wav\tmix\t2\n").expect("written");
         let error = read_whole(&path).expect_err("a stretch").to_string();
         assert!(error.contains("a_mix.wav (from 2 s on)") && error.contains("offset"), "{error}");
+        std::fs::write(&path, "path\tlabel\tchannel\na_mix.wav\tmix\t2\n").expect("written");
+        let error = read_whole(&path).expect_err("a channel").to_string();
+        assert!(error.contains("a_mix.wav (channel 2)"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! A recording, or a stretch of one, as a table names it.
+//! A recording, or a stretch or a channel of one, as a table names it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use formant_audio_core::decode::{BlockReader, DecodeOptions, Stretch};
+use formant_audio_core::decode::{BlockReader, ChannelSelect, DecodeOptions, Stretch};
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, Result};
 
@@ -14,21 +14,24 @@ pub struct Recording {
     pub path: PathBuf,
     /// The part that is read.
     pub stretch: Stretch,
+    /// The channel that is read; all of them where it is none.
+    pub channel: Option<ChannelSelect>,
 }
 
 impl From<PathBuf> for Recording {
     fn from(path: PathBuf) -> Self {
-        Self { path, stretch: Stretch::default() }
+        Self { path, stretch: Stretch::default(), channel: None }
     }
 }
 
 impl Recording {
-    /// Opens the file; the reader hands out the stretch alone.
+    /// Opens the file; the reader hands out the stretch and the channel alone.
     ///
     /// # Errors
     /// When it can't be read or its format is not known.
     pub fn open(&self) -> Result<BlockReader> {
-        Ok(BlockReader::open(&self.path, &DecodeOptions::default())?.cut_to(self.stretch))
+        let options = DecodeOptions { channels: self.channel.clone(), ..DecodeOptions::default() };
+        Ok(BlockReader::open(&self.path, &options)?.cut_to(self.stretch))
     }
 
     /// Decodes the stretch to mono at `rate` Hz.
@@ -46,6 +49,9 @@ impl fmt::Display for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stretch { start, seconds } = self.stretch;
         write!(f, "{}", self.path.display())?;
+        if let Some(channel) = &self.channel {
+            write!(f, " (channel {channel})")?;
+        }
         match seconds {
             _ if self.stretch.is_whole() => Ok(()),
             Some(seconds) => write!(f, " ({start} s to {} s)", start + seconds),

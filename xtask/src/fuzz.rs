@@ -20,9 +20,7 @@ const MINUTES: u64 = 20;
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let minutes = match args {
         [] => MINUTES,
-        [minutes] => minutes.parse().map_err(|_| {
-            Problem::new(format!("`{minutes}` is no number of minutes"), "give a whole number")
-        })?,
+        [typed] => minutes(typed)?,
         _ => return Err(Problem::new("more than one argument", "give a number of minutes alone")),
     };
     if !shell::works("cargo-fuzz", &["--version"]) {
@@ -50,6 +48,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
 }
 
+/// A number of minutes as it is typed; libFuzzer takes none for no limit.
+fn minutes(typed: &str) -> Result<u64> {
+    typed.parse().ok().filter(|&minutes| minutes > 0).ok_or_else(|| {
+        let problem = format!("`{typed}` is no number of minutes");
+        Problem::new(problem, "give a whole number from 1")
+    })
+}
+
 fn run_target(
     root: &Path,
     fuzz: &Path,
@@ -60,7 +66,8 @@ fn run_target(
     let mut cargo = shell::cargo();
     // There is no unsafe code in the readers, so no sanitizer is asked for, and the stable compiler
     // does: it only has to take the flags of coverage.
-    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "-s", "none", "--fuzz-dir"]);
+    // `-O` leaves it to the profile whose arithmetic is checked.
+    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "-O", "-s", "none", "--fuzz-dir"]);
     cargo.arg(fuzz.strip_prefix(root).unwrap_or(fuzz)).arg(target);
     let corpus = fuzz.join("corpus").join(target);
     fs::create_dir_all(&corpus).map_err(|error| {
@@ -107,6 +114,14 @@ fn keep(fuzz: &Path, target: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn minutes_are_whole_and_end() {
+        assert_eq!(minutes("20").ok(), Some(20));
+        for bad in ["0", "-1", "1.5", "ten", ""] {
+            assert!(minutes(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn every_crate_has_its_targets_and_seeds() {

@@ -1,5 +1,6 @@
 //! Choosing channels: the mix, one side, some by number, or each channel for itself.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::mix::MonoMixer;
 use crate::warning::Warning;
 
 /// Which channels of an input to work on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelSelect {
     /// All channels mixed to one with the weights of ITU-R BS.775, LFE left out.
@@ -46,6 +47,22 @@ impl FromStr for ChannelSelect {
                 )
             })?),
         })
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for ChannelSelect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mix => f.write_str("mix"),
+            Self::Left => f.write_str("left"),
+            Self::Right => f.write_str("right"),
+            Self::Each => f.write_str("each"),
+            Self::Numbers(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();
+                f.write_str(&numbers.join(","))
+            }
+        }
     }
 }
 

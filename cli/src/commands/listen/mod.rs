@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use formant_audio_core::decode::{DecodeOptions, RawFormat};
+use formant_audio_core::decode::{ChannelSelect, DecodeOptions, RawFormat};
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer, LiveOptions};
 use formant_models::tasks::speaker::Voices;
@@ -29,7 +29,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::reading::ClockArgs;
+use crate::reading::{AudioArgs, ClockArgs};
 use crate::settings::Settings;
 use crate::tasks::enhance::CleaningArgs;
 use crate::tasks::speaker::{SpeakerModel, SpeakerModelArgs};
@@ -69,6 +69,10 @@ pub(crate) struct ListenArgs {
     /// channels).
     #[arg(long, value_name = "KIND:RATE:CHANNELS")]
     raw: Option<String>,
+    /// Channels. Of a file or standard input, which: mix, left, right, or numbers such as 2 or 3,4. Of
+    /// a microphone, how many to open. Tasks get their mix, the recording keeps them.
+    #[arg(long, value_name = "WHICH|N")]
+    channels: Option<ChannelSelect>,
     #[command(flatten)]
     clock: ClockArgs,
 
@@ -139,9 +143,6 @@ pub(crate) struct ListenArgs {
     /// The microphone: its name in --devices, or a part of it that no other has.
     #[arg(long, value_name = "NAME", help_heading = "Microphone")]
     device: Option<String>,
-    /// Channels to open; tasks get their mix, the recording keeps them.
-    #[arg(long, value_name = "N", help_heading = "Microphone", value_parser = clap::value_parser!(u16).range(1..=256))]
-    channels: Option<u16>,
     /// Sample rate to open the microphone with, in Hz.
     #[arg(long, value_name = "HZ", help_heading = "Microphone", value_parser = clap::value_parser!(u32).range(1..=1_536_000))]
     rate: Option<u32>,
@@ -348,10 +349,8 @@ fn duration(name: &str, seconds: f64) -> Result<Duration, Failure> {
 
 fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
     let raw = typed.raw.as_deref().map(raw_format).transpose()?;
-    let decode = DecodeOptions { raw, ..DecodeOptions::default() };
     let path = typed.file.as_ref().or(typed.input.as_ref());
     let of_device = typed.device.as_deref().is_some_and(|name| name != "auto")
-        || typed.channels.is_some()
         || typed.rate.or(typed.buffer).is_some();
     let Some(path) = path else {
         if raw.is_some() || typed.realtime {
@@ -362,7 +361,7 @@ fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
             wanted: Wanted {
                 // What the command line has where nothing was typed.
                 device: typed.device.clone().filter(|name| name != "auto"),
-                channels: typed.channels,
+                channels: typed.channels.as_ref().map(channels_to_open).transpose()?,
                 rate: typed.rate,
                 buffer: typed.buffer,
             },
@@ -374,9 +373,12 @@ fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
         });
     };
     if of_device {
-        let what = "--device, --channels, --rate, --buffer";
+        let what = "--device, --rate, --buffer";
         return Err(Failure::usage(what, "are for the microphone only"));
     }
+    let reading = AudioArgs { raw, channels: typed.channels.clone(), ..AudioArgs::default() };
+    reading.refuse_each()?;
+    let decode = reading.decode_options();
     let pace = if typed.realtime { FilePace::Realtime } else { FilePace::Fast };
     match path.as_os_str() == "-" {
         true if typed.realtime => {
@@ -384,6 +386,15 @@ fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
         }
         true => Ok(ListenSource::Stdin(decode)),
         false => Ok(ListenSource::File { path: path.clone(), decode, pace, clock: typed.clock }),
+    }
+}
+
+/// How many channels of a microphone are meant; the device says whether it has them.
+fn channels_to_open(typed: &ChannelSelect) -> Result<u16, Failure> {
+    match typed {
+        ChannelSelect::Numbers(numbers) if numbers.len() == 1 => Ok(numbers[0]),
+        _ => Err(Failure::usage("--channels", format!("{typed} is no number of channels"))
+            .help("for a microphone give how many channels to open, such as 2")),
     }
 }
 
