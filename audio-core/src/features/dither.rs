@@ -4,6 +4,7 @@
 use std::f64::consts::TAU;
 
 use super::config::Dither;
+use crate::random::{fraction, mix};
 
 impl Dither {
     /// Add this dither's noise to frame number `frame`.
@@ -11,7 +12,7 @@ impl Dither {
         let mut state = mix(self.seed ^ mix(frame as u64));
         let mut uniform = || {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            ((mix(state) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+            fraction(mix(state))
         };
         for pair in samples.chunks_mut(2) {
             // Box and Muller, 1958.
@@ -22,13 +23,6 @@ impl Dither {
             }
         }
     }
-}
-
-/// Finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,14 +1,6 @@
 //! The checkpoint readers without the part that needs libtorch, and one entry point a target.
 #![allow(missing_docs, dead_code, unused_imports, reason = "a part of the crate, compiled alone")]
 
-// The crate's error wraps that of the audio crate, which is not needed here.
-extern crate self as formant_audio_core;
-
-/// Stands for the audio crate's error.
-#[derive(Debug, thiserror::Error)]
-#[error("audio")]
-pub struct Error;
-
 /// Networks, of which the detection table holds the names alone.
 pub mod arch {
     macro_rules! networks {
@@ -21,6 +13,7 @@ pub mod arch {
     }
     networks!(
         ecapa::Ecapa,
+        hifi_sr::HifiSr,
         lmuformer::LmuFormer,
         mel_roformer::MelRoformer,
         mossformer::MossFormer,
@@ -40,20 +33,7 @@ pub mod model {
     }
 }
 
-/// Errors of downloads, of which there are none here.
-pub mod registry {
-    #[derive(Debug, thiserror::Error)]
-    #[error("hub")]
-    pub struct HubError;
-
-    impl HubError {
-        pub fn remedy(&self) -> String {
-            String::new()
-        }
-    }
-}
-
-#[path = "../../src/error.rs"]
+#[path = "../../src/error/mod.rs"]
 pub mod error;
 
 // Paths below are relative to this folder.
