@@ -1,14 +1,16 @@
 //! Numbers for quality: how close a result is to what it should be.
 //!
-//! Signals are compared in [`separation`], [`spectral`] and [`stoi`], texts in [`text`], and scores
+//! Signals are compared in [`separation`], [`spectral`], [`multi_resolution`], [`voice`] and [`stoi`], texts in [`text`], and scores
 //! of detectors and verifiers in [`detection`]. Everything is computed in `f64`; a figure that the
 //! data do not define (a silent reference, no target) is `None`, JSON `null`.
 
 pub mod detection;
+pub mod multi_resolution;
 pub mod separation;
 pub mod spectral;
 pub mod stoi;
 pub mod text;
+pub mod voice;
 
 mod filtered;
 mod permutation;

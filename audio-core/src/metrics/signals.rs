@@ -55,3 +55,17 @@ pub(super) fn gated() -> (Vec<f32>, Vec<f32>) {
     let noisy = clean.iter().zip(&hiss).map(|(&s, h)| (f64::from(s) + 0.25 * h) as f32).collect();
     (clean, noisy)
 }
+
+/// A voice with a gliding pitch and pauses, and the same a little higher, in hiss.
+pub(super) fn voices() -> (Vec<f32>, Vec<f32>) {
+    let hiss = noise(6, LENGTH);
+    let voice = |n: usize, higher: f64| {
+        let seconds = n as f64 / RATE;
+        let phase = std::f64::consts::TAU * 150.0 * higher * seconds - 12.0 * sine(1.7, n);
+        let loud = if sine(0.9, n) > -0.4 { 0.2 } else { 0.0 };
+        loud * (1..=8).map(|k| (phase * f64::from(k)).sin() / f64::from(k)).sum::<f64>()
+    };
+    let clean = (0..LENGTH).map(|n| (voice(n, 1.0) + 0.001 * hiss[n]) as f32).collect();
+    let other = (0..LENGTH).map(|n| (voice(n, 1.01) + 0.02 * hiss[n]) as f32).collect();
+    (clean, other)
+}
