@@ -118,7 +118,12 @@ pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
             return Err(Failure::usage("-", "standard input can't be audio and the list at once"));
         }
         several = true;
+        let before = entries.len();
         expand_list(list, &mut entries)?;
+        if entries.len() == before {
+            return Err(Failure::new(Kind::Input, list.display().to_string(), "names no file")
+                .help("write a name a line; where there may be none, look before the call"));
+        }
     } else if typed.inputs.is_empty() {
         return Err(Failure::usage("inputs", "none given").help(
             "name files, folders or patterns, `-` for standard input, or --files-from LIST",
@@ -380,5 +385,17 @@ mod tests {
         let relative: Vec<String> =
             names(&typed).into_iter().map(|(_, relative)| relative).collect();
         assert_eq!(relative, ["a.flac", "1.mp3", "2.WAV", "c/3.ogg"]);
+    }
+
+    #[test]
+    fn a_list_without_names_is_told() {
+        let folder = tree();
+        let list = folder.path().join("list");
+        for text in ["", "\n\r\n"] {
+            fs::write(&list, text).expect("list");
+            let typed = InputArgs { files_from: Some(list.clone()), ..Default::default() };
+            let failure = expand(&typed).expect_err("nothing to do");
+            assert_eq!((failure.kind, failure.why.as_str()), (Kind::Input, "names no file"));
+        }
     }
 }

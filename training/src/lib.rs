@@ -8,6 +8,7 @@ pub mod corpus;
 mod epochs;
 pub mod error;
 mod examples;
+mod held_out;
 pub mod lm;
 pub mod manifest;
 pub mod optim;

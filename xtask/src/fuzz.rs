@@ -10,7 +10,7 @@ use crate::shell;
 /// Crates with targets, and folders of files that their runs begin with.
 const CRATES: [(&str, &[&str]); 3] = [
     ("audio-core", &["audio-core/tests/media", "audio-core/tests/fuzz-findings", "samples"]),
-    ("models", &["models/tests/checkpoints"]),
+    ("models", &["models/tests/checkpoints", "models/fuzz/seeds"]),
     ("training", &[]),
 ];
 

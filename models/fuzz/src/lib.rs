@@ -135,14 +135,43 @@ pub fn safetensors(data: &[u8]) {
     use_all(checkpoint::safetensors::open(&ByteSource::Bytes(data.into())));
 }
 
-/// A `.nemo` archive.
+/// A `.nemo` archive: as it is, with the checksum of its first header mended, and around the input.
 pub fn nemo(data: &[u8]) {
-    let source = ByteSource::Bytes(data.into());
+    read_nemo(data.to_vec());
+    if let Some((header, rest)) = data.split_first_chunk::<512>() {
+        read_nemo([sum(*header).as_slice(), rest].concat());
+    }
+    let config = &data[..data.len().min(4096)];
+    let members = [("model_config.yaml", config), ("model_weights.ckpt", data)];
+    read_nemo(members.iter().flat_map(|(name, content)| member(name, content)).collect());
+}
+
+fn read_nemo(archive: Vec<u8>) {
+    let source = ByteSource::Bytes(archive.into());
     if let Ok(container) = checkpoint::container::files::nemo(Path::new("fuzz"), &source) {
         for part in container.parts {
             use_all(Ok(part.state));
         }
     }
+}
+
+/// A file of a tar archive.
+fn member(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+    header[156] = b'0';
+    header[257..263].copy_from_slice(b"ustar\0");
+    let padding = vec![0; content.len().next_multiple_of(512) - content.len()];
+    [&sum(header), content, &padding].concat()
+}
+
+/// A header with the checksum that it needs.
+fn sum(mut header: [u8; 512]) -> [u8; 512] {
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header
 }
 
 /// A NumPy array.

@@ -82,7 +82,7 @@ pub(super) fn open(source: Source, header: Header, adpcm: Adpcm) -> Result<Box<d
     info.codec = name.to_owned();
     info.bits_per_sample = Some(4);
     info.container_bits = None;
-    let whole = header.data_bytes.map(|bytes| bytes / block * block_frames);
+    let whole = header.data_bytes.map(|bytes| (bytes / block).saturating_mul(block_frames));
     info.declared_frames = match (header.fact_frames, whole) {
         (Some(fact), Some(whole)) => Some(fact.min(whole)),
         (fact, whole) => fact.or(whole),

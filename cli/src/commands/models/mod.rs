@@ -199,6 +199,10 @@ fn plan(typed: ModelsCommand, settings: &Settings) -> Result<ModelsPlan, Failure
             ModelsPlan::Remove { names, cache: cache_of(cache)? }
         }
         ModelsCommand::Convert { input, output, weight_norm, average, provenance, overwrite } => {
+            if output.as_os_str() == "-" {
+                return Err(Failure::usage("-", "a checkpoint can't go to standard output")
+                    .help("name a file, such as model.safetensors"));
+            }
             Existing::overwrite(overwrite).admits(&Target::File(output.clone()))?;
             let options = ConvertOptions {
                 precision: match settings.precision {

@@ -1,0 +1,241 @@
+//! A training of a vocoder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use formant_audio_core::AudioView;
+use formant_audio_core::features::FeaturePlan;
+use formant_audio_core::griffin_lim::{GriffinLim, GriffinLimOptions};
+use formant_audio_core::metrics::spectral::mel_distance;
+use formant_models::arch::periodwave::{
+    FreeU, PeriodWave, PeriodWaveCard, PeriodWaveModel, Stretch,
+};
+use formant_models::network::NoTrace;
+use formant_models::params::Params;
+use formant_models::tasks::Task;
+use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
+use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::compose::{Batch, Batches};
+use super::data::VocodeData;
+use super::loss::WaveLoss;
+use super::recipe::VocodeRecipe;
+use crate::epochs::Verdict;
+use crate::error::Result;
+use crate::paths::TrainPaths;
+use crate::progress::Progress;
+use crate::start::begin_from;
+use crate::training::{self, At, Course, Trained, Training};
+
+/// Most seconds of one recording to validate on.
+const LONGEST: f64 = 8.0;
+
+/// Figures of a vocoder, on the recordings to validate on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct VocodeFigures {
+    /// Mean absolute difference of log-mel values, nepers.
+    pub dev_mel_distance: f64,
+    /// The same of Griffin and Lim's method.
+    pub dev_mel_distance_of_griffin_lim: f64,
+}
+
+/// Settings and sizes that must match when training resumes.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
+    recipe: VocodeRecipe,
+    recordings: [usize; 2],
+}
+
+/// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
+///
+/// After every epoch the averaged weights vocode the recordings to validate on; the best are kept. A
+/// stopped run resumes from its last epoch when it is started with the same recipe. With `start`,
+/// training begins with the weights of that model instead of random ones. `provenance` goes into the
+/// file as it is.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`] when `progress` asks to stop; [`crate::Error::Config`] for a recipe
+/// that cannot work; what reading and writing files says.
+pub fn train(
+    data: &VocodeData,
+    recipe: &VocodeRecipe,
+    paths: &TrainPaths,
+    start: Option<&PeriodWaveModel>,
+    provenance: serde_json::Value,
+    progress: &dyn Progress,
+) -> Result<Trained<VocodeFigures>> {
+    recipe.validate()?;
+    let card = recipe.card(data.energy)?;
+    let frontend = card.frontend.as_ref().expect("a card of spectrograms has a front end");
+    let plan = FeaturePlan::new(&frontend.streamable())?;
+    let dev = references(data, recipe, &plan)?;
+    let training = Vocode { data, recipe, card, plan, dev };
+    training::run(&training, paths, provenance, progress, |vs, _| {
+        begin_from(vs, start.map(PeriodWaveModel::weights))
+    })
+}
+
+struct Vocode<'a> {
+    data: &'a VocodeData,
+    recipe: &'a VocodeRecipe,
+    card: PeriodWaveCard,
+    plan: FeaturePlan,
+    dev: Vec<Reference>,
+}
+
+/// A recording to validate on.
+struct Reference {
+    samples: Vec<f32>,
+    /// Distance of Griffin and Lim's method.
+    griffin_lim: f64,
+}
+
+fn references(
+    data: &VocodeData,
+    recipe: &VocodeRecipe,
+    plan: &FeaturePlan,
+) -> Result<Vec<Reference>> {
+    let method = GriffinLim::new(plan.config(), GriffinLimOptions::default())?;
+    let count = |seconds: f64| (seconds * f64::from(data.corpus.rate())) as usize;
+    let mut left = count(recipe.dev_seconds);
+    let mut found = Vec::new();
+    for &clip in &data.dev {
+        let mut samples = data.corpus.clip_f32(clip);
+        samples.truncate(count(LONGEST).min(left));
+        left -= samples.len();
+        if samples.len() < 2 * plan.config().n_fft {
+            continue;
+        }
+        let made = method.process(plan.compute(&samples)?.view())?;
+        let griffin_lim = distance(plan, &samples, &made)?;
+        found.push(Reference { samples, griffin_lim });
+    }
+    Ok(found)
+}
+
+fn distance(plan: &FeaturePlan, wanted: &[f32], found: &[f32]) -> Result<f64> {
+    let count = wanted.len().min(found.len());
+    let (wanted, found) = (plan.compute(&wanted[..count])?, plan.compute(&found[..count])?);
+    Ok(mel_distance(wanted.view(), found.view())?)
+}
+
+impl Vocode<'_> {
+    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<PeriodWaveModel> {
+        Ok(PeriodWaveModel::from_tensors(self.card.clone(), weights, Device::Cpu)?)
+    }
+
+    /// Mean distances of a model and of Griffin and Lim's method.
+    fn validate(&self, model: PeriodWaveModel) -> Result<VocodeFigures> {
+        let vocoder = Vocoder::of(model);
+        let (mut sums, count) = ([0.0; 2], self.dev.len().max(1) as f64);
+        for reference in &self.dev {
+            let view = AudioView::from_mono(self.card.sample_rate(), &reference.samples);
+            let (made, _) = vocoder.process(&view, &VocodeOptions::default())?;
+            sums[0] += distance(&self.plan, &reference.samples, made.channel(0))?;
+            sums[1] += reference.griffin_lim;
+        }
+        Ok(VocodeFigures {
+            dev_mel_distance: sums[0] / count,
+            dev_mel_distance_of_griffin_lim: sums[1] / count,
+        })
+    }
+
+    /// Samples of an example.
+    fn length(&self) -> usize {
+        self.recipe.frames(&self.card) * self.recipe.network.hop() as usize
+    }
+}
+
+impl Training for Vocode<'_> {
+    type Network = (PeriodWave, WaveLoss);
+    type Batch = Batch;
+    type Key = Key;
+    type Recipe = VocodeRecipe;
+    type Figures = VocodeFigures;
+
+    fn course(&self) -> Course<'_> {
+        let VocodeRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
+        Course { epochs, steps_per_epoch, seed, optimizer }
+    }
+
+    fn recipe(&self) -> &VocodeRecipe {
+        self.recipe
+    }
+
+    fn key(&self) -> Key {
+        Key { recipe: self.recipe.clone(), recordings: self.data.counts() }
+    }
+
+    fn network(&self) -> Result<(VarStore, Self::Network)> {
+        let vs = VarStore::new(Device::Cpu);
+        let network = PeriodWave::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        let VocodeRecipe { loss_windows, mel_share, .. } = self.recipe;
+        let loss = WaveLoss::new(loss_windows, self.plan.config(), *mel_share)?;
+        Ok((vs, (network, loss)))
+    }
+
+    fn parameters((network, _): &Self::Network) -> u64 {
+        network.info().parameters
+    }
+
+    fn batches(
+        &self,
+        _: &Self::Network,
+        epoch: usize,
+        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
+    ) -> Result<()> {
+        let Self { data, recipe, ref plan, .. } = *self;
+        let batches = Batches { data, recipe, plan, length: self.length() };
+        batches.run(self.course().examples(recipe.batch), epoch, learn)
+    }
+
+    fn loss(&self, (network, measure): &Self::Network, batch: &Batch, (epoch, _): At) -> Tensor {
+        let Batch { frames, wave, noise, times } = batch;
+        let (inputs, deviation) = self.card.prior(frames);
+        let deviation = deviation.repeat_interleave_self_int(self.recipe.network.hop(), 2, None);
+        let noise = noise * &deviation * self.card.noise_scale;
+        let latents = network.condition(&inputs, &mut NoTrace);
+        if epoch >= self.recipe.flow_epochs {
+            let made = network.sample(&noise, &latents, &self.card.sampling);
+            return measure.of(&made, wave);
+        }
+        let end = wave.size()[2];
+        let share = times.view([-1, 1, 1]);
+        let x = &noise + (wave - &noise) * share;
+        let stretch = Stretch { x: &x, at: 0, latents: &latents, core: 0..end, end };
+        let change = network.velocity(&stretch, times, FreeU::OFF);
+        // Quiet stretches count as loud ones do.
+        ((change - (wave - &noise)) / deviation).square().mean(Kind::Float)
+    }
+
+    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
+        let VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim } =
+            self.validate(self.model(weights)?)?;
+        let detail = format!(
+            "log-mel distance {dev_mel_distance:.3} (Griffin-Lim {dev_mel_distance_of_griffin_lim:.3})"
+        );
+        Ok(Verdict { score: -dev_mel_distance, detail })
+    }
+
+    fn finish(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        mut provenance: serde_json::Value,
+        output: &Path,
+    ) -> Result<VocodeFigures> {
+        let figures = self.validate(self.model(weights)?)?;
+        let mut model = self.model(weights)?;
+        if let serde_json::Value::Object(provenance) = &mut provenance {
+            provenance.insert("dev_mel_distance".to_owned(), figures.dev_mel_distance.into());
+            provenance.insert(
+                "dev_mel_distance_of_griffin_lim".to_owned(),
+                figures.dev_mel_distance_of_griffin_lim.into(),
+            );
+        }
+        model.card.provenance = provenance;
+        model.save(output, Kind::Half)?;
+        Ok(figures)
+    }
+}
