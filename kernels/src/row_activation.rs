@@ -22,7 +22,7 @@ pub enum RowActivation {
 
 /// `x + sin(alpha x)^2 / alpha`, an `alpha` a channel.
 ///
-/// The square of the sine is exact to 5e-7 for `alpha x` within 30,000, and within 0 and 1 for any
+/// The square of the sine is exact to 5e-7 for `alpha x` within 30,000, and about 0 to 1 for any
 /// number.
 ///
 /// Source: Ziyin et al., "Neural Networks Fail to Learn Periodic Functions" (arXiv 2006.08195).

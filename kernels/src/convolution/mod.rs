@@ -21,6 +21,8 @@ mod upsampling;
 
 pub use upsampling::{Upsampling, UpsamplingConfig};
 
+use std::cell::RefCell;
+
 use crate::activation::Activation;
 use crate::error::{Error, Result, check_length};
 use crate::gemm::{Gemm, Matrix, MatrixMut, PackedMatrix, Right, Start, Workspace};
@@ -34,10 +36,11 @@ pub const LONGEST_KERNEL: usize = fourier::LARGEST - 1;
 
 /// Most numbers of a layer's transformed weights, where a smaller transform does it in less.
 const MOST_NUMBERS: usize = 1 << 23;
-/// Numbers of transformed blocks that are worked on at a time: about half of a second cache.
-const GROUP: usize = 1 << 18;
-/// Fewest blocks that are worth a pass over the weights.
-const FEWEST_BLOCKS: usize = 56;
+/// Blocks that are worked on at a time where the weights fit into a second cache, and where they do
+/// not, so that more is to be done for each time they are read. Whole tiles of a product.
+const BLOCKS: [usize; 2] = [56, 112];
+/// Numbers of weights that fit.
+const IN_CACHE: usize = 1 << 20;
 
 /// Sizes of a convolution that keeps the number of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,27 @@ pub struct Onto<'a> {
     pub residual: Option<&'a [f32]>,
     /// Whether to add to what the output holds.
     pub output: bool,
+}
+
+/// Memory of a thread for the blocks that it works on.
+#[derive(Default)]
+struct Scratch {
+    transformed: Vec<f32>,
+    products: Vec<f32>,
+    workspace: Workspace,
+}
+
+thread_local! {
+    /// Kept from one layer to the next, which need about the same: some megabytes.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The first `count` numbers of a list that grows as needed.
+fn first_of(list: &mut Vec<f32>, count: usize) -> &mut [f32] {
+    if list.len() < count {
+        list.resize(count, 0.0);
+    }
+    &mut list[..count]
 }
 
 /// Real numbers per position that stand for the frequencies of a transform: one for the first and
@@ -168,7 +192,9 @@ impl Convolution {
         try_in_threads(threads, parts, |(part, out)| {
             let skipped = part * rows;
             let residual = onto.residual.map(|rows| &rows[skipped * outputs..][..out.len()]);
-            self.group(x, first + skipped, Onto { residual, ..onto }, out)
+            SCRATCH.with_borrow_mut(|scratch| {
+                self.group(x, first + skipped, Onto { residual, ..onto }, out, scratch)
+            })
         })
     }
 
@@ -179,13 +205,19 @@ impl Convolution {
 
     fn rows_of_group(&self) -> usize {
         let ConvolutionConfig { inputs, outputs, dilation, .. } = self.config;
-        let of_block = self.planes.len() * inputs.max(outputs);
-        let blocks = (GROUP / of_block).max(FEWEST_BLOCKS);
-        (blocks / dilation).max(1) * self.rows_of_step()
+        let is_large = self.planes.len() * inputs * outputs > IN_CACHE;
+        (BLOCKS[usize::from(is_large)] / dilation).max(1) * self.rows_of_step()
     }
 
     /// Some rows, on this thread.
-    fn group(&self, x: &[f32], first: usize, onto: Onto<'_>, out: &mut [f32]) -> Result<()> {
+    fn group(
+        &self,
+        x: &[f32],
+        first: usize,
+        onto: Onto<'_>,
+        out: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
         let ConvolutionConfig { inputs, outputs, .. } = self.config;
         let blocks = Blocks {
             rows: out.len() / outputs,
@@ -193,13 +225,15 @@ impl Convolution {
             dilation: self.config.dilation,
         };
         let (count, planes) = (blocks.count(), self.planes.len());
-        let mut transformed = vec![0.0; planes * count * inputs];
+        let Scratch { transformed, products, workspace } = scratch;
+        let transformed = first_of(transformed, planes * count * inputs);
+        let products = first_of(products, planes * count * outputs);
         let (points, level) = (self.points, self.gemm.level());
         let start = first as isize - self.config.reach() as isize;
-        let (before, to) = (&self.before, &mut transformed);
-        dispatch(level, Forward { x, channels: inputs, start, blocks, points, before, out: to });
-        let mut products = vec![0.0; planes * count * outputs];
-        let mut workspace = Workspace::default();
+        let (before, channels) = (&self.before, inputs);
+        let out_of_rows = &mut *transformed;
+        let forward = Forward { x, channels, start, blocks, points, before, out: out_of_rows };
+        dispatch(level, forward);
         let left = transformed.chunks_exact(count * inputs);
         let results = products.chunks_exact_mut(count * outputs);
         for ((left, weight), out) in left.zip(&self.planes).zip(results) {
@@ -209,10 +243,10 @@ impl Convolution {
                 Start::Zero,
                 Activation::Identity,
                 &mut MatrixMut::dense(out, [count, outputs])?,
-                &mut workspace,
+                workspace,
             )?;
         }
-        let (products, bias) = (&products, &self.bias);
+        let (products, bias) = (&*products, &self.bias);
         dispatch(level, Backward { products, bias, blocks, points, onto, out });
         Ok(())
     }

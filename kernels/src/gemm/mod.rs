@@ -22,7 +22,7 @@ use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
 use pack::{pack_panel, pack_rows, pack_tiles};
-use precision::{Multiply, Unit, Work, dispatch};
+use precision::{Multiply, Sums, Unit, Work, dispatch};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -220,8 +220,11 @@ impl Product<'_, '_, '_> {
         let steps = depth[1].div_ceil(M::DEPTH);
         let padded = steps.next_multiple_of(M::Unit::STEPS);
         let width = 2 * M::Lanes::N;
-        panel.clear();
-        panel.resize(padded * width, 0);
+        if matches!(self.right, Right::Plain(_)) {
+            panel.clear();
+            panel.resize(padded * width, 0);
+        }
+        let mut sums = Sums([0.0; 32 * 32]);
         let (columns, stride) = (self.out.size()[1], self.out.stride());
         for column in (0..columns).step_by(width) {
             let count = width.min(columns - column);
@@ -250,7 +253,7 @@ impl Product<'_, '_, '_> {
                     let rows = M::Unit::SIDE.min(rows[1] - row);
                     // SAFETY: the output has these rows and columns, and operands are filled up to
                     // whole tiles.
-                    unsafe { tile.with_unit::<M>(unit, rows) };
+                    unsafe { tile.with_unit::<M>(unit, rows, &mut sums) };
                 }
                 continue;
             }

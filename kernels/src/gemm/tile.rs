@@ -83,11 +83,15 @@ impl Tile<'_> {
     /// As [`compute`]; `left` must have [`Unit::SIDE`] rows, one behind the other, and both
     /// operands zeros up to whole tiles.
     #[inline(always)]
-    pub(super) unsafe fn with_unit<M: Multiply>(self, unit: &M::Unit, rows: usize) {
-        let mut sums = Sums([0.0; 32 * 32]);
+    pub(super) unsafe fn with_unit<M: Multiply>(
+        self,
+        unit: &M::Unit,
+        rows: usize,
+        sums: &mut Sums,
+    ) {
         // SAFETY: the caller's promises; there are sums for all rows and columns.
         unsafe {
-            unit.sums(self.left, self.right, self.steps, &mut sums);
+            unit.sums(self.left, self.right, self.steps, sums);
             for (row, sums) in sums.0.chunks_exact(M::Unit::SIDE).take(rows).enumerate() {
                 for from in (0..self.columns).step_by(M::Lanes::N) {
                     let sum = M::Lanes::load(sums[from..].as_ptr());
