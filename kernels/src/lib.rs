@@ -7,6 +7,8 @@
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
 //!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
+//! - [`convolution`] sees all channels, in a fraction of the products of the direct sum, behind a
+//!   [`row_activation`] that may differ from channel to channel.
 //! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and
 //!   [`gated_attention`] the whole block of that name, which stays in the caches.
 //!
@@ -16,6 +18,7 @@
 pub mod activation;
 pub mod allocator;
 pub mod channel_norm;
+pub mod convolution;
 pub mod cuda;
 pub mod depthwise;
 mod error;
@@ -24,6 +27,7 @@ pub mod gemm;
 pub mod lif;
 pub mod linear;
 pub mod process;
+pub mod row_activation;
 pub mod simd;
 pub mod statistics;
 #[cfg(feature = "tch")]

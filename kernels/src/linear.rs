@@ -43,6 +43,12 @@ impl Linear {
         self.gemm
     }
 
+    /// Makes its products so from now on, of the weights as exact as they are kept.
+    pub fn set_gemm(&mut self, gemm: Gemm) {
+        self.gemm = gemm;
+        self.weight.set_gemm(gemm);
+    }
+
     /// The weights, `[outputs, inputs]`, as exact as they are kept.
     #[must_use]
     pub fn weight(&self) -> Vec<f32> {

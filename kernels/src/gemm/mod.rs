@@ -5,6 +5,8 @@
 //! Source of the scheme: Goto and van de Geijn, "Anatomy of High-Performance Matrix
 //! Multiplication" (ACM TOMS 34:3, 2008), with a tile as large as the registers hold.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod matrix;
 mod pack;
 mod precision;
@@ -19,8 +21,8 @@ pub use precision::Precision;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
-use pack::{pack_panel, pack_tiles};
-use precision::{Multiply, Work, dispatch};
+use pack::{pack_panel, pack_rows, pack_tiles};
+use precision::{Multiply, Sums, Unit, Work, dispatch};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -169,6 +171,7 @@ struct Product<'a, 'b, 'c> {
 impl Work for Product<'_, '_, '_> {
     #[inline(always)]
     unsafe fn run<M: Multiply>(mut self) {
+        let unit = M::Unit::of_thread();
         let [rows, depth] = self.left.size();
         let block = rows.div_ceil(rows.div_ceil(ROWS)).max(1);
         for row in (0..rows).step_by(block) {
@@ -180,7 +183,7 @@ impl Work for Product<'_, '_, '_> {
                 let start = if first == 0 { self.start } else { Start::Output };
                 let activation = if is_last { self.activation } else { Activation::Identity };
                 // SAFETY: the caller promises the instructions.
-                unsafe { self.block::<M>(rows, [first, deep], start, activation) };
+                unsafe { self.block::<M>(rows, [first, deep], start, activation, unit.as_ref()) };
                 first += deep;
                 if is_last {
                     break;
@@ -203,13 +206,25 @@ impl Product<'_, '_, '_> {
         depth: [usize; 2],
         start: Start<'_>,
         activation: Activation,
+        unit: Option<&M::Unit>,
     ) {
         let Workspace { tiles, rows: rows_of_tile, panel } = &mut *self.workspace;
+        let left = self.left.part(rows, depth);
         // SAFETY: the caller promises the instructions.
-        unsafe { pack_tiles::<M>(self.left.part(rows, depth), tiles, rows_of_tile) };
+        unsafe {
+            match unit {
+                Some(_) => pack_rows::<M>(left, tiles),
+                None => pack_tiles::<M>(left, tiles, rows_of_tile),
+            }
+        }
         let steps = depth[1].div_ceil(M::DEPTH);
+        let padded = steps.next_multiple_of(M::Unit::STEPS);
         let width = 2 * M::Lanes::N;
-        panel.resize(steps * width, 0);
+        if matches!(self.right, Right::Plain(_)) {
+            panel.clear();
+            panel.resize(padded * width, 0);
+        }
+        let mut sums = Sums([0.0; 32 * 32]);
         let (columns, stride) = (self.out.size()[1], self.out.stride());
         for column in (0..columns).step_by(width) {
             let count = width.min(columns - column);
@@ -217,7 +232,10 @@ impl Product<'_, '_, '_> {
                 Right::Packed(packed) => packed.panel(column / width, depth[0] / M::DEPTH),
                 Right::Plain(matrix) => {
                     // SAFETY: as above.
-                    unsafe { pack_panel::<M>(matrix.part(depth, [column, count]), panel) };
+                    unsafe {
+                        let numbers = &mut panel[..steps * width];
+                        pack_panel::<M>(matrix.part(depth, [column, count]), numbers);
+                    }
                     panel.as_slice()
                 }
             };
@@ -225,6 +243,20 @@ impl Product<'_, '_, '_> {
                 Start::Bias(bias) => Start::Bias(&bias[column..]),
                 other => other,
             };
+            if let Some(unit) = unit {
+                for row in (0..rows[1]).step_by(M::Unit::SIDE) {
+                    let first = (rows[0] + row) * stride + column;
+                    let out = self.out.values[first..].as_mut_ptr().cast();
+                    let left = &tiles[row * padded..];
+                    let tile =
+                        Tile { left, right, steps, out, stride, columns: count, start, activation };
+                    let rows = M::Unit::SIDE.min(rows[1] - row);
+                    // SAFETY: the output has these rows and columns, and operands are filled up to
+                    // whole tiles.
+                    unsafe { tile.with_unit::<M>(unit, rows, &mut sums) };
+                }
+                continue;
+            }
             for (row, rows_of_tile) in split_tiles(rows[1], M::Lanes::TILE_ROWS) {
                 let first = (rows[0] + row) * stride + column;
                 let out = self.out.values[first..].as_mut_ptr().cast();

@@ -1,7 +1,7 @@
 //! Operands in the order in which a product reads them.
 
 use super::matrix::Matrix;
-use super::precision::{Multiply, Precision, Work, dispatch};
+use super::precision::{Multiply, Precision, Unit, Work, dispatch};
 use super::{Gemm, split_tiles};
 use crate::simd::Lanes;
 
@@ -54,6 +54,15 @@ impl PackedMatrix {
         values
     }
 
+    /// Packs the numbers anew for other products.
+    pub(crate) fn set_gemm(&mut self, gemm: Gemm) {
+        if gemm != self.gemm {
+            let ([depth, columns], values) = (self.size, self.transposed());
+            let matrix = Matrix::dense(&values, [columns, depth]).expect("as many as there are");
+            *self = Self::new(gemm, matrix.transposed());
+        }
+    }
+
     pub(super) fn gemm(&self) -> Gemm {
         self.gemm
     }
@@ -76,11 +85,12 @@ impl Work for PackAll<'_> {
         let Self { matrix, packed } = self;
         let [depth, columns] = matrix.size();
         packed.width = 2 * M::Lanes::N;
-        packed.panel = depth.div_ceil(M::DEPTH) * packed.width;
+        let numbers = depth.div_ceil(M::DEPTH) * packed.width;
+        packed.panel = depth.div_ceil(M::DEPTH).next_multiple_of(M::Unit::STEPS) * packed.width;
         packed.numbers.resize(columns.div_ceil(packed.width) * packed.panel, 0);
         for (at, column) in (0..columns).step_by(packed.width).enumerate() {
             let right = matrix.part([0, depth], [column, packed.width.min(columns - column)]);
-            let panel = &mut packed.numbers[at * packed.panel..][..packed.panel];
+            let panel = &mut packed.numbers[at * packed.panel..][..numbers];
             // SAFETY: the caller promises the instructions.
             unsafe { pack_panel::<M>(right, panel) };
         }
@@ -159,6 +169,23 @@ pub(super) unsafe fn pack_tiles<M: Multiply>(
                 tile[step * count + r] = rows_of_tile[r * steps + step];
             }
         }
+    }
+}
+
+/// Packs the rows of `left` one behind the other, with zeros up to whole tiles of a matrix unit.
+///
+/// # Safety
+/// The processor must have the instructions of `M`.
+#[inline(always)]
+pub(super) unsafe fn pack_rows<M: Multiply>(left: Matrix<'_>, numbers: &mut Vec<u32>) {
+    let [rows, depth] = left.size();
+    let steps = depth.div_ceil(M::DEPTH);
+    let padded = steps.next_multiple_of(M::Unit::STEPS);
+    numbers.clear();
+    numbers.resize(rows.next_multiple_of(M::Unit::SIDE) * padded, 0);
+    for (row, numbers) in numbers.chunks_exact_mut(padded.max(1)).take(rows).enumerate() {
+        // SAFETY: the caller promises the instructions.
+        unsafe { pack_row::<M>(left.row(row), depth, &mut numbers[..steps]) };
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) trait Multiply: Copy {
     type Lanes: Lanes;
     /// Numbers of one operand.
     type Numbers: Copy;
+    /// What multiplies whole tiles of them.
+    type Unit: Unit;
     /// Elements of the inner axis that share 32 bits.
     const DEPTH: usize;
 
@@ -66,6 +68,44 @@ pub(super) trait Multiply: Copy {
     unsafe fn splat(number: u32) -> Self::Numbers;
     unsafe fn load(numbers: *const u32) -> Self::Numbers;
     unsafe fn multiply_add(a: Self::Numbers, b: Self::Numbers, sums: Self::Lanes) -> Self::Lanes;
+}
+
+/// A matrix unit of the processor, as one thread uses it.
+pub(super) trait Unit: Sized {
+    /// Rows and columns of the sums that are computed at once.
+    const SIDE: usize;
+    /// Operands have numbers for a multiple of so many steps of the inner axis.
+    const STEPS: usize;
+
+    /// The unit, where there is one.
+    fn of_thread() -> Option<Self>;
+
+    /// Sums over `steps` steps of [`Unit::SIDE`] rows of `left` by as many columns of `right`,
+    /// a row behind the other.
+    ///
+    /// # Safety
+    /// Both must have as many rows and columns, with zeros up to whole tiles.
+    unsafe fn sums(&self, left: &[u32], right: &[u32], steps: usize, sums: &mut Sums);
+}
+
+/// Sums of 32 rows by 32 columns, the largest [`Unit::SIDE`].
+#[repr(C, align(64))]
+pub(super) struct Sums(pub(super) [f32; 32 * 32]);
+
+/// No unit.
+pub(super) enum Without {}
+
+impl Unit for Without {
+    const SIDE: usize = 1;
+    const STEPS: usize = 1;
+
+    fn of_thread() -> Option<Self> {
+        None
+    }
+
+    unsafe fn sums(&self, _: &[u32], _: &[u32], _: usize, _: &mut Sums) {
+        match *self {}
+    }
 }
 
 /// Code over products of any kind; as [`Kernel`].
@@ -106,6 +146,7 @@ pub(super) struct Singles<V>(std::marker::PhantomData<V>);
 impl<V: Lanes> Multiply for Singles<V> {
     type Lanes = V;
     type Numbers = V;
+    type Unit = Without;
     const DEPTH: usize = 1;
 
     #[inline(always)]
@@ -168,6 +209,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
+    use super::super::amx::Tiles;
     use super::{Multiply, Work, bf16};
     use crate::simd::Avx512;
 
@@ -198,6 +240,7 @@ mod x86 {
     impl Multiply for Bf16 {
         type Lanes = Avx512;
         type Numbers = __m512i;
+        type Unit = Tiles;
         const DEPTH: usize = 2;
 
         #[inline(always)]

@@ -1,7 +1,7 @@
 //! The innermost part of a product: as many sums as the processor has registers for.
 
 use super::Start;
-use super::precision::Multiply;
+use super::precision::{Multiply, Sums, Unit};
 use crate::activation::Activation;
 use crate::simd::Lanes;
 
@@ -72,6 +72,30 @@ impl Tile<'_> {
                     if from < self.columns {
                         self.finish(sum, r * self.stride, from);
                     }
+                }
+            }
+        }
+    }
+
+    /// Computes the tile's `rows` rows, at most [`Unit::SIDE`], by a matrix unit.
+    ///
+    /// # Safety
+    /// As [`compute`]; `left` must have [`Unit::SIDE`] rows, one behind the other, and both
+    /// operands zeros up to whole tiles.
+    #[inline(always)]
+    pub(super) unsafe fn with_unit<M: Multiply>(
+        self,
+        unit: &M::Unit,
+        rows: usize,
+        sums: &mut Sums,
+    ) {
+        // SAFETY: the caller's promises; there are sums for all rows and columns.
+        unsafe {
+            unit.sums(self.left, self.right, self.steps, sums);
+            for (row, sums) in sums.0.chunks_exact(M::Unit::SIDE).take(rows).enumerate() {
+                for from in (0..self.columns).step_by(M::Lanes::N) {
+                    let sum = M::Lanes::load(sums[from..].as_ptr());
+                    self.finish(sum, row * self.stride, from);
                 }
             }
         }

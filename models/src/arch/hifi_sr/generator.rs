@@ -1,8 +1,11 @@
 //! The generator: from latents to samples, by stages of upsampling.
 
+use formant_kernels::gemm::Gemm;
+use formant_kernels::row_activation::RowActivation;
 use tch::{Kind, Tensor};
 
 use super::config::GeneratorConfig;
+use super::frozen;
 use super::layers::{Conv, ResBlock, Snake};
 use crate::error::Result;
 use crate::network::{NoTrace, Trace};
@@ -12,7 +15,7 @@ use crate::params::Params;
 const OUTER_KERNEL: i64 = 7;
 /// Frames that are computed at once. What the last stage holds grows with it: 34 MB for each of
 /// its tensors at the published size.
-const STRETCH: i64 = 512;
+pub(super) const STRETCH: i64 = 512;
 
 /// Latents `[batch, channels, frames]` to samples `[batch, 1, frames * hop]` within -1 and 1.
 #[derive(Debug, Clone)]
@@ -116,6 +119,29 @@ impl Generator {
         for stage in &mut self.stages {
             stage.up.set_kind(kind);
             stage.blocks.iter_mut().for_each(|block| block.set_kind(kind));
+        }
+    }
+
+    /// `None` where kernels do not take the layers.
+    pub(super) fn has_kernels(&self) -> Option<()> {
+        let blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
+        let all = blocks.flat_map(ResBlock::convs).chain([&self.conv_pre, &self.conv_post]);
+        all.map(Conv::has_kernel).all(|has| has).then_some(())
+    }
+
+    /// The layers as kernels take them; each is packed and given back in turn.
+    pub(super) fn into_layers(self, gemm: Gemm) -> frozen::Layers {
+        let reach = usize::try_from(self.reach()).unwrap_or_default();
+        let stage = |stage: Stage| frozen::Stage {
+            up: stage.up.into_upsampling(gemm, stage.snake.into_kernel()),
+            blocks: stage.blocks.into_iter().map(|block| block.into_kernels(gemm)).collect(),
+        };
+        frozen::Layers {
+            pre: self.conv_pre.into_convolution(gemm, RowActivation::Identity),
+            stages: self.stages.into_iter().map(stage).collect(),
+            post_activation: self.snake_post.into_kernel(),
+            post: self.conv_post.into_convolution(gemm, RowActivation::Identity),
+            reach,
         }
     }
 

@@ -1,9 +1,15 @@
 //! Layers of the generator: convolutions, the Snake activation, residual blocks.
 
+use formant_kernels::convolution::{
+    Convolution, ConvolutionConfig, LONGEST_KERNEL, Upsampling, UpsamplingConfig,
+};
+use formant_kernels::gemm::Gemm;
+use formant_kernels::row_activation::{self, RowActivation};
 use tch::nn::Init;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::config::ResBlockKind;
+use super::frozen;
 use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::linear::uniform;
@@ -29,6 +35,14 @@ impl Snake {
     pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         let inverse = (&*self.alpha + SNAKE_EPS).reciprocal();
         (x * &*self.alpha).sin_().square_().g_mul_(&inverse).g_add_(x)
+    }
+
+    /// The activation of rows of channels.
+    pub(super) fn into_kernel(self) -> RowActivation {
+        let alpha = self.alpha.detach();
+        let inverse = (&*alpha + SNAKE_EPS).reciprocal();
+        let snake = row_activation::Snake::new(&numbers(&alpha), &numbers(&inverse));
+        RowActivation::Snake(snake.expect("lists of one length"))
     }
 }
 
@@ -110,10 +124,48 @@ impl Conv {
         }
     }
 
+    /// Whether a kernel takes such weights.
+    pub(super) fn has_kernel(&self) -> bool {
+        let plain = self.weight.device() == Device::Cpu && self.weight.kind() == Kind::Float;
+        plain && self.weight.size()[2] <= LONGEST_KERNEL as i64
+    }
+
+    /// The kernel of a convolution that keeps the length, behind `before`.
+    pub(super) fn into_convolution(self, gemm: Gemm, before: RowActivation) -> Convolution {
+        let ConvKind::Dilated(dilation) = self.kind else { unreachable!("it keeps the length") };
+        let weight = self.weight.detach().permute([2, 1, 0]);
+        let [kernel, inputs, outputs] = sizes(&weight);
+        let dilation = usize::try_from(dilation).unwrap_or_default();
+        let config = ConvolutionConfig { inputs, outputs, kernel, dilation };
+        Convolution::new(gemm, config, before, &numbers(&weight), &numbers(&self.bias))
+            .expect("sizes that were validated")
+    }
+
+    /// The kernel of a convolution that multiplies the length, behind `before`.
+    pub(super) fn into_upsampling(self, gemm: Gemm, before: RowActivation) -> Upsampling {
+        let ConvKind::Upsampling(factor) = self.kind else { unreachable!("it multiplies") };
+        let weight = self.weight.detach().permute([2, 0, 1]);
+        let [kernel, inputs, outputs] = sizes(&weight);
+        let factor = usize::try_from(factor).unwrap_or_default();
+        let config = UpsamplingConfig { inputs, outputs, kernel, factor };
+        Upsampling::new(gemm, config, before, &numbers(&weight), &numbers(&self.bias))
+            .expect("sizes that were validated")
+    }
+
     pub(super) fn set_kind(&mut self, kind: Kind) {
         self.weight = self.weight.detach().to_kind(kind).into();
         self.bias = self.bias.detach().to_kind(kind).into();
     }
+}
+
+/// The elements of a tensor of 32-bit numbers.
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.detach().reshape([-1])).expect("32-bit numbers")
+}
+
+fn sizes(tensor: &Tensor) -> [usize; 3] {
+    let (a, b, c) = tensor.size3().expect("three axes");
+    [a, b, c].map(|size| usize::try_from(size).unwrap_or_default())
 }
 
 /// A residual block: activations and convolutions around which the input goes.
@@ -171,6 +223,18 @@ impl ResBlock {
         }
         trace.record(name, &x);
         x
+    }
+
+    pub(super) fn convs(&self) -> impl Iterator<Item = &Conv> {
+        self.steps.iter().flatten().map(|half| &half.conv.1)
+    }
+
+    /// The layers as kernels take them.
+    pub(super) fn into_kernels(self, gemm: Gemm) -> frozen::Block {
+        let half =
+            |Half { snake, conv }: Half| conv.1.into_convolution(gemm, snake.1.into_kernel());
+        let step = |step: Vec<Half>| step.into_iter().map(half).collect();
+        frozen::Block { steps: self.steps.into_iter().map(step).collect() }
     }
 
     /// Samples on each side that an output depends on.

@@ -7,6 +7,7 @@
 mod adopt;
 mod card;
 mod config;
+mod frozen;
 mod generator;
 mod layers;
 mod network;

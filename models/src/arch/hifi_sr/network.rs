@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::config::HifiSrConfig;
+use super::frozen::FrozenGenerator;
 use super::generator::Generator;
 use crate::arch::mossformer::{FrozenMaskEstimator, MaskEstimator};
 use crate::error::Result;
@@ -67,7 +68,8 @@ impl HifiSr {
     /// with the frames.
     #[must_use]
     pub fn freeze(self) -> FrozenHifiSr {
-        FrozenHifiSr { encoder: self.encoder.freeze(), generator: self.generator }
+        let (encoder, generator) = (self.encoder.freeze(), FrozenGenerator::new(self.generator));
+        FrozenHifiSr { encoder, generator }
     }
 }
 
@@ -75,7 +77,7 @@ impl HifiSr {
 #[derive(Debug, Clone)]
 pub struct FrozenHifiSr {
     encoder: FrozenMaskEstimator,
-    generator: Generator,
+    generator: FrozenGenerator,
 }
 
 impl FrozenHifiSr {

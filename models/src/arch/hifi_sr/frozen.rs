@@ -1,0 +1,272 @@
+//! The generator without a gradient: rows of channels through kernels where these take its sizes,
+//! else libtorch's convolutions.
+
+use std::sync::Arc;
+
+use formant_kernels::Result;
+use formant_kernels::convolution::{Convolution, ConvolutionConfig, Onto, Upsampling};
+use formant_kernels::gemm::{Gemm, Precision};
+use formant_kernels::row_activation::RowActivation;
+use tch::{Kind, Tensor};
+
+use super::generator::{Generator, STRETCH};
+use crate::nn::threads::threads;
+
+/// Numbers of a layer's rows that residual blocks go through together, so that these stay in a cache.
+const TILE: usize = 1 << 19;
+/// Fewest rows of a tile, which sees about a hundred of its neighbors' besides.
+const FEWEST_ROWS: usize = 1 << 12;
+
+/// A [`Generator`] without a gradient.
+#[derive(Debug, Clone)]
+pub(super) struct FrozenGenerator {
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Kernels(Arc<Layers>),
+    Library(Box<Generator>),
+}
+
+/// The layers as kernels take them.
+#[derive(Debug)]
+pub(super) struct Layers {
+    pub(super) pre: Convolution,
+    pub(super) stages: Vec<Stage>,
+    pub(super) post_activation: RowActivation,
+    pub(super) post: Convolution,
+    /// Frames on each side on which the samples of a frame depend.
+    pub(super) reach: usize,
+}
+
+/// An upsampling, and residual blocks side by side whose mean goes on.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) up: Upsampling,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// Steps of one convolution or two, around each of which the input goes.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) steps: Vec<Vec<Convolution>>,
+}
+
+impl FrozenGenerator {
+    pub(super) fn new(generator: Generator) -> Self {
+        let form = match generator.has_kernels().and_then(|()| Gemm::preferred(Precision::Single)) {
+            Some(gemm) => Form::Kernels(Arc::new(generator.into_layers(gemm))),
+            None => Form::Library(Box::new(generator)),
+        };
+        Self { form }
+    }
+
+    /// Makes the products in numbers of `kind`, where kernels or the library have them.
+    pub(super) fn set_kind(&mut self, kind: Kind) {
+        match &mut self.form {
+            Form::Library(generator) => generator.set_kind(kind),
+            Form::Kernels(layers) => {
+                let precision = match kind {
+                    Kind::BFloat16 => Precision::Bf16,
+                    _ => Precision::Single,
+                };
+                let gemm = Gemm::new(precision).filter(|gemm| *gemm != layers.post.gemm());
+                if let (Some(gemm), Some(layers)) = (gemm, Arc::get_mut(layers)) {
+                    layers.set_gemm(gemm);
+                }
+            }
+        }
+    }
+
+    /// `[batch, channels, frames]` to `[batch, 1, frames * hop]`, a stretch of frames at a time, so
+    /// that memory does not grow with the latents.
+    pub(super) fn forward(&self, latents: &Tensor) -> Tensor {
+        let layers = match &self.form {
+            Form::Library(generator) => return generator.forward(latents),
+            Form::Kernels(layers) => layers,
+        };
+        let signals = latents.size()[0];
+        let samples = (0..signals).map(|at| {
+            let rows = latents.get(at).transpose(0, 1).contiguous();
+            let rows = Vec::<f32>::try_from(rows.view([-1])).expect("32-bit numbers");
+            Tensor::from_slice(&layers.samples(&rows).expect("as many channels as layers have"))
+        });
+        Tensor::stack(&samples.collect::<Vec<_>>(), 0).unsqueeze(1)
+    }
+}
+
+impl Layers {
+    fn set_gemm(&mut self, gemm: Gemm) {
+        let Self { pre, stages, post, .. } = self;
+        let blocks = stages.iter_mut().flat_map(|stage| {
+            stage.up.set_gemm(gemm);
+            &mut stage.blocks
+        });
+        let inner = blocks.flat_map(|block| &mut block.steps).flatten();
+        inner.chain([pre, post]).for_each(|conv| conv.set_gemm(gemm));
+    }
+
+    /// The samples of rows of latents.
+    fn samples(&self, latents: &[f32]) -> Result<Vec<f32>> {
+        let width = self.pre.config().inputs;
+        let (frames, stretch) = (latents.len() / width, STRETCH as usize);
+        let mut samples = Vec::new();
+        for from in (0..frames).step_by(stretch) {
+            let to = frames.min(from + stretch);
+            let first = from.saturating_sub(self.reach);
+            let last = frames.min(to + self.reach);
+            let around = self.stretch(&latents[first * width..last * width])?;
+            let hop = around.len() / (last - first);
+            samples.extend_from_slice(&around[(from - first) * hop..(to - first) * hop]);
+        }
+        Ok(samples)
+    }
+
+    fn stretch(&self, latents: &[f32]) -> Result<Vec<f32>> {
+        let threads = threads();
+        let mut x = rows_of(&self.pre, latents, threads)?;
+        let (mut buffer, mut scale) = (Vec::new(), 1.0);
+        for stage in &self.stages {
+            let up = stage.up.run(&x, scale, &mut buffer, threads)?;
+            x.resize(up.len(), 0.0);
+            stage.residual(up, &mut x, threads)?;
+            scale = 1.0 / stage.blocks.len() as f32;
+        }
+        let mut y = vec![0.0; x.len()];
+        self.post_activation.run(&x, scale, self.post.config().inputs, &mut y)?;
+        let mut samples = rows_of(&self.post, &y, threads)?;
+        samples.iter_mut().for_each(|x| *x = x.tanh());
+        Ok(samples)
+    }
+}
+
+/// The rows of a convolution that sees no others.
+fn rows_of(layer: &Convolution, x: &[f32], threads: usize) -> Result<Vec<f32>> {
+    let ConvolutionConfig { inputs, outputs, .. } = layer.config();
+    let mut out = vec![0.0; x.len() / inputs * outputs];
+    layer.run(x, 0, Onto::default(), &mut out, threads)?;
+    Ok(out)
+}
+
+impl Stage {
+    /// Writes the sum of the blocks' rows to `out`, tile by tile.
+    fn residual(&self, up: &[f32], out: &mut [f32], threads: usize) -> Result<()> {
+        let channels = self.up.config().outputs;
+        let rows = up.len() / channels;
+        let tiles = rows.div_ceil((TILE / channels).max(FEWEST_ROWS)).max(1);
+        let tile = rows.div_ceil(tiles).max(1);
+        let mut buffers = [const { Vec::new() }; 3];
+        for (part, out) in out.chunks_mut(tile * channels).enumerate() {
+            for (at, block) in self.blocks.iter().enumerate() {
+                let onto = Onto { output: at > 0, ..Onto::default() };
+                block.run(up, part * tile, onto, out, &mut buffers, threads)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    /// Writes the block's rows to `out`, of which the first is that of row `first` of `x`; to the
+    /// others that these depend on it applies fewer and fewer of its steps.
+    fn run(
+        &self,
+        x: &[f32],
+        first: usize,
+        onto: Onto<'_>,
+        out: &mut [f32],
+        [state, inner, next]: &mut [Vec<f32>; 3],
+        threads: usize,
+    ) -> Result<()> {
+        let all = || self.steps.iter().flatten();
+        let Some(channels) = all().map(|conv| conv.config().outputs).next() else { return Ok(()) };
+        let (rows, wanted) = (x.len() / channels, first..first + out.len() / channels);
+        let mut margin: usize = all().map(|conv| conv.config().reach()).sum();
+        // The rows that are there: all of `x`, then those of `state`.
+        let mut there = 0..rows;
+        for (at, step) in self.steps.iter().enumerate() {
+            let is_last = at + 1 == self.steps.len();
+            let before = there.clone();
+            let Some((last, others)) = step.split_last() else { continue };
+            let source: &[f32] = if at == 0 { x } else { state };
+            let mut seen = there.clone();
+            let mut reached = |conv: &Convolution| {
+                margin -= conv.config().reach();
+                wanted.start.saturating_sub(margin)..rows.min(wanted.end + margin)
+            };
+            // At most one is in front of the last.
+            for conv in others {
+                there = reached(conv);
+                inner.resize(there.len() * channels, 0.0);
+                let onto = Onto::default();
+                conv.run(source, there.start - before.start, onto, inner, threads)?;
+                seen = there.clone();
+            }
+            there = reached(last);
+            let residual = &source[(there.start - before.start) * channels..];
+            let residual = Some(&residual[..there.len() * channels]);
+            let x: &[f32] = if others.is_empty() { source } else { inner };
+            let skipped = there.start - seen.start;
+            if is_last {
+                last.run(x, skipped, Onto { residual, ..onto }, out, threads)?;
+            } else {
+                next.resize(there.len() * channels, 0.0);
+                let onto = Onto { residual, ..Onto::default() };
+                last.run(x, skipped, onto, next, threads)?;
+                std::mem::swap(state, next);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, kind::FLOAT_CPU};
+
+    use super::super::config::{GeneratorConfig, HifiSrConfig, ResBlockKind};
+    use super::*;
+    use crate::network::NoTrace;
+    use crate::params::Params;
+
+    /// Tiles, stretches and both forms give the samples of one piece.
+    #[test]
+    fn kernels_equal_the_library() {
+        tch::manual_seed(11);
+        let tiny = HifiSrConfig::tiny().generator;
+        let other = GeneratorConfig {
+            resblock: ResBlockKind::Singles,
+            upsample_rates: vec![3, 2],
+            upsample_kernel_sizes: vec![7, 2],
+            resblock_kernel_sizes: vec![3, 11],
+            resblock_dilation_sizes: vec![vec![1, 3], vec![2, 5, 7]],
+            ..tiny.clone()
+        };
+        let long = GeneratorConfig { resblock_kernel_sizes: vec![33, 11], ..other.clone() };
+        for (config, has_kernels) in [(tiny, true), (other, true), (long, false)] {
+            let vs = VarStore::new(Device::Cpu);
+            let params = Params::random(&vs.root());
+            let generator = Generator::new(&params, &config, 5).expect("sound sizes");
+            for frames in [1, 40, STRETCH + 30] {
+                let latents = Tensor::randn([2, 5, frames], FLOAT_CPU);
+                let _guard = tch::no_grad_guard();
+                let wanted = generator.forward_traced(&latents, &mut NoTrace);
+                let mut frozen = FrozenGenerator::new(generator.clone());
+                let is_kernel = matches!(frozen.form, Form::Kernels(_));
+                let preferred = Gemm::preferred(Precision::Single).is_some();
+                assert_eq!(is_kernel, has_kernels && preferred);
+                let worst = |found: Tensor| {
+                    assert_eq!(found.size(), wanted.size());
+                    ((found - &wanted).abs().max() / wanted.abs().max()).double_value(&[])
+                };
+                let error = worst(frozen.forward(&latents));
+                assert!(error < 5e-6, "{frames} frames: {error}");
+                frozen.set_kind(Kind::BFloat16);
+                let error = worst(frozen.forward(&latents));
+                assert!(error < 3e-2, "{frames} frames in bf16: {error}");
+            }
+        }
+    }
+}
