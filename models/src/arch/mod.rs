@@ -8,4 +8,5 @@ pub mod hifi_sr;
 pub mod lmuformer;
 pub mod mel_roformer;
 pub mod mossformer;
+pub mod periodwave;
 pub mod squeezeformer;

@@ -5,7 +5,9 @@
 use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
-use crate::arch::{ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, squeezeformer};
+use crate::arch::{
+    ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, squeezeformer,
+};
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
 
@@ -95,7 +97,7 @@ pub(crate) const TABLE: &[Row] = {
         known(MelRoformerMelody, "formant", &["melody_head.onset.weight", "band_split.to_features.0.*"], ANY),
         runs(MelRoformer, "lucidrains 1.1", &["band_split.to_features.0.*", "layers.*.branch.*"], ANY, adopt::<mel_roformer::MelRoformer>),
         runs(MelRoformer, "reference", &["band_split.to_features.0.*", "mask_estimators.0.to_freqs.*"], ANY, adopt::<mel_roformer::MelRoformer>),
-        known(PeriodwaveTurbo, "reference", &["estimator.MelCond.embed.weight", "estimator.mpg.mpg.downs.0.*"], ANY),
+        runs(PeriodwaveTurbo, "reference", &["estimator.MelCond.embed.weight", "estimator.mpg.mpg.downs.0.*"], ANY, adopt::<periodwave::PeriodWave>),
         known(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY),
         known(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY),
         known(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY),
