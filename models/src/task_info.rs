@@ -133,6 +133,15 @@ pub const TASKS: &[TaskInfo] = &[
         ],
         advice: "see `formant models list --task transcribe` for one, then name it with --model",
     },
+    TaskInfo {
+        name: "vocode",
+        summary: "makes waveforms of spectrograms",
+        architectures: &[Architecture::PeriodwaveTurbo],
+        default: None,
+        metrics: &[Metric::plain("mel_distance", "log-mel distance", "", 2)],
+        advice: "download periodwave_turbo_base from the page that `formant models list --task vocode` \
+            names, then name its folder with --model",
+    },
 ];
 
 /// The task of this name.

@@ -13,13 +13,14 @@ use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSr, HifiSrCard, HifiSrC
 use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
 use formant_models::arch::mel_roformer::{MelRoformer, MelRoformerConfig, StemsCard};
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
+use formant_models::arch::periodwave::{PeriodWave, PeriodWaveCard, PeriodWaveConfig};
 use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
 };
 use formant_models::checkpoint::{self, StateDict};
 use formant_models::{Arch, Model};
 use mutation_support::{
-    Run, VALUES, enhance, separate, speaker, spot, stems, superres, transcribe, verdict,
+    Run, VALUES, enhance, separate, speaker, spot, stems, superres, transcribe, verdict, vocode,
 };
 use serde_json::Value;
 use tch::{Device, Kind};
@@ -153,6 +154,13 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
     let mut card = StemsCard::of_config(mel);
     card.demix.chunk_size = 4_096;
     save::<MelRoformer>(card, &at("stems"));
+    let vocoder = PeriodWaveConfig {
+        n_mel_channels: 80,
+        hidden_dim: 16,
+        final_dim: 1,
+        ..PeriodWaveConfig::default()
+    };
+    save::<PeriodWave>(PeriodWaveCard::published(vocoder).expect("a preset"), &at("vocode"));
     vec![
         (at("spot"), LmuFormer::CARD_KEY, spot as Run),
         (at("speaker"), Ecapa::CARD_KEY, speaker),
@@ -161,6 +169,7 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         (at("enhance"), MossFormer::CARD_KEY, enhance),
         (at("stems"), MelRoformer::CARD_KEY, stems),
         (at("superres"), HifiSr::CARD_KEY, superres),
+        (at("vocode"), PeriodWave::CARD_KEY, vocode),
     ]
 }
 

@@ -11,13 +11,16 @@ use std::path::{Path, PathBuf};
 use checkpoint_support::tar::tar;
 use formant_audio_core::features::presets;
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
+use formant_models::arch::periodwave::{PeriodWave, PeriodWaveCard, PeriodWaveConfig};
 use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, OneOrMany, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
     WenetConfig,
 };
 use formant_models::checkpoint::{self, StateDict};
 use formant_models::{Arch, Model};
-use mutation_support::{Run, VALUES, enhance, separate, speaker, stems, transcribe, verdict};
+use mutation_support::{
+    Run, VALUES, enhance, separate, speaker, stems, transcribe, verdict, vocode,
+};
 use serde_json::Value;
 use tch::Device;
 
@@ -186,6 +189,39 @@ fn clearervoice(folder: &Path) -> Layout {
     Layout { name: "clearervoice", path, config: text, write, run: enhance }
 }
 
+const PERIODWAVE: &str = r#"{
+ "train": { "segment_size": 32768, "tuning_steps": 4 },
+ "data": {
+  "sampling_rate": 22050,
+  "filter_length": 1024,
+  "hop_length": 256,
+  "win_length": 1024,
+  "n_mel_channels": 80,
+  "mel_fmin": 0,
+  "mel_fmax": 8000,
+  "energy_max": "stats/energy_max_train.npy",
+  "energy_min": "stats/energy_min_train.npy"
+ },
+ "model": { "periods": [1, 2, 3, 5, 7], "noise_scale": 0.25, "final_dim": 32, "hidden_dim": 512 }
+}"#;
+
+/// A folder of PeriodWave's release.
+fn periodwave(folder: &Path) -> Layout {
+    let path = folder.join("periodwave");
+    std::fs::create_dir(&path).expect("a folder");
+    let config = PeriodWaveConfig {
+        n_mel_channels: 80,
+        hidden_dim: 16,
+        final_dim: 1,
+        ..PeriodWaveConfig::default()
+    };
+    let card = PeriodWaveCard::published(config).expect("a card");
+    weights::<PeriodWave>(card, &path.join("G_1000.pth"));
+    let file = path.join("config.json");
+    let write = Box::new(move |text: &str| std::fs::write(&file, text).expect("written"));
+    Layout { name: "periodwave", path, config: PERIODWAVE.to_owned(), write, run: vocode }
+}
+
 fn layouts(folder: &Path) -> Vec<Layout> {
     let (modelscope, standalone, mel) = (
         "mossformer-checkpoints/modelscope_mossformer",
@@ -201,6 +237,7 @@ fn layouts(folder: &Path) -> Vec<Layout> {
         nemo(folder, "nemo without transform", NEMO.replace("  n_fft: 512\n", "")),
         wenet(folder),
         clearervoice(folder),
+        periodwave(folder),
         copied("speechbrain", "ecapa-tdnn/containers", &at("speaker"), "hyperparams.yaml", speaker),
         copied("modelscope", modelscope, &at("first"), "configuration.json", separate),
         copied("stand-alone", standalone, &at("second"), "config.json", separate),

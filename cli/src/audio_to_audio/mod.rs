@@ -24,7 +24,7 @@ use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::writing::{WriteArgs, extension};
 
-pub(crate) use run::{of_network, run};
+pub(crate) use run::{of_network, recording, run};
 
 /// Inputs and outputs of a command that turns audio into audio.
 #[derive(Debug, Args)]

@@ -49,7 +49,8 @@ pub(crate) fn of_network<P: Process + 'static>(
     })
 }
 
-fn recording<P: Process>(
+/// Works on one recording.
+pub(crate) fn recording<P: Process>(
     plan: &AudioToAudio,
     process: &P,
     input: &Input,

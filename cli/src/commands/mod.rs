@@ -20,6 +20,7 @@ mod stems;
 mod superres;
 mod train;
 mod transcribe;
+mod vocode;
 
 use clap::{Parser, Subcommand};
 
@@ -107,6 +108,8 @@ commands! {
     Enhance(Box<enhance::EnhanceArgs>),
     /// Widen the band of speech to 48 kHz.
     Superres(Box<superres::SuperresArgs>),
+    /// Make waveforms of spectrograms.
+    Vocode(Box<vocode::VocodeArgs>),
     /// Process a microphone live: words, captions, voices, a recording.
     Listen(Box<listen::ListenArgs>),
     /// Train a model on your own recordings.

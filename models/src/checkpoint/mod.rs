@@ -16,6 +16,7 @@
 //! ```
 
 mod architecture;
+mod arrays;
 mod atomic;
 mod average;
 mod clean;
@@ -48,6 +49,7 @@ mod value;
 pub(crate) mod weight_norm;
 
 pub use architecture::{Architecture, Recognition};
+pub use arrays::read_arrays;
 pub(crate) use atomic::write_atomically;
 pub use average::Share;
 pub(crate) use clean::clean_names;

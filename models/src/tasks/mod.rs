@@ -12,6 +12,7 @@ pub mod stems;
 pub mod superres;
 mod task;
 pub mod transcribe;
+pub mod vocode;
 
 pub use self::task::{Heard, Part, Report, Task, TaskSession};
 pub use crate::task_info::{Metric, TASKS, TaskInfo, runs, task};
@@ -37,6 +38,7 @@ mod tests {
             check::<stems::StemSeparator>(),
             check::<superres::SuperResolver>(),
             check::<transcribe::Transcriber>(),
+            check::<vocode::Vocoder>(),
         ];
         assert!(TASKS.iter().map(|row| row.name).eq(names), "each row has its type");
         fn live<S: TaskSession>() {}

@@ -13,6 +13,7 @@ use formant_models::tasks::spot::Spotter;
 use formant_models::tasks::stems::StemSeparator;
 use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::transcribe::Transcriber;
+use formant_models::tasks::vocode::Vocoder;
 use formant_models::{Error, LoadOptions, ModelSource, Result};
 
 /// What a number is replaced by, as JSON text.
@@ -74,6 +75,11 @@ pub(crate) fn stems(path: &Path) -> Result<()> {
 pub(crate) fn superres(path: &Path) -> Result<()> {
     let resolver = SuperResolver::load(&source(path), &LoadOptions::default())?;
     resolver.process(&AudioView::from_mono(16_000, &noise(1_600)), &Default::default()).map(drop)
+}
+
+pub(crate) fn vocode(path: &Path) -> Result<()> {
+    let vocoder = Vocoder::load(&source(path), &LoadOptions::default())?;
+    vocoder.process(&AudioView::from_mono(22_050, &noise(2_000)), &Default::default()).map(drop)
 }
 
 /// Processor seconds of this process.

@@ -21,6 +21,7 @@ use formant_models::tasks::spot::Spotter;
 use formant_models::tasks::stems::StemSeparator;
 use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::transcribe::Transcriber;
+use formant_models::tasks::vocode::Vocoder;
 use formant_models::tasks::{Task, task};
 use formant_models::{LoadOptions, ModelSource, Precision};
 use serde_json::json;
@@ -46,7 +47,7 @@ type Make = fn(&Network, &LoadOptions, &AudioBuf) -> Result<Job, Failure>;
 
 /// How the network of a task is timed, and whether it computes in 16 bits too; the order is that of the
 /// jobs.
-const NETWORKS: [(&str, Make, bool); 7] = [
+const NETWORKS: [(&str, Make, bool); 8] = [
     (Spotter::NAME, speech::words, false),
     (SpeakerEmbedder::NAME, speech::voices, false),
     (Transcriber::NAME, speech::text, false),
@@ -54,6 +55,7 @@ const NETWORKS: [(&str, Make, bool); 7] = [
     (Enhancer::NAME, sources::speech, true),
     (StemSeparator::NAME, sources::stems, true),
     (SuperResolver::NAME, sources::band, true),
+    (Vocoder::NAME, sources::waveform, true),
 ];
 
 /// The network job of a task.

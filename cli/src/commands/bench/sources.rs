@@ -1,19 +1,22 @@
-//! Networks that return audio: overlapping speakers, speech from noise, the stems of music, and a
-//! wider band.
+//! Networks that return audio: overlapping speakers, speech from noise, the stems of music, a wider
+//! band, and waveforms of spectrograms.
 
 use std::path::Path;
 
+use formant_audio_core::features::FeaturePlan;
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
 use formant_models::LoadOptions;
 use formant_models::arch::hifi_sr::HifiSrCard;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
+use formant_models::arch::periodwave::PeriodWaveCard;
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
 use formant_models::tasks::superres::SuperResolver;
+use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
 use tch::Tensor;
 
 use super::{Job, Network};
@@ -85,6 +88,28 @@ pub(super) fn band(
     let audio = resample(&audio.view(), resolver.sample_rate(), Quality::High)?;
     let input = audio.clone();
     let work = move || Ok(resolver.generate(input.channel(0))?);
+    Job::of_network(network, *load, &audio, Box::new(work))
+}
+
+/// The waveform of the spectrogram of all of the audio.
+pub(super) fn waveform(
+    network: &Network,
+    load: &LoadOptions,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    let mut vocoder = network.make(
+        load,
+        |sizes, device| {
+            let card = PeriodWaveCard::published(read_file(sizes)?)?;
+            Ok(Vocoder::random(card, device)?)
+        },
+        |source| Vocoder::load(source, load),
+    )?;
+    vocoder.set_precision(load.precision);
+    let audio = resample(&audio.view(), vocoder.sample_rate(), Quality::High)?;
+    let plan = FeaturePlan::new(vocoder.front_end()?)?;
+    let rows = plan.compute(audio.channel(0))?.into_raw_vec_and_offset().0;
+    let work = move || Ok(vocoder.process_mel(&rows, &VocodeOptions::default())?);
     Job::of_network(network, *load, &audio, Box::new(work))
 }
 

@@ -35,7 +35,7 @@ use crate::{interrupt, json as lines, stdout};
 enum FeatureFormat {
     /// NumPy array of float32, frames by bins.
     Npy,
-    /// NumPy archive with `features`, `sample_rate` and `hop_length`.
+    /// NumPy archive with `features`, `sample_rate`, `hop_length`, and all settings in `front_end`.
     Npz,
     /// A picture.
     Png,

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use formant_audio_core::features::{FeatureConfig, LogBase};
 use formant_audio_core::plot::{MatrixOptions, render_matrix};
 use formant_audio_core::spool::{FloatSpool, SpooledRows};
-use ndarray::arr0;
+use ndarray::{Array1, arr0};
 use ndarray_npy::{NpzWriter, WriteNpyError, WriteNpyExt};
 
 use super::FeatureFormat;
@@ -142,11 +142,14 @@ fn npz(
     config: &FeatureConfig,
     file: &mut (impl Write + Seek),
 ) -> io::Result<()> {
+    // All settings, for programs that take the matrix: bytes of JSON.
+    let front_end = Array1::from_vec(serde_json::to_vec(config).map_err(io::Error::other)?);
     let mut archive = NpzWriter::new_compressed(file);
     let write = || {
         archive.add_array("features", &Member(RefCell::new(matrix)))?;
         archive.add_array("sample_rate", &arr0(i64::from(config.sample_rate)))?;
-        archive.add_array("hop_length", &arr0(config.hop_length as i64))
+        archive.add_array("hop_length", &arr0(config.hop_length as i64))?;
+        archive.add_array("front_end", &front_end)
     };
     write().map_err(io::Error::other)?;
     archive.finish().map(drop).map_err(io::Error::other)

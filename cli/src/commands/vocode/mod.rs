@@ -1,0 +1,160 @@
+//! `formant vocode`: waveforms of spectrograms, and recordings through their spectrograms.
+
+mod spectrograms;
+
+use clap::{Args, ValueEnum};
+use formant_audio_core::AudioSpec;
+use formant_models::ModelSource;
+use formant_models::arch::periodwave::{FreeU, Solver};
+use formant_models::tasks::Task;
+use formant_models::tasks::vocode::{Level, VocodeOptions, VocodeReport, Vocoder};
+use serde_json::{Value, json};
+
+use super::Work;
+use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
+use crate::batch::{self, Lane};
+use crate::failure::Failure;
+use crate::inputs::Input;
+use crate::settings::Settings;
+use crate::tasks;
+use crate::times::clock;
+
+/// How steps from noise to waveform are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SolverArg {
+    /// One call of the network a step.
+    Euler,
+    /// Two calls a step.
+    Midpoint,
+}
+
+/// What `formant vocode` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: formant vocode mel.npy --model periodwave_turbo_base/ -o talk.wav\n\n\
+    Inputs are spectrograms (.npy, .npz), frames by bands or bands by frames, and recordings, of \
+    which the network sees the spectrogram."
+)]
+pub(crate) struct VocodeArgs {
+    #[command(flatten)]
+    files: AudioToAudioArgs,
+    /// Name of a published model, or a file or folder; `formant models list --task vocode` says where
+    /// there are some.
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
+    /// Steps from noise to waveform [default: the model's].
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// How steps are made [default: the model's].
+    #[arg(long, value_enum, value_name = "KIND")]
+    solver: Option<SolverArg>,
+    /// Factor of the noise that waveforms begin with [default: the model's].
+    #[arg(long, value_name = "FACTOR")]
+    temperature: Option<f64>,
+    /// Bend of the steps' times, from -1 (more of them at the beginning) to 1 [default: the model's].
+    #[arg(long, value_name = "BEND", allow_hyphen_values = true)]
+    sway: Option<f64>,
+    /// Weights of the skip connections and of the backbone, for models that are not Turbo [without
+    /// values: 0.9,1.1].
+    #[arg(
+        long,
+        value_name = "SKIP,BACKBONE",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = free_u,
+        default_missing_value = "0.9,1.1"
+    )]
+    free_u: Option<FreeU>,
+    /// Scale recordings to a peak of 0.95 and louder outputs down to it, as the reference does,
+    /// instead of keeping the input's level.
+    #[arg(long)]
+    reference_level: bool,
+    /// Take spectrograms that look like those of another front end.
+    #[arg(long)]
+    force: bool,
+}
+
+/// `0.9,1.1`
+fn free_u(text: &str) -> Result<FreeU, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let pair = text.split_once(',').and_then(|(skip, backbone)| {
+        Some(FreeU { skip: number(skip)?, backbone: number(backbone)? })
+    });
+    pair.ok_or_else(|| "give two numbers, such as 0.9,1.1".to_owned())
+}
+
+impl VocodeArgs {
+    /// Finds out what was meant.
+    pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        let load = tasks::load_options(settings)?;
+        let files = self.files.resolve_for_network("_vocoded", settings)?;
+        let model: ModelSource = tasks::model(self.model.as_deref(), Vocoder::NAME)?;
+        let options = VocodeOptions {
+            steps: self.steps,
+            solver: self.solver.map(|solver| match solver {
+                SolverArg::Euler => Solver::Euler,
+                SolverArg::Midpoint => Solver::Midpoint,
+            }),
+            temperature: self.temperature,
+            sway: self.sway,
+            free_u: self.free_u,
+            seed: settings.seed.unwrap_or(0),
+            level: if self.reference_level { Level::Reference } else { Level::Kept },
+            ..VocodeOptions::default()
+        };
+        let is_forced = self.force;
+        Ok(Box::new(move |settings, messages| {
+            tasks::use_threads(settings);
+            tasks::tell_precision(&load, messages);
+            let batch = settings.one_by_one();
+            let process = || Ok(Vocoding { vocoder: Vocoder::load(&model, &load)?, options });
+            let work = |process: &mut Vocoding, input: &Input, lane: &Lane<'_>| {
+                match spectrograms::is_one(input) {
+                    true => {
+                        spectrograms::vocode(&files, process, is_forced, input, lane, batch.json)
+                    }
+                    false => audio_to_audio::recording(&files, &*process, input, lane, batch.json),
+                }
+            };
+            batch::run(&files.sources.list, batch, messages, process, work)
+        }))
+    }
+}
+
+/// A vocoder and its options.
+#[derive(Clone)]
+struct Vocoding {
+    vocoder: Vocoder,
+    options: VocodeOptions,
+}
+
+impl Process for Vocoding {
+    type Report = VocodeReport;
+
+    fn command(&self) -> &'static str {
+        "vocode"
+    }
+
+    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec { rate: self.vocoder.sample_rate(), ..input }
+    }
+
+    fn start(&self, _: AudioSpec) -> Result<impl Session<Report = VocodeReport>, Failure> {
+        Ok(self.vocoder.start(&self.options)?)
+    }
+
+    fn fields(&self, made: &Made<'_, VocodeReport>) -> Value {
+        json!({
+            "output": made.targets[0].name(),
+            "calls": made.report.calls,
+            "peak": made.files[0].peak,
+            "clipped": made.files[0].clipped,
+        })
+    }
+
+    fn notes(&self, made: &Made<'_, VocodeReport>) -> Vec<String> {
+        let (output, length) = (made.targets[0].name(), clock(made.seconds()));
+        let calls = made.report.calls;
+        vec![format!("{} -> {output} ({length}, {calls} calls of the network)", made.input)]
+    }
+}

@@ -1,0 +1,193 @@
+//! Vocoding: spectrograms in, waveforms out; or recordings in, of which the network hears the
+//! spectrogram alone (analysis and synthesis).
+
+mod fit;
+mod flow;
+mod level;
+mod noise;
+mod session;
+
+use formant_audio_core::AudioBuf;
+use formant_audio_core::features::{FeatureConfig, FeaturePlan};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+pub use fit::{mel_differences, mel_doubts};
+pub use flow::MelStream;
+pub use level::Level;
+pub use session::{VocodeReport, VocodeSession};
+
+use super::task::Task;
+use crate::arch::periodwave::{
+    FreeU, PeriodWave, PeriodWaveCard, PeriodWaveModel, Sampling, Solver,
+};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::source::{LoadOptions, ModelSource, Precision};
+
+/// Bounds of the seconds over which norms and levels are measured.
+const MEASURED_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=3600.0;
+
+/// How waveforms are made. What is not given is as the model's card says.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VocodeOptions {
+    /// Steps from noise to waveform.
+    pub steps: Option<usize>,
+    /// How steps are made.
+    pub solver: Option<Solver>,
+    /// Factor of the noise.
+    pub temperature: Option<f64>,
+    /// Bend of the times of the steps.
+    pub sway: Option<f64>,
+    /// Weights of the ways up.
+    pub free_u: Option<FreeU>,
+    /// Seed of the noise: the same seed gives the same samples.
+    pub seed: u64,
+    /// Level of the output.
+    pub level: Level,
+    /// Seconds at the beginning over which levels and the norms of the conditioning are measured. What
+    /// is not longer is seen as a whole; of what is longer, nothing comes out before.
+    pub measured_seconds: f64,
+}
+
+impl Default for VocodeOptions {
+    fn default() -> Self {
+        Self {
+            steps: None,
+            solver: None,
+            temperature: None,
+            sway: None,
+            free_u: None,
+            seed: 0,
+            level: Level::Kept,
+            measured_seconds: 120.0,
+        }
+    }
+}
+
+impl VocodeOptions {
+    /// The card's sampling with what the options change.
+    fn sampling(&self, card: &PeriodWaveCard) -> Result<Sampling> {
+        let usual = card.sampling;
+        let sampling = Sampling {
+            steps: self.steps.unwrap_or(usual.steps),
+            solver: self.solver.unwrap_or(usual.solver),
+            temperature: self.temperature.unwrap_or(usual.temperature),
+            sway: self.sway.unwrap_or(usual.sway),
+            free_u: self.free_u.unwrap_or(usual.free_u),
+        };
+        sampling.validate()?;
+        if !MEASURED_SECONDS.contains(&self.measured_seconds) {
+            let (low, high) = (MEASURED_SECONDS.start(), MEASURED_SECONDS.end());
+            let reason = format!("{} s is not from {low} to {high}", self.measured_seconds);
+            return Err(Error::config("measured_seconds", reason));
+        }
+        Ok(sampling)
+    }
+}
+
+/// A loaded vocoder. One serves any number of signals at the same time; clones share its weights.
+#[derive(Debug, Clone)]
+pub struct Vocoder {
+    card: PeriodWaveCard,
+    network: PeriodWave,
+    device: Device,
+}
+
+impl Vocoder {
+    /// A vocoder with random weights, for timing sizes that have no weights.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for impossible sizes.
+    pub fn random(card: PeriodWaveCard, device: Device) -> Result<Self> {
+        Ok(Self::of(Model::random(card, device)?))
+    }
+
+    /// A vocoder of a model that is there already.
+    #[must_use]
+    pub fn of(model: PeriodWaveModel) -> Self {
+        let device = model.device();
+        let Model { card, network, .. } = model;
+        Self { card, network, device }
+    }
+
+    /// Makes the network's convolutions in numbers of this kind from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        if precision != Precision::F32 {
+            self.network.set_kind(precision.kind());
+        }
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn card(&self) -> &PeriodWaveCard {
+        &self.card
+    }
+
+    /// The rate of what comes out, in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.card.sample_rate()
+    }
+
+    /// The spectrogram that the network takes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model of a codec's embeddings, which takes none.
+    pub fn front_end(&self) -> Result<&FeatureConfig> {
+        self.card.frontend.as_ref().ok_or_else(|| {
+            let reason = "this one takes EnCodec embeddings, [frames, 128], and no recordings";
+            Error::config("model", reason)
+        })
+    }
+
+    /// Begins a spectrogram, whose rows are given as they come.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options out of range.
+    pub fn start_mel(&self, options: &VocodeOptions) -> Result<MelStream> {
+        MelStream::new(self, options)
+    }
+
+    /// The waveform of a whole spectrogram, frame by frame in `rows`: a hop of samples for each.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options out of range, and for values that are no whole frames; what
+    /// libtorch says.
+    pub fn process_mel(&self, rows: &[f32], options: &VocodeOptions) -> Result<Vec<f32>> {
+        let mut leveler = level::Leveler::new(options.level, 1.0, usize::MAX);
+        let mut stream = self.start_mel(options)?;
+        let mut out = leveler.push(stream.push(rows)?);
+        out.extend(leveler.push(stream.finish()?));
+        out.extend(leveler.finish());
+        Ok(out)
+    }
+
+    /// The front end, without the steps that need the whole of a recording.
+    fn plan(&self) -> Result<FeaturePlan> {
+        Ok(FeaturePlan::new(&self.front_end()?.streamable())?)
+    }
+}
+
+impl Task for Vocoder {
+    const NAME: &'static str = "vocode";
+    type Options = VocodeOptions;
+    type Session = VocodeSession;
+    /// The recording as the network makes it, every channel by itself, at the network's rate.
+    type Output = AudioBuf;
+
+    fn load(source: &ModelSource, options: &LoadOptions) -> Result<Self> {
+        let mut vocoder = Self::of(Model::load(source, options.device.resolve()?)?);
+        vocoder.set_precision(options.precision);
+        Ok(vocoder)
+    }
+
+    fn start(&self, options: &VocodeOptions) -> Result<VocodeSession> {
+        VocodeSession::new(self, options)
+    }
+
+    fn join(&self, _: &VocodeOptions, parts: Vec<AudioBuf>, _: &VocodeReport) -> Result<AudioBuf> {
+        Ok(AudioBuf::concat(&parts)?)
+    }
+}

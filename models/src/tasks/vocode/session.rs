@@ -1,0 +1,323 @@
+//! A recording on its way through its spectrogram, every channel by itself, in memory that does not
+//! grow with it.
+
+use formant_audio_core::features::FeatureStream;
+use formant_audio_core::resample::StreamResampler;
+use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
+use serde::Serialize;
+
+use super::flow::MelStream;
+use super::level::{Leveler, gain};
+use super::{VocodeOptions, Vocoder};
+use crate::error::Result;
+use crate::tasks::intake::{Guard, Pace, resampler};
+use crate::tasks::task::{Heard, TaskSession};
+
+/// What was done to a recording.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VocodeReport {
+    /// Seconds of the recording.
+    pub seconds: f64,
+    /// Calls of the network that each sample took.
+    pub calls: usize,
+    /// What was odd about the recording.
+    pub warnings: Vec<Warning>,
+}
+
+/// Blocks in, blocks of the network's rate out.
+pub struct VocodeSession {
+    vocoder: Vocoder,
+    options: VocodeOptions,
+    calls: usize,
+    /// Samples over which the level is measured.
+    measured: usize,
+    guard: Guard,
+    stream: Option<Stream>,
+}
+
+/// What hangs on the rate and the channels of a recording.
+struct Stream {
+    forth: StreamResampler,
+    voices: Vec<Voice>,
+}
+
+/// A channel.
+struct Voice {
+    /// What came before the level was known.
+    waiting: Vec<f32>,
+    running: Option<Running>,
+    /// Samples that came, and that went out.
+    heard: usize,
+    given: usize,
+    /// Results of this channel that other channels are not ready for.
+    ready: Vec<f32>,
+}
+
+struct Running {
+    gain: f32,
+    front_end: FeatureStream,
+    mel: MelStream,
+    leveler: Leveler,
+}
+
+impl VocodeSession {
+    pub(super) fn new(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
+        let calls = options.sampling(&vocoder.card)?.calls().len();
+        vocoder.plan()?;
+        let rate = f64::from(vocoder.sample_rate());
+        let measured = (options.measured_seconds * rate) as usize;
+        let (vocoder, options, guard) = (vocoder.clone(), *options, Guard::default());
+        Ok(Self { vocoder, options, calls, measured, guard, stream: None })
+    }
+
+    /// Rate and layout of what comes out for a recording of `input`.
+    #[must_use]
+    pub fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec { rate: self.vocoder.sample_rate(), ..input }
+    }
+
+    fn begin(&self, samples: &[f32]) -> Result<Running> {
+        let gain = gain(samples);
+        Ok(Running {
+            gain,
+            front_end: self.vocoder.plan()?.stream(),
+            mel: self.vocoder.start_mel(&self.options)?,
+            leveler: Leveler::new(self.options.level, gain, self.measured),
+        })
+    }
+
+    fn hear(&self, voice: &mut Voice, samples: &[f32]) -> Result<()> {
+        voice.heard += samples.len();
+        let fresh = match &mut voice.running {
+            Some(running) => running.push(samples)?,
+            None => {
+                voice.waiting.extend(samples);
+                if voice.waiting.len() < self.measured {
+                    return Ok(());
+                }
+                // The level hangs on these samples alone, wherever blocks end.
+                let mut running = self.begin(&voice.waiting[..self.measured])?;
+                let fresh = running.push(&std::mem::take(&mut voice.waiting))?;
+                voice.running = Some(running);
+                fresh
+            }
+        };
+        voice.ready.extend(fresh);
+        Ok(())
+    }
+
+    fn end(&self, voice: &mut Voice) -> Result<()> {
+        let (heard, waiting) = (voice.heard, std::mem::take(&mut voice.waiting));
+        if voice.running.is_none() && waiting.iter().all(|x| *x == 0.0) {
+            // Silence stays silence.
+            voice.ready.extend(waiting);
+            return Ok(());
+        }
+        let mut running = match voice.running.take() {
+            Some(running) => running,
+            None => self.begin(&waiting)?,
+        };
+        voice.ready.extend(running.push(&waiting)?);
+        let front_end = self.vocoder.front_end()?;
+        // Whole frames, and enough for the reflection at the ends.
+        let whole = heard.max(front_end.n_fft).next_multiple_of(front_end.hop_length);
+        voice.ready.extend(running.push(&vec![0.0; whole - heard])?);
+        voice.ready.extend(running.finish()?);
+        voice.ready.resize(heard - voice.given, 0.0);
+        Ok(())
+    }
+}
+
+impl Running {
+    fn push(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
+        let scaled: Vec<f32> = samples.iter().map(|x| x * self.gain).collect();
+        let mut rows = Vec::new();
+        self.front_end.push_into(&scaled, &mut rows);
+        Ok(self.leveler.push(self.mel.push(&rows)?))
+    }
+
+    fn finish(self) -> Result<Vec<f32>> {
+        let Self { mut front_end, mut mel, mut leveler, .. } = self;
+        let mut rows = Vec::new();
+        front_end.finish_into(&mut rows);
+        let mut out = leveler.push(mel.push(&rows)?);
+        out.extend(leveler.push(mel.finish()?));
+        out.extend(leveler.finish());
+        Ok(out)
+    }
+}
+
+/// As many samples of all channels as each has.
+fn given(voices: &mut [Voice], spec: AudioSpec) -> Result<AudioBuf> {
+    let count = voices.iter().map(|voice| voice.ready.len()).min().unwrap_or(0);
+    let planes = voices.iter_mut().flat_map(|voice| {
+        voice.given += count;
+        voice.ready.drain(..count).collect::<Vec<_>>()
+    });
+    Ok(AudioBuf::from_planar(spec, planes.collect())?)
+}
+
+impl TaskSession for VocodeSession {
+    /// What is settled, at the network's rate with the stream's channels; often nothing.
+    type Part = AudioBuf;
+    type Report = VocodeReport;
+
+    fn push(&mut self, block: &AudioView<'_>) -> Result<AudioBuf> {
+        let block = self.guard.take(block)?;
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                let (spec, rate) = (block.spec(), self.vocoder.sample_rate());
+                let voice = || Voice {
+                    waiting: Vec::new(),
+                    running: None,
+                    heard: 0,
+                    given: 0,
+                    ready: Vec::new(),
+                };
+                let voices = (0..spec.channels()).map(|_| voice()).collect();
+                Stream { forth: resampler(spec, rate, Pace::Throughput)?, voices }
+            }
+        };
+        let inside = stream.forth.push(&block.view())?;
+        for (channel, voice) in stream.voices.iter_mut().enumerate() {
+            self.hear(voice, inside.channel(channel))?;
+        }
+        let part = given(&mut stream.voices, inside.spec())?;
+        self.stream = Some(stream);
+        Ok(part)
+    }
+
+    fn heard(&self) -> Heard {
+        self.guard.heard()
+    }
+
+    fn finish(mut self) -> Result<(AudioBuf, VocodeReport)> {
+        let spec = self.output_spec(self.guard.end()?);
+        let mut rest = AudioBuf::silence(spec, 0);
+        if let Some(mut stream) = self.stream.take() {
+            let inside = stream.forth.finish()?;
+            for (channel, voice) in stream.voices.iter_mut().enumerate() {
+                self.hear(voice, inside.channel(channel))?;
+                self.end(voice)?;
+            }
+            rest = given(&mut stream.voices, spec)?;
+        }
+        let Heard { seconds, warnings } = self.heard();
+        Ok((rest, VocodeReport { seconds, calls: self.calls, warnings }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use formant_audio_core::ChannelLayout;
+    use formant_audio_core::resample::output_frames;
+    use tch::Device;
+
+    use super::*;
+    use crate::arch::periodwave::{PeriodWaveCard, PeriodWaveConfig};
+    use crate::tasks::task::Task;
+    use crate::tasks::vocode::Level;
+
+    fn vocoder() -> Vocoder {
+        let card = PeriodWaveCard::published(PeriodWaveConfig::tiny()).expect("a card");
+        tch::manual_seed(4);
+        Vocoder::random(card, Device::Cpu).expect("sound sizes")
+    }
+
+    fn noise(spec: AudioSpec, frames: usize, level: f32) -> AudioBuf {
+        let mut audio = AudioBuf::silence(spec, frames);
+        for channel in 0..spec.channels() {
+            for (n, x) in audio.channel_mut(channel).iter_mut().enumerate() {
+                *x = (((n * 7919 + channel * 31) % 1009) as f32 / 504.5 - 1.0) * level;
+            }
+        }
+        audio
+    }
+
+    fn two_steps() -> VocodeOptions {
+        VocodeOptions { steps: Some(2), ..VocodeOptions::default() }
+    }
+
+    fn rms(samples: &[f32]) -> f64 {
+        let sum: f64 = samples.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+        (sum / samples.len().max(1) as f64).sqrt()
+    }
+
+    #[test]
+    fn s8_lengths_are_exact_and_channels_stay() {
+        let vocoder = vocoder();
+        for (rate, layout) in [(22_050, ChannelLayout::Mono), (44_100, ChannelLayout::Stereo)] {
+            for frames in [1, 2, 79, 160, 255, 256, 400, 1023, 1600, 20_011] {
+                let audio = noise(AudioSpec { rate, layout }, frames, 0.3);
+                let (out, report) = vocoder.process(&audio.view(), &two_steps()).expect("runs");
+                let wanted = output_frames(frames as u64, rate, 22_050) as usize;
+                assert_eq!((out.rate(), out.frames()), (22_050, wanted), "{frames} at {rate}");
+                assert_eq!(out.channels(), audio.channels());
+                assert!(out.as_planar().iter().all(|x| x.is_finite()));
+                assert_eq!(report.calls, 2);
+            }
+        }
+        let empty = AudioBuf::silence(AudioSpec::mono(8000), 0);
+        assert!(vocoder.process(&empty.view(), &two_steps()).is_err());
+    }
+
+    #[test]
+    fn s9_silence_stays_silence_and_bad_samples_are_told() {
+        let vocoder = vocoder();
+        let stereo = AudioSpec { rate: 22_050, layout: ChannelLayout::Stereo };
+        let mut audio = noise(stereo, 9_000, 0.3);
+        audio.channel_mut(1).fill(0.0);
+        audio.channel_mut(0)[17] = f32::NAN;
+        audio.channel_mut(0)[170] = f32::INFINITY;
+        let (out, report) = vocoder.process(&audio.view(), &two_steps()).expect("runs");
+        assert!(out.channel(0).iter().all(|x| x.is_finite()) && rms(out.channel(0)) > 0.0);
+        assert!(out.channel(1).iter().all(|x| *x == 0.0));
+        assert_eq!(report.warnings, [Warning::NonFinite { count: 2 }]);
+    }
+
+    #[test]
+    fn the_level_follows_the_input_or_is_that_of_the_reference() {
+        let vocoder = vocoder();
+        let spec = AudioSpec::mono(22_050);
+        let run = |level: f32, options: &VocodeOptions| {
+            let audio = noise(spec, 8_000, level);
+            let (out, _) = vocoder.process(&audio.view(), options).expect("runs");
+            rms(out.channel(0))
+        };
+        let kept = two_steps();
+        let (loud, quiet) = (run(0.8, &kept), run(0.008, &kept));
+        assert!((loud / quiet / 100.0 - 1.0).abs() < 1e-3, "{loud} and {quiet}");
+        let reference = VocodeOptions { level: Level::Reference, ..kept };
+        let (loud, quiet) = (run(0.8, &reference), run(0.008, &reference));
+        assert!((loud / quiet - 1.0).abs() < 1e-3, "{loud} and {quiet}");
+    }
+
+    /// Where blocks end, and what is beside a channel, changes no byte.
+    #[test]
+    fn blocks_and_channels_change_nothing() {
+        let vocoder = vocoder();
+        let audio = noise(AudioSpec::mono(22_050), 450_000, 0.4);
+        // Longer than what is measured, so that parts come out on the way.
+        let options =
+            VocodeOptions { steps: Some(1), measured_seconds: 1.5, seed: 3, ..two_steps() };
+        let (whole, _) = vocoder.process(&audio.view(), &options).expect("runs");
+        assert_eq!(whole.frames(), 450_000);
+        let mut session = vocoder.start(&options).expect("sound");
+        let mut parts = Vec::new();
+        for from in (0..450_000).step_by(44_444) {
+            let block = audio.view().slice(from..(from + 44_444).min(450_000));
+            parts.push(session.push(&block).expect("runs"));
+        }
+        assert!(parts.iter().any(|part| part.frames() > 0), "nothing came before the end");
+        parts.push(session.finish().expect("runs").0);
+        assert!(AudioBuf::concat(&parts).expect("of one kind") == whole);
+
+        let stereo = AudioSpec { rate: 22_050, layout: ChannelLayout::Stereo };
+        let audio = noise(stereo, 9_000, 0.4);
+        let (both, _) = vocoder.process(&audio.view(), &options).expect("runs");
+        let left = AudioBuf::from_mono(22_050, audio.channel(0).to_vec());
+        let (alone, _) = vocoder.process(&left.view(), &options).expect("runs");
+        assert!(alone.channel(0) == both.channel(0));
+    }
+}
