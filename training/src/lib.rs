@@ -25,6 +25,7 @@ pub mod stems;
 pub mod superres;
 mod table;
 mod training;
+pub mod vocode;
 mod voices;
 
 pub use error::{Error, Result};

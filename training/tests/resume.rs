@@ -14,6 +14,7 @@ use formant_training::speaker::{self, SpeakerData, SpeakerSources};
 use formant_training::spot::{self, SpotData, SpotSources};
 use formant_training::stems::{self, StemsData, StemsSources};
 use formant_training::superres::{self, SuperresData, SuperresSources};
+use formant_training::vocode::{self, VocodeData, VocodeSources};
 use formant_training::{Error, Result, TrainPaths};
 use serde_json::{Value, json};
 
@@ -224,5 +225,21 @@ fn a_resumed_superres_training_is_the_same() {
     let data = SuperresData::load(&sources, &recipe, None, &Silent).expect("data");
     check(folder.path(), |paths, progress| {
         superres::train(&data, &recipe, paths, None, json!({}), progress)
+    });
+}
+
+#[test]
+fn a_resumed_vocoder_training_is_the_same() {
+    let folder = voices();
+    let recipe = recipe(json!({
+        "network": { "n_mel_channels": 20, "hidden_dim": 16, "final_dim": 1, "periods": [1, 2] },
+        "crop_seconds": 0.1, "loss_windows": [512, 256], "flow_epochs": 1,
+        "epochs": 2, "steps_per_epoch": 3, "batch": 2, "dev_seconds": 2.0,
+    }));
+    let recordings = vec![folder.path().join("table.tsv")];
+    let data = VocodeData::load(&VocodeSources { recordings }, &recipe, None, &Silent);
+    let data = data.expect("data");
+    check(folder.path(), |paths, progress| {
+        vocode::train(&data, &recipe, paths, None, json!({}), progress)
     });
 }

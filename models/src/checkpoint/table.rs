@@ -5,9 +5,7 @@
 use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
-use crate::arch::{
-    ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, squeezeformer,
-};
+use crate::arch::{ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, squeezeformer};
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
 

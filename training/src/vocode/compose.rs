@@ -73,7 +73,8 @@ impl Batches<'_> {
 
     fn example(&self, rng: &mut ChaCha8Rng) -> Result<Example> {
         // Speakers count alike, however much there is of each.
-        let clip = self.data.corpus.clip(*pick(rng, pick(rng, &self.data.speech)));
+        let speaker = pick(rng, &self.data.speech);
+        let clip = self.data.corpus.clip(*pick(rng, speaker));
         let at = rng.random_range(0..=clip.len() - self.length);
         let [least, most] = self.recipe.gain;
         let gain = 10f32.powf(rng.random_range(least..=most) / 20.0) / 32_768.0;

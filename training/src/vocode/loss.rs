@@ -43,7 +43,8 @@ impl WaveLoss {
         let (made, wanted) = (made.squeeze_dim(1), wanted.squeeze_dim(1));
         let each = self.windows.iter().map(|window| {
             let hop = window.size()[0] / 4;
-            let (found, wanted) = (magnitudes(&made, window, hop), magnitudes(&wanted, window, hop));
+            let (found, wanted) =
+                (magnitudes(&made, window, hop), magnitudes(&wanted, window, hop));
             let logs = (found.log() - wanted.log()).abs().mean(Kind::Float);
             logs + convergence(&found, &wanted)
         });

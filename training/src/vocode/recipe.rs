@@ -123,7 +123,10 @@ impl VocodeRecipe {
         }
         let samples = self.frames(&card) as i64 * self.network.hop();
         if windows.iter().any(|&n| 2 * n > samples) {
-            return Err(bad("crop_seconds", "use twice the longest transform of the loss at least"));
+            return Err(bad(
+                "crop_seconds",
+                "use twice the longest transform of the loss at least",
+            ));
         }
         if !(0.0..=100.0).contains(&self.mel_share) {
             return Err(bad("mel_share", "use 0 to 100"));

@@ -9,6 +9,7 @@ mod spot;
 mod stems;
 mod superres;
 mod transcribe;
+mod vocode;
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,8 @@ enum EvalCommand {
     Enhance(MixturesArgs),
     /// Measure the log-spectral distance of widened recordings to their originals.
     Superres(superres::EvalSuperresArgs),
+    /// Measure how far recordings change on the way through their spectrograms.
+    Vocode(vocode::EvalVocodeArgs),
 }
 
 impl EvalArgs {
@@ -80,6 +83,9 @@ impl EvalArgs {
             }
             EvalCommand::Superres(typed) => {
                 measuring(superres::resolve(&typed, settings)?, superres::run)
+            }
+            EvalCommand::Vocode(typed) => {
+                measuring(vocode::resolve(&typed, settings)?, vocode::run)
             }
         })
     }

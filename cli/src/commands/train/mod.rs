@@ -10,6 +10,7 @@ pub(super) mod spot;
 pub(super) mod stems;
 pub(super) mod superres;
 pub(super) mod transcribe;
+pub(super) mod vocode;
 
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,8 @@ enum TrainCommand {
     Stems(stems::TrainStemsArgs),
     /// Train a network that widens the band of recordings to 48 kHz.
     Superres(superres::TrainSuperresArgs),
+    /// Train a vocoder.
+    Vocode(vocode::TrainVocodeArgs),
 }
 
 /// What the trainings of all networks take.
@@ -103,6 +106,7 @@ impl TrainArgs {
             TrainCommand::Separate(typed) => separate::resolve(typed, settings),
             TrainCommand::Stems(typed) => stems::resolve(typed, settings),
             TrainCommand::Superres(typed) => superres::resolve(typed, settings),
+            TrainCommand::Vocode(typed) => vocode::resolve(typed, settings),
         }
     }
 }
