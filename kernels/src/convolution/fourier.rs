@@ -38,34 +38,24 @@ pub(super) fn place(at: usize, points: usize) -> usize {
     at.reverse_bits() >> (usize::BITS - points.trailing_zeros())
 }
 
+/// Calls `$step::<V, HALF>` for each of the sizes up to the half of `N`: loops of known lengths, which
+/// the compiler unrolls.
+macro_rules! steps {
+    ($x:ident, $step:ident: $($half:literal)*) => {
+        $(if $half < N {
+            // SAFETY: the caller of the transform promises the instructions.
+            unsafe { $step::<V, $half>($x) };
+        })*
+    };
+}
+
 /// Transforms `x`, whose numbers are at their [`place`]s, to half-complex order.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`.
 #[inline(always)]
 pub(super) unsafe fn forward<V: Lanes, const N: usize>(x: &mut [V; N]) {
-    let mut half = 1;
-    while half < N {
-        for x in x.chunks_exact_mut(2 * half) {
-            // SAFETY: the caller promises the instructions.
-            unsafe {
-                (x[0], x[half]) = (x[0].add(x[half]), x[0].sub(x[half]));
-                for k in 1..half.div_ceil(2) {
-                    let [cos, sin] = turn(k, half).map(|x| V::splat(x));
-                    let [re, im] = [x[k], x[half - k]];
-                    let [a, b] = [x[half + k], x[2 * half - k]];
-                    let [a, b] =
-                        [b.mul_add(sin, a.mul(cos)), b.mul_add(cos, V::splat(0.0).sub(a.mul(sin)))];
-                    (x[k], x[half - k]) = (re.add(a), re.sub(a));
-                    (x[2 * half - k], x[half + k]) = (im.add(b), b.sub(im));
-                }
-                if half > 1 {
-                    x[half + half / 2] = V::splat(0.0).sub(x[half + half / 2]);
-                }
-            }
-        }
-        half *= 2;
-    }
+    steps!(x, join: 1 2 4 8 16);
 }
 
 /// The inverse of [`forward`], times `N`.
@@ -74,27 +64,57 @@ pub(super) unsafe fn forward<V: Lanes, const N: usize>(x: &mut [V; N]) {
 /// The processor must have the instructions of `V`.
 #[inline(always)]
 pub(super) unsafe fn backward<V: Lanes, const N: usize>(x: &mut [V; N]) {
-    let mut half = N / 2;
-    while half > 0 {
-        for x in x.chunks_exact_mut(2 * half) {
-            // SAFETY: the caller promises the instructions.
-            unsafe {
-                (x[0], x[half]) = (x[0].add(x[half]), x[0].sub(x[half]));
-                for k in 1..half.div_ceil(2) {
-                    let [cos, sin] = turn(k, half).map(|x| V::splat(x));
-                    let [a, b] = [x[k].sub(x[half - k]), x[2 * half - k].add(x[half + k])];
-                    (x[k], x[half - k]) = (x[k].add(x[half - k]), x[2 * half - k].sub(x[half + k]));
-                    x[half + k] = a.mul_add(cos, V::splat(0.0).sub(b.mul(sin)));
-                    x[2 * half - k] = b.mul_add(cos, a.mul(sin));
-                }
-                if half > 1 {
-                    let [a, b] = [x[half / 2], x[half + half / 2]];
-                    x[half / 2] = a.add(a);
-                    x[half + half / 2] = V::splat(0.0).sub(b.add(b));
-                }
+    steps!(x, part: 16 8 4 2 1);
+}
+
+/// Makes pairs of transforms of `HALF` numbers transforms of twice as many.
+///
+/// # Safety
+/// The processor must have the instructions of `V`.
+#[inline(always)]
+unsafe fn join<V: Lanes, const HALF: usize>(x: &mut [V]) {
+    for x in x.chunks_exact_mut(2 * HALF) {
+        // SAFETY: the caller promises the instructions.
+        unsafe {
+            (x[0], x[HALF]) = (x[0].add(x[HALF]), x[0].sub(x[HALF]));
+            for k in 1..HALF.div_ceil(2) {
+                let [cos, sin] = turn(k, HALF).map(|x| V::splat(x));
+                let [re, im] = [x[k], x[HALF - k]];
+                let [a, b] = [x[HALF + k], x[2 * HALF - k]];
+                let [a, b] = [b.mul_add(sin, a.mul(cos)), b.mul(cos).sub(a.mul(sin))];
+                (x[k], x[HALF - k]) = (re.add(a), re.sub(a));
+                (x[2 * HALF - k], x[HALF + k]) = (im.add(b), b.sub(im));
+            }
+            if HALF > 1 {
+                x[HALF + HALF / 2] = V::splat(0.0).sub(x[HALF + HALF / 2]);
             }
         }
-        half /= 2;
+    }
+}
+
+/// Takes transforms of twice `HALF` numbers apart, each number twice as large.
+///
+/// # Safety
+/// The processor must have the instructions of `V`.
+#[inline(always)]
+unsafe fn part<V: Lanes, const HALF: usize>(x: &mut [V]) {
+    for x in x.chunks_exact_mut(2 * HALF) {
+        // SAFETY: the caller promises the instructions.
+        unsafe {
+            (x[0], x[HALF]) = (x[0].add(x[HALF]), x[0].sub(x[HALF]));
+            for k in 1..HALF.div_ceil(2) {
+                let [cos, sin] = turn(k, HALF).map(|x| V::splat(x));
+                let [a, b] = [x[k].sub(x[HALF - k]), x[2 * HALF - k].add(x[HALF + k])];
+                (x[k], x[HALF - k]) = (x[k].add(x[HALF - k]), x[2 * HALF - k].sub(x[HALF + k]));
+                x[HALF + k] = a.mul(cos).sub(b.mul(sin));
+                x[2 * HALF - k] = b.mul_add(cos, a.mul(sin));
+            }
+            if HALF > 1 {
+                let [a, b] = [x[HALF / 2], x[HALF + HALF / 2]];
+                x[HALF / 2] = a.add(a);
+                x[HALF + HALF / 2] = V::splat(0.0).sub(b.add(b));
+            }
+        }
     }
 }
 

@@ -33,6 +33,22 @@ impl Blocks {
     }
 }
 
+/// For the place of every number of a block, the first element of its row among `rows` rows of
+/// `channels`; nothing where the row is outside.
+#[inline(always)]
+fn elements<const N: usize>(
+    first: isize,
+    dilation: usize,
+    rows: usize,
+    channels: usize,
+) -> [Option<usize>; N] {
+    std::array::from_fn(|slot| {
+        // Reversing bits twice changes nothing.
+        let row = first.checked_add_unsigned(place(slot, N) * dilation)?;
+        usize::try_from(row).ok().filter(|&row| row < rows).map(|row| row * channels)
+    })
+}
+
 /// Calls `$run::<V, N>` for the number of points.
 macro_rules! for_points {
     ($points:expr, $work:expr, $run:ident) => {
@@ -75,24 +91,21 @@ unsafe fn to_planes<V: Lanes, const N: usize>(work: Forward<'_>) {
     assert!(out.len() == planes(N) * plane);
     for block in 0..blocks.count() {
         let first = start + blocks.rows(block)[0] as isize;
+        let rows = elements::<N>(first, blocks.dilation, x.len() / channels, channels);
         for channel in (0..channels).step_by(V::N) {
             let n = V::N.min(channels - channel);
-            // SAFETY: the caller promises the instructions; slices have as many elements as are
-            // loaded, and every plane has room for the block's channels.
+            // SAFETY: the caller promises the instructions; `x` has the rows that `elements` gives,
+            // and every plane has room for the block's channels.
             unsafe {
                 let mut numbers = [V::splat(0.0); N];
-                for at in 0..N {
-                    let row = first + (at * blocks.dilation) as isize;
-                    let from = usize::try_from(row).ok().and_then(|row| {
-                        x.get(row.checked_mul(channels)?..)?.get(channel..channel + n)
-                    });
-                    if let Some(from) = from {
-                        let value = match n == V::N {
-                            true => V::load(from.as_ptr()),
-                            false => V::load_part(from.as_ptr(), n),
-                        };
-                        numbers[place(at, N)] = before.of_lanes(value, channel);
-                    }
+                for (number, row) in numbers.iter_mut().zip(rows) {
+                    let Some(row) = row else { continue };
+                    let from = x.as_ptr().add(row + channel);
+                    let value = match n == V::N {
+                        true => V::load(from),
+                        false => V::load_part(from, n),
+                    };
+                    *number = before.of_lanes(value, channel);
                 }
                 forward(&mut numbers);
                 let to = out.as_mut_ptr().add(block * channels + channel);
@@ -137,13 +150,15 @@ unsafe fn to_rows<V: Lanes, const N: usize>(work: Backward<'_>) {
     let Backward { products, bias, blocks, onto, out, .. } = work;
     let channels = bias.len();
     let plane = blocks.count() * channels;
-    assert!(products.len() == planes(N) * plane);
+    assert!(products.len() == planes(N) * plane && out.len() == blocks.rows * channels);
+    assert!(onto.residual.is_none_or(|residual| residual.len() == out.len()));
     for block in 0..blocks.count() {
         let [first, end] = blocks.rows(block);
+        let rows = elements::<N>(first as isize, blocks.dilation, end, channels);
         for channel in (0..channels).step_by(V::N) {
             let n = V::N.min(channels - channel);
-            // SAFETY: the caller promises the instructions; every plane has the block's channels,
-            // and slices as many elements as are loaded and stored.
+            // SAFETY: the caller promises the instructions; every plane has the block's channels, and
+            // output and residual the rows that `elements` gives, which end with the block's step.
             unsafe {
                 let load_at = |from: *const f32| match n == V::N {
                     true => V::load(from),
@@ -161,13 +176,13 @@ unsafe fn to_rows<V: Lanes, const N: usize>(work: Backward<'_>) {
                 }
                 backward(&mut numbers);
                 let bias = load_at(bias[channel..channel + n].as_ptr());
-                for (at, row) in (first..end).step_by(blocks.dilation).enumerate() {
-                    let mut value = numbers[place(at, N)].add(bias);
-                    let elements = row * channels + channel..row * channels + channel + n;
+                for (number, row) in numbers.into_iter().zip(rows) {
+                    let Some(row) = row else { continue };
+                    let mut value = number.add(bias);
                     if let Some(residual) = onto.residual {
-                        value = value.add(load_at(residual[elements.clone()].as_ptr()));
+                        value = value.add(load_at(residual.as_ptr().add(row + channel)));
                     }
-                    let to = out[elements].as_mut_ptr();
+                    let to = out.as_mut_ptr().add(row + channel);
                     if onto.output {
                         value = value.add(load_at(to));
                     }
