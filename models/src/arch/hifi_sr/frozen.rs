@@ -30,7 +30,7 @@ enum Form {
 }
 
 /// The layers as kernels take them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Layers {
     pub(super) pre: Convolution,
     pub(super) stages: Vec<Stage>,
@@ -41,14 +41,14 @@ pub(super) struct Layers {
 }
 
 /// An upsampling, and residual blocks side by side whose mean goes on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stage {
     pub(super) up: Upsampling,
     pub(super) blocks: Vec<Block>,
 }
 
 /// Steps of one convolution or two, around each of which the input goes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) steps: Vec<Vec<Convolution>>,
 }
@@ -72,8 +72,8 @@ impl FrozenGenerator {
                     _ => Precision::Single,
                 };
                 let gemm = Gemm::new(precision).filter(|gemm| *gemm != layers.post.gemm());
-                if let (Some(gemm), Some(layers)) = (gemm, Arc::get_mut(layers)) {
-                    layers.set_gemm(gemm);
+                if let Some(gemm) = gemm {
+                    Arc::make_mut(layers).set_gemm(gemm);
                 }
             }
         }
