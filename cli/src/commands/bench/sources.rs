@@ -109,7 +109,18 @@ pub(super) fn waveform(
     let audio = resample(&audio.view(), vocoder.sample_rate(), Quality::High)?;
     let plan = FeaturePlan::new(vocoder.front_end()?)?;
     let rows = plan.compute(audio.channel(0))?.into_raw_vec_and_offset().0;
-    let work = move || Ok(vocoder.process_mel(&rows, &VocodeOptions::default())?);
+    // As the command does it: threads share the paths, and libtorch has one.
+    let threads = tch::get_num_threads();
+    let options = VocodeOptions {
+        threads: usize::try_from(threads).unwrap_or(1),
+        ..VocodeOptions::default()
+    };
+    let work = move || {
+        tch::set_num_threads(1);
+        let made = vocoder.process_mel(&rows, &options);
+        tch::set_num_threads(threads);
+        Ok(made?)
+    };
     Job::of_network(network, *load, &audio, Box::new(work))
 }
 

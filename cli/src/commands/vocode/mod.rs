@@ -104,7 +104,12 @@ impl VocodeArgs {
         };
         let is_forced = self.force;
         Ok(Box::new(move |settings, messages| {
+            // Threads share the paths of the network, and libtorch has one: how it rounds depends on
+            // the number of its threads, and the same seed gives the same bytes.
             tasks::use_threads(settings);
+            let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+            let options = VocodeOptions { threads, ..options };
+            tch::set_num_threads(1);
             tasks::tell_precision(&load, messages);
             let batch = settings.one_by_one();
             let process = || Ok(Vocoding { vocoder: Vocoder::load(&model, &load)?, options });

@@ -46,6 +46,13 @@ pub struct Latents {
     pub at: i64,
 }
 
+impl Latents {
+    /// The same in the same memory.
+    pub(super) fn shared(&self) -> Self {
+        Self { values: self.values.shallow_clone(), at: self.at }
+    }
+}
+
 /// A block of ConvNeXt V2: a depthwise convolution, and a wide layer with response normalisation.
 ///
 /// Source: Woo et al., "ConvNeXt V2" (arXiv 2301.00808).

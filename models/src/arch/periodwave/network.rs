@@ -110,6 +110,18 @@ impl PeriodWave {
         self.velocity_traced(stretch, times, free_u, &mut NoTrace)
     }
 
+    /// As [`PeriodWave::velocity`] of one waveform without a gradient, with `threads` of its own beside
+    /// those that libtorch gives each operation. Their number changes no byte.
+    pub fn velocity_on(
+        &self,
+        stretch: &Stretch<'_>,
+        times: &Tensor,
+        free_u: FreeU,
+        threads: usize,
+    ) -> Tensor {
+        self.field.forward_on(stretch, &self.field.embed(times), free_u, threads)
+    }
+
     /// As [`PeriodWave::velocity`]; intermediate activations go to `trace`.
     pub fn velocity_traced(
         &self,

@@ -27,6 +27,7 @@ pub struct MelStream {
     free_u: FreeU,
     temperature: f64,
     seed: u64,
+    threads: usize,
     /// Frames over which norms are measured.
     measured: usize,
     /// Samples of a core, a multiple of the network's grid.
@@ -103,6 +104,7 @@ impl MelStream {
             free_u: sampling.free_u,
             temperature: sampling.temperature,
             seed: options.seed,
+            threads: if vocoder.device == Device::Cpu { options.threads.max(1) } else { 1 },
             measured: measured.max(config.minimum_frames() as usize),
             core,
             rows: Vec::new(),
@@ -317,7 +319,8 @@ impl MelStream {
         };
         let next = compute("the vocoder", &x.size(), || {
             let times = Tensor::full([1], f64::from(time), (Kind::Float, x.device()));
-            let change = network.velocity(&stretch, &times, self.free_u) * f64::from(scale);
+            let change = network.velocity_on(&stretch, &times, self.free_u, self.threads);
+            let change = change * f64::from(scale);
             let base = match base {
                 Base::Seen => seen.get(core),
                 Base::Before => self.states[index - 1].get(core),

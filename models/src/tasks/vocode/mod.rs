@@ -44,6 +44,9 @@ pub struct VocodeOptions {
     pub free_u: Option<FreeU>,
     /// Seed of the noise: the same seed gives the same samples.
     pub seed: u64,
+    /// Threads that work on the network's paths, each with as many of libtorch's own as that is set to.
+    /// Their number changes no byte, but that of libtorch's changes how sums are rounded.
+    pub threads: usize,
     /// Level of the output.
     pub level: Level,
     /// Seconds at the beginning over which levels and the norms of the conditioning are measured. What
@@ -60,6 +63,7 @@ impl Default for VocodeOptions {
             sway: None,
             free_u: None,
             seed: 0,
+            threads: 1,
             level: Level::Kept,
             measured_seconds: 120.0,
         }
