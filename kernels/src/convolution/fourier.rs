@@ -157,7 +157,7 @@ mod tests {
             let (mut frequencies, mut again) = ([0.0; N], [0.0; N]);
             let transform = Transform { x: &x, frequencies: &mut frequencies, again: &mut again };
             dispatch(level, transform);
-            for k in 0..N {
+            for (k, frequency) in frequencies.into_iter().enumerate() {
                 let sum: f64 = (0..N)
                     .map(|i| {
                         let angle = TAU * (k.min(N - k) * i) as f64 / N as f64;
@@ -165,7 +165,7 @@ mod tests {
                         f64::from(x[i]) * factor
                     })
                     .sum();
-                let error = (f64::from(frequencies[k]) - sum).abs();
+                let error = (f64::from(frequency) - sum).abs();
                 assert!(error < 4e-6, "{level:?}, {k} of {N}: off by {error}");
             }
             for (found, wanted) in again.iter().zip(x) {

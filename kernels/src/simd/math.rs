@@ -46,7 +46,7 @@ pub(crate) unsafe fn silu<V: Lanes>(x: V) -> V {
 pub(crate) unsafe fn sine_squared<V: Lanes>(x: V) -> V {
     use std::f32::consts::FRAC_1_PI;
     // Pi in three parts, of which the first two have so few digits that `n` times them is exact.
-    const PI: [f32; 3] = [3.140_625, 9.6702575684e-04, 6.278329465e-07];
+    const PI: [f32; 3] = [3.140_625, 9.670_257_6e-4, 6.278_329_3e-7];
     // Beyond pi/2 by as much as rounding can make of `n` for the `x` above.
     const LARGEST: f32 = 1.6;
     // Taylor's series: on |r| <= pi/2 the first term left out is 6e-8.

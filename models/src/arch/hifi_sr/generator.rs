@@ -125,8 +125,8 @@ impl Generator {
     /// `None` where kernels do not take the layers.
     pub(super) fn has_kernels(&self) -> Option<()> {
         let blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
-        let all = blocks.flat_map(ResBlock::convs).chain([&self.conv_pre, &self.conv_post]);
-        all.map(Conv::has_kernel).all(|has| has).then_some(())
+        let mut all = blocks.flat_map(ResBlock::convs).chain([&self.conv_pre, &self.conv_post]);
+        all.all(Conv::has_kernel).then_some(())
     }
 
     /// The layers as kernels take them; each is packed and given back in turn.

@@ -148,7 +148,6 @@ impl PeriodWaveCard {
 
     /// What goes into the conditioning encoder for frames `[batch, bands, frames]`, and the deviation of
     /// the noise in each frame, `[batch, 1, frames]`.
-    #[must_use]
     pub fn prior(&self, frames: &Tensor) -> (Tensor, Tensor) {
         let size = frames.size();
         let Some(Energy { min, max }) = self.energy else {
