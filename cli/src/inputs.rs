@@ -266,7 +266,7 @@ fn expand_list(list: &Path, entries: &mut Vec<Entry>) -> Result<(), Failure> {
         true => (text, '\0'),
         false => (text::unix_lines(text), '\n'),
     };
-    for name in text.split(separator).filter(|name| !name.is_empty()) {
+    for name in text.split(separator).filter(|name| !name.trim().is_empty()) {
         let from = entries.len();
         let path = Path::new(name);
         if is_dash(path) {
@@ -391,7 +391,7 @@ mod tests {
     fn a_list_without_names_is_told() {
         let folder = tree();
         let list = folder.path().join("list");
-        for text in ["", "\n\r\n"] {
+        for text in ["", "\n\r\n", "  \n\t\n"] {
             fs::write(&list, text).expect("list");
             let typed = InputArgs { files_from: Some(list.clone()), ..Default::default() };
             let failure = expand(&typed).expect_err("nothing to do");

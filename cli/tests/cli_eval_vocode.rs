@@ -38,5 +38,8 @@ fn distances_stand_beside_those_of_griffin_and_lim() {
     assert_eq!(table.lines().count(), 2);
     assert!(table.starts_with("input,mel_distance,multi_resolution,periodicity_rmse,voiced_f1,"));
     place.run(&[&eval[..], &split].concat()).code(2).says("scores.csv");
+    place.file("sides.tsv", b"path\tchannel\ntalk.wav\t3\n");
+    let sides = ["eval", "vocode", "--manifest", "sides.tsv", "--model", "m.safetensors"];
+    place.run(&sides).code(3).says("talk.wav");
     place.run(&[&eval[..], &["--split", "dev"]].concat()).code(2).says("dev");
 }

@@ -331,6 +331,19 @@ fn w1_channels_of_a_file_are_chosen_as_elsewhere() {
     place.feed(&piped, &bytes).code(0);
     let info = place.run(&["info", "--json", "take.wav"]).code(0).json();
     assert_eq!(info[0]["channels"], 2);
+    // Samples without a header: silence and a ramp, side by side.
+    let samples: Vec<u8> =
+        (0..16_000i16).flat_map(|n| [[0; 2], (n % 99 * 300).to_le_bytes()].concat()).collect();
+    let raw = |channels| {
+        let listen = ["listen", "--level", "--json", "-", "--raw", "s16le:16000:2", "--channels"];
+        place.feed(&[&listen[..], &[channels]].concat(), &samples)
+    };
+    let silent = |channels| {
+        let levels = raw(channels).code(0).json();
+        levels.iter().filter(|line| line["type"] == "level").all(|line| line["peak_dbfs"].is_null())
+    };
+    assert!(silent("left") && !silent("2"));
+    raw("3").code(3);
     let listen = |channels| ["listen", "--level", "--file", "call.wav", "--channels", channels];
     place.run(&listen("each")).code(2).says("--channels");
     place.run(&listen("3")).code(3).says("call.wav");

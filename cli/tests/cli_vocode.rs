@@ -94,6 +94,16 @@ fn spectrograms_of_any_form_give_the_same_waveform() {
     place.run(&[&forced[..], &MODEL].concat()).code(0);
     assert!(first == decoded(&place, "two_vocoded_one.wav"));
     assert_eq!(decoded(&place, "two_vocoded_two.wav").frames(), frames * 256);
+
+    // Two names that come to one: nothing is written, rather than one over the other.
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(place.path("same.npz")).expect("made"));
+    for name in ["a/b.npy", "a_b.npy"] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("begun");
+        zip.write_all(&npy("<f4", [frames, 80], &floats(&rows))).expect("written");
+    }
+    zip.finish().expect("ended");
+    place.run(&[&["vocode", "same.npz"], &MODEL[..]].concat()).says("two arrays");
+    assert!(!place.exists("same_vocoded_a_b.wav"));
 }
 
 #[test]

@@ -1,18 +1,17 @@
 //! `formant eval separate` and `eval enhance`: SI-SDR and SDR of a model on mixtures whose parts are
 //! known.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use formant_audio_core::AudioBuf;
-use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::metrics::separation::{sdr, si_sdr, si_sdr_sources};
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
 use formant_models::tasks::separate::{SeparateOptions, Separator};
 use formant_models::{LoadOptions, ModelSource};
-use formant_training::manifest;
 use formant_training::separation::{MixtureFiles, mixtures_of};
+use formant_training::{Recording, manifest};
 use serde::Serialize;
 
 use super::{Evaluation, Summary, Tally, evaluate, figures, mean, of_split, write};
@@ -153,9 +152,9 @@ impl<P: Fn(&AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure>> Evaluation for M
     }
 
     fn measure(&mut self, item: &MixtureFiles) -> Result<Option<String>, Failure> {
-        let mixture = mono(&item.mixture)?;
+        let mixture = mono(&item.mixture.clone().into())?;
         let references: Vec<AudioBuf> =
-            item.sources.iter().map(|path| mono(path)).collect::<Result<_, _>>()?;
+            item.sources.iter().map(|path| mono(&path.clone().into())).collect::<Result<_, _>>()?;
         let estimates = (self.process)(&mixture, references.len())?;
         let [si_sdr, si_sdri, sdr] = score(&mixture, &references, &estimates)?;
         let score = Score { mixture: item.mixture.display().to_string(), si_sdr, si_sdri, sdr };
@@ -183,8 +182,9 @@ impl<P: Fn(&AudioBuf, usize) -> Result<Vec<AudioBuf>, Failure>> Evaluation for M
     }
 }
 
-pub(super) fn mono(path: &Path) -> Result<AudioBuf, Failure> {
-    let clip = decode_file(path, &DecodeOptions::default())?;
+/// A recording, or the part of it that a row is about, mixed to one channel.
+pub(super) fn mono(recording: &Recording) -> Result<AudioBuf, Failure> {
+    let clip = recording.open()?.read_to_end()?;
     Ok(AudioBuf::from_mono(clip.audio.rate(), clip.audio.view().to_mono()))
 }
 

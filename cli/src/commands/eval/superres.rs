@@ -122,12 +122,12 @@ impl Evaluation for Recordings<'_> {
     const UNIT: &'static str = "recordings";
 
     fn name(&self, row: &Row) -> String {
-        row.path.display().to_string()
+        row.recording().to_string()
     }
 
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
         let rate = self.resolver.sample_rate();
-        let mono = mono(&row.path)?;
+        let mono = mono(&row.recording())?;
         if mono.rate() <= self.plan.source_rate {
             let why = format!("it is at {} Hz and has no wider band", mono.rate());
             return Err(Failure::new(Kind::Input, self.name(row), why));

@@ -154,11 +154,11 @@ impl Evaluation for Recordings<'_> {
     const UNIT: &'static str = "recordings";
 
     fn name(&self, row: &Row) -> String {
-        row.path.display().to_string()
+        row.recording().to_string()
     }
 
     fn measure(&mut self, row: &Row) -> Result<Option<String>, Failure> {
-        let mono = mono(&row.path)?;
+        let mono = mono(&row.recording())?;
         let original = resample(&mono.view(), self.front_end.sample_rate, Quality::High)?;
         let samples = original.channel(0);
         let (vocoded, _) = self.vocoder.process(&original.view(), &self.plan.options)?;

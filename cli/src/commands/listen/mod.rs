@@ -511,8 +511,8 @@ fn listen(plan: ListenPlan, settings: &Settings, messages: &Messages) -> Result<
         ListenSource::Stdin(decode) => {
             let stdin = Box::new(std::io::stdin());
             tasks.session(match decode.raw {
-                Some(format) => StreamSource::raw(stdin, "-", format)?,
-                None => StreamSource::decoded(stdin, "-", decode)?,
+                Some(format) if decode.channels.is_none() => StreamSource::raw(stdin, "-", format)?,
+                _ => StreamSource::decoded(stdin, "-", decode)?,
             })?
         }
         ListenSource::File { path, decode, pace, clock } => {

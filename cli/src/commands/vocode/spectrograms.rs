@@ -1,5 +1,6 @@
 //! Spectrograms of files as waveforms.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use formant_audio_core::encode::finish_group;
@@ -57,6 +58,12 @@ pub(super) fn vocode(
         }
         several => several.iter().map(|one| target.with_suffix(&suffix(&one.name))).collect(),
     };
+    let mut names = HashSet::new();
+    if let Some(double) = targets.iter().find(|target| !names.insert(target.name())) {
+        let why = "two arrays of the archive come to this name";
+        return Err(Failure::new(Kind::Output, double.name(), why)
+            .help("give one of the arrays another name"));
+    }
     if !files.existing.admits_any(&targets)? {
         return Ok(Done::Skipped);
     }
