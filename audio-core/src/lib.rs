@@ -27,7 +27,7 @@ pub mod metrics;
 pub mod mix;
 pub mod pitch;
 pub mod plot;
-mod random;
+pub mod random;
 pub mod resample;
 pub mod sanitise;
 pub mod spool;

@@ -3,6 +3,8 @@
 
 use std::f64::consts::TAU;
 
+use formant_audio_core::random::{fraction, mix};
+
 /// Standard normal numbers for the samples from `from` on.
 pub(super) fn fill(seed: u64, from: u64, out: &mut [f32]) {
     let seed = mix(seed ^ 0x5EED_0F5E_EDB0_0C5E);
@@ -17,15 +19,7 @@ pub(super) fn fill(seed: u64, from: u64, out: &mut [f32]) {
 
 /// A number between 0 and 1, neither of which it is.
 fn uniform(seed: u64, index: u64) -> f64 {
-    let mixed = mix(seed.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-    ((mixed >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-}
-
-/// Finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    fraction(mix(seed.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15))))
 }
 
 #[cfg(test)]
