@@ -123,6 +123,25 @@ mod tests {
         }
     }
 
+    /// The targets of checkpoints compile the detection table without the networks, whose names stand in
+    /// their crate once more.
+    #[test]
+    fn targets_of_checkpoints_know_the_networks_of_the_detection_table() {
+        let read = |path| fs::read_to_string(shell::root().join(path)).expect("a source");
+        let (table, targets) =
+            (read("models/src/checkpoint/table.rs"), read("models/fuzz/src/lib.rs"));
+        let networks: Vec<&str> = table
+            .split("adopt::<")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('>')?.0))
+            .filter(|name| name.contains("::"))
+            .collect();
+        assert!(networks.len() > 5, "{networks:?}");
+        for network in networks {
+            assert!(targets.contains(network), "{network} is missing in models/fuzz/src/lib.rs");
+        }
+    }
+
     #[test]
     fn every_crate_has_its_targets_and_seeds() {
         let root = shell::root();

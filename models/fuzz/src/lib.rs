@@ -17,6 +17,7 @@ pub mod arch {
         lmuformer::LmuFormer,
         mel_roformer::MelRoformer,
         mossformer::MossFormer,
+        periodwave::PeriodWave,
         squeezeformer::Squeezeformer
     );
 }
