@@ -10,8 +10,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 
-/// Magnitudes below this are as good as nothing.
-const FLOOR: f64 = 1e-5;
+/// Magnitudes below this are as good as nothing: some 15 dB above what 16 bits leave of silence in a
+/// transform of 1024 samples. A lower floor lets bands without sound outweigh those with it.
+const SPECTRUM_FLOOR: f64 = 1e-3;
+/// Floor of the mel values, that of the front end.
+const MEL_FLOOR: f64 = 1e-5;
 
 /// The loss, with its windows and its filter bank.
 #[derive(Debug)]
@@ -43,15 +46,16 @@ impl WaveLoss {
         let (made, wanted) = (made.squeeze_dim(1), wanted.squeeze_dim(1));
         let each = self.windows.iter().map(|window| {
             let hop = window.size()[0] / 4;
-            let (found, wanted) =
-                (magnitudes(&made, window, hop), magnitudes(&wanted, window, hop));
+            let spectrum = |x: &Tensor| magnitudes(x, window, hop, SPECTRUM_FLOOR);
+            let (found, wanted) = (spectrum(&made), spectrum(&wanted));
             let logs = (found.log() - wanted.log()).abs().mean(Kind::Float);
             logs + convergence(&found, &wanted)
         });
         let spectra: Tensor = each.sum();
         let (window, bank) = &self.mel;
         let mel = |x: &Tensor| {
-            bank.matmul(&magnitudes(x, window, self.hop_length)).clamp_min(FLOOR).log()
+            let spectra = magnitudes(x, window, self.hop_length, MEL_FLOOR);
+            bank.matmul(&spectra).clamp_min(MEL_FLOOR).log()
         };
         let mel = (mel(&made) - mel(&wanted)).abs().mean(Kind::Float);
         spectra / self.windows.len() as f64 + mel * self.mel_share
@@ -59,11 +63,11 @@ impl WaveLoss {
 }
 
 /// `[batch, bins, frames]`
-fn magnitudes(x: &Tensor, window: &Tensor, hop_length: i64) -> Tensor {
+fn magnitudes(x: &Tensor, window: &Tensor, hop_length: i64, floor: f64) -> Tensor {
     let n = window.size()[0];
     let spectra = x.stft(n, hop_length, n, Some(window), false, true, true, false);
     let powers = spectra.view_as_real().square().sum_dim_intlist(-1i64, false, Kind::Float);
-    (powers + FLOOR * FLOOR).sqrt()
+    (powers + floor * floor).sqrt()
 }
 
 /// Norm of the difference beside that of what is wanted, a mean over examples.
