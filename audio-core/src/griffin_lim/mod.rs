@@ -88,12 +88,24 @@ impl GriffinLim {
         Ok(Self { magnitudes, stft, options, overlap })
     }
 
+    /// Values of a frame.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.magnitudes.width()
+    }
+
+    /// Samples of the sound of so many frames.
+    #[must_use]
+    pub fn num_samples(&self, frames: usize) -> usize {
+        self.stft.num_samples(frames)
+    }
+
     /// The sound of whole features `[frames, bands]`; as many samples as the frames cover.
     ///
     /// # Errors
     /// As [`GriffinLimSession::push`].
     pub fn process(&self, features: ArrayView2<'_, f32>) -> Result<Vec<f32>> {
-        let mut samples = Vec::with_capacity(self.stft.num_samples(features.nrows()));
+        let mut samples = Vec::with_capacity(self.num_samples(features.nrows()));
         let mut session = self.start();
         session.push(features, &mut samples)?;
         session.finish(&mut samples);
@@ -173,7 +185,7 @@ impl GriffinLimSession {
     /// # Errors
     /// [`Error::Shape`] for another number of bands, [`Error::Config`] for values that are not finite.
     pub fn push(&mut self, features: ArrayView2<'_, f32>, out: &mut Vec<f32>) -> Result<()> {
-        let width = self.method.magnitudes.width();
+        let width = self.method.width();
         if features.ncols() != width {
             return Err(Error::Shape {
                 what: "features",

@@ -1,23 +1,35 @@
 //! `formant vocode`: waveforms of spectrograms, and recordings through their spectrograms.
 
+mod griffin_lim;
+mod method;
 mod spectrograms;
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::AudioSpec;
 use formant_models::ModelSource;
 use formant_models::arch::periodwave::{FreeU, Solver};
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{Level, VocodeOptions, VocodeReport, Vocoder};
-use serde_json::{Value, json};
+use formant_models::tasks::vocode::{Level, VocodeOptions, Vocoder};
 
+use self::griffin_lim::GriffinLimArgs;
+use self::method::Vocoding;
 use super::Work;
-use crate::audio_to_audio::{self, AudioToAudioArgs, Made, Process, Session};
+use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs};
 use crate::batch::{self, Lane};
+use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::Input;
+use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks;
-use crate::times::clock;
+
+/// What makes waveforms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// A network.
+    Network,
+    /// A search for phases that fit the spectrogram; needs no model.
+    GriffinLim,
+}
 
 /// How steps from noise to waveform are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,13 +43,19 @@ enum SolverArg {
 /// What `formant vocode` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: formant vocode mel.npy --model periodwave_turbo_base/ -o talk.wav\n\n\
+    after_help = "Example: formant vocode mel.npy --model periodwave_turbo_base/ -o talk.wav\n\
+    Example: formant vocode mel.npz --method griffin-lim -o talk.wav\n\n\
     Inputs are spectrograms (.npy, .npz), frames by bands or bands by frames, and recordings, of \
-    which the network sees the spectrogram."
+    which the method sees the spectrogram."
 )]
 pub(crate) struct VocodeArgs {
     #[command(flatten)]
     files: AudioToAudioArgs,
+    /// What makes the waveform.
+    #[arg(long, value_enum, default_value = "network", value_name = "METHOD")]
+    method: Method,
+    #[command(flatten)]
+    griffin_lim: GriffinLimArgs,
     /// Name of a published model, or a file or folder; `formant models list --task vocode` says where
     /// there are some.
     #[arg(long, value_name = "NAME|PATH")]
@@ -86,6 +104,17 @@ fn free_u(text: &str) -> Result<FreeU, String> {
 impl VocodeArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
+        match self.method {
+            Method::Network => self.by_network(settings),
+            Method::GriffinLim => self.by_griffin_lim(settings),
+        }
+    }
+
+    fn by_network(self, settings: &Settings) -> Result<Work, Failure> {
+        if let Some(option) = self.griffin_lim.given() {
+            return Err(Failure::usage(option, "belongs to --method griffin-lim")
+                .help("leave it out, or choose that method"));
+        }
         let load = tasks::load_options(settings)?;
         let files = self.files.resolve_for_network("_vocoded", settings)?;
         let model: ModelSource = tasks::model(self.model.as_deref(), Vocoder::NAME)?;
@@ -112,54 +141,51 @@ impl VocodeArgs {
             tch::set_num_threads(1);
             tasks::tell_precision(&load, messages);
             let batch = settings.one_by_one();
-            let process = || Ok(Vocoding { vocoder: Vocoder::load(&model, &load)?, options });
-            let work = |process: &mut Vocoding, input: &Input, lane: &Lane<'_>| {
-                match spectrograms::is_one(input) {
-                    true => {
-                        spectrograms::vocode(&files, process, is_forced, input, lane, batch.json)
-                    }
-                    false => audio_to_audio::recording(&files, &*process, input, lane, batch.json),
-                }
+            let process = || {
+                let vocoder = Vocoder::load(&model, &load)?;
+                Ok(Vocoding::Network { vocoder, options })
             };
-            batch::run(&files.sources.list, batch, messages, process, work)
+            run(&files, is_forced, batch, messages, process)
+        }))
+    }
+
+    fn by_griffin_lim(self, settings: &Settings) -> Result<Work, Failure> {
+        let networks = [
+            ("--model", self.model.is_some()),
+            ("--steps", self.steps.is_some()),
+            ("--solver", self.solver.is_some()),
+            ("--temperature", self.temperature.is_some()),
+            ("--sway", self.sway.is_some()),
+            ("--free-u", self.free_u.is_some()),
+            ("--reference-level", self.reference_level),
+        ];
+        if let Some((option, _)) = networks.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(Failure::usage(option, "belongs to networks, not to --method griffin-lim")
+                .help("leave one of the two out"));
+        }
+        let process = self.griffin_lim.resolve(settings)?;
+        let files = self.files.resolve_for_network("_vocoded", settings)?;
+        let is_forced = self.force;
+        Ok(Box::new(move |settings, messages| {
+            let batch = settings.batch();
+            run(&files, is_forced, batch, messages, || Ok(Vocoding::GriffinLim(process)))
         }))
     }
 }
 
-/// A vocoder and its options.
-#[derive(Clone)]
-struct Vocoding {
-    vocoder: Vocoder,
-    options: VocodeOptions,
-}
-
-impl Process for Vocoding {
-    type Report = VocodeReport;
-
-    fn command(&self) -> &'static str {
-        "vocode"
-    }
-
-    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
-        AudioSpec { rate: self.vocoder.sample_rate(), ..input }
-    }
-
-    fn start(&self, _: AudioSpec) -> Result<impl Session<Report = VocodeReport>, Failure> {
-        Ok(self.vocoder.start(&self.options)?)
-    }
-
-    fn fields(&self, made: &Made<'_, VocodeReport>) -> Value {
-        json!({
-            "output": made.targets[0].name(),
-            "calls": made.report.calls,
-            "peak": made.files[0].peak,
-            "clipped": made.files[0].clipped,
-        })
-    }
-
-    fn notes(&self, made: &Made<'_, VocodeReport>) -> Vec<String> {
-        let (output, length) = (made.targets[0].name(), clock(made.seconds()));
-        let calls = made.report.calls;
-        vec![format!("{} -> {output} ({length}, {calls} calls of the network)", made.input)]
-    }
+/// Works on all inputs.
+fn run(
+    files: &AudioToAudio,
+    is_forced: bool,
+    batch: batch::Options,
+    messages: &Messages,
+    process: impl FnOnce() -> Result<Vocoding, Failure>,
+) -> Result<Outcome, Failure> {
+    let work = |process: &mut Vocoding, input: &Input, lane: &Lane<'_>| match spectrograms::is_one(
+        input,
+    ) {
+        true => spectrograms::vocode(files, process, is_forced, input, lane, batch.json),
+        false => audio_to_audio::recording(files, &*process, input, lane, batch.json),
+    };
+    batch::run(&files.sources.list, batch, messages, process, work)
 }

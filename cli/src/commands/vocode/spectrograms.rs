@@ -8,17 +8,17 @@ use formant_audio_core::features::FeatureConfig;
 use formant_audio_core::{AudioSpec, AudioView};
 use formant_models::checkpoint::{RawTensor, read_arrays};
 use formant_models::tasks::vocode::{mel_differences, mel_doubts};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Vocoding;
+use super::method::Vocoding;
 use crate::audio_to_audio::AudioToAudio;
 use crate::batch::{Done, Lane};
 use crate::failure::{Failure, Kind};
 use crate::inputs::Input;
+use crate::json as lines;
 use crate::outputs::{Target, target_of};
 use crate::times::clock;
 use crate::writing::create;
-use crate::{interrupt, json as lines};
 
 /// Names of the settings that `formant features` writes beside a matrix.
 const SETTINGS: [&str; 3] = ["front_end", "sample_rate", "hop_length"];
@@ -49,7 +49,7 @@ pub(super) fn vocode(
     let Some(path) = &input.path else {
         return Err(Failure::internal("input", "a file of arrays has a name"));
     };
-    let spectrograms = read(path, process, is_forced)?;
+    let (process, spectrograms) = read(path, process, is_forced)?;
     let targets: Vec<Target> = match spectrograms.as_slice() {
         [_] => vec![target.clone()],
         several if *target == Target::Stdout => {
@@ -68,7 +68,7 @@ pub(super) fn vocode(
         return Ok(Done::Skipped);
     }
     for (spectrogram, target) in spectrograms.iter().zip(&targets) {
-        one(files, process, spectrogram, target, lane, json)?;
+        one(files, &process, spectrogram, target, lane, json)?;
     }
     Ok(Done::Worked)
 }
@@ -87,46 +87,54 @@ fn one(
     lane: &Lane<'_>,
     json: bool,
 ) -> Result<(), Failure> {
-    let Vocoding { vocoder, options } = process;
-    interrupt::check()?;
-    let samples = vocoder.process_mel(&spectrogram.rows, options)?;
-    interrupt::check()?;
-    let rate = vocoder.sample_rate();
+    let rate = process.sample_rate();
     let mut writer = create(target, AudioSpec::mono(rate), &files.write)?;
-    writer.write(&AudioView::from_mono(rate, &samples)).map_err(Failure::of_writing)?;
+    let mut frames = 0;
+    process.waveform(&spectrogram.rows, |samples| {
+        frames += samples.len();
+        writer.write(&AudioView::from_mono(rate, samples)).map_err(Failure::of_writing)
+    })?;
     let report = finish_group(vec![writer]).map_err(Failure::of_writing)?.remove(0);
     let warnings: Vec<_> = report.warnings().into_iter().collect();
     lane.warn(&warnings);
-    let seconds = samples.len() as f64 / f64::from(rate);
+    let seconds = frames as f64 / f64::from(rate);
     if json {
-        lane.tell(&lines::line(
-            "vocode",
-            &json!({
-                "input": lane.name,
-                "array": spectrogram.name,
-                "output": target.name(),
-                "rate": rate,
-                "channels": 1,
-                "frames": samples.len(),
-                "duration": seconds,
-                "peak": report.peak,
-                "clipped": report.clipped,
-                "warnings": lines::warnings(&warnings),
-            }),
-        ))?;
+        let mut line = json!({
+            "input": lane.name,
+            "array": spectrogram.name,
+            "output": target.name(),
+            "rate": rate,
+            "channels": 1,
+            "frames": frames,
+            "duration": seconds,
+            "peak": report.peak,
+            "clipped": report.clipped,
+            "warnings": lines::warnings(&warnings),
+        });
+        if let Value::Object(line) = &mut line {
+            line.extend(process.facts());
+        }
+        lane.tell(&lines::line("vocode", &line))?;
     }
     lane.note(&format!("{} -> {} ({})", lane.name, target.name(), clock(seconds)))
 }
 
-/// The spectrograms of a file, all of which the model takes.
-fn read(path: &Path, process: &Vocoding, is_forced: bool) -> Result<Vec<Spectrogram>, Failure> {
+/// The spectrograms of a file, all of which the method takes, and the method with their front end.
+fn read(
+    path: &Path,
+    process: &Vocoding,
+    is_forced: bool,
+) -> Result<(Vocoding, Vec<Spectrogram>), Failure> {
     let name = path.display().to_string();
     let refuse = |why: String| Failure::new(Kind::Input, name.clone(), why);
     // Here files of arrays are inputs, and no checkpoints.
     let arrays = read_arrays(path).map_err(|error| refuse(error.to_string()))?;
-    let wanted = process.vocoder.card().frontend.as_ref();
-    let bands = process.vocoder.card().config.n_mel_channels as usize;
     let stated = front_end(&arrays).map_err(refuse)?;
+    let process = match &stated {
+        Some(Stated::All(config)) => process.of_front_end(config).map_err(refuse)?,
+        _ => process.clone(),
+    };
+    let (wanted, bands) = (process.front_end(), process.bands());
     if let (Some(stated), Some(wanted), false) = (&stated, wanted, is_forced) {
         let differences = match stated {
             Stated::All(config) => mel_differences(config, wanted),
@@ -136,11 +144,7 @@ fn read(path: &Path, process: &Vocoding, is_forced: bool) -> Result<Vec<Spectrog
             }
         };
         if !differences.is_empty() {
-            let why = format!("not the model's spectrogram: {}", differences.join("; "));
-            return Err(refuse(why).help(
-                "compute it with `formant features --preset periodwave`, or periodwave-22k-80 for \
-                 80 bands; --force takes it",
-            ));
+            return Err(other_front_end(&process, &differences, refuse));
         }
     }
     let mut found = Vec::new();
@@ -153,27 +157,81 @@ fn read(path: &Path, process: &Vocoding, is_forced: bool) -> Result<Vec<Spectrog
         let values = raw.to_f32_vec().map_err(|fault| refuse(fault.to_string()))?;
         match rows(raw, values, bands) {
             Some(rows) => found.push(Spectrogram { name: array.clone(), rows }),
-            None => others.push(format!("{:?}", raw.shape())),
+            None => others.push(raw.shape()),
         }
     }
     if found.is_empty() {
-        let shapes = if others.is_empty() { "no array".to_owned() } else { others.join(", ") };
-        let why = format!("{shapes}, where the model takes frames x {bands} or {bands} x frames");
-        return Err(refuse(why).help("give a spectrogram of as many bands, or another model"));
+        return Err(other_shapes(&process, &others, refuse));
     }
     for Spectrogram { name: array, rows } in &found {
         if rows.is_empty() {
             return Err(formant_audio_core::Error::Empty.into());
         }
+        let label = if array.is_empty() { String::new() } else { format!("{array}: ") };
+        if rows.iter().any(|x| !x.is_finite()) {
+            return Err(refuse(format!("{label}some values are no finite numbers"))
+                .help("compute the spectrogram again, or replace them"));
+        }
         let doubts = wanted.and_then(|wanted| mel_doubts(rows, wanted));
         if let (Some(doubt), false) = (doubts, is_forced) {
-            let label = if array.is_empty() { String::new() } else { format!("{array}: ") };
-            return Err(refuse(format!("{label}{doubt}")).help(
-                "compute it as `formant features --preset periodwave` does; --force takes it",
-            ));
+            let remedy = match process {
+                Vocoding::Network { .. } => {
+                    "compute it as `formant features --preset periodwave` does"
+                }
+                Vocoding::GriffinLim(_) => "name its front end with --preset",
+            };
+            return Err(
+                refuse(format!("{label}{doubt}")).help(format!("{remedy}; --force takes it"))
+            );
         }
     }
-    Ok(found)
+    Ok((process, found))
+}
+
+/// The failure of a file whose front end is another one.
+fn other_front_end(
+    process: &Vocoding,
+    differences: &[String],
+    refuse: impl Fn(String) -> Failure,
+) -> Failure {
+    let (whose, mut remedy) = match process {
+        Vocoding::Network { .. } => (
+            "the model's spectrogram",
+            "compute it with `formant features --preset periodwave`, or periodwave-22k-80 for 80 bands"
+                .to_owned(),
+        ),
+        Vocoding::GriffinLim(_) => {
+            ("the spectrogram of --preset", "leave out --preset, or name the right one".to_owned())
+        }
+    };
+    // Other bands are taken by no means.
+    if !differences.iter().any(|difference| difference.starts_with("bands")) {
+        remedy += "; --force takes it";
+    }
+    refuse(format!("not {whose}: {}", differences.join("; "))).help(remedy)
+}
+
+/// The failure of a file whose arrays are no spectrograms of as many bands.
+fn other_shapes(
+    process: &Vocoding,
+    shapes: &[&[usize]],
+    refuse: impl Fn(String) -> Failure,
+) -> Failure {
+    let bands = process.bands();
+    let found = match shapes {
+        [] => "no array".to_owned(),
+        several => several.iter().map(|shape| format!("{shape:?}")).collect::<Vec<_>>().join(", "),
+    };
+    let is_matrix = |shape: &&[usize]| matches!(shape, [_, _] | [1, _, _]);
+    let (whose, remedy) = match process {
+        Vocoding::Network { .. } => ("model", "another model"),
+        Vocoding::GriffinLim(_) => ("front end", "name its front end with --preset"),
+    };
+    let why = format!("{found}, where the {whose} takes frames x {bands} or {bands} x frames");
+    refuse(why).help(match shapes.iter().any(is_matrix) {
+        true => format!("give a spectrogram of as many bands, or {remedy}"),
+        false => "give each spectrogram as an array of its own with these two axes".to_owned(),
+    })
 }
 
 /// What a file says about its spectrogram.

@@ -70,27 +70,24 @@ fn log_text(log: &Log) -> String {
     format!("{factor}{name} above {:e}{offset}", log.floor)
 }
 
-/// The least value that a front end makes.
+/// The least value that a front end of natural logarithms makes.
 fn floor(config: &FeatureConfig) -> Option<f32> {
-    let log = config.log.as_ref()?;
-    let x = log.floor.max(0.0) + log.offset;
-    Some(log.factor * if log.base == LogBase::E { x.ln() } else { x.log10() })
+    let log = config.log.filter(|log| log.base == LogBase::E && log.factor == 1.0)?;
+    Some((log.floor.max(0.0) + log.offset).ln())
 }
 
-/// Why these values can't be a spectrogram that a front end makes of a recording; `None` where they can.
+/// Why these values can't be a spectrogram that a front end makes of a recording; `None` where they can,
+/// and where the front end takes no natural logarithms.
 #[must_use]
 pub fn mel_doubts(values: &[f32], wanted: &FeatureConfig) -> Option<String> {
-    let floor = floor(wanted)?;
-    if values.is_empty() {
-        return None;
-    }
     if values.iter().any(|x| !x.is_finite()) {
         return Some("some values are no finite numbers".to_owned());
     }
+    let floor = floor(wanted).filter(|_| !values.is_empty())?;
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
     let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let told = format!("values go from {least:.4} to {most:.4}");
-    let model = format!("the model's are natural logarithms with a floor of {floor:.4}");
+    let model = format!("the wanted ones are natural logarithms with a floor of {floor:.4}");
     if least < floor - FLOOR_ROOM {
         return Some(format!("{told}; {model}, and decibels go lower"));
     }

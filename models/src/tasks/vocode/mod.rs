@@ -1,11 +1,13 @@
 //! Vocoding: spectrograms in, waveforms out; or recordings in, of which the network hears the
-//! spectrogram alone (analysis and synthesis).
+//! spectrogram alone (analysis and synthesis). [`GriffinLimVocoder`] does both without a network.
 
 mod fit;
 mod flow;
+mod griffin_lim;
 mod level;
 mod noise;
 mod session;
+mod synthesis;
 
 use formant_audio_core::AudioBuf;
 use formant_audio_core::features::{FeatureConfig, FeaturePlan};
@@ -14,6 +16,7 @@ use tch::Device;
 
 pub use fit::{mel_differences, mel_doubts};
 pub use flow::MelStream;
+pub use griffin_lim::GriffinLimVocoder;
 pub use level::Level;
 pub use session::{VocodeReport, VocodeSession};
 
@@ -188,7 +191,7 @@ impl Task for Vocoder {
     }
 
     fn start(&self, options: &VocodeOptions) -> Result<VocodeSession> {
-        VocodeSession::new(self, options)
+        VocodeSession::of_network(self, options)
     }
 
     fn join(&self, _: &VocodeOptions, parts: Vec<AudioBuf>, _: &VocodeReport) -> Result<AudioBuf> {

@@ -1,13 +1,14 @@
 //! A recording on its way through its spectrogram, every channel by itself, in memory that does not
 //! grow with it.
 
-use formant_audio_core::features::FeatureStream;
+use formant_audio_core::features::{FeaturePlan, FeatureStream};
 use formant_audio_core::resample::StreamResampler;
 use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
 
-use super::flow::MelStream;
-use super::level::{Leveler, gain};
+use super::griffin_lim::GriffinLimVocoder;
+use super::level::{Level, Leveler, gain};
+use super::synthesis::{Synthesis, Waveform};
 use super::{VocodeOptions, Vocoder};
 use crate::error::Result;
 use crate::tasks::intake::{Guard, Pace, resampler};
@@ -18,18 +19,19 @@ use crate::tasks::task::{Heard, TaskSession};
 pub struct VocodeReport {
     /// Seconds of the recording.
     pub seconds: f64,
-    /// Calls of the network that each sample took.
+    /// Calls of the network that each sample took; none without a network.
     pub calls: usize,
     /// What was odd about the recording.
     pub warnings: Vec<Warning>,
 }
 
-/// Blocks in, blocks of the network's rate out.
+/// Blocks in, blocks of the spectrogram's rate out.
 pub struct VocodeSession {
-    vocoder: Vocoder,
-    options: VocodeOptions,
+    synthesis: Synthesis,
+    front_end: FeaturePlan,
+    level: Level,
     calls: usize,
-    /// Samples over which the level is measured.
+    /// Samples over which the level is measured; where it is not changed, none.
     measured: usize,
     guard: Guard,
     stream: Option<Stream>,
@@ -56,33 +58,45 @@ struct Voice {
 struct Running {
     gain: f32,
     front_end: FeatureStream,
-    mel: MelStream,
+    waveform: Waveform,
     leveler: Leveler,
 }
 
 impl VocodeSession {
-    pub(super) fn new(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
+    pub(super) fn of_network(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
         let calls = options.sampling(&vocoder.card)?.calls().len();
-        vocoder.plan()?;
-        let rate = f64::from(vocoder.sample_rate());
-        let measured = (options.measured_seconds * rate) as usize;
-        let (vocoder, options, guard) = (vocoder.clone(), *options, Guard::default());
-        Ok(Self { vocoder, options, calls, measured, guard, stream: None })
+        let synthesis = Synthesis::Network(vocoder.clone(), *options);
+        let front_end = synthesis.plan()?;
+        let measured = (options.measured_seconds * f64::from(vocoder.sample_rate())) as usize;
+        let (level, guard) = (options.level, Guard::default());
+        Ok(Self { synthesis, front_end, level, calls, measured, guard, stream: None })
+    }
+
+    pub(super) fn of_griffin_lim(vocoder: &GriffinLimVocoder) -> Self {
+        Self {
+            synthesis: Synthesis::GriffinLim(vocoder.clone()),
+            front_end: vocoder.front_end.clone(),
+            level: Level::Kept,
+            calls: 0,
+            measured: 0,
+            guard: Guard::default(),
+            stream: None,
+        }
     }
 
     /// Rate and layout of what comes out for a recording of `input`.
     #[must_use]
     pub fn output_spec(&self, input: AudioSpec) -> AudioSpec {
-        AudioSpec { rate: self.vocoder.sample_rate(), ..input }
+        AudioSpec { rate: self.front_end.sample_rate(), ..input }
     }
 
     fn begin(&self, samples: &[f32]) -> Result<Running> {
         let gain = gain(samples);
         Ok(Running {
             gain,
-            front_end: self.vocoder.plan()?.stream(),
-            mel: self.vocoder.start_mel(&self.options)?,
-            leveler: Leveler::new(self.options.level, gain, self.measured),
+            front_end: self.front_end.stream(),
+            waveform: self.synthesis.start()?,
+            leveler: Leveler::new(self.level, gain, self.measured),
         })
     }
 
@@ -118,9 +132,7 @@ impl VocodeSession {
             None => self.begin(&waiting)?,
         };
         voice.ready.extend(running.push(&waiting)?);
-        let front_end = self.vocoder.front_end()?;
-        // Whole frames, and enough for the reflection at the ends.
-        let whole = heard.max(front_end.n_fft).next_multiple_of(front_end.hop_length);
+        let whole = self.synthesis.whole(heard, &self.front_end);
         voice.ready.extend(running.push(&vec![0.0; whole - heard])?);
         voice.ready.extend(running.finish()?);
         voice.ready.resize(heard - voice.given, 0.0);
@@ -133,15 +145,15 @@ impl Running {
         let scaled: Vec<f32> = samples.iter().map(|x| x * self.gain).collect();
         let mut rows = Vec::new();
         self.front_end.push_into(&scaled, &mut rows);
-        Ok(self.leveler.push(self.mel.push(&rows)?))
+        Ok(self.leveler.push(self.waveform.push(&rows)?))
     }
 
     fn finish(self) -> Result<Vec<f32>> {
-        let Self { mut front_end, mut mel, mut leveler, .. } = self;
+        let Self { mut front_end, mut waveform, mut leveler, .. } = self;
         let mut rows = Vec::new();
         front_end.finish_into(&mut rows);
-        let mut out = leveler.push(mel.push(&rows)?);
-        out.extend(leveler.push(mel.finish()?));
+        let mut out = leveler.push(waveform.push(&rows)?);
+        out.extend(leveler.push(waveform.finish()?));
         out.extend(leveler.finish());
         Ok(out)
     }
@@ -167,7 +179,7 @@ impl TaskSession for VocodeSession {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
-                let (spec, rate) = (block.spec(), self.vocoder.sample_rate());
+                let (spec, rate) = (block.spec(), self.front_end.sample_rate());
                 let voice = || Voice {
                     waiting: Vec::new(),
                     running: None,
@@ -211,13 +223,15 @@ impl TaskSession for VocodeSession {
 #[cfg(test)]
 mod tests {
     use formant_audio_core::ChannelLayout;
+    use formant_audio_core::chunk::Edges;
+    use formant_audio_core::features::{FeatureConfig, presets};
+    use formant_audio_core::griffin_lim::GriffinLimOptions;
     use formant_audio_core::resample::output_frames;
     use tch::Device;
 
     use super::*;
     use crate::arch::periodwave::{PeriodWaveCard, PeriodWaveConfig};
     use crate::tasks::task::Task;
-    use crate::tasks::vocode::Level;
 
     fn vocoder() -> Vocoder {
         let card = PeriodWaveCard::published(PeriodWaveConfig::tiny()).expect("a card");
@@ -319,5 +333,42 @@ mod tests {
         let left = AudioBuf::from_mono(22_050, audio.channel(0).to_vec());
         let (alone, _) = vocoder.process(&left.view(), &options).expect("runs");
         assert!(alone.channel(0) == both.channel(0));
+    }
+
+    /// Whatever the front end, the length is exact, and parts come out on the way.
+    #[test]
+    fn without_a_network_lengths_are_exact_and_blocks_change_nothing() {
+        let options = GriffinLimOptions { iterations: 1, ..GriffinLimOptions::default() };
+        let unpadded = FeatureConfig { edges: Edges::Snip, ..presets::vocoder(22_050, 80, 8000.0) };
+        let librosa = presets::by_name("librosa").expect("a preset");
+        for front_end in [presets::vocoder(22_050, 80, 8000.0), unpadded, librosa] {
+            let vocoder = GriffinLimVocoder::new(&front_end, options).expect("a vocoder's");
+            for (frames, step) in [(1, 1), (255, 17), (1024, 1000), (1025, 4000), (300_011, 7_777)]
+            {
+                let spec = AudioSpec { rate: 22_050, layout: ChannelLayout::Stereo };
+                let mut audio = noise(spec, frames, 0.3);
+                audio.channel_mut(1).fill(0.0);
+                let run = |step: usize| {
+                    let mut session = vocoder.start();
+                    let mut parts = Vec::new();
+                    for from in (0..frames).step_by(step) {
+                        let block = audio.view().slice(from..(from + step).min(frames));
+                        parts.push(session.push(&block).expect("runs"));
+                    }
+                    let early: usize = parts.iter().map(AudioBuf::frames).sum();
+                    assert_eq!(early > 0, frames > 300_000, "{frames}");
+                    parts.push(session.finish().expect("runs").0);
+                    AudioBuf::concat(&parts).expect("of one kind")
+                };
+                let out = run(step);
+                assert_eq!((out.frames(), out.channels()), (frames, 2), "{:?}", front_end.edges);
+                assert!(out.channel(1).iter().all(|x| *x == 0.0));
+                assert!(out == run(frames), "{frames}");
+            }
+            let nothing = vocoder.start().finish();
+            assert!(nothing.is_err());
+        }
+        let lost = presets::by_name("nemo").expect("a preset");
+        assert!(GriffinLimVocoder::new(&lost, options).is_err());
     }
 }

@@ -1,0 +1,140 @@
+//! What both methods of `formant vocode` do: a waveform of a spectrogram, and of a recording.
+
+use formant_audio_core::AudioSpec;
+use formant_audio_core::features::FeatureConfig;
+use formant_models::tasks::Task;
+use formant_models::tasks::vocode::{VocodeOptions, VocodeReport, Vocoder};
+use ndarray::ArrayView2;
+use serde_json::{Map, Value, json};
+
+use super::griffin_lim::Search;
+use crate::audio_to_audio::{Made, Process, Session};
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::times::clock;
+
+/// Frames of a spectrogram between two looks at interrupts.
+const STRETCH: usize = 128;
+
+/// A method and its options.
+#[derive(Clone)]
+pub(super) enum Vocoding {
+    Network { vocoder: Vocoder, options: VocodeOptions },
+    GriffinLim(Search),
+}
+
+impl Vocoding {
+    pub(super) fn sample_rate(&self) -> u32 {
+        match self {
+            Self::Network { vocoder, .. } => vocoder.sample_rate(),
+            Self::GriffinLim(search) => search.vocoder.sample_rate(),
+        }
+    }
+
+    /// The spectrogram that it takes, where it takes spectrograms.
+    pub(super) fn front_end(&self) -> Option<&FeatureConfig> {
+        match self {
+            Self::Network { vocoder, .. } => vocoder.card().frontend.as_ref(),
+            Self::GriffinLim(search) => Some(search.vocoder.front_end()),
+        }
+    }
+
+    /// Values of a frame.
+    pub(super) fn bands(&self) -> usize {
+        match self {
+            Self::Network { vocoder, .. } => vocoder.card().config.n_mel_channels as usize,
+            Self::GriffinLim(search) => search.vocoder.bands(),
+        }
+    }
+
+    /// The method for spectrograms of a file that states this front end.
+    ///
+    /// # Errors
+    /// Why no waveform can be made of them.
+    pub(super) fn of_front_end(&self, stated: &FeatureConfig) -> Result<Self, String> {
+        match self {
+            Self::Network { .. } => Ok(self.clone()),
+            Self::GriffinLim(search) => search.of_front_end(stated).map(Self::GriffinLim),
+        }
+    }
+
+    /// The waveform of a spectrogram, piece by piece.
+    pub(super) fn waveform(
+        &self,
+        rows: &[f32],
+        mut write: impl FnMut(&[f32]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        interrupt::check()?;
+        let search = match self {
+            Self::Network { vocoder, options } => {
+                let samples = vocoder.process_mel(rows, options)?;
+                interrupt::check()?;
+                return write(&samples);
+            }
+            Self::GriffinLim(search) => search,
+        };
+        let bands = self.bands();
+        let mut session = search.vocoder.start_mel();
+        let mut samples = Vec::new();
+        for rows in rows.chunks(STRETCH * bands) {
+            interrupt::check()?;
+            let rows = ArrayView2::from_shape((rows.len() / bands, bands), rows)
+                .map_err(|error| Failure::internal("spectrogram", error))?;
+            session.push(rows, &mut samples)?;
+            write(&samples)?;
+            samples.clear();
+        }
+        session.finish(&mut samples);
+        write(&samples)
+    }
+
+    /// What JSON lines say about a search.
+    pub(super) fn facts(&self) -> Map<String, Value> {
+        match self {
+            Self::Network { .. } => Map::new(),
+            Self::GriffinLim(search) => Map::from_iter([
+                ("method".to_owned(), "griffin-lim".into()),
+                ("iterations".to_owned(), search.options.iterations.into()),
+            ]),
+        }
+    }
+}
+
+impl Process for Vocoding {
+    type Report = VocodeReport;
+
+    fn command(&self) -> &'static str {
+        "vocode"
+    }
+
+    fn output_spec(&self, input: AudioSpec) -> AudioSpec {
+        AudioSpec { rate: self.sample_rate(), ..input }
+    }
+
+    fn start(&self, _: AudioSpec) -> Result<impl Session<Report = VocodeReport>, Failure> {
+        Ok(match self {
+            Self::Network { vocoder, options } => vocoder.start(options)?,
+            Self::GriffinLim(search) => search.vocoder.start(),
+        })
+    }
+
+    fn fields(&self, made: &Made<'_, VocodeReport>) -> Value {
+        let mut fields = self.facts();
+        fields.insert("output".to_owned(), made.targets[0].name().into());
+        if let Self::Network { .. } = self {
+            fields.insert("calls".to_owned(), made.report.calls.into());
+        }
+        fields.insert("peak".to_owned(), json!(made.files[0].peak));
+        fields.insert("clipped".to_owned(), json!(made.files[0].clipped));
+        Value::Object(fields)
+    }
+
+    fn notes(&self, made: &Made<'_, VocodeReport>) -> Vec<String> {
+        let (output, length) = (made.targets[0].name(), clock(made.seconds()));
+        let work = match self {
+            Self::Network { .. } => format!("{} calls of the network", made.report.calls),
+            Self::GriffinLim(search) => format!("{} iterations", search.options.iterations),
+        };
+        vec![format!("{} -> {output} ({length}, {work})", made.input)]
+    }
+}
