@@ -75,7 +75,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench-peers",
-        arguments: "[--quick] [--python PATH]",
+        arguments: "[--quick] [--vocoding] [--python PATH]",
         help: "time formant beside librosa, torchaudio, soxr, ffmpeg..; writes docs/performance.md",
         run: bench_peers::run,
     },

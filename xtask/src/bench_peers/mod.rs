@@ -13,6 +13,7 @@ mod quality;
 mod statistics;
 mod table;
 mod tool;
+mod vocoding;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ struct Options {
     quick: bool,
     /// Networks beside their reference implementations, instead of the front end.
     networks: bool,
+    /// The figures of vocoding beside other libraries', instead of the front end.
+    vocoding: bool,
     /// Of the networks those whose name begins like one of these; all without any.
     only: Vec<String>,
 }
@@ -54,6 +57,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let audio = folder.join("audio");
     if options.networks {
         return networks::run(&options, &folder);
+    }
+    if options.vocoding {
+        return vocoding::run(&options, &folder);
     }
     let examples = peers::build_formant()?;
     let python = match &options.python {
@@ -92,12 +98,13 @@ fn parse(args: &[String]) -> Result<Options> {
         match (arg.as_str(), args.len()) {
             ("--quick", _) => options.quick = true,
             ("--networks", _) => options.networks = true,
+            ("--vocoding", _) => options.vocoding = true,
             ("--only", 1..) => options.only.extend(args.next().cloned()),
             ("--python", 1..) => options.python = args.next().map(PathBuf::from),
             _ => {
                 return Err(Problem::new(
                     format!("`cargo xtask bench-peers` does not take `{arg}` like this"),
-                    "give --quick, --networks, --only and a network, --python and an interpreter that has the packages \
+                    "give --quick, --networks, --vocoding, --only and a network, --python and an interpreter that has the packages \
                      of bench/requirements.txt, or nothing",
                 ));
             }

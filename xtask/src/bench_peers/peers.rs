@@ -13,6 +13,11 @@ pub(super) fn build_formant() -> Result<PathBuf> {
     build(&[&["--package", "formant-audio-core"], examples.as_slice()].concat())
 }
 
+/// Builds formant's side of the figures of vocoding and returns the folder of its programs.
+pub(super) fn build_figures() -> Result<PathBuf> {
+    build(&["--package", "formant-audio-core", "--example", "vocoding_figures"])
+}
+
 /// Builds what `args` say as for a release, and returns the folder of the examples.
 fn build(args: &[&str]) -> Result<PathBuf> {
     let remedy = "the compiler's first error above says why";
@@ -46,6 +51,13 @@ pub(super) fn environment(folder: &Path) -> Result<PathBuf> {
 pub(super) fn environment_of_networks(folder: &Path) -> Result<PathBuf> {
     let python = environment(folder)?;
     install(folder, "networks.txt", &["--no-deps"], || Ok(()))?;
+    Ok(python)
+}
+
+/// The same with the packages that measure vocoding, one of which is compiled.
+pub(super) fn environment_of_vocoding(folder: &Path) -> Result<PathBuf> {
+    let python = environment(folder)?;
+    install(folder, "vocoding.txt", &["--no-deps"], || Ok(()))?;
     Ok(python)
 }
 
