@@ -65,7 +65,7 @@ impl Draft {
             builder.permissions(fs::Permissions::from_mode(0o666)); // the umask applies
         }
         loop {
-            let file = builder.tempfile_in(folder(&place))?;
+            let file = builder.tempfile_in(folder(&place)).map_err(|error| without_name(&error))?;
             let underway = Underway::new(file.path());
             let locked = file.as_file().try_lock().is_ok();
             // Another program may have taken it for a left-over before it was locked.
@@ -175,6 +175,12 @@ impl Drop for Underway {
     }
 }
 
+/// An error of a temporary file without the file's name, which tells the user nothing.
+fn without_name(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split(" at path ").next().unwrap_or_default())
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -263,6 +269,15 @@ mod tests {
         draft.write_all(b"gone").expect("taken");
         draft.commit().expect("closed");
         assert!(fs::metadata(null).expect("there").file_type().is_char_device());
+    }
+
+    #[test]
+    fn errors_do_not_name_temporary_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Draft::create(&folder.path().join("none/a.wav")).expect_err("no folder");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let text = error.to_string();
+        assert!(!text.is_empty() && !text.contains("a.wav"), "{text}");
     }
 
     #[test]

@@ -26,6 +26,23 @@ pub enum Error {
         /// What was found and what to do.
         reason: String,
     },
+    /// A channel is asked for that the input does not have.
+    #[error(
+        "{}: there is no channel {number}: {}",
+        path.display(),
+        match count {
+            1 => "it has one channel".to_owned(),
+            _ => format!("it has {count} channels, numbered from 1"),
+        }
+    )]
+    NoChannel {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// The channel's number, from 1.
+        number: u16,
+        /// Channels that are there.
+        count: usize,
+    },
     /// A header asks for more than formant is willing to allocate.
     #[error("{}: {what} of {found} is over the limit of {limit}", path.display())]
     Limit {

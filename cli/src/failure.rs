@@ -45,7 +45,11 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure of `kind`.
     pub(crate) fn new(kind: Kind, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), why: why.into(), remedy: String::new() }
+        let (what, why) = (what.into(), why.into());
+        // Errors of libraries begin with the name of the file, too.
+        let rest = why.strip_prefix(&what).and_then(|rest| rest.strip_prefix(": "));
+        let why = rest.filter(|_| !what.is_empty()).map(str::to_owned).unwrap_or(why);
+        Self { kind, what, why, remedy: String::new() }
     }
 
     /// A wrong command line.
@@ -163,6 +167,8 @@ impl From<formant_audio_core::Error> for Failure {
             }
             Error::Io { path, source } => Self::input(&path, &source),
             Error::Config { setting, reason } => Self::usage(setting, reason),
+            Error::NoChannel { .. } => Self::new(Kind::Input, "", error.to_string())
+                .help("choose a channel that is there, or mix to have all of them"),
             Error::Empty | Error::TooShort { .. } => Self::new(Kind::Input, "", error.to_string())
                 .help("leave it out, or give a longer recording"),
             other => Self::new(Kind::Input, "", other.to_string()),
@@ -248,6 +254,8 @@ mod tests {
     fn messages_name_the_input_once() {
         let failure = Failure::new(Kind::Input, "a.wav", "damaged").of_input("a.wav");
         assert_eq!(failure.message(), "a.wav: damaged");
+        let named = Failure::new(Kind::Input, "a.npy", "a.npy: damaged");
+        assert_eq!(named.message(), "a.npy: damaged");
         let empty = Failure::from(formant_audio_core::Error::Empty).of_input("a.wav");
         assert!(empty.message().starts_with("a.wav: empty input"), "{}", empty.message());
         assert_eq!(empty.kind, Kind::Input);

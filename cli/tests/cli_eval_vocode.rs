@@ -40,6 +40,12 @@ fn distances_stand_beside_those_of_griffin_and_lim() {
     place.run(&[&eval[..], &split].concat()).code(2).says("scores.csv");
     place.file("sides.tsv", b"path\tchannel\ntalk.wav\t3\n");
     let sides = ["eval", "vocode", "--manifest", "sides.tsv", "--model", "m.safetensors"];
-    place.run(&sides).code(3).says("talk.wav");
+    let ran = place.run(&sides).code(3).says("talk.wav").says("no channel 3");
+    ran.says("choose a channel that is there");
+    // Less than a frame.
+    place.file("one.wav", &wav_f32(22_050, 1, &[0.1]));
+    place.file("short.tsv", b"path\none.wav\n");
+    let short = ["eval", "vocode", "--manifest", "short.tsv", "--model", "m.safetensors"];
+    place.run(&short).code(3).says("have 1 samples, need 256");
     place.run(&[&eval[..], &["--split", "dev"]].concat()).code(2).says("dev");
 }

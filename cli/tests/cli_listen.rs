@@ -345,7 +345,8 @@ fn w1_channels_of_a_file_are_chosen_as_elsewhere() {
     assert!(silent("left") && !silent("2"));
     raw("3").code(3);
     let listen = |channels| ["listen", "--level", "--file", "call.wav", "--channels", channels];
-    place.run(&listen("each")).code(2).says("--channels");
+    let ran = place.run(&listen("each")).code(2).says("--channels");
+    assert!(!ran.stderr.contains("right, each"), "{}", ran.stderr);
     place.run(&listen("3")).code(3).says("call.wav");
     place.run(&["listen", "--level", "--channels", "left"]).code(2).says("how many channels");
 }

@@ -351,6 +351,7 @@ fn error_rates() {
 
     let ran = eval(&["--split", "test", "--listing", "l.txt"]).code(1);
     assert!(ran.text().starts_with("WER 25.00 % (0 substituted, 1 left out"), "{}", ran.text());
+    assert!(ran.text().ends_with(" h, 1 failed\n"), "{}", ran.text());
     let listing = text(&place, "l.txt");
     assert!(listing.contains("1 of 2 words wrong\n  said:  hello world\n  heard: hello\n"));
     assert!(listing.contains("  hello [-world]\n"), "{listing}");
@@ -365,6 +366,17 @@ fn eval_of(place: &Place, name: &str, table: &str) -> Ran {
     place.file(name, table.as_bytes());
     let start = ["eval", "transcribe", "--model", "m.safetensors", "--cut", "length"];
     place.run(&[&start[..], &["--json", "--manifest", name]].concat())
+}
+
+#[test]
+fn rows_about_channels_say_so() {
+    let place = ready();
+    let table = "path\ttext\tchannel\nin/a.wav\thello hello\t1\nin/a.wav\thello hello\t\n";
+    let lines = eval_of(&place, "sides.tsv", table).code(0).json();
+    assert_eq!(
+        (&lines[0]["channel"], &lines[1]["channel"]),
+        (&"1".into(), &serde_json::Value::Null)
+    );
 }
 
 #[test]

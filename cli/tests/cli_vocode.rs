@@ -115,6 +115,16 @@ fn spectrograms_of_other_front_ends_are_refused_with_both_sides() {
         place.run(&["features", "in.wav", "--preset", preset, "-o", name]).code(0);
     }
     place.run(&[&["vocode", "right.npz"], &MODEL[..]].concat()).code(0);
+    // Other bands can't be forced.
+    place.run(&["features", "in.wav", "--preset", "periodwave", "-o", "wide.npz"]).code(0);
+    let ran = place.run(&[&["vocode", "wide.npz"], &MODEL[..]].concat()).code(3);
+    assert!(ran.stderr.contains("bands: 100, not 80") && !ran.stderr.contains("--force"));
+    // An array of another rank is no spectrogram of other bands.
+    let matrix = npy("<f4", [1, 1], &floats(&[0.0]));
+    let at = matrix.windows(6).position(|bytes| bytes == b"(1, 1)").expect("a shape");
+    place.file("flat.npy", &[&matrix[..at], b"(1,)  ", &matrix[at + 6..]].concat());
+    let ran = place.run(&[&["vocode", "flat.npy"], &MODEL[..]].concat()).code(3);
+    ran.says("[1], where").says("two axes");
     let ran = place.run(&[&["vocode", "high.npz"], &MODEL[..]].concat()).code(3);
     ran.says("highest frequency: 11025 Hz, not 8000 Hz");
     place.run(&[&["vocode", "high.npz", "--force"], &MODEL[..]].concat()).code(0);
@@ -131,11 +141,23 @@ fn spectrograms_of_other_front_ends_are_refused_with_both_sides() {
         ran.says("-11.5129");
         place.run(&[&["vocode", name, "--force"], &MODEL[..]].concat()).code(0);
     }
+    // What is no number is refused, forced or not.
+    for (name, odd) in [("nan.npy", f32::NAN), ("infinite.npy", f32::INFINITY)] {
+        let mut rows = rows.clone();
+        rows[99] = odd;
+        place.file(name, &npy("<f4", [frames, 80], &floats(&rows)));
+        for more in [&[][..], &["--force"]] {
+            let ran = place.run(&[&["vocode", name], &MODEL[..], more].concat()).code(3);
+            assert!(!ran.stderr.contains("--force"), "{}", ran.stderr);
+            ran.says("finite").says(name);
+        }
+    }
     place.file("other.npy", &npy("<f4", [frames, 40], &floats(&rows[..frames * 40])));
     let ran = place.run(&[&["vocode", "other.npy"], &MODEL[..]].concat()).code(3);
     ran.says("frames x 80 or 80 x frames");
     place.file("broken.npy", b"\x93NUMPY");
-    place.run(&[&["vocode", "broken.npy"], &MODEL[..]].concat()).code(3);
+    let ran = place.run(&[&["vocode", "broken.npy"], &MODEL[..]].concat()).code(3);
+    assert_eq!(ran.stderr.matches("broken.npy").count(), 1, "{}", ran.stderr);
     place.file("none.npy", &npy("<f4", [0, 80], &[]));
     place.run(&[&["vocode", "none.npy"], &MODEL[..]].concat()).code(3);
 }
@@ -203,6 +225,9 @@ fn options_have_bounds_and_a_model_has_to_be_named() {
     network(&place);
     place.file("in.wav", &wav_f32(22_050, 1, &noise(3_000)));
     place.run(&["vocode", "in.wav"]).code(4).says("models list --task vocode");
+    let ran = place.run(&["vocode", "in.wav", "--model", "nobody"]).code(4);
+    assert!(!ran.stderr.contains("spot-commands") && !ran.stderr.contains("bigvgan"));
+    ran.says("nobody").says("periodwave-turbo-base");
     for wrong in [["--steps", "0"], ["--temperature", "-1"], ["--sway", "3"], ["--free-u=1", "-q"]]
     {
         let ran = place.run(&[&["vocode", "in.wav"], &MODEL[..], &wrong].concat());

@@ -215,10 +215,7 @@ fn rows_of(table: &Table, base: &Path, labels: &Names, needed: &[&Names]) -> Res
         }
         let channel = match line.cell(channel) {
             "" => None,
-            text => match text.parse() {
-                Ok(ChannelSelect::Each) => {
-                    return Err(table.bad(line.line, "`each` is not a channel of one row"));
-                }
+            text => match ChannelSelect::together(text) {
                 Ok(channel) => Some(channel),
                 Err(error) => return Err(table.bad(line.line, error.to_string())),
             },
@@ -414,6 +411,7 @@ mod tests {
             let text = format!("path\ttext\tchannel\na.wav\tx\t{bad}\n");
             let error = transcripts("a.tsv", &text).expect_err("no channel").to_string();
             assert!(error.contains("line 2") && error.contains(&format!("`{bad}`")), "{error}");
+            assert!(!error.contains("right, each"), "{error}");
         }
     }
 

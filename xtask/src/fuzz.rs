@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::problem::{Problem, Result};
 use crate::shell;
@@ -27,11 +28,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         return Err(Problem::new("cargo-fuzz is missing", "run `cargo install cargo-fuzz`"));
     }
     let root = shell::root();
-    let mut found = Vec::new();
+    let (mut unbuilt, mut found) = (Vec::new(), Vec::new());
     for (package, seeds) in CRATES {
         let fuzz = root.join(package).join("fuzz");
         for target in targets(&fuzz)? {
             let seeds: Vec<PathBuf> = seeds.iter().map(|folder| root.join(folder)).collect();
+            if let Err(problem) = build(&root, &fuzz, &target) {
+                eprintln!("{problem}");
+                unbuilt.push(format!("{package} {target}"));
+                continue;
+            }
             if let Err(problem) = run_target(&root, &fuzz, &target, &seeds, minutes) {
                 eprintln!("{problem}");
                 keep(&fuzz, &target)?;
@@ -39,12 +45,25 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             }
         }
     }
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(Problem::new(
-            format!("faults were found in {}", found.join(", ")),
+    verdict(&unbuilt, &found)
+}
+
+/// What the runs come to: targets that could not be built, and targets that found a fault.
+fn verdict(unbuilt: &[String], found: &[String]) -> Result<()> {
+    let (mut what, mut remedies) = (Vec::new(), Vec::new());
+    if !found.is_empty() {
+        what.push(format!("faults were found in {}", found.join(", ")));
+        remedies.push(
             "the inputs are in fuzz/regressions of the crate: mend what they show, and commit them",
-        )),
+        );
+    }
+    if !unbuilt.is_empty() {
+        what.push(format!("could not be built, and did not run: {}", unbuilt.join(", ")));
+        remedies.push("the compiler's first error above says why");
+    }
+    match what.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::new(what.join("; "), remedies.join("; "))),
     }
 }
 
@@ -56,6 +75,23 @@ fn minutes(typed: &str) -> Result<u64> {
     })
 }
 
+/// A command of cargo-fuzz on a target, as far as building goes.
+fn cargo_fuzz(command: &str, root: &Path, fuzz: &Path, target: &str) -> Command {
+    let mut cargo = shell::cargo();
+    // There is no unsafe code in the readers, so no sanitizer is asked for, and the stable compiler
+    // does: it only has to take the flags of coverage.
+    // `-O` leaves it to the profile whose arithmetic is checked.
+    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", command, "-O", "-s", "none", "--fuzz-dir"]);
+    cargo.arg(fuzz.strip_prefix(root).unwrap_or(fuzz)).arg(target);
+    cargo
+}
+
+/// Builds a target, so that a failure of its run is a fault that it found.
+fn build(root: &Path, fuzz: &Path, target: &str) -> Result<()> {
+    let mut cargo = cargo_fuzz("build", root, fuzz, target);
+    shell::run(&mut cargo, "the compiler's first error above says why")
+}
+
 fn run_target(
     root: &Path,
     fuzz: &Path,
@@ -63,12 +99,7 @@ fn run_target(
     seeds: &[PathBuf],
     minutes: u64,
 ) -> Result<()> {
-    let mut cargo = shell::cargo();
-    // There is no unsafe code in the readers, so no sanitizer is asked for, and the stable compiler
-    // does: it only has to take the flags of coverage.
-    // `-O` leaves it to the profile whose arithmetic is checked.
-    cargo.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "-O", "-s", "none", "--fuzz-dir"]);
-    cargo.arg(fuzz.strip_prefix(root).unwrap_or(fuzz)).arg(target);
+    let mut cargo = cargo_fuzz("run", root, fuzz, target);
     let corpus = fuzz.join("corpus").join(target);
     fs::create_dir_all(&corpus).map_err(|error| {
         Problem::new(format!("{}: {error}", corpus.display()), "see that it can be written to")
@@ -121,6 +152,19 @@ mod tests {
         for bad in ["0", "-1", "1.5", "ten", ""] {
             assert!(minutes(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_build_that_fails_is_no_fault_found() {
+        let name = || vec!["models cards".to_owned()];
+        assert!(verdict(&[], &[]).is_ok());
+        let text = |unbuilt: &[String], found: &[String]| {
+            verdict(unbuilt, found).expect_err("a problem").to_string()
+        };
+        let (unbuilt, found) = (text(&name(), &[]), text(&[], &name()));
+        assert!(!unbuilt.contains("faults") && unbuilt.contains("compiler"), "{unbuilt}");
+        assert!(!found.contains("built") && found.contains("regressions"), "{found}");
+        assert!(text(&name(), &name()).contains("faults were found in models cards; could not"));
     }
 
     /// The targets of checkpoints compile the detection table without the networks, whose names stand in

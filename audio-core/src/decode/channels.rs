@@ -38,16 +38,30 @@ impl FromStr for ChannelSelect {
             "left" => Self::Left,
             "right" => Self::Right,
             "each" => Self::Each,
-            other => Self::Numbers(numbers(other).ok_or_else(|| {
-                Error::config(
-                    "channels",
-                    format!(
-                        "`{other}` is none of mix, left, right, each, and no list of numbers from 1 such as 2 or 3,4"
-                    ),
-                )
-            })?),
+            other => Self::Numbers(
+                numbers(other).ok_or_else(|| none_of(other, "mix, left, right, each"))?,
+            ),
         })
     }
+}
+
+impl ChannelSelect {
+    /// Parses a choice for who takes the channels together, and so never [`ChannelSelect::Each`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what may be chosen.
+    pub fn together(text: &str) -> Result<Self> {
+        match text.parse() {
+            Ok(Self::Each) | Err(_) => Err(none_of(text, "mix, left, right")),
+            chosen => chosen,
+        }
+    }
+}
+
+fn none_of(text: &str, names: &str) -> Error {
+    let reason =
+        format!("`{text}` is none of {names}, and no list of numbers from 1 such as 2 or 3,4");
+    Error::config("channels", reason)
 }
 
 /// As it is parsed.
@@ -90,11 +104,11 @@ pub(super) enum Chooser {
 }
 
 impl Chooser {
-    /// For a recording with this layout; the error says how many channels there are.
+    /// For a recording with this layout; the error is the number of a channel that it has not.
     pub(super) fn new(
         select: Option<&ChannelSelect>,
         spec: AudioSpec,
-    ) -> std::result::Result<Self, String> {
+    ) -> std::result::Result<Self, u16> {
         let layout = spec.layout;
         Ok(match select {
             None | Some(ChannelSelect::Each) => Self::All,
@@ -104,11 +118,7 @@ impl Chooser {
             Some(ChannelSelect::Numbers(numbers)) => {
                 let count = layout.count();
                 if let Some(number) = numbers.iter().find(|&&number| usize::from(number) > count) {
-                    let there = match count {
-                        1 => "it has one channel".to_owned(),
-                        count => format!("it has {count} channels, numbered from 1"),
-                    };
-                    return Err(format!("there is no channel {number}: {there}"));
+                    return Err(*number);
                 }
                 let places = numbers.iter().map(|&number| usize::from(number) - 1).collect();
                 Self::Some(places, chosen_layout(numbers.len() as u16))

@@ -64,8 +64,9 @@ impl BlockReader {
         let mut backend = open::open_backend(source, path, options)?;
         let info = backend.info();
         let found = AudioSpec { rate: info.rate, layout: info.layout };
-        let chooser = Chooser::new(options.channels.as_ref(), found)
-            .map_err(|reason| Error::unreadable(&info.path, reason))?;
+        let chooser = Chooser::new(options.channels.as_ref(), found).map_err(|number| {
+            Error::NoChannel { path: info.path.clone(), number, count: found.channels() }
+        })?;
         let mut reader = Self {
             backend,
             spec: chooser.spec(found),

@@ -122,9 +122,11 @@ impl DemixPlan {
 
     /// Loads the models that were asked for, or the default one.
     pub(crate) fn load(&self) -> Result<StemSeparator, Failure> {
-        let first = ModelSource::or_default(self.model.clone(), "stems")?;
-        let sources: Vec<ModelSource> =
-            std::iter::once(first).chain(self.ensemble.clone()).collect();
+        let others = self.ensemble.iter().cloned().map(Some);
+        let sources = std::iter::once(self.model.clone()).chain(others);
+        let sources: Vec<ModelSource> = sources
+            .map(|asked| ModelSource::or_default(asked, "stems"))
+            .collect::<Result<_, _>>()?;
         let mut separator = StemSeparator::ensemble(&sources, &self.load)?;
         if self.keep_dc {
             separator.keep_dc();

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::published::{Published, published_models};
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
 use crate::task_info;
@@ -134,6 +135,15 @@ pub fn bundled(name: &str) -> Result<&'static Bundled> {
     })
 }
 
+/// The error of a name that no model has, with the models of a task.
+pub(super) fn unknown(name: &str, task: &str) -> Error {
+    let bundled = BUNDLED.iter().filter(|model| model.task == task).map(|model| model.name);
+    let runs = |model: &&Published| task_info::runs(task, model.architecture);
+    let published = published_models().filter(|model| model.task == task).filter(runs);
+    let names: Vec<&str> = bundled.chain(published.map(|model| model.name)).collect();
+    Error::config("model", format!("no model `{name}` for {task}; there are: {}", names.join(", ")))
+}
+
 /// The model that a task uses where none is named.
 ///
 /// # Errors
@@ -157,6 +167,12 @@ mod tests {
         for task in task_info::TASKS {
             let found = default_for(task.name).ok().map(|model| (model.name, model.task));
             assert_eq!(found, task.default.map(|name| (name, task.name)));
+        }
+        for task in task_info::TASKS {
+            let error = unknown("nobody", task.name).to_string();
+            let others = BUNDLED.iter().filter(|model| model.task != task.name);
+            assert!(others.clone().all(|other| !error.contains(other.name)), "{error}");
+            assert!(task.default.is_none_or(|name| error.contains(name)), "{error}");
         }
         let error = default_for("sing").expect_err("no task").to_string();
         assert!(error.contains("sing"), "{error}");

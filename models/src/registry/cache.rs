@@ -199,7 +199,11 @@ impl Cache {
         }
         let bytes = size_of(&folder);
         std::fs::remove_dir_all(&folder).map_err(|error| HubError::disk(&folder, error))?;
-        Ok(bytes)
+        // A download that never began leaves a folder and no files.
+        match bytes {
+            0 => Err(HubError::NotCached { name: name.to_owned(), folder: self.root.clone() }),
+            bytes => Ok(bytes),
+        }
     }
 
     /// Waits for the right to change a model's folder. The lock lies beside the folders, so that a
@@ -303,6 +307,17 @@ mod tests {
         assert_eq!(cache.require("m").expect("there"), snapshot);
         assert!(snapshot.path().ends_with("files/a.txt") && snapshot.bytes() == 6);
         assert_eq!(cache.verify("m", &mut go_on).expect("whole"), snapshot);
+    }
+
+    #[test]
+    fn what_was_never_fetched_is_not_removed() {
+        let (_place, cache) = cache();
+        std::fs::create_dir(cache.folder("begun")).expect("folder");
+        for name in ["begun", "begun", "never"] {
+            let error = cache.remove(name, &mut go_on).expect_err("nothing is there");
+            assert!(matches!(error, HubError::NotCached { .. }), "{name}: {error}");
+        }
+        assert!(cache.remove("m", &mut go_on).expect("removed") > 0);
     }
 
     #[test]

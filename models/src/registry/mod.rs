@@ -15,6 +15,7 @@ pub use hub::{
 };
 pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
 
+use self::bundled::unknown;
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
 
@@ -22,9 +23,10 @@ impl ModelSource {
     /// The model that was asked for, or the bundled one that a task uses otherwise.
     ///
     /// # Errors
-    /// As [`default_for`].
+    /// As [`default_for`]; [`Error::Config`] for a name that no model has, with those of the task.
     pub fn or_default(asked: Option<Self>, task: &str) -> Result<Self> {
         match asked {
+            Some(Self::Bundled(name)) if bundled(&name).is_err() => Err(unknown(&name, task)),
             Some(source) => Ok(source),
             None => Ok(default_for(task)?.source()),
         }

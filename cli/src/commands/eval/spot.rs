@@ -149,7 +149,7 @@ impl Evaluation for Words<'_> {
         Ok(None)
     }
 
-    fn finish(self, _: &mut Tally) -> Result<Summary, Failure> {
+    fn finish(self, tally: &mut Tally) -> Result<Summary, Failure> {
         let report = self.answers.map(|answers| answers.report(Vec::new()));
         let alarms = self.alarms;
         let figures = figures([
@@ -159,7 +159,9 @@ impl Evaluation for Words<'_> {
             ("negative_hours", alarms.as_ref().map(|alarms| alarms.hours)),
         ]);
         let (report, alarms) = (report.as_ref(), alarms.as_ref());
-        Ok(Summary { details: details(report, alarms), figures, text: text(report, alarms) })
+        let counts = format!("{} recordings, {} failed\n", tally.done, tally.failed.len());
+        let text = text(report, alarms) + &counts;
+        Ok(Summary { details: details(report, alarms), figures, text })
     }
 }
 

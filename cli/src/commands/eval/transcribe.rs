@@ -137,6 +137,9 @@ impl Evaluation for Utterances {
             "errors": words.counts.errors(),
             "words": words.counts.reference_units(),
         });
+        if let Some(channel) = &row.channel {
+            line["channel"] = json!(channel.to_string());
+        }
         if !row.stretch.is_whole() {
             line["offset"] = json!(row.stretch.start);
             line["duration"] = json!(row.stretch.seconds);
@@ -162,7 +165,7 @@ impl Evaluation for Utterances {
         };
         let text = format!(
             "WER {} ({} substituted, {} left out, {} added, of {} words)\nCER {}\n\
-             {} recordings, {:.2} h\n",
+             {} recordings, {:.2} h, {} failed\n",
             percent(words.rate()),
             words.substitutions,
             words.deletions,
@@ -171,6 +174,7 @@ impl Evaluation for Utterances {
             percent(characters.rate()),
             tally.done,
             self.seconds / 3600.0,
+            tally.failed.len(),
         );
         Ok(Summary { details: String::new(), figures, text })
     }

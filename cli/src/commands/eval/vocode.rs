@@ -164,6 +164,11 @@ impl Evaluation for Recordings<'_> {
         let (vocoded, _) = self.vocoder.process(&original.view(), &self.plan.options)?;
         let again = self.griffin_lim.process(self.features.compute(samples)?.view())?;
         let count = samples.len().min(vocoded.frames()).min(again.len());
+        if count == 0 {
+            // Less than a hop makes no frame.
+            let (have, need) = (samples.len(), self.front_end.hop_length);
+            return Err(formant_audio_core::Error::TooShort { have, need }.into());
+        }
         let original = &samples[..count];
         let score = Score {
             input: self.name(row),

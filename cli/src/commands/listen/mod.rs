@@ -71,7 +71,7 @@ pub(crate) struct ListenArgs {
     raw: Option<String>,
     /// Channels. Of a file or standard input, which: mix, left, right, or numbers such as 2 or 3,4. Of
     /// a microphone, how many to open. Tasks get their mix, the recording keeps them.
-    #[arg(long, value_name = "WHICH|N")]
+    #[arg(long, value_name = "WHICH|N", value_parser = ChannelSelect::together)]
     channels: Option<ChannelSelect>,
     #[command(flatten)]
     clock: ClockArgs,
