@@ -64,23 +64,27 @@ impl Examples {
             let mut features = plan.compute(&samples)?;
             let fill = features.mean().unwrap_or(0.0);
             mask(rng, &mut features.view_mut(), masks, fill);
-            Ok((features.into_raw_vec_and_offset().0, class as i64))
+            Ok([features.into_raw_vec_and_offset().0, vec![class as f32]])
         };
-        let stack = |examples: Vec<Result<(Vec<f32>, i64)>>| {
-            let count = examples.len() as i64;
-            let (mut values, mut classes) = (Vec::new(), Vec::new());
-            for example in examples {
-                let (features, class) = example?;
-                values.extend(features);
-                classes.push(class);
-            }
+        let batch = |examples| {
+            let [features, classes] = stack(examples)?;
             Ok(Labelled {
-                features: Tensor::from_slice(&values).view([count, -1, plan.bins() as i64]),
-                classes: Tensor::from_slice(&classes).to_kind(Kind::Int64),
+                features: features.view([features.size()[0], -1, plan.bins() as i64]),
+                classes: classes.view([-1]).to_kind(Kind::Int64),
             })
         };
-        self.run(epoch, example, stack, learn)
+        self.run(epoch, example, batch, learn)
     }
+}
+
+/// Examples of the same parts, of the same lengths, as tensors `[batch, values of the part]`.
+pub(crate) fn stack<const N: usize>(examples: Vec<Result<[Vec<f32>; N]>>) -> Result<[Tensor; N]> {
+    let count = examples.len() as i64;
+    let mut parts = [const { Vec::new() }; N];
+    for example in examples {
+        parts.iter_mut().zip(example?).for_each(|(all, part)| all.extend(part));
+    }
+    Ok(parts.map(|values| Tensor::from_slice(&values).view([count, -1])))
 }
 
 /// One of a list that is not empty.

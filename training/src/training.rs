@@ -5,19 +5,28 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use serde::Serialize;
+use formant_models::model::{Arch, Model};
 use serde::de::DeserializeOwned;
-use tch::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
 
+use crate::asr::AsrRecipe;
 use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::examples::Examples;
-use crate::optim::{AdamW, OptimizerConfig};
+use crate::optim::{AdamW, OptimizerConfig, by_name};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::replicas::{Learner, Replicas, variables};
 use crate::resume;
+use crate::separation::SeparationRecipe;
+use crate::speaker::SpeakerRecipe;
+use crate::spot::SpotRecipe;
+use crate::stems::StemsRecipe;
+use crate::superres::SuperresRecipe;
+use crate::vocode::VocodeRecipe;
 
 /// Length, seed and optimizer of a training.
 pub(crate) struct Course<'a> {
@@ -34,6 +43,39 @@ impl Course<'_> {
     }
 }
 
+/// Every number of a training, stored with the weights.
+pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
+    fn course(&self) -> Course<'_>;
+}
+
+macro_rules! recipes {
+    ($($recipe:ty),*) => {$(
+        impl Recipe for $recipe {
+            fn course(&self) -> Course<'_> {
+                let Self { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self;
+                Course { epochs, steps_per_epoch, seed, optimizer }
+            }
+        }
+    )*};
+}
+
+recipes!(
+    AsrRecipe,
+    SeparationRecipe,
+    SpeakerRecipe,
+    SpotRecipe,
+    StemsRecipe,
+    SuperresRecipe,
+    VocodeRecipe
+);
+
+/// What must match when training resumes.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Key<R> {
+    recipe: R,
+    data: Value,
+}
+
 /// Number of an epoch and of a step in it, from 0.
 pub(crate) type At = (usize, usize);
 
@@ -43,24 +85,24 @@ pub(crate) trait Training: Sync {
     type Network;
     /// Examples of one step.
     type Batch: Send + 'static;
-    /// Settings and sizes that must match when training resumes.
-    type Key: Serialize + DeserializeOwned + PartialEq;
-    /// Every number of the training, stored with the weights.
-    type Recipe: Serialize;
-    /// Measured quality of the finished model.
-    type Figures;
-
-    fn course(&self) -> Course<'_>;
+    type Recipe: Recipe;
+    /// What the finished model is.
+    type Arch: Arch;
+    /// Measured quality of the finished model. Numbers among them go into its file.
+    type Figures: Serialize;
+    /// Floats of the finished file.
+    const KIND: Kind = Kind::Float;
 
     fn recipe(&self) -> &Self::Recipe;
 
-    fn key(&self) -> Self::Key;
+    /// Names or numbers of the data that must match when training resumes.
+    fn data_key(&self) -> Value;
+
+    /// The card of the finished model.
+    fn card(&self, provenance: Value) -> Result<<Self::Arch as Arch>::Card>;
 
     /// Constructs the network with random weights; replicas are constructed by the same call.
     fn network(&self) -> Result<(VarStore, Self::Network)>;
-
-    /// Trainable parameters of the finished network.
-    fn parameters(network: &Self::Network) -> u64;
 
     /// Composes the batches of one epoch in order and hands each to `learn`, which may stop early.
     fn batches(
@@ -93,15 +135,34 @@ pub(crate) trait Training: Sync {
         optimizer.averaged()
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict>;
+    /// Figures on what is validated on.
+    fn validate(&self, model: &Model<Self::Arch>) -> Result<Self::Figures>;
+
+    fn verdict(&self, figures: &Self::Figures) -> Verdict;
+
+    fn model(
+        &self,
+        weights: &BTreeMap<String, Tensor>,
+        provenance: Value,
+    ) -> Result<Model<Self::Arch>> {
+        Ok(Model::from_tensors(self.card(provenance)?, weights, Device::Cpu)?)
+    }
 
     /// Measures the model of the best weights and writes it, with its card, to `output`.
     fn finish(
         &self,
         weights: &BTreeMap<String, Tensor>,
-        provenance: serde_json::Value,
+        mut provenance: Value,
         output: &Path,
-    ) -> Result<Self::Figures>;
+    ) -> Result<Self::Figures> {
+        let figures = self.validate(&self.model(weights, Value::Null)?)?;
+        let plain = serde_json::to_value(&figures).expect("figures are plain data");
+        if let (Value::Object(known), Value::Object(figures)) = (&mut provenance, plain) {
+            known.extend(figures.into_iter().filter(|(_, figure)| figure.is_number()));
+        }
+        self.model(weights, provenance)?.save(output, Self::KIND)?;
+        Ok(figures)
+    }
 }
 
 /// What a finished training came to.
@@ -136,12 +197,12 @@ pub struct Dev<R> {
 pub(crate) fn run<T: Training>(
     training: &T,
     paths: &TrainPaths,
-    mut provenance: serde_json::Value,
+    mut provenance: Value,
     progress: &dyn Progress,
     begin: impl FnOnce(&VarStore, &T::Network) -> Result<()>,
 ) -> Result<Trained<T::Figures>> {
     let began = Instant::now();
-    let course = training.course();
+    let course = training.recipe().course();
     tch::manual_seed(course.seed as i64);
     let (vs, network) = training.network()?;
     let epochs = Epochs {
@@ -151,7 +212,7 @@ pub(crate) fn run<T: Training>(
         began,
         progress,
     };
-    let key = training.key();
+    let key = Key { recipe: training.recipe().clone(), data: training.data_key() };
     let saved = epochs.saved(&key);
     if saved.is_none() {
         begin(&vs, &network)?;
@@ -182,20 +243,27 @@ pub(crate) fn run<T: Training>(
                 done
             },
             T::weights,
-            |weights| training.judge(weights),
+            |weights| {
+                let model = training.model(weights, Value::Null)?;
+                Ok(training.verdict(&training.validate(&model)?))
+            },
         )
     })?;
-    if let serde_json::Value::Object(provenance) = &mut provenance {
+    if let Value::Object(provenance) = &mut provenance {
         let recipe = serde_json::to_value(training.recipe()).expect("a recipe is plain data");
         provenance.insert("recipe".to_owned(), recipe);
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
     let figures = training.finish(&best.weights, provenance, &paths.output)?;
+    let of_model = |(name, variable): &(&String, &Tensor)| {
+        variable.requires_grad() && best.weights.contains_key(*name)
+    };
+    let parameters = by_name(&vs).iter().filter(of_model).map(|(_, x)| x.numel() as u64).sum();
     resume::remove(&paths.state)?;
     Ok(Trained {
         best_epoch: best.epoch,
         figures,
-        parameters: T::parameters(&network),
+        parameters,
         seconds: began.elapsed().as_secs_f64(),
     })
 }
@@ -213,67 +281,82 @@ fn learner<T: Training>(training: &T) -> Learner<'_, (At, f64, T::Batch)> {
 mod tests {
     use std::cell::Cell;
 
-    use serde::Deserialize;
-    use tch::{Device, Kind, nn};
+    use formant_models::checkpoint::Architecture;
+    use formant_models::model::Foreign;
+    use formant_models::params::{Params, Weight};
+    use tch::nn::Init;
 
     use super::*;
     use crate::error::Error;
     use crate::progress::TrainingEvent;
 
-    /// Moves one variable towards zero.
-    struct Line(OptimizerConfig);
+    /// One variable, which training moves towards zero.
+    #[derive(Debug)]
+    pub(crate) struct Line;
 
-    #[derive(PartialEq, Serialize, Deserialize)]
-    struct Key {
-        width: i64,
+    impl Arch for Line {
+        const NAME: &'static str = "line";
+        const ARCHITECTURES: &'static [Architecture] = &[];
+        const CARD_KEY: &'static str = "line";
+        const WANTED: &'static str = "a line";
+        type Card = Value;
+        type Network = Weight;
+
+        fn validate(_: &Value) -> formant_models::Result<()> {
+            Ok(())
+        }
+        fn adopt(_: &mut Foreign<'_>) -> formant_models::Result<Value> {
+            Ok(Value::Null)
+        }
+        fn build(params: &Params<'_>, _: &Value) -> formant_models::Result<Weight> {
+            params.get("x", &[2], Init::Const(3.0))
+        }
     }
 
-    impl Training for Line {
-        type Network = Tensor;
+    impl Recipe for OptimizerConfig {
+        fn course(&self) -> Course<'_> {
+            Course { epochs: 3, steps_per_epoch: 2, seed: 1, optimizer: self }
+        }
+    }
+
+    impl Training for OptimizerConfig {
+        type Network = Weight;
         type Batch = Tensor;
-        type Key = Key;
-        type Recipe = OptimizerConfig;
+        type Recipe = Self;
+        type Arch = Line;
         type Figures = Vec<f32>;
 
-        fn course(&self) -> Course<'_> {
-            Course { epochs: 3, steps_per_epoch: 2, seed: 1, optimizer: &self.0 }
+        fn recipe(&self) -> &Self {
+            self
         }
-        fn recipe(&self) -> &OptimizerConfig {
-            &self.0
+        fn data_key(&self) -> Value {
+            Value::Null
         }
-        fn key(&self) -> Key {
-            Key { width: 2 }
+        fn card(&self, provenance: Value) -> Result<Value> {
+            Ok(provenance)
         }
-        fn network(&self) -> Result<(VarStore, Tensor)> {
+        fn network(&self) -> Result<(VarStore, Weight)> {
             let vs = VarStore::new(Device::Cpu);
-            let x = vs.root().var("x", &[2], nn::Init::Const(3.0));
-            Ok((vs, x))
-        }
-        fn parameters(network: &Tensor) -> u64 {
-            network.numel() as u64
+            let network = Line::build(&Params::random(&vs.root()), &Value::Null)?;
+            Ok((vs, network))
         }
         fn batches(
             &self,
-            _: &Tensor,
+            _: &Weight,
             _: usize,
             learn: &mut dyn FnMut(usize, Tensor) -> Result<()>,
         ) -> Result<()> {
             (0..2).try_for_each(|step| learn(step, Tensor::ones([2], tch::kind::FLOAT_CPU)))
         }
-        fn loss(&self, x: &Tensor, batch: &Tensor, _: At) -> Tensor {
-            (x * batch).square().sum(Kind::Float)
+        fn loss(&self, x: &Weight, batch: &Tensor, _: At) -> Tensor {
+            (&**x * batch).square().sum(Kind::Float)
         }
-        fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-            let score = -weights["x"].abs().sum(Kind::Float).double_value(&[]);
-            Ok(Verdict { score, detail: String::new() })
+        fn validate(&self, model: &Model<Line>) -> Result<Vec<f32>> {
+            Ok(Vec::try_from(&model.weights()["x"]).expect("flat"))
         }
-        fn finish(
-            &self,
-            weights: &BTreeMap<String, Tensor>,
-            _: serde_json::Value,
-            _: &Path,
-        ) -> Result<Vec<f32>> {
-            Ok(Vec::try_from(&weights["x"]).expect("flat"))
+        fn verdict(&self, figures: &Vec<f32>) -> Verdict {
+            let score = -f64::from(figures.iter().map(|x| x.abs()).sum::<f32>());
+            Verdict { score, detail: String::new() }
         }
     }
 
@@ -295,13 +378,13 @@ mod tests {
     #[test]
     fn a_resumed_training_does_not_copy_the_start_weights_again() {
         let folder = tempfile::tempdir().expect("a folder");
-        let training = Line(OptimizerConfig::default());
+        let training = OptimizerConfig::default();
         let copied = Cell::new(0);
         let go = |name: &str, progress: &dyn Progress| {
             let paths = TrainPaths::of(folder.path().join(name));
             run(&training, &paths, serde_json::json!({}), progress, |_, x| {
                 copied.set(copied.get() + 1);
-                let _ = tch::no_grad(|| x.shallow_clone().fill_(5.0));
+                let _ = tch::no_grad(|| (**x).shallow_clone().fill_(5.0));
                 Ok(())
             })
         };

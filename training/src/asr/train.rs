@@ -1,17 +1,14 @@
 //! A recogniser's training: its loss, its validation, and the card of the finished model.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::squeezeformer::{CtcCard, CtcModel, Squeezeformer, Vocabulary};
 use formant_models::network::NoTrace;
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches};
-use super::data::AsrData;
+use super::data::{AsrData, Utterance};
 use super::evaluate::{AsrReport, score_utterances};
 use super::pieces::{Pieces, learn_pieces};
 use super::recipe::AsrRecipe;
@@ -20,14 +17,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Course, Dev, Trained, Training};
-
-/// What a state has to agree with to be gone on from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: AsrRecipe,
-    pieces: Vec<String>,
-}
+use crate::training::{self, At, Dev, Trained, Training};
 
 /// Trains a recogniser on `data` and writes it to `paths.output`.
 ///
@@ -46,7 +36,7 @@ pub fn train(
     recipe: &AsrRecipe,
     paths: &TrainPaths,
     start: Option<&CtcModel>,
-    provenance: serde_json::Value,
+    mut provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<Dev<AsrReport>>> {
     recipe.validate()?;
@@ -60,11 +50,10 @@ pub fn train(
         config: recipe.network_for(pieces.list().len(), plan.bins()),
         frontend: recipe.frontend.clone(),
         vocabulary: Vocabulary { pieces: pieces.list().to_vec(), ..Vocabulary::default() },
-        provenance: serde_json::Value::Null,
+        provenance: Value::Null,
     };
-    let mut provenance = provenance;
-    if let serde_json::Value::Object(provenance) = &mut provenance {
-        provenance.insert("data".to_owned(), serde_json::json!(data.tables));
+    if let Value::Object(provenance) = &mut provenance {
+        provenance.insert("data".to_owned(), json!(data.tables));
     }
     let training = Recognition { data, recipe, plan: &plan, pieces: &pieces, card: &card };
     training::run(&training, paths, provenance, progress, |vs, _| {
@@ -83,30 +72,25 @@ struct Recognition<'a> {
 impl Training for Recognition<'_> {
     type Network = Squeezeformer;
     type Batch = Batch;
-    type Key = Key;
     type Recipe = AsrRecipe;
+    type Arch = Squeezeformer;
     type Figures = Dev<AsrReport>;
-
-    fn course(&self) -> Course<'_> {
-        let AsrRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
 
     fn recipe(&self) -> &AsrRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), pieces: self.pieces.list().to_vec() }
+    fn data_key(&self) -> Value {
+        json!(self.pieces.list())
+    }
+
+    fn card(&self, provenance: Value) -> Result<CtcCard> {
+        Ok(CtcCard { provenance, ..self.card.clone() })
     }
 
     fn network(&self) -> Result<(VarStore, Squeezeformer)> {
         let model = CtcModel::random(self.card.clone(), Device::Cpu)?;
         Ok((model.store.into_inner(), model.network))
-    }
-
-    fn parameters(network: &Squeezeformer) -> u64 {
-        network.info().parameters
     }
 
     fn batches(
@@ -123,22 +107,17 @@ impl Training for Recognition<'_> {
         loss(network, batch, self.card.blank())
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let report = validate(self.card, weights, self.data)?;
-        let score = report.selection_score(|source| self.recipe.weight(source));
-        Ok(Verdict { score, detail: report.one_line() })
+    fn validate(&self, model: &CtcModel) -> Result<Dev<AsrReport>> {
+        let AsrData { dev, corpus, .. } = self.data;
+        let utterances = dev.iter().map(|Utterance { clip, text, source, .. }| {
+            (corpus.clip_f32(*clip), text.clone(), source.clone())
+        });
+        Ok(Dev { dev: score_utterances(model, utterances)? })
     }
 
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<Dev<AsrReport>> {
-        let dev = validate(self.card, weights, self.data)?;
-        let card = CtcCard { provenance, ..self.card.clone() };
-        build(&card, weights)?.save(output, Kind::Float)?;
-        Ok(Dev { dev })
+    fn verdict(&self, Dev { dev }: &Dev<AsrReport>) -> Verdict {
+        let score = dev.selection_score(|source| self.recipe.weight(source));
+        Verdict { score, detail: dev.one_line() }
     }
 }
 
@@ -153,20 +132,4 @@ fn loss(network: &Squeezeformer, batch: &Batch, blank: i64) -> Tensor {
     let (answered, counts) = (&batch.answers, &batch.counts);
     let sum = Tensor::ctc_loss(&log_probs, answered, lengths, counts, blank, reduction, true);
     sum / answers.max(1) as f64
-}
-
-fn build(card: &CtcCard, weights: &BTreeMap<String, Tensor>) -> Result<CtcModel> {
-    Ok(CtcModel::from_tensors(card.clone(), weights, Device::Cpu)?)
-}
-
-fn validate(
-    card: &CtcCard,
-    weights: &BTreeMap<String, Tensor>,
-    data: &AsrData,
-) -> Result<AsrReport> {
-    let model = build(card, weights)?;
-    let utterances = data.dev.iter().map(|utterance| {
-        (data.corpus.clip_f32(utterance.clip), utterance.text.clone(), utterance.source.clone())
-    });
-    score_utterances(&model, utterances)
 }

@@ -1,11 +1,12 @@
 //! Batches of mixtures, composed by other threads while the network learns.
 
+use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::compose::{Example, compose};
 use super::recipe::SeparationRecipe;
 use crate::error::Result;
-use crate::examples::Examples;
+use crate::examples::{Examples, stack};
 use crate::voices::{Drawing, Voices};
 
 /// Mixtures and their sources.
@@ -43,17 +44,14 @@ pub(super) fn run(
 ) -> Result<()> {
     let length = recipe.samples();
     let drawing = Drawing::new(&data.speakers, recipe.speaker_balance);
-    let stack = |examples: Vec<Example>| {
-        let batch = examples.len() as i64;
-        let (mut mixtures, mut sources) = (Vec::new(), Vec::new());
-        for example in examples {
-            mixtures.extend(example.mixture);
-            sources.extend(example.sources.into_iter().flatten());
-        }
-        Ok(Batch {
-            mixtures: Tensor::from_slice(&mixtures).view([batch, length as i64]),
-            sources: Tensor::from_slice(&sources).view([batch, -1, length as i64]),
-        })
+    let example = |rng: &mut ChaCha8Rng| {
+        let Example { mixture, sources } = compose(rng, data, &drawing, recipe, length);
+        Ok([mixture, sources.concat()])
     };
-    examples.run(epoch, |rng| compose(rng, data, &drawing, recipe, length), stack, learn)
+    let batch = |examples| {
+        let [mixtures, sources] = stack(examples)?;
+        let sources = sources.view([sources.size()[0], -1, length as i64]);
+        Ok(Batch { mixtures, sources })
+    };
+    examples.run(epoch, example, batch, learn)
 }

@@ -1,15 +1,15 @@
 //! A training of a separator: its loss and its validation.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
-use formant_models::arch::mossformer::{MossformerCard, MossformerModel, Network, SourceSeparator};
+use formant_models::arch::mossformer::{
+    MossFormer, MossformerCard, MossformerModel, Network, SourceSeparator,
+};
 use formant_models::nn::tape;
 use formant_models::params::Params;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::batches::{self, Batch};
 use super::data::SeparationData;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Course, Trained, Training};
+use crate::training::{self, At, Recipe, Trained, Training};
 
 /// Figures of a separator.
 #[derive(Debug, Clone, Serialize)]
@@ -29,13 +29,6 @@ pub struct SeparationFigures {
     pub si_sdri: f64,
     /// Speakers that it learned from.
     pub speakers: usize,
-}
-
-/// What a state has to agree with to be gone on from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: SeparationRecipe,
-    speakers: usize,
 }
 
 /// Trains a network on mixtures of `data` by `recipe` and writes it, with its card, to
@@ -54,7 +47,7 @@ pub fn train(
     recipe: &SeparationRecipe,
     paths: &TrainPaths,
     start: Option<&MossformerModel>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<SeparationFigures>> {
     recipe.validate()?;
@@ -69,31 +62,25 @@ struct Separation<'a> {
     recipe: &'a SeparationRecipe,
 }
 
-impl Separation<'_> {
-    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<MossformerModel> {
-        let card = MossformerCard::published(self.recipe.network.clone(), self.recipe.sample_rate)?;
-        Ok(MossformerModel::from_tensors(card, weights, Device::Cpu)?)
-    }
-}
-
 impl Training for Separation<'_> {
     type Network = SourceSeparator;
     type Batch = Batch;
-    type Key = Key;
     type Recipe = SeparationRecipe;
+    type Arch = MossFormer;
     type Figures = SeparationFigures;
-
-    fn course(&self) -> Course<'_> {
-        let SeparationRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
 
     fn recipe(&self) -> &SeparationRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), speakers: self.data.voices.speakers.len() }
+    fn data_key(&self) -> Value {
+        json!(self.data.voices.speakers.len())
+    }
+
+    fn card(&self, provenance: Value) -> Result<MossformerCard> {
+        let SeparationRecipe { network, sample_rate, .. } = self.recipe;
+        let card = MossformerCard::published(network.clone(), *sample_rate)?;
+        Ok(MossformerCard { provenance, ..card })
     }
 
     fn network(&self) -> Result<(VarStore, SourceSeparator)> {
@@ -107,17 +94,13 @@ impl Training for Separation<'_> {
         Ok((vs, network))
     }
 
-    fn parameters(network: &SourceSeparator) -> u64 {
-        network.info().parameters
-    }
-
     fn batches(
         &self,
         _: &SourceSeparator,
         epoch: usize,
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        let examples = self.course().examples(self.recipe.batch);
+        let examples = self.recipe.course().examples(self.recipe.batch);
         batches::run(examples, epoch, &self.data.voices, self.recipe, learn)
     }
 
@@ -141,58 +124,44 @@ impl Training for Separation<'_> {
         batch.split(count)
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let score = validate(&self.model(weights)?, self.data, self.recipe)?;
-        Ok(Verdict { score, detail: format!("SI-SDRi {score:.2} dB") })
-    }
-
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<SeparationFigures> {
-        let mut model = self.model(weights)?;
-        model.card.provenance = provenance;
-        let si_sdri = validate(&model, self.data, self.recipe)?;
-        model.save(output, Kind::Float)?;
-        Ok(SeparationFigures { si_sdri, speakers: self.data.voices.speakers.len() })
-    }
-}
-
-/// Mean gain in SI-SDR: of all voices in the best order, or of the speech.
-fn validate(
-    model: &MossformerModel,
-    data: &SeparationData,
-    recipe: &SeparationRecipe,
-) -> Result<f64> {
-    let Network::Separator(network) = &model.network else { return Ok(f64::NEG_INFINITY) };
-    let network = network.clone().freeze();
-    let mut gains = Vec::with_capacity(data.dev.len());
-    for item in &data.dev {
-        let least = recipe.network.kernel_size as usize;
-        if item.mixture.len() < least {
-            continue;
-        }
-        let mixture = Tensor::from_slice(&item.mixture).unsqueeze(0);
-        let estimates = network.forward(&mixture).squeeze_dim(0);
-        let estimates: Vec<Vec<f32>> = (0..estimates.size()[0])
-            .map(|voice| Vec::<f32>::try_from(estimates.get(voice)))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(formant_models::Error::from)?;
-        let gain = match recipe.goal {
-            Goal::Separate => {
-                let references: Vec<&[f32]> = item.sources.iter().map(Vec::as_slice).collect();
-                let estimates: Vec<&[f32]> = estimates.iter().map(Vec::as_slice).collect();
-                si_sdr_sources(&references, &estimates, Some(&item.mixture))?
-                    .mean_si_sdr_improvement_db
-            }
-            Goal::Enhance => {
-                let after = si_sdr(&item.sources[0], &estimates[0])?;
-                after.zip(si_sdr(&item.sources[0], &item.mixture)?).map(|(a, b)| a - b)
-            }
+    /// Mean gain in SI-SDR: of all voices in the best order, or of the speech.
+    fn validate(&self, model: &MossformerModel) -> Result<SeparationFigures> {
+        let speakers = self.data.voices.speakers.len();
+        let figures = |si_sdri| SeparationFigures { si_sdri, speakers };
+        let Network::Separator(network) = &model.network else {
+            return Ok(figures(f64::NEG_INFINITY));
         };
-        gains.extend(gain);
+        let network = network.clone().freeze();
+        let mut gains = Vec::with_capacity(self.data.dev.len());
+        for item in &self.data.dev {
+            let least = self.recipe.network.kernel_size as usize;
+            if item.mixture.len() < least {
+                continue;
+            }
+            let mixture = Tensor::from_slice(&item.mixture).unsqueeze(0);
+            let estimates = network.forward(&mixture).squeeze_dim(0);
+            let estimates: Vec<Vec<f32>> = (0..estimates.size()[0])
+                .map(|voice| Vec::<f32>::try_from(estimates.get(voice)))
+                .collect::<std::result::Result<_, _>>()
+                .map_err(formant_models::Error::from)?;
+            let gain = match self.recipe.goal {
+                Goal::Separate => {
+                    let references: Vec<&[f32]> = item.sources.iter().map(Vec::as_slice).collect();
+                    let estimates: Vec<&[f32]> = estimates.iter().map(Vec::as_slice).collect();
+                    si_sdr_sources(&references, &estimates, Some(&item.mixture))?
+                        .mean_si_sdr_improvement_db
+                }
+                Goal::Enhance => {
+                    let after = si_sdr(&item.sources[0], &estimates[0])?;
+                    after.zip(si_sdr(&item.sources[0], &item.mixture)?).map(|(a, b)| a - b)
+                }
+            };
+            gains.extend(gain);
+        }
+        Ok(figures(gains.iter().sum::<f64>() / gains.len().max(1) as f64))
     }
-    Ok(gains.iter().sum::<f64>() / gains.len().max(1) as f64)
+
+    fn verdict(&self, &SeparationFigures { si_sdri, .. }: &SeparationFigures) -> Verdict {
+        Verdict { score: si_sdri, detail: format!("SI-SDRi {si_sdri:.2} dB") }
+    }
 }

@@ -14,9 +14,10 @@ use formant_models::tasks::Task;
 use formant_models::tasks::speaker::{
     Cohort, Decision, EmbedOptions, Scorer, SpeakerCard, SpeakerEmbedder, SpeechOnly,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Reduction, Tensor};
 
 use super::compose::compose;
 use super::data::SpeakerData;
@@ -31,7 +32,7 @@ use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Course, Trained, Training};
+use crate::training::{self, At, Recipe, Trained, Training};
 use crate::voices::{Drawing, Speaker};
 
 /// Variables of the loss, which are no part of the model.
@@ -48,13 +49,6 @@ pub struct SpeakerFigures {
     pub dev: Figures,
     /// Speakers that it learned from.
     pub speakers: usize,
-}
-
-/// What a state has to agree with to be gone on from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: SpeakerRecipe,
-    speakers: usize,
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, mean voice and cohort, to
@@ -74,7 +68,7 @@ pub fn train(
     recipe: &SpeakerRecipe,
     paths: &TrainPaths,
     start: Option<&SpeakerEmbedder>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<SpeakerFigures>> {
     let mut recipe = recipe.clone();
@@ -103,21 +97,28 @@ struct Voices<'a> {
 impl Training for Voices<'_> {
     type Network = (Ecapa, Head);
     type Batch = Labelled;
-    type Key = Key;
     type Recipe = SpeakerRecipe;
+    type Arch = Ecapa;
     type Figures = SpeakerFigures;
-
-    fn course(&self) -> Course<'_> {
-        let SpeakerRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
 
     fn recipe(&self) -> &SpeakerRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), speakers: self.data.voices.speakers.len() }
+    fn data_key(&self) -> Value {
+        json!(self.data.voices.speakers.len())
+    }
+
+    fn card(&self, provenance: Value) -> Result<SpeakerCard> {
+        let recipe = self.recipe;
+        Ok(SpeakerCard {
+            config: recipe.network.clone(),
+            frontend: recipe.frontend.clone(),
+            minimum_seconds: recipe.minimum_seconds,
+            window_seconds: recipe.window_seconds,
+            decision: Decision::default(),
+            provenance,
+        })
     }
 
     fn network(&self) -> Result<(VarStore, (Ecapa, Head))> {
@@ -126,10 +127,6 @@ impl Training for Voices<'_> {
         let classes = (self.data.voices.speakers.len() * self.recipe.speeds.len()) as i64;
         let head = Head::new(&(vs.root() / HEAD), classes, self.recipe.network.lin_neurons);
         Ok((vs, (network, head)))
-    }
-
-    fn parameters((network, _): &(Ecapa, Head)) -> u64 {
-        network.info().parameters
     }
 
     fn batches(
@@ -141,7 +138,7 @@ impl Training for Voices<'_> {
         let Self { data: SpeakerData { voices, .. }, recipe, plan } = *self;
         let drawing = Drawing::new(&voices.speakers, recipe.speaker_balance);
         let length = recipe.samples(epoch);
-        self.course().examples(recipe.batch).run_labelled(
+        recipe.course().examples(recipe.batch).run_labelled(
             epoch,
             (plan, &recipe.augmentation.masks),
             |rng| compose(rng, voices, recipe, &drawing, length),
@@ -154,36 +151,33 @@ impl Training for Voices<'_> {
     }
 
     fn weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
-        network_weights(optimizer)
+        let mut weights = optimizer.averaged();
+        weights.retain(|name, _| !name.starts_with(&format!("{HEAD}.")));
+        weights
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let card = card(self.recipe, serde_json::Value::Null);
-        let figures = validate(&build(&card, weights)?, self.data)?;
-        Ok(Verdict { score: selection_score(&figures), detail: figures.one_line() })
+    fn validate(&self, model: &Model<Ecapa>) -> Result<SpeakerFigures> {
+        let embedder = SpeakerEmbedder::of_model(model.clone())?;
+        let (targets, others) = dev_scores(&embedder, &embedder.scorer(), self.data)?;
+        let dev = Figures::new(&targets, &others, embedder.scorer().threshold())?;
+        Ok(SpeakerFigures { dev, speakers: self.data.voices.speakers.len() })
     }
 
+    fn verdict(&self, SpeakerFigures { dev, .. }: &SpeakerFigures) -> Verdict {
+        Verdict { score: selection_score(dev), detail: dev.one_line() }
+    }
+
+    /// The way of deciding is fitted before.
     fn finish(
         &self,
         weights: &BTreeMap<String, Tensor>,
-        provenance: serde_json::Value,
+        provenance: Value,
         output: &Path,
     ) -> Result<SpeakerFigures> {
-        let mut embedder = build(&card(self.recipe, provenance), weights)?;
+        let mut embedder = SpeakerEmbedder::of_model(self.model(weights, provenance)?)?;
         let dev = finish(&mut embedder, self.data, self.recipe)?;
-        embedder.save(output, Kind::Float)?;
+        embedder.save(output, Self::KIND)?;
         Ok(SpeakerFigures { dev, speakers: self.data.voices.speakers.len() })
-    }
-}
-
-fn card(recipe: &SpeakerRecipe, provenance: serde_json::Value) -> SpeakerCard {
-    SpeakerCard {
-        config: recipe.network.clone(),
-        frontend: recipe.frontend.clone(),
-        minimum_seconds: recipe.minimum_seconds,
-        window_seconds: recipe.window_seconds,
-        decision: Decision::default(),
-        provenance,
     }
 }
 
@@ -201,25 +195,10 @@ fn loss(
     logits.cross_entropy_loss::<Tensor>(&batch.classes, None, Reduction::Mean, -100, 0.0)
 }
 
-fn network_weights(optimizer: &AdamW) -> BTreeMap<String, Tensor> {
-    let mut weights = optimizer.averaged();
-    weights.retain(|name, _| !name.starts_with(&format!("{HEAD}.")));
-    weights
-}
-
-fn build(card: &SpeakerCard, weights: &BTreeMap<String, Tensor>) -> Result<SpeakerEmbedder> {
-    Ok(SpeakerEmbedder::of_model(Model::from_tensors(card.clone(), weights, Device::Cpu)?)?)
-}
-
 /// One figure for choosing between epochs, higher is better: errors at two operating points, since
 /// the equal error rate alone jumps from epoch to epoch.
 fn selection_score(figures: &Figures) -> f64 {
     -(100.0 * figures.eer + 5.0 * figures.min_dcf_05)
-}
-
-fn validate(embedder: &SpeakerEmbedder, data: &SpeakerData) -> Result<Figures> {
-    let (targets, others) = dev_scores(embedder, &embedder.scorer(), data)?;
-    Figures::new(&targets, &others, embedder.scorer().threshold())
 }
 
 /// Scores of the pairs to validate on: of one speaker, and of two.

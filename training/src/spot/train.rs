@@ -1,8 +1,6 @@
 //! A spotter's training: its loss, its validation, and the card of the finished model.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
+use formant_audio_core::AudioBuf;
 use formant_audio_core::features::FeaturePlan;
 use formant_models::Model;
 use formant_models::arch::lmuformer::LmuFormer;
@@ -11,7 +9,7 @@ use formant_models::params::Params;
 use formant_models::tasks::spot::{Activation, DetectionDefaults, SpotCard, Spotter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -25,19 +23,12 @@ use crate::examples::Labelled;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Course, Dev, Trained, Training};
+use crate::training::{self, At, Dev, Recipe, Trained, Training};
 
 /// Label of speech that holds none of the words.
 pub(super) const UNKNOWN: &str = "unknown";
 /// Label of sound without speech.
 pub(super) const SILENCE: &str = "silence";
-
-/// What a state has to agree with to be gone on from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: SpotRecipe,
-    words: Vec<String>,
-}
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
 ///
@@ -54,7 +45,7 @@ pub fn train(
     recipe: &SpotRecipe,
     paths: &TrainPaths,
     start: Option<&Spotter>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<Dev<SpotReport>>> {
     let mut recipe = recipe.clone();
@@ -62,7 +53,7 @@ pub fn train(
     let plan = FeaturePlan::new(&recipe.frontend.streamable())?;
     recipe.network.in_channels = plan.bins() as i64;
     recipe.network.num_classes = data.words.len() as i64 + 2;
-    let card = card(data, &recipe, serde_json::Value::Null);
+    let card = card(data, &recipe);
     let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card };
     training::run(&training, paths, provenance, progress, |vs, _| match start {
         Some(start) => {
@@ -85,31 +76,26 @@ struct Spotting<'a> {
 impl Training for Spotting<'_> {
     type Network = LmuFormer;
     type Batch = Labelled;
-    type Key = Key;
     type Recipe = SpotRecipe;
+    type Arch = LmuFormer;
     type Figures = Dev<SpotReport>;
-
-    fn course(&self) -> Course<'_> {
-        let SpotRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
 
     fn recipe(&self) -> &SpotRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), words: self.data.words.clone() }
+    fn data_key(&self) -> Value {
+        json!(self.data.words)
+    }
+
+    fn card(&self, provenance: Value) -> Result<SpotCard> {
+        Ok(SpotCard { provenance, ..self.card.clone() })
     }
 
     fn network(&self) -> Result<(VarStore, LmuFormer)> {
         let vs = VarStore::new(Device::Cpu);
         let network = LmuFormer::new(&Params::random(&vs.root()), &self.recipe.network)?;
         Ok((vs, network))
-    }
-
-    fn parameters(network: &LmuFormer) -> u64 {
-        network.info().parameters
     }
 
     fn batches(
@@ -127,7 +113,7 @@ impl Training for Spotting<'_> {
             word_end: recipe.frames().saturating_sub(lookahead + 1) * hop,
             rate: recipe.frontend.sample_rate as f32,
         };
-        self.course().examples(recipe.batch).run_labelled(
+        recipe.course().examples(recipe.batch).run_labelled(
             epoch,
             (plan, &recipe.augmentation.masks),
             |rng| compose(rng, data, recipe, &geometry),
@@ -139,25 +125,21 @@ impl Training for Spotting<'_> {
         loss(network, self.recipe, batch, at)
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let report = validate(self.card, weights, self.data)?;
-        Ok(Verdict { score: report.selection_score(), detail: report.one_line() })
+    fn validate(&self, model: &Model<LmuFormer>) -> Result<Dev<SpotReport>> {
+        let SpotData { dev, corpus, .. } = self.data;
+        let dev = score_clips(&Spotter::of_model(model.clone())?, dev.len(), |i| {
+            let (clip, label) = &dev[i];
+            Ok((AudioBuf::from_mono(corpus.rate(), corpus.clip_f32(*clip)), label.clone()))
+        })?;
+        Ok(Dev { dev })
     }
 
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<Dev<SpotReport>> {
-        let dev = validate(self.card, weights, self.data)?;
-        let card = SpotCard { provenance, ..self.card.clone() };
-        build(&card, weights)?.save(output, Kind::Float)?;
-        Ok(Dev { dev })
+    fn verdict(&self, Dev { dev }: &Dev<SpotReport>) -> Verdict {
+        Verdict { score: dev.selection_score(), detail: dev.one_line() }
     }
 }
 
-fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> SpotCard {
+fn card(data: &SpotData, recipe: &SpotRecipe) -> SpotCard {
     let background = [UNKNOWN, SILENCE].map(str::to_owned);
     SpotCard {
         config: recipe.network.clone(),
@@ -171,7 +153,7 @@ fn card(data: &SpotData, recipe: &SpotRecipe, provenance: serde_json::Value) -> 
             smoothing: recipe.smoothing,
             ..DetectionDefaults::default()
         },
-        provenance,
+        provenance: Value::Null,
     }
 }
 
@@ -204,24 +186,4 @@ fn loss(network: &LmuFormer, recipe: &SpotRecipe, batch: &Labelled, at: (usize, 
         }
         None => entropy(&batch.classes),
     }
-}
-
-fn build(card: &SpotCard, weights: &BTreeMap<String, Tensor>) -> Result<Spotter> {
-    Ok(Spotter::of_model(Model::from_tensors(card.clone(), weights, Device::Cpu)?)?)
-}
-
-fn validate(
-    card: &SpotCard,
-    weights: &BTreeMap<String, Tensor>,
-    data: &SpotData,
-) -> Result<SpotReport> {
-    let spotter = build(card, weights)?;
-    let rate = data.corpus.rate();
-    score_clips(&spotter, data.dev.len(), |i| {
-        let (clip, label) = &data.dev[i];
-        Ok((
-            formant_audio_core::AudioBuf::from_mono(rate, data.corpus.clip_f32(*clip)),
-            label.clone(),
-        ))
-    })
 }

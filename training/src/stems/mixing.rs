@@ -9,7 +9,7 @@ use super::data::StemsData;
 use super::recipe::StemsRecipe;
 use crate::augment::{change_speed, power};
 use crate::error::Result;
-use crate::examples::{Examples, pick};
+use crate::examples::{Examples, pick, stack};
 
 /// Mixes and the voices in them, each `[batch, samples]`.
 pub(super) struct Batch {
@@ -32,17 +32,12 @@ impl Batches<'_> {
         learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
         let length = self.recipe.samples();
-        let stack = |examples: Vec<(Vec<f32>, Vec<f32>)>| {
-            let count = examples.len() as i64;
-            let (mut mixes, mut voices) = (Vec::new(), Vec::new());
-            for (voice, rest) in examples {
-                mixes.extend(voice.iter().zip(&rest).map(|(voice, rest)| voice + rest));
-                voices.extend(voice);
-            }
-            let shaped = |values: &[f32]| Tensor::from_slice(values).view([count, -1]);
-            Ok(Batch { mix: shaped(&mixes), voice: shaped(&voices) })
+        let example = |rng: &mut ChaCha8Rng| {
+            let (voice, rest) = self.example(rng, length);
+            Ok([voice.iter().zip(rest).map(|(voice, rest)| voice + rest).collect(), voice])
         };
-        examples.run(epoch, |rng| self.example(rng, length), stack, learn)
+        let batch = |examples| stack(examples).map(|[mix, voice]| Batch { mix, voice });
+        examples.run(epoch, example, batch, learn)
     }
 
     /// A voice and what accompanies it.

@@ -1,14 +1,12 @@
 //! A training of a voice separator.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use formant_models::Model;
-use formant_models::arch::mel_roformer::MelRoformer;
+use formant_models::arch::mel_roformer::{MelRoformer, StemsCard};
 use formant_models::network::NoTrace;
 use formant_models::params::Params;
 use formant_models::tasks::stems::{Augment, StemsModel};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -22,7 +20,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Course, Trained, Training};
+use crate::training::{self, At, Recipe, Trained, Training};
 
 /// Figures of a stem separator, on the songs to validate on.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -31,13 +29,6 @@ pub struct StemsFigures {
     pub dev_sdr: f64,
     /// The same of the mix, as it is.
     pub dev_sdr_of_mix: f64,
-}
-
-/// What a state has to agree with to be gone on from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: StemsRecipe,
-    recordings: usize,
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
@@ -55,7 +46,7 @@ pub fn train(
     recipe: &StemsRecipe,
     paths: &TrainPaths,
     start: Option<&Model<MelRoformer>>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<StemsFigures>> {
     recipe.validate()?;
@@ -70,30 +61,24 @@ struct Stems<'a> {
     recipe: &'a StemsRecipe,
 }
 
-impl Stems<'_> {
-    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<Model<MelRoformer>> {
-        Ok(Model::from_tensors(self.recipe.card(), weights, Device::Cpu)?)
-    }
-}
-
 impl Training for Stems<'_> {
     type Network = (MelRoformer, StemLoss);
     type Batch = Batch;
-    type Key = Key;
     type Recipe = StemsRecipe;
+    type Arch = MelRoformer;
     type Figures = StemsFigures;
-
-    fn course(&self) -> Course<'_> {
-        let StemsRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
+    const KIND: Kind = Kind::Half;
 
     fn recipe(&self) -> &StemsRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), recordings: self.data.corpus.len() }
+    fn data_key(&self) -> Value {
+        json!(self.data.corpus.len())
+    }
+
+    fn card(&self, provenance: Value) -> Result<StemsCard> {
+        Ok(StemsCard { provenance, ..self.recipe.card() })
     }
 
     fn network(&self) -> Result<(VarStore, Self::Network)> {
@@ -105,17 +90,13 @@ impl Training for Stems<'_> {
         Ok((vs, (network, StemLoss::new(&self.recipe.loss_windows))))
     }
 
-    fn parameters((network, _): &Self::Network) -> u64 {
-        network.info().parameters
-    }
-
     fn batches(
         &self,
         _: &Self::Network,
         epoch: usize,
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        let examples = self.course().examples(self.recipe.batch);
+        let examples = self.recipe.course().examples(self.recipe.batch);
         Batches { data: self.data, recipe: self.recipe }.run(examples, epoch, learn)
     }
 
@@ -124,44 +105,27 @@ impl Training for Stems<'_> {
         measure.of(&found.flatten(0, 2), &batch.voice)
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let StemsFigures { dev_sdr: sdr, dev_sdr_of_mix: of_mix } =
-            validate(&self.model(weights)?, self.data)?;
-        let detail = format!("SDR {sdr:.2} dB (mix {of_mix:.2} dB)");
-        Ok(Verdict { score: sdr, detail })
-    }
-
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        mut provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<StemsFigures> {
-        let mut model = self.model(weights)?;
-        let figures = validate(&model, self.data)?;
-        if let serde_json::Value::Object(provenance) = &mut provenance {
-            provenance.insert("dev_sdr".to_owned(), figures.dev_sdr.into());
+    /// Mean ratio of the voice over the songs to validate on, and that of the mix.
+    fn validate(&self, model: &Model<MelRoformer>) -> Result<StemsFigures> {
+        let (data, model) = (self.data, StemsModel::from(model.clone()));
+        let (mut sum, mut of_mix) = (0.0, 0.0);
+        for song in &data.dev {
+            let (vocals, rest) = parts(song, data);
+            let mix: Vec<f32> = vocals.iter().zip(&rest).map(|(a, b)| a + b).collect();
+            let stems = model.separate(&Tensor::from_slice(&mix).view([1, 1, -1]), Augment::No)?;
+            let found =
+                Vec::<f32>::try_from(stems.view([-1])).map_err(formant_models::Error::from)?;
+            sum += ratio_db(&vocals, &found);
+            of_mix += ratio_db(&vocals, &mix);
         }
-        model.card.provenance = provenance;
-        model.save(output, Kind::Half)?;
-        Ok(figures)
+        let count = data.dev.len() as f64;
+        Ok(StemsFigures { dev_sdr: sum / count, dev_sdr_of_mix: of_mix / count })
     }
-}
 
-/// Mean ratio of the voice over the songs to validate on, and that of the mix.
-fn validate(model: &Model<MelRoformer>, data: &StemsData) -> Result<StemsFigures> {
-    let model = StemsModel::from(model.clone());
-    let (mut sum, mut of_mix) = (0.0, 0.0);
-    for song in &data.dev {
-        let (vocals, rest) = parts(song, data);
-        let mix: Vec<f32> = vocals.iter().zip(&rest).map(|(a, b)| a + b).collect();
-        let stems = model.separate(&Tensor::from_slice(&mix).view([1, 1, -1]), Augment::No)?;
-        let found = Vec::<f32>::try_from(stems.view([-1])).map_err(formant_models::Error::from)?;
-        sum += ratio_db(&vocals, &found);
-        of_mix += ratio_db(&vocals, &mix);
+    fn verdict(&self, &StemsFigures { dev_sdr, dev_sdr_of_mix }: &StemsFigures) -> Verdict {
+        let detail = format!("SDR {dev_sdr:.2} dB (mix {dev_sdr_of_mix:.2} dB)");
+        Verdict { score: dev_sdr, detail }
     }
-    let count = data.dev.len() as f64;
-    Ok(StemsFigures { dev_sdr: sum / count, dev_sdr_of_mix: of_mix / count })
 }
 
 fn parts(song: &Song, data: &StemsData) -> (Vec<f32>, Vec<f32>) {

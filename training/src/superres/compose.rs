@@ -11,7 +11,7 @@ use super::data::SuperresData;
 use super::narrow::{Band, full_and_narrow};
 use super::recipe::SuperresRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, pick};
+use crate::examples::{Examples, pick, stack};
 
 /// What the encoder sees, and the slice in the middle.
 pub(super) struct Batch {
@@ -23,14 +23,6 @@ pub(super) struct Batch {
     pub(super) full: Tensor,
     /// Hz at which the narrow band ends, `[batch]`.
     pub(super) edges: Tensor,
-}
-
-/// One example.
-struct Example {
-    mel: Vec<f32>,
-    low: Vec<f32>,
-    full: Vec<f32>,
-    edge: f32,
 }
 
 /// Makes batches.
@@ -52,29 +44,15 @@ impl Batches<'_> {
         epoch: usize,
         learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        let stack = |examples: Vec<Result<Example>>| {
-            let count = examples.len() as i64;
-            let (mut mel, mut low, mut full) = (Vec::new(), Vec::new(), Vec::new());
-            let mut edges = Vec::new();
-            for example in examples {
-                let example = example?;
-                mel.extend(example.mel);
-                low.extend(example.low);
-                full.extend(example.full);
-                edges.push(example.edge);
-            }
-            let shaped = |values: &[f32]| Tensor::from_slice(values).view([count, -1]);
-            Ok(Batch {
-                mel: shaped(&mel).view([count, -1, self.plan.bins() as i64]),
-                low: shaped(&low),
-                full: shaped(&full),
-                edges: Tensor::from_slice(&edges),
-            })
+        let batch = |examples| {
+            let [mel, low, full, edges] = stack(examples)?;
+            let mel = mel.view([mel.size()[0], -1, self.plan.bins() as i64]);
+            Ok(Batch { mel, low, full, edges: edges.view([-1]) })
         };
-        examples.run(epoch, |rng| self.example(rng), stack, learn)
+        examples.run(epoch, |rng| self.example(rng), batch, learn)
     }
 
-    fn example(&self, rng: &mut ChaCha8Rng) -> Result<Example> {
+    fn example(&self, rng: &mut ChaCha8Rng) -> Result<[Vec<f32>; 4]> {
         let (data, rate) = (self.data, self.data.corpus.rate());
         let noise = !data.noise.is_empty() && rng.random::<f32>() < self.recipe.noise_share;
         // Speakers count alike, however much there is of each.
@@ -96,6 +74,6 @@ impl Batches<'_> {
         let low = heard_band(&narrow, band.edge, rate)?;
         let mel = self.plan.compute(&low)?.into_raw_vec_and_offset().0;
         let middle = |x: &[f32]| x[before..before + slice].to_vec();
-        Ok(Example { mel, low: middle(&low), full: middle(&full), edge: band.edge as f32 })
+        Ok([mel, middle(&low), middle(&full), vec![band.edge as f32]])
     }
 }

@@ -13,4 +13,4 @@ mod train;
 
 pub use data::{SuperresData, SuperresSources};
 pub use recipe::SuperresRecipe;
-pub use train::{SuperresOutcome, train};
+pub use train::{SuperresFigures, train};

@@ -1,18 +1,16 @@
 //! A training of a super-resolution network.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use formant_audio_core::AudioView;
 use formant_audio_core::features::FeaturePlan;
 use formant_audio_core::metrics::spectral::{LsdOptions, lsd};
 use formant_audio_core::resample::{Quality, resample};
-use formant_models::arch::hifi_sr::{HifiSr, HifiSrModel};
+use formant_models::arch::hifi_sr::{HifiSr, HifiSrCard, HifiSrModel};
 use formant_models::nn::tape;
 use formant_models::params::Params;
 use formant_models::tasks::Task;
 use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -25,8 +23,8 @@ use crate::epochs::Verdict;
 use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
-use crate::start::copy_weights;
-use crate::training::{self, At, Course, Training};
+use crate::start::begin_from;
+use crate::training::{self, At, Recipe, Trained, Training};
 
 /// Sample rates that recordings are brought back from for validation, Hz.
 const VALIDATED: [u32; 2] = [8_000, 16_000];
@@ -35,26 +33,13 @@ const LONGEST: f64 = 12.0;
 /// Frames at each end of a slice whose samples see beyond it.
 const MARGIN: i64 = 4;
 
-/// What a training came to.
-#[derive(Debug, Clone, Serialize)]
-pub struct SuperresOutcome {
-    /// Epoch whose weights were kept, from 1.
-    pub best_epoch: usize,
-    /// Mean log-spectral distance of the recordings to validate on, from 8 and from 16 kHz.
-    pub lsd: f64,
+/// Figures of a super-resolution network, on the recordings to validate on.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SuperresFigures {
+    /// Mean log-spectral distance from 8 and from 16 kHz.
+    pub dev_lsd: f64,
     /// The same of plain resampling.
-    pub lsd_resampled: f64,
-    /// Trainable parameters.
-    pub parameters: u64,
-    /// Seconds of this run.
-    pub seconds: f64,
-}
-
-/// Settings and sizes that must match when training resumes.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: SuperresRecipe,
-    recordings: [usize; 2],
+    pub dev_lsd_resampled: f64,
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
@@ -72,29 +57,17 @@ pub fn train(
     recipe: &SuperresRecipe,
     paths: &TrainPaths,
     start: Option<&HifiSrModel>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
-) -> Result<SuperresOutcome> {
+) -> Result<Trained<SuperresFigures>> {
     recipe.validate()?;
     let card = recipe.card()?;
     let plan = FeaturePlan::new(&card.frontend)?;
     let dev = references(data, recipe)?;
     let (frames, hop) = (recipe.frames(&card), card.frontend.hop_length);
     let training = Superres { data, recipe, plan, frames, hop, dev };
-    let done = training::run(&training, paths, provenance, progress, |vs, _| match start {
-        Some(start) => {
-            let given = start.store.variables();
-            copy_weights(vs, |_| true, |name| given.get(name))
-        }
-        None => Ok(()),
-    })?;
-    let [lsd, lsd_resampled] = done.figures;
-    Ok(SuperresOutcome {
-        best_epoch: done.best_epoch,
-        lsd,
-        lsd_resampled,
-        parameters: done.parameters,
-        seconds: done.seconds,
+    training::run(&training, paths, provenance, progress, |vs, _| {
+        begin_from(vs, start.map(HifiSrModel::weights))
     })
 }
 
@@ -148,43 +121,24 @@ fn distance(wanted: &[f32], found: &[f32]) -> Result<f64> {
     Ok(lsd(&wanted[..count], &found[..count], &LsdOptions::default())?)
 }
 
-impl Superres<'_> {
-    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<HifiSrModel> {
-        Ok(HifiSrModel::from_tensors(self.recipe.card()?, weights, Device::Cpu)?)
-    }
-
-    /// Mean distances of a model and of plain resampling.
-    fn validate(&self, model: HifiSrModel) -> Result<[f64; 2]> {
-        let resolver = SuperResolver::of(model)?;
-        let mut sums = [0.0; 2];
-        for reference in &self.dev {
-            let view = AudioView::from_mono(reference.rate, &reference.narrow);
-            let (widened, _) = resolver.process(&view, &SuperResOptions::default())?;
-            sums[0] += distance(&reference.full, widened.channel(0))?;
-            sums[1] += reference.resampled;
-        }
-        Ok(sums.map(|sum| sum / self.dev.len().max(1) as f64))
-    }
-}
-
 impl Training for Superres<'_> {
     type Network = (HifiSr, BandLoss);
     type Batch = Batch;
-    type Key = Key;
     type Recipe = SuperresRecipe;
-    type Figures = [f64; 2];
-
-    fn course(&self) -> Course<'_> {
-        let SuperresRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
+    type Arch = HifiSr;
+    type Figures = SuperresFigures;
+    const KIND: Kind = Kind::Half;
 
     fn recipe(&self) -> &SuperresRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), recordings: self.data.counts() }
+    fn data_key(&self) -> Value {
+        json!(self.data.counts())
+    }
+
+    fn card(&self, provenance: Value) -> Result<HifiSrCard> {
+        Ok(HifiSrCard { provenance, ..self.recipe.card()? })
     }
 
     fn network(&self) -> Result<(VarStore, Self::Network)> {
@@ -192,10 +146,6 @@ impl Training for Superres<'_> {
         let network = HifiSr::new(&Params::random(&vs.root()), &self.recipe.network)?;
         let loss = BandLoss::new(&self.recipe.loss_windows, self.data.corpus.rate());
         Ok((vs, (network, loss)))
-    }
-
-    fn parameters((network, _): &Self::Network) -> u64 {
-        network.info().parameters
     }
 
     fn batches(
@@ -206,7 +156,7 @@ impl Training for Superres<'_> {
     ) -> Result<()> {
         let Self { data, recipe, ref plan, frames, hop, .. } = *self;
         let batches = Batches { data, recipe, plan, frames, hop };
-        batches.run(self.course().examples(recipe.batch), epoch, learn)
+        batches.run(recipe.course().examples(recipe.batch), epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {
@@ -227,26 +177,23 @@ impl Training for Superres<'_> {
         loss.double_value(&[])
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let [lsd, resampled] = self.validate(self.model(weights)?)?;
-        let detail = format!("LSD {lsd:.3} (resampled {resampled:.3})");
-        Ok(Verdict { score: -lsd, detail })
+    /// Mean distances of a model and of plain resampling.
+    fn validate(&self, model: &HifiSrModel) -> Result<SuperresFigures> {
+        let resolver = SuperResolver::of(model.clone())?;
+        let mut sums = [0.0; 2];
+        for reference in &self.dev {
+            let view = AudioView::from_mono(reference.rate, &reference.narrow);
+            let (widened, _) = resolver.process(&view, &SuperResOptions::default())?;
+            sums[0] += distance(&reference.full, widened.channel(0))?;
+            sums[1] += reference.resampled;
+        }
+        let [dev_lsd, dev_lsd_resampled] = sums.map(|sum| sum / self.dev.len().max(1) as f64);
+        Ok(SuperresFigures { dev_lsd, dev_lsd_resampled })
     }
 
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        mut provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<[f64; 2]> {
-        let mut model = self.model(weights)?;
-        let figures = self.validate(self.model(weights)?)?;
-        if let serde_json::Value::Object(provenance) = &mut provenance {
-            provenance.insert("dev_lsd".to_owned(), figures[0].into());
-            provenance.insert("dev_lsd_resampled".to_owned(), figures[1].into());
-        }
-        model.card.provenance = provenance;
-        model.save(output, Kind::Half)?;
-        Ok(figures)
+    fn verdict(&self, figures: &SuperresFigures) -> Verdict {
+        let SuperresFigures { dev_lsd, dev_lsd_resampled } = figures;
+        let detail = format!("LSD {dev_lsd:.3} (resampled {dev_lsd_resampled:.3})");
+        Verdict { score: -dev_lsd, detail }
     }
 }

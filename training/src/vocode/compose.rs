@@ -2,6 +2,7 @@
 //! give the same ones.
 
 use formant_audio_core::features::FeaturePlan;
+use formant_audio_core::griffin_lim::GriffinLim;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -9,7 +10,7 @@ use tch::Tensor;
 use super::data::VocodeData;
 use super::recipe::VocodeRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, pick};
+use crate::examples::{Examples, pick, stack};
 
 /// What the network hears, and what it is to say.
 pub(super) struct Batch {
@@ -17,18 +18,12 @@ pub(super) struct Batch {
     pub(super) frames: Tensor,
     /// The recordings, `[batch, 1, samples]`.
     pub(super) wave: Tensor,
+    /// What Griffin-Lim makes of the spectra, as long; nothing where models begin with noise alone.
+    pub(super) start: Tensor,
     /// Noise of variance one, as long.
     pub(super) noise: Tensor,
     /// Times of the flow, from 0 to 1, `[batch]`.
     pub(super) times: Tensor,
-}
-
-/// One example.
-struct Example {
-    frames: Vec<f32>,
-    wave: Vec<f32>,
-    noise: Vec<f32>,
-    time: f32,
 }
 
 /// Makes batches.
@@ -36,6 +31,7 @@ pub(super) struct Batches<'a> {
     pub(super) data: &'a VocodeData,
     pub(super) recipe: &'a VocodeRecipe,
     pub(super) plan: &'a FeaturePlan,
+    pub(super) griffin_lim: Option<&'a GriffinLim>,
     /// Samples of an example.
     pub(super) length: usize,
 }
@@ -48,30 +44,21 @@ impl Batches<'_> {
         epoch: usize,
         learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
-        let stack = |examples: Vec<Result<Example>>| {
-            let count = examples.len() as i64;
-            let (mut frames, mut wave, mut noise) = (Vec::new(), Vec::new(), Vec::new());
-            let mut times = Vec::new();
-            for example in examples {
-                let example = example?;
-                frames.extend(example.frames);
-                wave.extend(example.wave);
-                noise.extend(example.noise);
-                times.push(example.time);
-            }
-            let samples = |values: &[f32]| Tensor::from_slice(values).view([count, 1, -1]);
+        let batch = |examples| {
+            let [frames, wave, start, noise, times] = stack(examples)?;
             let bands = self.plan.bins() as i64;
             Ok(Batch {
-                frames: Tensor::from_slice(&frames).view([count, -1, bands]).transpose(1, 2),
-                wave: samples(&wave),
-                noise: samples(&noise),
-                times: Tensor::from_slice(&times),
+                frames: frames.view([frames.size()[0], -1, bands]).transpose(1, 2),
+                wave: wave.unsqueeze(1),
+                start: start.unsqueeze(1),
+                noise: noise.unsqueeze(1),
+                times: times.view([-1]),
             })
         };
-        examples.run(epoch, |rng| self.example(rng), stack, learn)
+        examples.run(epoch, |rng| self.example(rng), batch, learn)
     }
 
-    fn example(&self, rng: &mut ChaCha8Rng) -> Result<Example> {
+    fn example(&self, rng: &mut ChaCha8Rng) -> Result<[Vec<f32>; 5]> {
         // Speakers count alike, however much there is of each.
         let speaker = pick(rng, &self.data.speech);
         let clip = self.data.corpus.clip(*pick(rng, speaker));
@@ -80,8 +67,13 @@ impl Batches<'_> {
         let gain = 10f32.powf(rng.random_range(least..=most) / 20.0) / 32_768.0;
         let wave: Vec<f32> =
             clip[at..at + self.length].iter().map(|&x| f32::from(x) * gain).collect();
-        let frames = self.plan.compute(&wave)?.into_raw_vec_and_offset().0;
-        Ok(Example { frames, noise: normal(rng, self.length), time: rng.random(), wave })
+        let frames = self.plan.compute(&wave)?;
+        let start = match self.griffin_lim {
+            Some(method) => method.process(frames.view())?,
+            None => vec![0.0; self.length],
+        };
+        let (frames, _) = frames.into_raw_vec_and_offset();
+        Ok([frames, wave, start, normal(rng, self.length), vec![rng.random()]])
     }
 }
 

@@ -1,8 +1,5 @@
 //! A training of a vocoder.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use formant_audio_core::AudioView;
 use formant_audio_core::features::FeaturePlan;
 use formant_audio_core::griffin_lim::{GriffinLim, GriffinLimOptions};
@@ -14,7 +11,8 @@ use formant_models::network::NoTrace;
 use formant_models::params::Params;
 use formant_models::tasks::Task;
 use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Value, json};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
@@ -27,7 +25,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Course, Trained, Training};
+use crate::training::{self, At, Recipe, Trained, Training};
 
 /// Most seconds of one recording to validate on.
 const LONGEST: f64 = 8.0;
@@ -39,13 +37,6 @@ pub struct VocodeFigures {
     pub dev_mel_distance: f64,
     /// The same of Griffin and Lim's method.
     pub dev_mel_distance_of_griffin_lim: f64,
-}
-
-/// Settings and sizes that must match when training resumes.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Key {
-    recipe: VocodeRecipe,
-    recordings: [usize; 2],
 }
 
 /// Trains a network on `data` by `recipe` and writes it, with its card, to `paths.output`.
@@ -63,7 +54,7 @@ pub fn train(
     recipe: &VocodeRecipe,
     paths: &TrainPaths,
     start: Option<&PeriodWaveModel>,
-    provenance: serde_json::Value,
+    provenance: Value,
     progress: &dyn Progress,
 ) -> Result<Trained<VocodeFigures>> {
     recipe.validate()?;
@@ -122,26 +113,6 @@ fn distance(plan: &FeaturePlan, wanted: &[f32], found: &[f32]) -> Result<f64> {
 }
 
 impl Vocode<'_> {
-    fn model(&self, weights: &BTreeMap<String, Tensor>) -> Result<PeriodWaveModel> {
-        Ok(PeriodWaveModel::from_tensors(self.card.clone(), weights, Device::Cpu)?)
-    }
-
-    /// Mean distances of a model and of Griffin and Lim's method.
-    fn validate(&self, model: PeriodWaveModel) -> Result<VocodeFigures> {
-        let vocoder = Vocoder::of(model);
-        let (mut sums, count) = ([0.0; 2], self.dev.len().max(1) as f64);
-        for reference in &self.dev {
-            let view = AudioView::from_mono(self.card.sample_rate(), &reference.samples);
-            let (made, _) = vocoder.process(&view, &VocodeOptions::default())?;
-            sums[0] += distance(&self.plan, &reference.samples, made.channel(0))?;
-            sums[1] += reference.griffin_lim;
-        }
-        Ok(VocodeFigures {
-            dev_mel_distance: sums[0] / count,
-            dev_mel_distance_of_griffin_lim: sums[1] / count,
-        })
-    }
-
     /// Samples of an example.
     fn length(&self) -> usize {
         self.recipe.frames(&self.card) * self.recipe.network.hop() as usize
@@ -151,33 +122,32 @@ impl Vocode<'_> {
 impl Training for Vocode<'_> {
     type Network = (PeriodWave, WaveLoss);
     type Batch = Batch;
-    type Key = Key;
     type Recipe = VocodeRecipe;
+    type Arch = PeriodWave;
     type Figures = VocodeFigures;
-
-    fn course(&self) -> Course<'_> {
-        let VocodeRecipe { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self.recipe;
-        Course { epochs, steps_per_epoch, seed, optimizer }
-    }
+    const KIND: Kind = Kind::Half;
 
     fn recipe(&self) -> &VocodeRecipe {
         self.recipe
     }
 
-    fn key(&self) -> Key {
-        Key { recipe: self.recipe.clone(), recordings: self.data.counts() }
+    fn data_key(&self) -> Value {
+        json!(self.data.counts())
+    }
+
+    fn card(&self, provenance: Value) -> Result<PeriodWaveCard> {
+        Ok(PeriodWaveCard { provenance, ..self.card.clone() })
     }
 
     fn network(&self) -> Result<(VarStore, Self::Network)> {
         let vs = VarStore::new(Device::Cpu);
         let network = PeriodWave::new(&Params::random(&vs.root()), &self.recipe.network)?;
+        if self.recipe.griffin_lim > 0 {
+            network.begin_still();
+        }
         let VocodeRecipe { loss_windows, mel_share, .. } = self.recipe;
         let loss = WaveLoss::new(loss_windows, self.plan.config(), *mel_share)?;
         Ok((vs, (network, loss)))
-    }
-
-    fn parameters((network, _): &Self::Network) -> u64 {
-        network.info().parameters
     }
 
     fn batches(
@@ -187,15 +157,17 @@ impl Training for Vocode<'_> {
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
         let Self { data, recipe, ref plan, .. } = *self;
-        let batches = Batches { data, recipe, plan, length: self.length() };
-        batches.run(self.course().examples(recipe.batch), epoch, learn)
+        let method = self.card.griffin_lim(recipe.seed)?;
+        let griffin_lim = method.as_ref();
+        let batches = Batches { data, recipe, plan, griffin_lim, length: self.length() };
+        batches.run(recipe.course().examples(recipe.batch), epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, (epoch, _): At) -> Tensor {
-        let Batch { frames, wave, noise, times } = batch;
+        let Batch { frames, wave, start, noise, times } = batch;
         let (inputs, deviation) = self.card.prior(frames);
         let deviation = deviation.repeat_interleave_self_int(self.recipe.network.hop(), 2, None);
-        let noise = noise * &deviation * self.card.noise_scale;
+        let noise = noise * &deviation * self.card.noise_scale + start;
         let latents = network.condition(&inputs, &mut NoTrace);
         if epoch >= self.recipe.flow_epochs {
             let made = network.sample(&noise, &latents, &self.card.sampling);
@@ -210,32 +182,25 @@ impl Training for Vocode<'_> {
         ((change - (wave - &noise)) / deviation).square().mean(Kind::Float)
     }
 
-    fn judge(&self, weights: &BTreeMap<String, Tensor>) -> Result<Verdict> {
-        let VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim } =
-            self.validate(self.model(weights)?)?;
+    /// Mean distances of a model and of Griffin and Lim's method.
+    fn validate(&self, model: &PeriodWaveModel) -> Result<VocodeFigures> {
+        let vocoder = Vocoder::of(model.clone());
+        let (mut sums, count) = ([0.0; 2], self.dev.len().max(1) as f64);
+        for reference in &self.dev {
+            let view = AudioView::from_mono(self.card.sample_rate(), &reference.samples);
+            let (made, _) = vocoder.process(&view, &VocodeOptions::default())?;
+            sums[0] += distance(&self.plan, &reference.samples, made.channel(0))?;
+            sums[1] += reference.griffin_lim;
+        }
+        let [dev_mel_distance, dev_mel_distance_of_griffin_lim] = sums.map(|sum| sum / count);
+        Ok(VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim })
+    }
+
+    fn verdict(&self, figures: &VocodeFigures) -> Verdict {
+        let VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim } = figures;
         let detail = format!(
             "log-mel distance {dev_mel_distance:.3} (Griffin-Lim {dev_mel_distance_of_griffin_lim:.3})"
         );
-        Ok(Verdict { score: -dev_mel_distance, detail })
-    }
-
-    fn finish(
-        &self,
-        weights: &BTreeMap<String, Tensor>,
-        mut provenance: serde_json::Value,
-        output: &Path,
-    ) -> Result<VocodeFigures> {
-        let figures = self.validate(self.model(weights)?)?;
-        let mut model = self.model(weights)?;
-        if let serde_json::Value::Object(provenance) = &mut provenance {
-            provenance.insert("dev_mel_distance".to_owned(), figures.dev_mel_distance.into());
-            provenance.insert(
-                "dev_mel_distance_of_griffin_lim".to_owned(),
-                figures.dev_mel_distance_of_griffin_lim.into(),
-            );
-        }
-        model.card.provenance = provenance;
-        model.save(output, Kind::Half)?;
-        Ok(figures)
+        Verdict { score: -dev_mel_distance, detail }
     }
 }
