@@ -3,6 +3,7 @@
 
 use formant_audio_core::features::{FeatureConfig, FeaturePlan, Leveling, presets};
 use formant_audio_core::griffin_lim::{GriffinLim, GriffinLimOptions};
+use formant_audio_core::mel_correction::MelCorrection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -179,6 +180,20 @@ impl PeriodWaveCard {
         Ok(Some(GriffinLim::new(&frontend.streamable(), options)?))
     }
 
+    /// What follows the network for so many passes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a front end that the correction cannot work on, and where there is none.
+    pub fn mel_correction(&self, passes: usize) -> Result<Option<MelCorrection>> {
+        match &self.frontend {
+            _ if passes == 0 => Ok(None),
+            Some(frontend) => Ok(Some(MelCorrection::new(&frontend.streamable(), passes)?)),
+            None => {
+                Err(Error::config("refine", "models of codecs have no spectrogram to refine to"))
+            }
+        }
+    }
+
     /// Refuses a card whose parts do not fit each other.
     ///
     /// # Errors
@@ -207,6 +222,7 @@ impl PeriodWaveCard {
         {
             return refuse("energy", format!("{min} to {max}"));
         }
+        self.mel_correction(self.sampling.refine)?;
         let Some(frontend) = &self.frontend else { return Ok(()) };
         front_end::check(frontend, self.config.n_mel_channels)?;
         let hop = self.config.hop();
