@@ -185,13 +185,18 @@ fn find(layout: ChannelLayout, position: Position, otherwise: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn no_channel(number: u16, count: usize) -> String {
+        Error::NoChannel { path: "a.wav".into(), number, count }.to_string()
+    }
+
     /// One frame of 5.1 after a choice.
     fn chosen(select: &str) -> std::result::Result<(Vec<f32>, ChannelLayout), String> {
         let spec = AudioSpec { rate: 8000, layout: ChannelLayout::Surround5_1 };
         let frame = [0.5, -0.5, 0.25, 1.0, 0.0, 0.125];
         let audio = AudioBuf::from_interleaved(spec, &frame).expect("six channels");
         let select: ChannelSelect = select.parse().map_err(|error: Error| error.to_string())?;
-        let mut chooser = Chooser::new(Some(&select), spec)?;
+        let mut chooser = Chooser::new(Some(&select), spec)
+            .map_err(|number| no_channel(number, spec.channels()))?;
         let layout = chooser.spec(spec).layout;
         let out = chooser.push(audio);
         assert_eq!(out.spec().layout, layout);
@@ -224,11 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_the_channels_together_is_not_offered_each() {
+        assert_eq!(ChannelSelect::together("2").ok(), Some(ChannelSelect::Numbers(vec![2])));
+        for bad in ["each", "middle"] {
+            let error = ChannelSelect::together(bad).expect_err(bad).to_string();
+            assert!(error.contains(bad) && !error.contains("right, each"), "{error}");
+        }
+    }
+
+    #[test]
     fn mono_has_both_sides() {
         let spec = AudioSpec::mono(8000);
         let mut right = Chooser::new(Some(&ChannelSelect::Right), spec).expect("one channel");
         assert_eq!(right.push(AudioBuf::from_mono(8000, vec![0.5])).channel(0), [0.5]);
         let second = Chooser::new(Some(&ChannelSelect::Numbers(vec![2])), spec);
-        assert!(second.err().expect("one channel").contains("one channel"));
+        assert_eq!(second.err(), Some(2));
+        assert!(no_channel(2, 1).contains("one channel"));
     }
 }
