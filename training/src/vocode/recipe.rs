@@ -27,6 +27,9 @@ pub struct VocodeRecipe {
     pub gain: [f32; 2],
     /// Transform lengths at which spectra are compared.
     pub loss_windows: Vec<i64>,
+    /// What log magnitudes count beside the spectral convergence. In noise they stay apart by 0.7 nepers
+    /// whatever is learnt, which hides the rest.
+    pub log_share: f64,
     /// What the log-mel distance counts beside the spectra.
     pub mel_share: f64,
     /// Optimizer and schedule.
@@ -53,13 +56,14 @@ impl Default for VocodeRecipe {
                 final_dim: 8,
                 ..PeriodWaveConfig::default()
             },
-            noise_scale: 0.02,
+            noise_scale: 1e-5,
             griffin_lim: 32,
             steps: 2,
             flow_epochs: 10,
             crop_seconds: 0.7,
             gain: [-12.0, 6.0],
             loss_windows: vec![2048, 1024, 512, 256],
+            log_share: 0.2,
             mel_share: 1.0,
             optimizer: OptimizerConfig {
                 learning_rate: 1e-3,
@@ -131,8 +135,10 @@ impl VocodeRecipe {
                 "use twice the longest transform of the loss at least",
             ));
         }
-        if !(0.0..=100.0).contains(&self.mel_share) {
-            return Err(bad("mel_share", "use 0 to 100"));
+        for (name, share) in [("log_share", self.log_share), ("mel_share", self.mel_share)] {
+            if !(0.0..=100.0).contains(&share) {
+                return Err(bad(name, "use 0 to 100"));
+            }
         }
         if self.hold_out < 2 {
             return Err(bad("hold_out", "every second speaker has to be left to learn from"));

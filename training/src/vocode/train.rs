@@ -18,7 +18,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::compose::{Batch, Batches};
 use super::data::VocodeData;
-use super::loss::WaveLoss;
+use super::loss::{Shares, WaveLoss};
 use super::recipe::VocodeRecipe;
 use crate::epochs::Verdict;
 use crate::error::Result;
@@ -145,8 +145,8 @@ impl Training for Vocode<'_> {
         if self.recipe.griffin_lim > 0 {
             network.begin_still();
         }
-        let VocodeRecipe { loss_windows, mel_share, .. } = self.recipe;
-        let loss = WaveLoss::new(loss_windows, self.plan.config(), *mel_share)?;
+        let VocodeRecipe { ref loss_windows, log_share: log, mel_share: mel, .. } = *self.recipe;
+        let loss = WaveLoss::new(loss_windows, self.plan.config(), Shares { log, mel })?;
         Ok((vs, (network, loss)))
     }
 
