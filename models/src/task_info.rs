@@ -137,11 +137,8 @@ pub const TASKS: &[TaskInfo] = &[
         name: "vocode",
         summary: "makes waveforms of spectrograms",
         architectures: &[Architecture::PeriodwaveTurbo],
-        default: Some("vocode-speech"),
-        metrics: &[
-            Metric::plain("mel_distance", "log-mel distance", "", 3),
-            Metric::plain("griffin_lim_mel_distance", "of Griffin-Lim", "", 3),
-        ],
+        default: None,
+        metrics: &[Metric::plain("mel_distance", "log-mel distance", "", 2)],
         advice: "download periodwave_turbo_base from the page that `formant models list --task vocode` \
             names, then name its folder with --model",
     },

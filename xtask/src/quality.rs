@@ -72,15 +72,6 @@ const LISTS: &[List] = &[
             folder: Some("an4/"),
         },
     },
-    List {
-        task: "vocode",
-        option: "--manifest",
-        place: Place::Data {
-            list: "hires/manifest.tsv",
-            split: Some("test"),
-            folder: Some("vctk/"),
-        },
-    },
 ];
 
 const BEGIN: &str = "<!-- written by `cargo xtask quality`: begin -->";

@@ -107,13 +107,6 @@ pub const BUNDLED: &[Bundled] = &[
         licence: "MIT OR Apache-2.0",
         bytes: weights!("superres-speech.safetensors"),
     },
-    Bundled {
-        name: "vocode-speech",
-        task: "vocode",
-        summary: "waveforms of speech at 24 kHz from 100 mel bands, PeriodWave, 1.8 M parameters",
-        licence: "MIT OR Apache-2.0",
-        bytes: weights!("vocode-speech.safetensors"),
-    },
 ];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How

@@ -23,20 +23,11 @@ pub(super) struct WaveLoss {
     /// Window of the front end, and its filter bank, `[bands, bins]`.
     mel: (Tensor, Tensor),
     hop_length: i64,
-    shares: Shares,
-}
-
-/// What parts of the loss count beside spectral convergence.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shares {
-    /// Log magnitudes.
-    pub(super) log: f64,
-    /// Log-mel values.
-    pub(super) mel: f64,
+    mel_share: f64,
 }
 
 impl WaveLoss {
-    pub(super) fn new(lengths: &[i64], front_end: &FeatureConfig, shares: Shares) -> Result<Self> {
+    pub(super) fn new(lengths: &[i64], front_end: &FeatureConfig, mel_share: f64) -> Result<Self> {
         let window = |&n: &i64| Tensor::hann_window_periodic(n, true, (Kind::Float, Device::Cpu));
         let plan = FeaturePlan::new(front_end)?;
         let bank = plan.mel().expect("a vocoder's front end has a filter bank").to_matrix();
@@ -46,7 +37,7 @@ impl WaveLoss {
             windows: lengths.iter().map(window).collect(),
             mel: (window(&(front_end.n_fft as i64)), Tensor::from_slice(&bank).view(bands)),
             hop_length: front_end.hop_length as i64,
-            shares,
+            mel_share,
         })
     }
 
@@ -58,7 +49,7 @@ impl WaveLoss {
             let spectrum = |x: &Tensor| magnitudes(x, window, hop, SPECTRUM_FLOOR);
             let (found, wanted) = (spectrum(&made), spectrum(&wanted));
             let logs = (found.log() - wanted.log()).abs().mean(Kind::Float);
-            logs * self.shares.log + convergence(&found, &wanted)
+            logs + convergence(&found, &wanted)
         });
         let spectra: Tensor = each.sum();
         let (window, bank) = &self.mel;
@@ -67,7 +58,7 @@ impl WaveLoss {
             bank.matmul(&spectra).clamp_min(MEL_FLOOR).log()
         };
         let mel = (mel(&made) - mel(&wanted)).abs().mean(Kind::Float);
-        spectra / self.windows.len() as f64 + mel * self.shares.mel
+        spectra / self.windows.len() as f64 + mel * self.mel_share
     }
 }
 
@@ -94,7 +85,7 @@ mod tests {
     #[test]
     fn nothing_wrong_costs_nothing_and_phases_do_not_count() {
         let front_end = presets::vocoder(24_000, 100, 12_000.0);
-        let loss = WaveLoss::new(&[1024, 256], &front_end, Shares { log: 1.0, mel: 1.0 }).expect("a front end");
+        let loss = WaveLoss::new(&[1024, 256], &front_end, 1.0).expect("a front end");
         let x = Tensor::randn([2, 1, 8_000], tch::kind::FLOAT_CPU) * 0.1;
         let of = |made: &Tensor| loss.of(made, &x).double_value(&[]);
         assert!(of(&x) < 1e-4, "{}", of(&x));

@@ -15,8 +15,6 @@ pub struct VocodeRecipe {
     pub network: PeriodWaveConfig,
     /// Factor of the noise.
     pub noise_scale: f64,
-    /// Iterations of Griffin-Lim whose waveform the noise is added to; 0 for noise alone.
-    pub griffin_lim: usize,
     /// Steps of the finished model, and of the second part of the training.
     pub steps: usize,
     /// Epochs that learn the flow; those behind them learn the waveform that the steps come to.
@@ -27,9 +25,6 @@ pub struct VocodeRecipe {
     pub gain: [f32; 2],
     /// Transform lengths at which spectra are compared.
     pub loss_windows: Vec<i64>,
-    /// What log magnitudes count beside the spectral convergence. In noise they stay apart by 0.7 nepers
-    /// whatever is learnt, which hides the rest.
-    pub log_share: f64,
     /// What the log-mel distance counts beside the spectra.
     pub mel_share: f64,
     /// Optimizer and schedule.
@@ -56,14 +51,12 @@ impl Default for VocodeRecipe {
                 final_dim: 8,
                 ..PeriodWaveConfig::default()
             },
-            noise_scale: 1e-5,
-            griffin_lim: 32,
+            noise_scale: 0.5,
             steps: 2,
             flow_epochs: 10,
             crop_seconds: 0.7,
             gain: [-12.0, 6.0],
             loss_windows: vec![2048, 1024, 512, 256],
-            log_share: 0.2,
             mel_share: 1.0,
             optimizer: OptimizerConfig {
                 learning_rate: 1e-3,
@@ -96,8 +89,8 @@ impl VocodeRecipe {
         }
         let card = PeriodWaveCard::published(self.network.clone())?;
         let sampling = Sampling { steps: self.steps, ..Sampling::default() };
-        let Self { noise_scale, griffin_lim, .. } = *self;
-        Ok(PeriodWaveCard { energy: Some(energy), noise_scale, griffin_lim, sampling, ..card })
+        let noise_scale = self.noise_scale;
+        Ok(PeriodWaveCard { energy: Some(energy), noise_scale, sampling, ..card })
     }
 
     /// Frames of an example.
@@ -135,10 +128,8 @@ impl VocodeRecipe {
                 "use twice the longest transform of the loss at least",
             ));
         }
-        for (name, share) in [("log_share", self.log_share), ("mel_share", self.mel_share)] {
-            if !(0.0..=100.0).contains(&share) {
-                return Err(bad(name, "use 0 to 100"));
-            }
+        if !(0.0..=100.0).contains(&self.mel_share) {
+            return Err(bad("mel_share", "use 0 to 100"));
         }
         if self.hold_out < 2 {
             return Err(bad("hold_out", "every second speaker has to be left to learn from"));
