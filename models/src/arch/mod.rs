@@ -9,4 +9,5 @@ pub mod lmuformer;
 pub mod mel_roformer;
 pub mod mossformer;
 pub mod periodwave;
+pub mod specvqgan;
 pub mod squeezeformer;
