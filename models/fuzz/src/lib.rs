@@ -18,6 +18,7 @@ pub mod arch {
         mel_roformer::MelRoformer,
         mossformer::MossFormer,
         periodwave::PeriodWave,
+        specmaskgit::SpecMaskGit,
         specvqgan::SpecVqgan,
         squeezeformer::Squeezeformer
     );

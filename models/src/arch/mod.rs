@@ -9,5 +9,6 @@ pub mod lmuformer;
 pub mod mel_roformer;
 pub mod mossformer;
 pub mod periodwave;
+pub mod specmaskgit;
 pub mod specvqgan;
 pub mod squeezeformer;

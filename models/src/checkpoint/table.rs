@@ -6,7 +6,8 @@ use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
 use crate::arch::{
-    ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, specvqgan, squeezeformer,
+    ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, specmaskgit, specvqgan,
+    squeezeformer,
 };
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
@@ -98,7 +99,7 @@ pub(crate) const TABLE: &[Row] = {
         runs(MelRoformer, "lucidrains 1.1", &["band_split.to_features.0.*", "layers.*.branch.*"], ANY, adopt::<mel_roformer::MelRoformer>),
         runs(MelRoformer, "reference", &["band_split.to_features.0.*", "mask_estimators.0.to_freqs.*"], ANY, adopt::<mel_roformer::MelRoformer>),
         runs(PeriodwaveTurbo, "reference", &["estimator.MelCond.embed.weight", "estimator.mpg.mpg.downs.0.*"], ANY, adopt::<periodwave::PeriodWave>),
-        known(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY),
+        runs(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY, adopt::<specmaskgit::SpecMaskGit>),
         runs(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
         runs(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
         known(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY),
