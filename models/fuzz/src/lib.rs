@@ -13,6 +13,7 @@ pub mod arch {
     }
     networks!(
         ecapa::Ecapa,
+        gan_vocoder::GanVocoder,
         hifi_sr::HifiSr,
         lmuformer::LmuFormer,
         mel_roformer::MelRoformer,

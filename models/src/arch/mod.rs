@@ -4,6 +4,8 @@
 mod bounds;
 pub mod ecapa;
 mod front_end;
+pub mod gan_vocoder;
+mod generator;
 pub mod hifi_sr;
 pub mod lmuformer;
 pub mod mel_roformer;
@@ -12,3 +14,4 @@ pub mod periodwave;
 pub mod specmaskgit;
 pub mod specvqgan;
 pub mod squeezeformer;
+mod stated;
