@@ -12,6 +12,7 @@ pub mod arch {
         )* };
     }
     networks!(
+        clap::ClapText,
         ecapa::Ecapa,
         gan_vocoder::GanVocoder,
         hifi_sr::HifiSr,

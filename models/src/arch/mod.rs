@@ -2,6 +2,7 @@
 //! its config, its card, and `adopt.rs`: how checkpoints of other toolkits become a card.
 
 mod bounds;
+pub mod clap;
 pub mod ecapa;
 mod front_end;
 pub mod gan_vocoder;

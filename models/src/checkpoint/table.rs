@@ -6,8 +6,8 @@ use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
 use crate::arch::{
-    ecapa, gan_vocoder, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, specmaskgit,
-    specvqgan, squeezeformer,
+    clap, ecapa, gan_vocoder, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave,
+    specmaskgit, specvqgan, squeezeformer,
 };
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
@@ -102,7 +102,7 @@ pub(crate) const TABLE: &[Row] = {
         runs(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY, adopt::<specmaskgit::SpecMaskGit>),
         runs(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
         runs(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
-        known(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY),
+        runs(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY, adopt::<clap::ClapText>),
         runs(Bigvgan, "reference", &["conv_pre.*", "resblocks.0.activations.0.act.alpha"], ANY, adopt::<gan_vocoder::GanVocoder>),
         runs(HifiGan, "reference", &["conv_pre.*", "ups.0.weight*", "resblocks.0.conv*", "conv_post.*"], ANY, adopt::<gan_vocoder::GanVocoder>),
         runs(Melgan, "reference", &["model.1.weight*", "model.*.block.*"], ANY, adopt::<gan_vocoder::GanVocoder>),
