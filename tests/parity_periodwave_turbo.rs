@@ -67,6 +67,7 @@ fn samplings(set: &GoldenSet) -> Vec<Sampling> {
             temperature: number("temperature", 1.0),
             sway: if case["sway"] == true { number("sway_coef", 0.0) } else { 0.0 },
             free_u: FreeU { skip: number("s_w", 1.0), backbone: number("b_w", 1.0) },
+            refine: 0,
         }
     };
     cases.iter().map(sampling).collect()

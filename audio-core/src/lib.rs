@@ -6,7 +6,8 @@
 //! [`window`], [`stft`], [`mel`] and [`features`] turn it into what networks read; [`plot`] draws
 //! it, and [`encode`] writes it, into a [`draft`] that takes its name when it is complete. [`vad`] finds the speech in it, and [`metrics`] say how good a
 //! result is.
-//! [`mod@pitch`] finds the notes of a voice, [`griffin_lim`] makes sound of mel spectrograms without a network.
+//! [`mod@pitch`] finds the notes of a voice, [`griffin_lim`] makes sound of mel spectrograms without a network, and
+//! [`mel_correction`] brings a vocoder's sound nearer to them.
 //! [`tags`] are the texts that travel with it.
 //! [`mod@text`] reads the tables and lists that name recordings.
 //! Everything a caller can do wrong or be told about is in [`error`] and [`warning`].
@@ -23,6 +24,7 @@ pub mod griffin_lim;
 pub mod layout;
 pub mod level;
 pub mod mel;
+pub mod mel_correction;
 pub mod metrics;
 pub mod mix;
 pub mod pitch;

@@ -215,6 +215,10 @@ fn the_same_seed_gives_the_same_bytes_whatever_threads_and_jobs() {
     assert!(first != run(&["--seed", "5", "--steps", "2"]));
     let midpoint = ["--seed", "5", "--solver", "midpoint", "--temperature", "0.667"];
     assert!(run(&midpoint) != run(&[&midpoint[..], &["--free-u"]].concat()));
+    let refined = ["--seed", "5", "--refine", "2"];
+    assert!(first != run(&refined));
+    assert!(run(&refined) == run(&[&refined[..], &["--threads", "2"]].concat()));
+    assert!(first == run(&["--seed", "5", "--refine", "0"]));
     let swayed = ["--seed", "5", "--sway", "-1"];
     assert!(first != run(&swayed));
 }
@@ -228,8 +232,13 @@ fn options_have_bounds_and_a_model_has_to_be_named() {
     let ran = place.run(&["vocode", "in.wav", "--model", "nobody"]).code(4);
     assert!(!ran.stderr.contains("spot-commands") && !ran.stderr.contains("bigvgan"));
     ran.says("nobody").says("periodwave-turbo-base");
-    for wrong in [["--steps", "0"], ["--temperature", "-1"], ["--sway", "3"], ["--free-u=1", "-q"]]
-    {
+    for wrong in [
+        ["--steps", "0"],
+        ["--temperature", "-1"],
+        ["--sway", "3"],
+        ["--free-u=1", "-q"],
+        ["--refine", "65"],
+    ] {
         let ran = place.run(&[&["vocode", "in.wav"], &MODEL[..], &wrong].concat());
         assert_ne!(ran.code, 0, "{wrong:?}");
     }

@@ -136,6 +136,7 @@ fn options_belong_to_their_method() {
         &["--temperature", "1"],
         &["--sway", "0"],
         &["--free-u"],
+        &["--refine", "2"],
         &["--reference-level"],
     ] {
         run(&place, &[&["in.wav"], option].concat()).code(2).says(option[0]);

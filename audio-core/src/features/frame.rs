@@ -179,7 +179,7 @@ fn log_energy(samples: &[f32], floor: f32) -> f32 {
 
 impl Log {
     /// Replace every value by its logarithm.
-    pub(super) fn apply(&self, values: &mut [f32]) {
+    pub(crate) fn apply(&self, values: &mut [f32]) {
         let factor = match self.base {
             LogBase::E => self.factor,
             LogBase::Ten => self.factor * std::f32::consts::LOG10_E,

@@ -9,6 +9,7 @@ mod spectrum;
 use ndarray::{Array2, ArrayView2, Axis};
 
 use self::spectrum::Magnitudes;
+pub(crate) use self::spectrum::refuse_lost;
 use crate::error::{Error, Result};
 use crate::features::FeatureConfig;
 use crate::random::{fraction, mix};

@@ -97,7 +97,7 @@ impl Magnitudes {
 }
 
 /// Steps after which the spectrum can't be found again.
-fn refuse_lost(config: &FeatureConfig) -> Result<()> {
+pub(crate) fn refuse_lost(config: &FeatureConfig) -> Result<()> {
     let lost = [
         ("pre-emphasis", config.pre_emphasis != PreEmphasis::None),
         ("the removal of each frame's mean", config.remove_dc),

@@ -83,6 +83,10 @@ pub(crate) struct VocodeArgs {
         default_missing_value = "0.9,1.1"
     )]
     free_u: Option<FreeU>,
+    /// Passes that bring the waveform nearer to the spectrogram, behind the network [default: the
+    /// model's].
+    #[arg(long, value_name = "N")]
+    refine: Option<usize>,
     /// Scale recordings to a peak of 0.95 and louder outputs down to it, as the reference does,
     /// instead of keeping the input's level.
     #[arg(long)]
@@ -127,6 +131,7 @@ impl VocodeArgs {
             temperature: self.temperature,
             sway: self.sway,
             free_u: self.free_u,
+            refine: self.refine,
             seed: settings.seed.unwrap_or(0),
             level: if self.reference_level { Level::Reference } else { Level::Kept },
             ..VocodeOptions::default()
@@ -157,6 +162,7 @@ impl VocodeArgs {
             ("--temperature", self.temperature.is_some()),
             ("--sway", self.sway.is_some()),
             ("--free-u", self.free_u.is_some()),
+            ("--refine", self.refine.is_some()),
             ("--reference-level", self.reference_level),
         ];
         if let Some((option, _)) = networks.into_iter().find(|(_, is_given)| *is_given) {

@@ -2,6 +2,7 @@
 //! quality. Stored as JSON in the metadata of its weights file.
 
 use formant_audio_core::features::{FeatureConfig, FeaturePlan, Leveling, presets};
+use formant_audio_core::mel_correction::MelCorrection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
@@ -158,6 +159,20 @@ impl PeriodWaveCard {
         (Tensor::cat(&[frames, &deviation], 1), deviation)
     }
 
+    /// What follows the network for so many passes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a front end that the correction cannot work on, and where there is none.
+    pub fn mel_correction(&self, passes: usize) -> Result<Option<MelCorrection>> {
+        match &self.frontend {
+            _ if passes == 0 => Ok(None),
+            Some(frontend) => Ok(Some(MelCorrection::new(&frontend.streamable(), passes)?)),
+            None => {
+                Err(Error::config("refine", "models of codecs have no spectrogram to refine to"))
+            }
+        }
+    }
+
     /// Refuses a card whose parts do not fit each other.
     ///
     /// # Errors
@@ -181,6 +196,7 @@ impl PeriodWaveCard {
         {
             return refuse("energy", format!("{min} to {max}"));
         }
+        self.mel_correction(self.sampling.refine)?;
         let Some(frontend) = &self.frontend else { return Ok(()) };
         front_end::check(frontend, self.config.n_mel_channels)?;
         let hop = self.config.hop();

@@ -1,5 +1,6 @@
 //! From noise to a waveform: the steps of the solver, and what changes them.
 
+use formant_audio_core::mel_correction::MOST_PASSES;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -52,12 +53,22 @@ pub struct Sampling {
     pub sway: f64,
     /// Weights of the ways up.
     pub free_u: FreeU,
+    /// Passes that bring the mel values of the waveform nearer to the wanted ones, behind the network;
+    /// the authors have none.
+    pub refine: usize,
 }
 
 impl Default for Sampling {
     /// That of the Turbo models.
     fn default() -> Self {
-        Self { steps: 4, solver: Solver::Euler, temperature: 1.0, sway: 0.0, free_u: FreeU::OFF }
+        Self {
+            steps: 4,
+            solver: Solver::Euler,
+            temperature: 1.0,
+            sway: 0.0,
+            free_u: FreeU::OFF,
+            refine: 0,
+        }
     }
 }
 
@@ -96,6 +107,10 @@ impl Sampling {
         if !(1..=MOST_STEPS).contains(&self.steps) {
             let reason = format!("{} is not from 1 to {MOST_STEPS}", self.steps);
             return Err(Error::config("steps", reason));
+        }
+        if self.refine > MOST_PASSES {
+            let reason = format!("{} is not from 0 to {MOST_PASSES}", self.refine);
+            return Err(Error::config("refine", reason));
         }
         let FreeU { skip, backbone } = self.free_u;
         for (name, value, [low, high]) in [
@@ -169,6 +184,7 @@ mod tests {
         for (name, sampling) in [
             ("steps", Sampling { steps: 0, ..Default::default() }),
             ("steps", Sampling { steps: 1 << 20, ..Default::default() }),
+            ("refine", Sampling { refine: 65, ..Default::default() }),
             ("temperature", Sampling { temperature: f64::NAN, ..Default::default() }),
             ("sway", Sampling { sway: -3.0, ..Default::default() }),
             (

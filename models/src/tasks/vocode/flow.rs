@@ -21,7 +21,7 @@ const CORE_SECONDS: f64 = 6.0;
 const MORE_FRAMES: usize = 8;
 
 /// One spectrogram on its way to a waveform: rows in, samples out.
-pub struct MelStream {
+pub(super) struct Flow {
     vocoder: Vocoder,
     calls: Vec<Call>,
     free_u: FreeU,
@@ -84,12 +84,16 @@ impl Cores {
     }
 }
 
-impl MelStream {
+impl Flow {
     pub(super) fn new(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
         Self::of_cores(vocoder, options, CORE_SECONDS)
     }
 
-    fn of_cores(vocoder: &Vocoder, options: &VocodeOptions, seconds: f64) -> Result<Self> {
+    pub(super) fn of_cores(
+        vocoder: &Vocoder,
+        options: &VocodeOptions,
+        seconds: f64,
+    ) -> Result<Self> {
         let sampling = options.sampling(&vocoder.card)?;
         let network = &vocoder.network;
         let config = network.config();
@@ -123,7 +127,7 @@ impl MelStream {
     ///
     /// # Errors
     /// [`Error::Config`] when they are no whole frames; what libtorch says.
-    pub fn push(&mut self, rows: &[f32]) -> Result<Vec<f32>> {
+    pub(super) fn push(&mut self, rows: &[f32]) -> Result<Vec<f32>> {
         let bands = self.bands();
         if !rows.len().is_multiple_of(bands) {
             let reason = format!("{} values are no frames of {bands}", rows.len());
@@ -137,7 +141,7 @@ impl MelStream {
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn finish(mut self) -> Result<Vec<f32>> {
+    pub(super) fn finish(mut self) -> Result<Vec<f32>> {
         let bands = self.bands();
         let frames = self.first + self.rows.len() / bands;
         if frames == 0 {
@@ -384,7 +388,7 @@ mod tests {
     }
 
     fn streamed(vocoder: &Vocoder, rows: &[f32], options: &VocodeOptions, step: usize) -> Vec<f32> {
-        let mut stream = MelStream::of_cores(vocoder, options, 1.0).expect("sound options");
+        let mut stream = Flow::of_cores(vocoder, options, 1.0).expect("sound options");
         let mut out = Vec::new();
         for rows in rows.chunks(step * 80) {
             out.extend(stream.push(rows).expect("runs"));
@@ -417,7 +421,7 @@ mod tests {
                 ..VocodeOptions::default()
             };
             let sampling = options.sampling(&vocoder.card).expect("sound");
-            let stream = MelStream::of_cores(&vocoder, &options, 1.0).expect("sound");
+            let stream = Flow::of_cores(&vocoder, &options, 1.0).expect("sound");
             let (core, hop) = (stream.core, vocoder.network.config().hop() as usize);
             let all = [1, 2, core / hop, core / hop + 1, 3 * core / hop + 17];
             let lengths = if variant == Variant::Base { &all[..] } else { &all[3..] };

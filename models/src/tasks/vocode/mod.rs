@@ -5,6 +5,7 @@ mod fit;
 mod flow;
 mod griffin_lim;
 mod level;
+mod mel;
 mod noise;
 mod session;
 mod synthesis;
@@ -15,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 pub use fit::{mel_differences, mel_doubts};
-pub use flow::MelStream;
 pub use griffin_lim::GriffinLimVocoder;
 pub use level::Level;
+pub use mel::MelStream;
 pub use session::{VocodeReport, VocodeSession};
 
 use super::task::Task;
@@ -45,6 +46,9 @@ pub struct VocodeOptions {
     pub sway: Option<f64>,
     /// Weights of the ways up.
     pub free_u: Option<FreeU>,
+    /// Passes that bring the mel values of the waveform nearer to those of the spectrogram, behind the
+    /// network and with its phases. Each adds a delay of about a transform's length.
+    pub refine: Option<usize>,
     /// Seed of the noise: the same seed gives the same samples.
     pub seed: u64,
     /// Threads that work on the network's paths, each with as many of libtorch's own as that is set to.
@@ -65,6 +69,7 @@ impl Default for VocodeOptions {
             temperature: None,
             sway: None,
             free_u: None,
+            refine: None,
             seed: 0,
             threads: 1,
             level: Level::Kept,
@@ -83,6 +88,7 @@ impl VocodeOptions {
             temperature: self.temperature.unwrap_or(usual.temperature),
             sway: self.sway.unwrap_or(usual.sway),
             free_u: self.free_u.unwrap_or(usual.free_u),
+            refine: self.refine.unwrap_or(usual.refine),
         };
         sampling.validate()?;
         if !MEASURED_SECONDS.contains(&self.measured_seconds) {

@@ -4,9 +4,8 @@ use formant_audio_core::features::{FeatureConfig, FeaturePlan};
 use formant_audio_core::griffin_lim::GriffinLimSession;
 use ndarray::ArrayView2;
 
-use super::flow::MelStream;
 use super::griffin_lim::GriffinLimVocoder;
-use super::{VocodeOptions, Vocoder};
+use super::{MelStream, VocodeOptions, Vocoder};
 use crate::error::{Error, Result};
 
 /// A way from spectrograms to waveforms.
