@@ -8,19 +8,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use formant_audio_core::features::presets;
+use formant_models::arch::clap::{ClapCard, ClapConfig, ClapText};
 use formant_models::arch::ecapa::{Ecapa, EcapaConfig, SpeakerCard};
+use formant_models::arch::gan_vocoder::{
+    BigVganConfig, GanVocoder, GanVocoderCard, GanVocoderConfig, HifiGanConfig, MelGanConfig,
+};
 use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSr, HifiSrCard, HifiSrConfig};
 use formant_models::arch::lmuformer::{LmuFormer, LmuFormerConfig, SpotCard};
 use formant_models::arch::mel_roformer::{MelRoformer, MelRoformerConfig, StemsCard};
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
 use formant_models::arch::periodwave::{PeriodWave, PeriodWaveCard, PeriodWaveConfig};
+use formant_models::arch::specmaskgit::{SpecMaskGit, SpecMaskGitCard, SpecMaskGitConfig};
+use formant_models::arch::specvqgan::{SpecVqgan, SpecVqganCard, SpecVqganConfig};
 use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
 };
 use formant_models::checkpoint::{self, StateDict};
 use formant_models::{Arch, Model};
 use mutation_support::{
-    Run, VALUES, enhance, separate, speaker, spot, stems, superres, transcribe, verdict, vocode,
+    Run, VALUES, describe, enhance, fill, gan_vocode, separate, speaker, spot, stems, superres,
+    tokenize, transcribe, verdict, vocode,
 };
 use serde_json::Value;
 use tch::{Device, Kind};
@@ -137,6 +144,7 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         resblock_dilation_sizes: vec![vec![1, 3]],
         ..GeneratorConfig::default()
     };
+    save_parts_of_generation(&generator, &at);
     let card = HifiSrCard::published(HifiSrConfig { encoder, generator }).expect("a preset");
     save::<HifiSr>(card, &at("superres"));
     let mel = MelRoformerConfig {
@@ -170,7 +178,61 @@ fn fixtures(folder: &Path) -> Vec<(PathBuf, &'static str, Run)> {
         (at("stems"), MelRoformer::CARD_KEY, stems),
         (at("superres"), HifiSr::CARD_KEY, superres),
         (at("vocode"), PeriodWave::CARD_KEY, vocode),
+        (at("hifi-gan"), GanVocoder::CARD_KEY, gan_vocode),
+        (at("bigvgan"), GanVocoder::CARD_KEY, gan_vocode),
+        (at("melgan"), GanVocoder::CARD_KEY, gan_vocode),
+        (at("tokenizer"), SpecVqgan::CARD_KEY, tokenize),
+        (at("transformer"), SpecMaskGit::CARD_KEY, fill),
+        (at("text"), ClapText::CARD_KEY, describe),
     ]
+}
+
+/// Files of the networks that make sounds of descriptions.
+fn save_parts_of_generation(generator: &GeneratorConfig, at: &dyn Fn(&str) -> PathBuf) {
+    let hifi = HifiGanConfig { num_mels: 80, generator: generator.clone() };
+    let big =
+        BigVganConfig { num_mels: 80, generator: generator.clone(), ..BigVganConfig::default() };
+    let melgan = MelGanConfig { ngf: 1, n_residual_layers: 1, ..MelGanConfig::default() };
+    for (name, config) in [
+        ("hifi-gan", GanVocoderConfig::HifiGan(hifi)),
+        ("bigvgan", GanVocoderConfig::Bigvgan(big)),
+        ("melgan", GanVocoderConfig::Melgan(melgan)),
+    ] {
+        save::<GanVocoder>(GanVocoderCard::published(config).expect("a preset"), &at(name));
+    }
+    let tokenizer = SpecVqganConfig {
+        ch: 32,
+        ch_mult: vec![1, 1],
+        num_res_blocks: 1,
+        attn_resolutions: vec![424],
+        z_channels: 8,
+        embed_dim: 4,
+        n_embed: 12,
+        ..SpecVqganConfig::default()
+    };
+    save::<SpecVqgan>(SpecVqganCard::published(tokenizer).expect("a preset"), &at("tokenizer"));
+    let transformer = SpecMaskGitConfig {
+        codebook_size: 12,
+        grid_h: 2,
+        grid_w: 4,
+        dim: 8,
+        depth: 1,
+        heads: 2,
+        mlp_dim: 12,
+        cond_dim: 6,
+    };
+    save::<SpecMaskGit>(SpecMaskGitCard::sized(transformer), &at("transformer"));
+    let text = ClapConfig {
+        vocab_size: 20,
+        hidden_size: 8,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 12,
+        max_position_embeddings: 12,
+        joint_embed: 6,
+        ..ClapConfig::default()
+    };
+    save::<ClapText>(ClapCard::sized(text), &at("text"));
 }
 
 /// JSON pointers of all numbers of `value`.

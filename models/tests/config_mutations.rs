@@ -10,8 +10,12 @@ use std::path::{Path, PathBuf};
 
 use checkpoint_support::tar::tar;
 use formant_audio_core::features::presets;
+use formant_models::arch::gan_vocoder::{
+    BigVganConfig, GanVocoder, GanVocoderCard, GanVocoderConfig, GeneratorConfig,
+};
 use formant_models::arch::mossformer::{Family, MossFormer, MossformerCard, MossformerConfig};
 use formant_models::arch::periodwave::{PeriodWave, PeriodWaveCard, PeriodWaveConfig};
+use formant_models::arch::specmaskgit::{SpecMaskGit, SpecMaskGitCard, SpecMaskGitConfig};
 use formant_models::arch::squeezeformer::{
     CtcCard, NemoConfig, OneOrMany, PieceKind, Squeezeformer, SqueezeformerConfig, Vocabulary,
     WenetConfig,
@@ -19,7 +23,7 @@ use formant_models::arch::squeezeformer::{
 use formant_models::checkpoint::{self, StateDict};
 use formant_models::{Arch, Model};
 use mutation_support::{
-    Run, VALUES, enhance, separate, speaker, stems, transcribe, verdict, vocode,
+    Run, VALUES, enhance, fill, gan_vocode, separate, speaker, stems, transcribe, verdict, vocode,
 };
 use serde_json::Value;
 use tch::Device;
@@ -222,6 +226,77 @@ fn periodwave(folder: &Path) -> Layout {
     Layout { name: "periodwave", path, config: PERIODWAVE.to_owned(), write, run: vocode }
 }
 
+const BIGVGAN: &str = r#"{
+ "resblock": "1",
+ "num_gpus": 0,
+ "batch_size": 32,
+ "learning_rate": 0.0001,
+ "upsample_rates": [16, 16],
+ "upsample_kernel_sizes": [32, 32],
+ "upsample_initial_channel": 8,
+ "resblock_kernel_sizes": [3],
+ "resblock_dilation_sizes": [[1, 3]],
+ "activation": "snakebeta",
+ "snake_logscale": true,
+ "use_tanh_at_final": false,
+ "use_bias_at_final": false,
+ "segment_size": 65536,
+ "num_mels": 80,
+ "n_fft": 1024,
+ "hop_size": 256,
+ "win_size": 1024,
+ "sampling_rate": 22050,
+ "fmin": 0,
+ "fmax": null
+}"#;
+
+/// A folder of BigVGAN's release.
+fn bigvgan(folder: &Path) -> Layout {
+    let path = folder.join("bigvgan");
+    std::fs::create_dir(&path).expect("a folder");
+    let generator = GeneratorConfig {
+        upsample_rates: vec![16, 16],
+        upsample_kernel_sizes: vec![32, 32],
+        upsample_initial_channel: 8,
+        resblock_kernel_sizes: vec![3],
+        resblock_dilation_sizes: vec![vec![1, 3]],
+        ..GeneratorConfig::default()
+    };
+    let config = GanVocoderConfig::Bigvgan(BigVganConfig {
+        num_mels: 80,
+        use_bias_at_final: false,
+        use_tanh_at_final: false,
+        generator,
+        ..BigVganConfig::default()
+    });
+    let card = GanVocoderCard::published(config).expect("a card");
+    weights::<GanVocoder>(card, &path.join("bigvgan_generator.pt"));
+    let file = path.join("config.json");
+    let write = Box::new(move |text: &str| std::fs::write(&file, text).expect("written"));
+    Layout { name: "bigvgan", path, config: BIGVGAN.to_owned(), write, run: gan_vocode }
+}
+
+/// A transformer's weights beside its sizes.
+fn specmaskgit(folder: &Path) -> Layout {
+    let path = folder.join("specmaskgit");
+    std::fs::create_dir(&path).expect("a folder");
+    let config = SpecMaskGitConfig {
+        codebook_size: 12,
+        grid_h: 2,
+        grid_w: 4,
+        dim: 8,
+        depth: 1,
+        heads: 2,
+        mlp_dim: 12,
+        cond_dim: 6,
+    };
+    let text = serde_json::to_string(&config).expect("plain");
+    weights::<SpecMaskGit>(SpecMaskGitCard::sized(config), &path.join("weights.safetensors"));
+    let file = path.join("config.json");
+    let write = Box::new(move |text: &str| std::fs::write(&file, text).expect("written"));
+    Layout { name: "specmaskgit", path, config: text, write, run: fill }
+}
+
 fn layouts(folder: &Path) -> Vec<Layout> {
     let (modelscope, standalone, mel) = (
         "mossformer-checkpoints/modelscope_mossformer",
@@ -238,6 +313,8 @@ fn layouts(folder: &Path) -> Vec<Layout> {
         wenet(folder),
         clearervoice(folder),
         periodwave(folder),
+        bigvgan(folder),
+        specmaskgit(folder),
         copied("speechbrain", "ecapa-tdnn/containers", &at("speaker"), "hyperparams.yaml", speaker),
         copied("modelscope", modelscope, &at("first"), "configuration.json", separate),
         copied("stand-alone", standalone, &at("second"), "config.json", separate),

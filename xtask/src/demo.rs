@@ -139,6 +139,32 @@ const JOBS: &[Job] = &[
         writes: &["superres.png"],
     },
     Job {
+        title: "A voice made anew from its spectrogram",
+        arguments: &[
+            "vocode",
+            "samples/speech_en_female_a1_24k.wav",
+            "-o",
+            "demo-output/vocoded.wav",
+            "--overwrite",
+        ],
+        prints: &[],
+        writes: &["vocoded.wav"],
+    },
+    Job {
+        title: "Its spectrogram before and after",
+        arguments: &[
+            "plot",
+            "samples/speech_en_female_a1_24k.wav",
+            "demo-output/vocoded.wav",
+            "-o",
+            "demo-output/vocoded.png",
+            "--f-max",
+            "12000",
+        ],
+        prints: &[],
+        writes: &["vocoded.png"],
+    },
+    Job {
         title: "A spectrogram of the stream",
         arguments: &[
             "plot",

@@ -12,12 +12,16 @@ pub mod arch {
         )* };
     }
     networks!(
+        clap::ClapText,
         ecapa::Ecapa,
+        gan_vocoder::GanVocoder,
         hifi_sr::HifiSr,
         lmuformer::LmuFormer,
         mel_roformer::MelRoformer,
         mossformer::MossFormer,
         periodwave::PeriodWave,
+        specmaskgit::SpecMaskGit,
+        specvqgan::SpecVqgan,
         squeezeformer::Squeezeformer
     );
 }

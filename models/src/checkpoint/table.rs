@@ -5,7 +5,10 @@
 use super::architecture::{Architecture, Recognition};
 use super::glob;
 use super::state_dict::StateDict;
-use crate::arch::{ecapa, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave, squeezeformer};
+use crate::arch::{
+    clap, ecapa, gan_vocoder, hifi_sr, lmuformer, mel_roformer, mossformer, periodwave,
+    specmaskgit, specvqgan, squeezeformer,
+};
 use crate::error::Result;
 use crate::model::{AnyCard, Foreign, adopt};
 
@@ -96,13 +99,13 @@ pub(crate) const TABLE: &[Row] = {
         runs(MelRoformer, "lucidrains 1.1", &["band_split.to_features.0.*", "layers.*.branch.*"], ANY, adopt::<mel_roformer::MelRoformer>),
         runs(MelRoformer, "reference", &["band_split.to_features.0.*", "mask_estimators.0.to_freqs.*"], ANY, adopt::<mel_roformer::MelRoformer>),
         runs(PeriodwaveTurbo, "reference", &["estimator.MelCond.embed.weight", "estimator.mpg.mpg.downs.0.*"], ANY, adopt::<periodwave::PeriodWave>),
-        known(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY),
-        known(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY),
-        known(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY),
-        known(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY),
-        known(Bigvgan, "reference", &["conv_pre.*", "resblocks.0.activations.0.act.alpha"], ANY),
-        known(HifiGan, "reference", &["conv_pre.*", "ups.0.weight*", "resblocks.0.conv*", "conv_post.*"], ANY),
-        known(Melgan, "reference", &["model.1.weight*", "model.*.block.*"], ANY),
+        runs(Specmaskgit, "formant", &["token_emb.weight", "cond_proj.weight", "null_cond", "blocks.0.attn.qkv.weight"], ANY, adopt::<specmaskgit::SpecMaskGit>),
+        runs(Specvqgan, "inside a transformer", &["first_stage_model.quantize.embedding.weight", "first_stage_model.encoder.conv_in.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
+        runs(Specvqgan, "reference", &["quantize.embedding.weight", "encoder.conv_in.weight", "post_quant_conv.weight"], ANY, adopt::<specvqgan::SpecVqgan>),
+        runs(Clap, "laion", &["text_branch.embeddings.word_embeddings.weight", "text_projection.0.weight"], ANY, adopt::<clap::ClapText>),
+        runs(Bigvgan, "reference", &["conv_pre.*", "resblocks.0.activations.0.act.alpha"], ANY, adopt::<gan_vocoder::GanVocoder>),
+        runs(HifiGan, "reference", &["conv_pre.*", "ups.0.weight*", "resblocks.0.conv*", "conv_post.*"], ANY, adopt::<gan_vocoder::GanVocoder>),
+        runs(Melgan, "reference", &["model.1.weight*", "model.*.block.*"], ANY, adopt::<gan_vocoder::GanVocoder>),
         known(Ast, "peft", &["base_model.model.audio_spectrogram_transformer.*.lora_A.weight"], ANY),
         known(Ast, "adapter", &["encoder.layer.*.adapter_module_*"], ANY),
         known(Ast, "original", &["v.patch_embed.proj.weight", "v.dist_token"], ANY),

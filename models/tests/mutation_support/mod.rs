@@ -2,9 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use formant_audio_core::AudioView;
+use formant_models::arch::clap::ClapTextModel;
+use formant_models::arch::gan_vocoder::GanVocoderModel;
+use formant_models::arch::specmaskgit::{Conditions, SeededNoise, SpecMaskGitModel, Step};
+use formant_models::arch::specvqgan::SpecVqganModel;
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::Enhancer;
 use formant_models::tasks::separate::Separator;
@@ -15,6 +20,7 @@ use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::transcribe::Transcriber;
 use formant_models::tasks::vocode::Vocoder;
 use formant_models::{Error, LoadOptions, ModelSource, Result};
+use tch::{Device, Tensor, kind::FLOAT_CPU};
 
 /// What a number is replaced by, as JSON text.
 pub(crate) const VALUES: [&str; 8] =
@@ -80,6 +86,39 @@ pub(crate) fn superres(path: &Path) -> Result<()> {
 pub(crate) fn vocode(path: &Path) -> Result<()> {
     let vocoder = Vocoder::load(&source(path), &LoadOptions::default())?;
     vocoder.process(&AudioView::from_mono(22_050, &noise(2_000)), &Default::default()).map(drop)
+}
+
+pub(crate) fn gan_vocode(path: &Path) -> Result<()> {
+    let model = GanVocoderModel::load(&source(path), Device::Cpu)?;
+    let mel = Tensor::rand([1, model.card.config.bands(), 8], FLOAT_CPU);
+    let _ = model.network.freeze().forward(&mel);
+    Ok(())
+}
+
+pub(crate) fn tokenize(path: &Path) -> Result<()> {
+    let model = SpecVqganModel::load(&source(path), Device::Cpu)?;
+    let frames = 2 * model.card.config.factor();
+    let mel = Tensor::rand([1, 1, model.card.bands() as i64, frames], FLOAT_CPU);
+    let _guard = tch::no_grad_guard();
+    let _ = model.network.decode(&model.network.encode(&mel));
+    Ok(())
+}
+
+pub(crate) fn fill(path: &Path) -> Result<()> {
+    let model = SpecMaskGitModel::load(&source(path), Device::Cpu)?;
+    let config = model.card.config;
+    let masked = vec![config.mask(); config.tokens() as usize];
+    let noise = SeededNoise { seed: 1, columns: config.grid_w as usize, first_column: 0 };
+    let wanted = Some(Tensor::ones([1, config.cond_dim], FLOAT_CPU));
+    let conditions = Conditions { wanted, unwanted: None };
+    let network = model.network.freeze();
+    let go = |_: &Step<'_>| ControlFlow::Continue(());
+    network.sample(&masked, &conditions, &model.card.sampling, &noise, go).map(drop)
+}
+
+pub(crate) fn describe(path: &Path) -> Result<()> {
+    let model = ClapTextModel::load(&source(path), Device::Cpu)?;
+    model.network.embed(&[0, 5, 2]).map(drop)
 }
 
 /// Processor seconds of this process.

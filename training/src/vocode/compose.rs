@@ -2,7 +2,6 @@
 //! give the same ones.
 
 use formant_audio_core::features::FeaturePlan;
-use formant_audio_core::griffin_lim::GriffinLim;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -18,8 +17,6 @@ pub(super) struct Batch {
     pub(super) frames: Tensor,
     /// The recordings, `[batch, 1, samples]`.
     pub(super) wave: Tensor,
-    /// What Griffin-Lim makes of the spectra, as long; nothing where models begin with noise alone.
-    pub(super) start: Tensor,
     /// Noise of variance one, as long.
     pub(super) noise: Tensor,
     /// Times of the flow, from 0 to 1, `[batch]`.
@@ -31,7 +28,6 @@ pub(super) struct Batches<'a> {
     pub(super) data: &'a VocodeData,
     pub(super) recipe: &'a VocodeRecipe,
     pub(super) plan: &'a FeaturePlan,
-    pub(super) griffin_lim: Option<&'a GriffinLim>,
     /// Samples of an example.
     pub(super) length: usize,
 }
@@ -45,12 +41,11 @@ impl Batches<'_> {
         learn: impl FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
         let batch = |examples| {
-            let [frames, wave, start, noise, times] = stack(examples)?;
+            let [frames, wave, noise, times] = stack(examples)?;
             let bands = self.plan.bins() as i64;
             Ok(Batch {
                 frames: frames.view([frames.size()[0], -1, bands]).transpose(1, 2),
                 wave: wave.unsqueeze(1),
-                start: start.unsqueeze(1),
                 noise: noise.unsqueeze(1),
                 times: times.view([-1]),
             })
@@ -58,7 +53,7 @@ impl Batches<'_> {
         examples.run(epoch, |rng| self.example(rng), batch, learn)
     }
 
-    fn example(&self, rng: &mut ChaCha8Rng) -> Result<[Vec<f32>; 5]> {
+    fn example(&self, rng: &mut ChaCha8Rng) -> Result<[Vec<f32>; 4]> {
         // Speakers count alike, however much there is of each.
         let speaker = pick(rng, &self.data.speech);
         let clip = self.data.corpus.clip(*pick(rng, speaker));
@@ -67,13 +62,8 @@ impl Batches<'_> {
         let gain = 10f32.powf(rng.random_range(least..=most) / 20.0) / 32_768.0;
         let wave: Vec<f32> =
             clip[at..at + self.length].iter().map(|&x| f32::from(x) * gain).collect();
-        let frames = self.plan.compute(&wave)?;
-        let start = match self.griffin_lim {
-            Some(method) => method.process(frames.view())?,
-            None => vec![0.0; self.length],
-        };
-        let (frames, _) = frames.into_raw_vec_and_offset();
-        Ok([frames, wave, start, normal(rng, self.length), vec![rng.random()]])
+        let frames = self.plan.compute(&wave)?.into_raw_vec_and_offset().0;
+        Ok([frames, wave, normal(rng, self.length), vec![rng.random()]])
     }
 }
 

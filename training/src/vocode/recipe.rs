@@ -15,8 +15,6 @@ pub struct VocodeRecipe {
     pub network: PeriodWaveConfig,
     /// Factor of the noise.
     pub noise_scale: f64,
-    /// Iterations of Griffin-Lim whose waveform the noise is added to; 0 for noise alone.
-    pub griffin_lim: usize,
     /// Steps of the finished model, and of the second part of the training.
     pub steps: usize,
     /// Epochs that learn the flow; those behind them learn the waveform that the steps come to.
@@ -53,8 +51,7 @@ impl Default for VocodeRecipe {
                 final_dim: 8,
                 ..PeriodWaveConfig::default()
             },
-            noise_scale: 0.02,
-            griffin_lim: 32,
+            noise_scale: 0.5,
             steps: 2,
             flow_epochs: 10,
             crop_seconds: 0.7,
@@ -92,8 +89,8 @@ impl VocodeRecipe {
         }
         let card = PeriodWaveCard::published(self.network.clone())?;
         let sampling = Sampling { steps: self.steps, ..Sampling::default() };
-        let Self { noise_scale, griffin_lim, .. } = *self;
-        Ok(PeriodWaveCard { energy: Some(energy), noise_scale, griffin_lim, sampling, ..card })
+        let noise_scale = self.noise_scale;
+        Ok(PeriodWaveCard { energy: Some(energy), noise_scale, sampling, ..card })
     }
 
     /// Frames of an example.

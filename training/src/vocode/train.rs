@@ -142,9 +142,6 @@ impl Training for Vocode<'_> {
     fn network(&self) -> Result<(VarStore, Self::Network)> {
         let vs = VarStore::new(Device::Cpu);
         let network = PeriodWave::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        if self.recipe.griffin_lim > 0 {
-            network.begin_still();
-        }
         let VocodeRecipe { loss_windows, mel_share, .. } = self.recipe;
         let loss = WaveLoss::new(loss_windows, self.plan.config(), *mel_share)?;
         Ok((vs, (network, loss)))
@@ -157,17 +154,15 @@ impl Training for Vocode<'_> {
         learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
     ) -> Result<()> {
         let Self { data, recipe, ref plan, .. } = *self;
-        let method = self.card.griffin_lim(recipe.seed)?;
-        let griffin_lim = method.as_ref();
-        let batches = Batches { data, recipe, plan, griffin_lim, length: self.length() };
+        let batches = Batches { data, recipe, plan, length: self.length() };
         batches.run(recipe.course().examples(recipe.batch), epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, (epoch, _): At) -> Tensor {
-        let Batch { frames, wave, start, noise, times } = batch;
+        let Batch { frames, wave, noise, times } = batch;
         let (inputs, deviation) = self.card.prior(frames);
         let deviation = deviation.repeat_interleave_self_int(self.recipe.network.hop(), 2, None);
-        let noise = noise * &deviation * self.card.noise_scale + start;
+        let noise = noise * &deviation * self.card.noise_scale;
         let latents = network.condition(&inputs, &mut NoTrace);
         if epoch >= self.recipe.flow_epochs {
             let made = network.sample(&noise, &latents, &self.card.sampling);

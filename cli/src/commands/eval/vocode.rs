@@ -201,8 +201,8 @@ impl Evaluation for Recordings<'_> {
             text += &format!("{name:<26} {made:>8}, of Griffin-Lim {plain:>8}\n");
         }
         let mut figures = figures(std::array::from_fn::<_, 5, _>(|at| (COLUMNS[at], vocoded[at])));
-        let plain = COLUMNS.into_iter().zip(griffin_lim).map(|(name, value)| (name, json!(value)));
-        figures.insert("griffin_lim".to_owned(), plain.collect());
+        let plain = COLUMNS.into_iter().zip(griffin_lim);
+        figures.extend(plain.map(|(name, value)| (format!("griffin_lim_{name}"), json!(value))));
         Ok(Summary { details: String::new(), figures, text })
     }
 }

@@ -7,15 +7,13 @@
 mod adopt;
 mod card;
 mod config;
-mod frozen;
-mod generator;
-mod layers;
 mod network;
 
 pub use card::HifiSrCard;
-pub use config::{GeneratorConfig, HifiSrConfig, ResBlockKind};
-pub use generator::Generator;
+pub use config::HifiSrConfig;
 pub use network::{FrozenHifiSr, HifiSr};
+
+pub use super::generator::{Generator, GeneratorConfig, ResBlockKind};
 
 /// A super-resolution network with its card.
 pub type HifiSrModel = crate::model::Model<HifiSr>;

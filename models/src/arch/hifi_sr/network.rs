@@ -3,8 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::config::HifiSrConfig;
-use super::frozen::FrozenGenerator;
-use super::generator::Generator;
+use crate::arch::generator::{FrozenGenerator, Generator};
 use crate::arch::mossformer::{FrozenMaskEstimator, MaskEstimator};
 use crate::error::Result;
 use crate::network::{NetworkInfo, NoTrace, Trace};

@@ -2,7 +2,6 @@
 //! quality. Stored as JSON in the metadata of its weights file.
 
 use formant_audio_core::features::{FeatureConfig, FeaturePlan, Leveling, presets};
-use formant_audio_core::griffin_lim::{GriffinLim, GriffinLimOptions};
 use formant_audio_core::mel_correction::MelCorrection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,9 +19,6 @@ const CODEC_RATE: u32 = 24_000;
 const LEAST_DEVIATION: f64 = 0.1;
 /// Largest factor of the noise; the published ones are 0.25 and 0.5.
 const MOST_NOISE: f64 = 10.0;
-
-/// Most iterations of Griffin-Lim; 32 are usual.
-const MOST_ITERATIONS: usize = 1000;
 
 /// Extremes of the energy of frames over the training data. The published configs name files for them
 /// that are in no release.
@@ -52,10 +48,6 @@ pub struct PeriodWaveCard {
     pub energy: Option<Energy>,
     /// Factor of the noise that the flow begins with.
     pub noise_scale: f64,
-    /// Iterations of fast Griffin-Lim whose waveform is added to the noise, so that the network has
-    /// phases to begin with; 0 for noise alone, as all published models have it.
-    #[serde(default)]
-    pub griffin_lim: usize,
     /// How waveforms are drawn where nothing else is asked for.
     pub sampling: Sampling,
     /// Where the weights come from: recipe, data, licence, measured quality; free-form.
@@ -84,7 +76,7 @@ impl PeriodWaveCard {
         });
         let sampling = Sampling::default();
         let provenance = Value::Null;
-        Ok(Self { config, frontend, energy, noise_scale, griffin_lim: 0, sampling, provenance })
+        Ok(Self { config, frontend, energy, noise_scale, sampling, provenance })
     }
 
     /// The card of weights with plain names. Their shapes show the sizes; `stated` is the published
@@ -167,19 +159,6 @@ impl PeriodWaveCard {
         (Tensor::cat(&[frames, &deviation], 1), deviation)
     }
 
-    /// What the flow begins with beside noise.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a front end that the method cannot invert.
-    pub fn griffin_lim(&self, seed: u64) -> Result<Option<GriffinLim>> {
-        let Some(frontend) = self.frontend.as_ref().filter(|_| self.griffin_lim > 0) else {
-            return Ok(None);
-        };
-        let options =
-            GriffinLimOptions { iterations: self.griffin_lim, seed, ..Default::default() };
-        Ok(Some(GriffinLim::new(&frontend.streamable(), options)?))
-    }
-
     /// What follows the network for so many passes.
     ///
     /// # Errors
@@ -206,11 +185,6 @@ impl PeriodWaveCard {
             let reason = format!("{} is not from 0 to {MOST_NOISE}", self.noise_scale);
             return refuse("noise_scale", reason);
         }
-        if self.griffin_lim > MOST_ITERATIONS {
-            let reason = format!("{} is not from 0 to {MOST_ITERATIONS}", self.griffin_lim);
-            return refuse("griffin_lim", reason);
-        }
-        self.griffin_lim(0)?;
         let is_mel = self.config.takes_mel();
         if is_mel != self.frontend.is_some() || is_mel != self.energy.is_some() {
             let reason =

@@ -76,10 +76,6 @@ impl VectorField {
         })
     }
 
-    pub(super) fn begin_still(&self) {
-        self.last.zero();
-    }
-
     /// Samples on each side of a core that the field there depends on.
     pub(super) fn halo(&self) -> i64 {
         self.around * STEP * self.periods.iter().max().copied().unwrap_or(1)

@@ -57,11 +57,6 @@ impl Conv {
         Ok(conv)
     }
 
-    /// Makes all weights zero.
-    pub(super) fn zero(&self) {
-        let _ = tch::no_grad(|| self.weight.shallow_clone().zero_());
-    }
-
     /// `weight` alone under `params`, for channels `[in, out]`.
     pub(super) fn without_bias(
         params: &Params<'_>,

@@ -38,12 +38,6 @@ impl PeriodWave {
         })
     }
 
-    /// Makes the field zero everywhere until it is trained, so that a waveform to begin with comes out
-    /// as it is.
-    pub fn begin_still(&self) {
-        self.field.begin_still();
-    }
-
     /// Facts about the network. It sees all frames.
     #[must_use]
     pub fn info(&self) -> NetworkInfo {

@@ -8,8 +8,6 @@
 
 use std::collections::VecDeque;
 
-use formant_audio_core::griffin_lim::GriffinLimSession;
-use ndarray::ArrayView2;
 use tch::{Device, Kind, Tensor};
 
 use super::{VocodeOptions, Vocoder, noise};
@@ -40,22 +38,12 @@ pub(super) struct Flow {
     /// Frames of the whole signal, once they are known.
     frames: Option<usize>,
     norms: Option<CondNorms>,
-    /// What the noise is added to, where the model begins with a waveform.
-    waves: Option<Waves>,
     /// What the paths add, core by core, a row of tensors each.
     latents: Vec<Cores>,
     /// The states that the calls see, and the result.
     states: Vec<Cores>,
     /// Cores that came out.
     given: usize,
-}
-
-/// The waveform of Griffin-Lim, as far as it is made and not yet used.
-struct Waves {
-    session: Option<GriffinLimSession>,
-    samples: Vec<f32>,
-    /// Sample of the signal that `samples` begin with.
-    first: usize,
 }
 
 /// Tensors of consecutive cores.
@@ -127,11 +115,6 @@ impl Flow {
             first: 0,
             frames: None,
             norms: None,
-            waves: vocoder.card.griffin_lim(options.seed)?.map(|method| Waves {
-                session: Some(method.start()),
-                samples: Vec::new(),
-                first: 0,
-            }),
             latents: config.periods.iter().map(|_| Cores::along(1)).collect(),
             states: (0..=sampling.calls().len()).map(|_| Cores::along(2)).collect(),
             given: 0,
@@ -150,9 +133,7 @@ impl Flow {
             let reason = format!("{} values are no frames of {bands}", rows.len());
             return Err(Error::config("spectrogram", reason));
         }
-        let before = self.rows.len();
         self.rows.extend(rows.iter().map(|x| if x.is_finite() { *x } else { 0.0 }));
-        self.begin_waves(before)?;
         self.advance()
     }
 
@@ -169,38 +150,12 @@ impl Flow {
         // The last frame stays for as many as the network needs.
         let needed = frames.max(self.vocoder.network.config().minimum_frames() as usize);
         let last = self.rows[self.rows.len() - bands..].to_vec();
-        let before = self.rows.len();
         (frames..needed).for_each(|_| self.rows.extend(&last));
-        self.begin_waves(before)?;
-        if let Some(Waves { session, samples, .. }) = &mut self.waves
-            && let Some(session) = session.take()
-        {
-            session.finish(samples);
-        }
         self.frames = Some(needed);
         let given = self.given * self.core;
         let mut rest = self.advance()?;
         rest.truncate(frames * self.hop() - given);
         Ok(rest)
-    }
-
-    /// Gives Griffin-Lim the rows from value `before` on.
-    fn begin_waves(&mut self, before: usize) -> Result<()> {
-        let bands = self.bands();
-        if let Some(Waves { session: Some(session), samples, .. }) = &mut self.waves {
-            let rows = &self.rows[before..];
-            let rows =
-                ArrayView2::from_shape((rows.len() / bands, bands), rows).expect("rows are whole");
-            session.push(rows, samples)?;
-        }
-        Ok(())
-    }
-
-    /// Whether all is there that a core begins with.
-    fn is_begun(&self, core: usize) -> bool {
-        self.waves.as_ref().is_none_or(|Waves { session, samples, first }| {
-            session.is_none() || first + samples.len() >= (core + 1) * self.core
-        })
     }
 
     fn bands(&self) -> usize {
@@ -234,8 +189,7 @@ impl Flow {
         loop {
             let mut is_idle = true;
             let next = self.states[0].done();
-            let is_seen = self.frames.is_some() || known >= self.seen(next).1;
-            if next < self.cores() && is_seen && self.is_begun(next) {
+            if next < self.cores() && (self.frames.is_some() || known >= self.seen(next).1) {
                 self.condition(next, known)?;
                 is_idle = false;
             }
@@ -315,14 +269,9 @@ impl Flow {
         let to = to.min(known);
         let (start, stop) = (core * self.core, (core + 1) * self.core);
         let stop = self.end().map_or(stop, |end| stop.min(end));
-        let (network, device) = (&self.vocoder.network, self.vocoder.device);
+        let network = &self.vocoder.network;
         let norms = self.norms.as_ref().expect("measured before");
         let shape = [1, self.bands() as i64, (to - from) as i64];
-        let wave = self.waves.as_mut().map(|Waves { samples, first, .. }| {
-            let wave = samples.drain(..stop - start).collect::<Vec<f32>>();
-            *first = stop;
-            wave
-        });
         let (latents, z) = compute("the vocoder's conditioning", &shape, || {
             let (inputs, deviations) = self.inputs(from, to);
             let steps = network.steps(&inputs, norms);
@@ -343,12 +292,8 @@ impl Flow {
             let scale = self.vocoder.card.noise_scale * self.temperature;
             let deviations = deviations.narrow(2, first as i64, frames as i64) * scale;
             let z = Tensor::from_slice(&noise).view([1, frames as i64, hop as i64]);
-            let z = z.to_device(device) * deviations.transpose(1, 2);
-            let z = z.view([1, 1, -1]);
-            match &wave {
-                Some(wave) => (latents, z + Tensor::from_slice(wave).to_device(device)),
-                None => (latents, z),
-            }
+            let z = z.to_device(self.vocoder.device) * deviations.transpose(1, 2);
+            (latents, z.view([1, 1, -1]))
         })?;
         self.states[0].items.push_back(z);
         self.latents.iter_mut().zip(latents).for_each(|(cores, one)| cores.items.push_back(one));
@@ -437,13 +382,6 @@ mod tests {
         let z = Tensor::from_slice(&draws).view([1, 1, -1])
             * std
             * (vocoder.card.noise_scale * sampling.temperature);
-        let z = match vocoder.card.griffin_lim(seed).expect("a card") {
-            Some(method) => {
-                let rows = ArrayView2::from_shape((frames as usize, 80), rows).expect("frames");
-                z + Tensor::from_slice(&method.process(rows).expect("a waveform"))
-            }
-            None => z,
-        };
         let latents = vocoder.network.condition(&inputs, &mut NoTrace);
         let out = vocoder.network.sample(&z, &latents, sampling).reshape([-1]);
         Vec::try_from(out).expect("samples")
@@ -469,14 +407,12 @@ mod tests {
     /// Every layout and solver, at lengths around those of cores; and blocks change no byte.
     #[test]
     fn s10_chunks_equal_the_whole_and_blocks_change_nothing() {
-        for (variant, griffin_lim, solver, steps) in [
-            (Variant::Base, 0, Solver::Euler, 2),
-            (Variant::Base, 4, Solver::Euler, 2),
-            (Variant::Large, 0, Solver::Midpoint, 1),
-            (Variant::Codec, 0, Solver::Euler, 1),
+        for (variant, solver, steps) in [
+            (Variant::Base, Solver::Euler, 2),
+            (Variant::Large, Solver::Midpoint, 1),
+            (Variant::Codec, Solver::Euler, 1),
         ] {
-            let mut vocoder = vocoder(variant);
-            vocoder.card.griffin_lim = griffin_lim;
+            let vocoder = vocoder(variant);
             let options = VocodeOptions {
                 steps: Some(steps),
                 solver: Some(solver),
@@ -506,22 +442,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    /// A field that is not trained yet leaves the waveform of Griffin-Lim as it is.
-    #[test]
-    fn models_may_begin_with_griffin_lim() {
-        let mut vocoder = vocoder(Variant::Base);
-        vocoder.card = PeriodWaveCard { griffin_lim: 4, noise_scale: 0.0, ..vocoder.card };
-        vocoder.network.begin_still();
-        let rows = rows(150);
-        let options = VocodeOptions { seed: 3, ..VocodeOptions::default() };
-        let found = vocoder.process_mel(&rows, &options).expect("runs");
-        let method = vocoder.card.griffin_lim(3).expect("a card").expect("it begins with it");
-        let rows = ArrayView2::from_shape((150, 80), &rows).expect("frames");
-        assert_eq!(found, method.process(rows).expect("a waveform"));
-        let card = PeriodWaveCard { griffin_lim: 1 << 40, ..vocoder.card };
-        assert!(card.validate().is_err());
     }
 
     /// Norms of the first seconds hold for the rest: the result is that of a whole with such norms

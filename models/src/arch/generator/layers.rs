@@ -1,13 +1,14 @@
-//! Layers of the generator: convolutions, the Snake activation, residual blocks.
+//! Layers of the generator: convolutions and residual blocks.
 
 use formant_kernels::convolution::{
     Convolution, ConvolutionConfig, LONGEST_KERNEL, Upsampling, UpsamplingConfig,
 };
 use formant_kernels::gemm::Gemm;
-use formant_kernels::row_activation::{self, RowActivation};
+use formant_kernels::row_activation::RowActivation;
 use tch::nn::Init;
 use tch::{Device, Kind, Tensor};
 
+use super::activation::{Activation, Style};
 use super::config::ResBlockKind;
 use super::frozen;
 use crate::error::Result;
@@ -15,42 +16,11 @@ use crate::network::Trace;
 use crate::nn::linear::uniform;
 use crate::params::{Params, Weight};
 
-/// Keeps the quotient of [`Snake`] finite.
-const SNAKE_EPS: f64 = 1e-9;
-
-/// `x + sin(alpha x)^2 / alpha`, an `alpha` a channel. Always in f32: in 16 bits a large `alpha x`
-/// has no phase.
-///
-/// Source: Ziyin et al., "Neural Networks Fail to Learn Periodic Functions" (arXiv 2006.08195).
-#[derive(Debug, Clone)]
-pub(super) struct Snake {
-    alpha: Weight, // [1, channels, 1]
-}
-
-impl Snake {
-    pub(super) fn new(params: &Params<'_>, channels: i64) -> Result<Self> {
-        Ok(Self { alpha: params.ones("alpha", &[1, channels, 1])? })
-    }
-
-    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
-        let inverse = (&*self.alpha + SNAKE_EPS).reciprocal();
-        (x * &*self.alpha).sin_().square_().g_mul_(&inverse).g_add_(x)
-    }
-
-    /// The activation of rows of channels.
-    pub(super) fn into_kernel(self) -> RowActivation {
-        let alpha = self.alpha.detach();
-        let inverse = (&*alpha + SNAKE_EPS).reciprocal();
-        let snake = row_activation::Snake::new(&numbers(&alpha), &numbers(&inverse));
-        RowActivation::Snake(snake.expect("lists of one length"))
-    }
-}
-
 /// A convolution that keeps the length, or one that multiplies it by a whole factor.
 #[derive(Debug, Clone)]
 pub(super) struct Conv {
     weight: Weight, // [outputs, inputs, kernel]; of an upsampling one [inputs, outputs, kernel]
-    bias: Weight,   // [outputs]
+    bias: Option<Weight>, // [outputs]
     kind: ConvKind,
 }
 
@@ -91,10 +61,21 @@ impl Conv {
         kind: ConvKind,
     ) -> Result<Self> {
         Ok(Self {
-            bias: params.get("bias", &[outputs], begin)?,
+            bias: Some(params.get("bias", &[outputs], begin)?),
             weight: params.get("weight", shape, begin)?,
             kind,
         })
+    }
+
+    /// With an odd kernel, and without a bias.
+    pub(super) fn without_bias(
+        params: &Params<'_>,
+        [inputs, outputs]: [i64; 2],
+        kernel: i64,
+    ) -> Result<Self> {
+        let begin = uniform(inputs * kernel, 1.0);
+        let weight = params.get("weight", &[outputs, inputs, kernel], begin)?;
+        Ok(Self { weight, bias: None, kind: ConvKind::Dilated(1) })
     }
 
     /// `[batch, inputs, time]` to `[batch, outputs, time]`, in f32.
@@ -103,12 +84,12 @@ impl Conv {
         let y = match self.kind {
             ConvKind::Dilated(dilation) => {
                 let padding = dilation * (kernel - 1) / 2;
-                let (weight, bias) = (&*self.weight, Some(&*self.bias));
+                let (weight, bias) = (&*self.weight, self.bias.as_deref());
                 x.conv1d(weight, bias, [1], [padding], [dilation], 1)
             }
             ConvKind::Upsampling(factor) => {
                 let padding = (kernel - factor) / 2;
-                let (weight, bias) = (&*self.weight, Some(&*self.bias));
+                let (weight, bias) = (&*self.weight, self.bias.as_deref());
                 x.conv_transpose1d(weight, bias, [factor], [padding], [0], 1, [1])
             }
         };
@@ -137,7 +118,8 @@ impl Conv {
         let [kernel, inputs, outputs] = sizes(&weight);
         let dilation = usize::try_from(dilation).unwrap_or_default();
         let config = ConvolutionConfig { inputs, outputs, kernel, dilation };
-        Convolution::new(gemm, config, before, &numbers(&weight), &numbers(&self.bias))
+        let bias = self.bias.as_deref().map_or_else(|| vec![0.0; outputs], numbers);
+        Convolution::new(gemm, config, before, &numbers(&weight), &bias)
             .expect("sizes that were validated")
     }
 
@@ -148,18 +130,19 @@ impl Conv {
         let [kernel, inputs, outputs] = sizes(&weight);
         let factor = usize::try_from(factor).unwrap_or_default();
         let config = UpsamplingConfig { inputs, outputs, kernel, factor };
-        Upsampling::new(gemm, config, before, &numbers(&weight), &numbers(&self.bias))
+        let bias = self.bias.as_deref().map_or_else(|| vec![0.0; outputs], numbers);
+        Upsampling::new(gemm, config, before, &numbers(&weight), &bias)
             .expect("sizes that were validated")
     }
 
     pub(super) fn set_kind(&mut self, kind: Kind) {
         self.weight = self.weight.detach().to_kind(kind).into();
-        self.bias = self.bias.detach().to_kind(kind).into();
+        self.bias = self.bias.as_ref().map(|bias| bias.detach().to_kind(kind).into());
     }
 }
 
 /// The elements of a tensor of 32-bit numbers.
-fn numbers(tensor: &Tensor) -> Vec<f32> {
+pub(super) fn numbers(tensor: &Tensor) -> Vec<f32> {
     Vec::try_from(tensor.detach().reshape([-1])).expect("32-bit numbers")
 }
 
@@ -174,10 +157,10 @@ pub(super) struct ResBlock {
     steps: Vec<Vec<Half>>,
 }
 
-/// An activation and the convolution behind it, with their names.
+/// An activation and the convolution behind it, with their names where they have weights.
 #[derive(Debug, Clone)]
 struct Half {
-    snake: (String, Snake),
+    activation: (Option<String>, Activation),
     conv: (String, Conv),
 }
 
@@ -185,24 +168,24 @@ impl ResBlock {
     pub(super) fn new(
         params: &Params<'_>,
         kind: ResBlockKind,
+        style: Style,
         channels: i64,
         kernel: i64,
         dilations: &[i64],
     ) -> Result<Self> {
-        let half = |list: &str, index: usize, dilation: i64| -> Result<Half> {
-            let (snake, conv) = (format!("{list}_activates.{index}"), format!("{list}.{index}"));
-            let both = [channels, channels];
-            Ok(Half {
-                snake: (snake.clone(), Snake::new(&params.sub(snake), channels)?),
-                conv: (conv.clone(), Conv::new(&params.sub(conv), both, kernel, dilation)?),
-            })
+        let half = |list: &str, index: usize, order: usize, dilation: i64| -> Result<Half> {
+            let (name, both) = (format!("{list}.{index}"), [channels, channels]);
+            let conv = Conv::new(&params.sub(&name), both, kernel, dilation)?;
+            let activation = style.of_block(params, (list, index, order), channels)?;
+            Ok(Half { activation, conv: (name, conv) })
         };
         let step = |(index, &dilation): (usize, &i64)| -> Result<Vec<Half>> {
             Ok(match kind {
-                ResBlockKind::Pairs => {
-                    vec![half("convs1", index, dilation)?, half("convs2", index, 1)?]
-                }
-                ResBlockKind::Singles => vec![half("convs", index, dilation)?],
+                ResBlockKind::Pairs => vec![
+                    half("convs1", index, 2 * index, dilation)?,
+                    half("convs2", index, 2 * index + 1, 1)?,
+                ],
+                ResBlockKind::Singles => vec![half("convs", index, index, dilation)?],
             })
         };
         Ok(Self { steps: dilations.iter().enumerate().map(step).collect::<Result<_>>()? })
@@ -213,9 +196,11 @@ impl ResBlock {
         let mut x = x.shallow_clone();
         for step in &self.steps {
             let mut inner = x.shallow_clone();
-            for Half { snake, conv } in step {
-                inner = snake.1.forward(&inner);
-                trace.record(&format!("{name}.{}", snake.0), &inner);
+            for Half { activation, conv } in step {
+                inner = activation.1.forward(&inner);
+                if let Some(activation) = &activation.0 {
+                    trace.record(&format!("{name}.{activation}"), &inner);
+                }
                 inner = conv.1.forward(&inner);
                 trace.record(&format!("{name}.{}", conv.0), &inner);
             }
@@ -225,21 +210,25 @@ impl ResBlock {
         x
     }
 
-    pub(super) fn convs(&self) -> impl Iterator<Item = &Conv> {
-        self.steps.iter().flatten().map(|half| &half.conv.1)
+    fn halves(&self) -> impl Iterator<Item = &Half> {
+        self.steps.iter().flatten()
+    }
+
+    /// Whether kernels take its layers.
+    pub(super) fn has_kernels(&self) -> bool {
+        self.halves().all(|half| half.activation.1.has_kernel() && half.conv.1.has_kernel())
     }
 
     /// The layers as kernels take them.
     pub(super) fn into_kernels(self, gemm: Gemm) -> frozen::Block {
-        let half =
-            |Half { snake, conv }: Half| conv.1.into_convolution(gemm, snake.1.into_kernel());
+        let half = |half: Half| half.conv.1.into_convolution(gemm, half.activation.1.into_kernel());
         let step = |step: Vec<Half>| step.into_iter().map(half).collect();
         frozen::Block { steps: self.steps.into_iter().map(step).collect() }
     }
 
     /// Samples on each side that an output depends on.
     pub(super) fn reach(&self) -> i64 {
-        self.steps.iter().flatten().map(|half| half.conv.1.reach()).sum()
+        self.halves().map(|half| half.activation.1.reach() + half.conv.1.reach()).sum()
     }
 
     pub(super) fn set_kind(&mut self, kind: Kind) {

@@ -4,9 +4,10 @@ use formant_kernels::gemm::Gemm;
 use formant_kernels::row_activation::RowActivation;
 use tch::{Kind, Tensor};
 
+use super::activation::{Activation, Style};
 use super::config::GeneratorConfig;
 use super::frozen;
-use super::layers::{Conv, ResBlock, Snake};
+use super::layers::{Conv, ResBlock};
 use crate::error::Result;
 use crate::network::{NoTrace, Trace};
 use crate::params::Params;
@@ -22,26 +23,59 @@ pub(super) const STRETCH: i64 = 512;
 pub struct Generator {
     conv_pre: Conv,
     stages: Vec<Stage>,
-    snake_post: Snake,
+    last: Activation,
     conv_post: Conv,
+    ending: Ending,
     hop: i64,
+}
+
+/// How a generator ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::arch) struct Ending {
+    /// Whether the last convolution has a bias.
+    pub(in crate::arch) has_bias: bool,
+    /// Whether a hyperbolic tangent bounds the samples, or what exceeds 1 is cut.
+    pub(in crate::arch) is_tanh: bool,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self { has_bias: true, is_tanh: true }
+    }
+}
+
+impl Ending {
+    /// One sample.
+    pub(super) fn of(self, x: f32) -> f32 {
+        if self.is_tanh { x.tanh() } else { x.clamp(-1.0, 1.0) }
+    }
 }
 
 /// An upsampling, and residual blocks side by side whose mean goes on.
 #[derive(Debug, Clone)]
 struct Stage {
-    snake: Snake,
+    activation: Activation,
     up: Conv,
     blocks: Vec<ResBlock>,
     factor: i64,
 }
 
 impl Generator {
-    /// All parameters under `params`, for `latents` channels.
+    /// All parameters of HiFi-SR's generator under `params`, for `latents` channels.
     ///
     /// # Errors
     /// [`crate::Error::Config`] when a size is impossible; as [`Params::get`].
     pub fn new(params: &Params<'_>, config: &GeneratorConfig, latents: i64) -> Result<Self> {
+        Self::styled(params, config, latents, (Style::Snake, Ending::default()))
+    }
+
+    /// As [`Generator::new`] for any network's generator.
+    pub(in crate::arch) fn styled(
+        params: &Params<'_>,
+        config: &GeneratorConfig,
+        latents: i64,
+        (style, ending): (Style, Ending),
+    ) -> Result<Self> {
         config.validate()?;
         let mut channels = config.upsample_initial_channel;
         let conv_pre = Conv::new(&params.sub("conv_pre"), [latents, channels], OUTER_KERNEL, 1)?;
@@ -52,22 +86,32 @@ impl Generator {
             let (outer, inner) = (channels, channels / 2);
             let block = |(j, (&kernel, dilations)): (usize, (&i64, &Vec<i64>))| {
                 let place = params / "resblocks" / (index * each + j);
-                ResBlock::new(&place, config.resblock, inner, kernel, dilations)
+                ResBlock::new(&place, config.resblock, style, inner, kernel, dilations)
             };
             let sizes = config.resblock_kernel_sizes.iter().zip(&config.resblock_dilation_sizes);
             stages.push(Stage {
-                snake: Snake::new(&(params / "snakes" / index), outer)?,
-                up: Conv::upsampling(&(params / "ups" / index), [outer, inner], kernel, rate)?,
+                activation: style.of_stage(params, index, outer)?,
+                up: Conv::upsampling(
+                    &params.sub(style.upsampling(index)),
+                    [outer, inner],
+                    kernel,
+                    rate,
+                )?,
                 blocks: sizes.enumerate().map(block).collect::<Result<_>>()?,
                 factor: rate,
             });
             channels = inner;
         }
+        let post = params.sub("conv_post");
         Ok(Self {
             conv_pre,
             stages,
-            snake_post: Snake::new(&params.sub("snake_post"), channels)?,
-            conv_post: Conv::new(&params.sub("conv_post"), [channels, 1], OUTER_KERNEL, 1)?,
+            last: style.last(params, channels)?,
+            conv_post: match ending.has_bias {
+                true => Conv::new(&post, [channels, 1], OUTER_KERNEL, 1)?,
+                false => Conv::without_bias(&post, [channels, 1], OUTER_KERNEL)?,
+            },
+            ending,
             hop: config.hop(),
         })
     }
@@ -91,7 +135,7 @@ impl Generator {
         trace.record("generator.conv_pre", &x);
         let mut names = (0..).map(|block: usize| format!("generator.resblocks.{block}"));
         for (index, stage) in self.stages.iter().enumerate() {
-            x = stage.snake.forward(&x);
+            x = stage.activation.forward(&x);
             trace.record(&format!("generator.snakes.{index}"), &x);
             let up = stage.up.forward(&x);
             trace.record(&format!("generator.ups.{index}"), &up);
@@ -103,11 +147,11 @@ impl Generator {
                 .reduce(|sum, y| sum + y);
             x = sum.unwrap_or(up) / stage.blocks.len().max(1) as f64;
         }
-        let x = self.snake_post.forward(&x);
+        let x = self.last.forward(&x);
         trace.record("generator.snake_post", &x);
         let x = self.conv_post.forward(&x);
         trace.record("generator.conv_post", &x);
-        let x = x.tanh();
+        let x = if self.ending.is_tanh { x.tanh() } else { x.clamp(-1.0, 1.0) };
         trace.record("generator.output", &x);
         x
     }
@@ -124,22 +168,23 @@ impl Generator {
 
     /// `None` where kernels do not take the layers.
     pub(super) fn has_kernels(&self) -> Option<()> {
-        let blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
-        let mut all = blocks.flat_map(ResBlock::convs).chain([&self.conv_pre, &self.conv_post]);
-        all.all(Conv::has_kernel).then_some(())
+        let mut blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
+        let has = blocks.all(ResBlock::has_kernels) && self.last.has_kernel();
+        (has && [&self.conv_pre, &self.conv_post].into_iter().all(Conv::has_kernel)).then_some(())
     }
 
     /// The layers as kernels take them; each is packed and given back in turn.
     pub(super) fn into_layers(self, gemm: Gemm) -> frozen::Layers {
         let reach = usize::try_from(self.reach()).unwrap_or_default();
         let stage = |stage: Stage| frozen::Stage {
-            up: stage.up.into_upsampling(gemm, stage.snake.into_kernel()),
+            up: stage.up.into_upsampling(gemm, stage.activation.into_kernel()),
             blocks: stage.blocks.into_iter().map(|block| block.into_kernels(gemm)).collect(),
         };
         frozen::Layers {
             pre: self.conv_pre.into_convolution(gemm, RowActivation::Identity),
             stages: self.stages.into_iter().map(stage).collect(),
-            post_activation: self.snake_post.into_kernel(),
+            post_activation: self.last.into_kernel(),
+            ending: self.ending,
             post: self.conv_post.into_convolution(gemm, RowActivation::Identity),
             reach,
         }
@@ -154,7 +199,8 @@ impl Generator {
             let widest = stage.blocks.iter().map(ResBlock::reach).max();
             frames += widest.unwrap_or(0) as f64 / rate;
         }
-        (frames + self.conv_post.reach() as f64 / rate).ceil() as i64 + 1
+        let last = self.last.reach() + self.conv_post.reach();
+        (frames + last as f64 / rate).ceil() as i64 + 1
     }
 }
 
@@ -163,13 +209,14 @@ mod tests {
     use tch::nn::VarStore;
     use tch::{Device, kind::FLOAT_CPU};
 
-    use super::super::config::{HifiSrConfig, ResBlockKind};
+    use super::super::activation::Periodic;
+    use super::super::config::ResBlockKind;
     use super::*;
 
     /// A stretch sees as many frames around it as its samples depend on.
     #[test]
     fn stretches_equal_one_piece() {
-        let tiny = HifiSrConfig::tiny().generator;
+        let tiny = GeneratorConfig::tiny();
         let other = GeneratorConfig {
             resblock: ResBlockKind::Singles,
             upsample_rates: vec![3, 2],
@@ -178,10 +225,14 @@ mod tests {
             resblock_dilation_sizes: vec![vec![1, 3], vec![2, 5, 7]],
             ..tiny.clone()
         };
-        for config in [tiny, other] {
+        let periodic = Style::AntiAliased(Periodic { has_beta: true, is_log: true });
+        for (config, style) in
+            [(tiny, Style::Snake), (other.clone(), Style::Leaky), (other, periodic)]
+        {
             let vs = VarStore::new(Device::Cpu);
-            let generator =
-                Generator::new(&Params::random(&vs.root()), &config, 5).expect("sound sizes");
+            let ends = (style, Ending::default());
+            let generator = Generator::styled(&Params::random(&vs.root()), &config, 5, ends);
+            let generator = generator.expect("sound sizes");
             for frames in [1, STRETCH, 2 * STRETCH + 40] {
                 let latents = Tensor::randn([1, 5, frames], FLOAT_CPU);
                 let (whole, found) = tch::no_grad(|| {

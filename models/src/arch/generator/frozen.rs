@@ -9,7 +9,7 @@ use formant_kernels::gemm::{Gemm, Precision};
 use formant_kernels::row_activation::RowActivation;
 use tch::{Kind, Tensor};
 
-use super::generator::{Generator, STRETCH};
+use super::network::{Ending, Generator, STRETCH};
 use crate::nn::threads::threads;
 
 /// Numbers of a layer's rows that residual blocks go through together, so that these stay in a cache.
@@ -19,7 +19,7 @@ const FEWEST_ROWS: usize = 1 << 12;
 
 /// A [`Generator`] without a gradient.
 #[derive(Debug, Clone)]
-pub(super) struct FrozenGenerator {
+pub(in crate::arch) struct FrozenGenerator {
     form: Form,
 }
 
@@ -36,6 +36,7 @@ pub(super) struct Layers {
     pub(super) stages: Vec<Stage>,
     pub(super) post_activation: RowActivation,
     pub(super) post: Convolution,
+    pub(super) ending: Ending,
     /// Frames on each side on which the samples of a frame depend.
     pub(super) reach: usize,
 }
@@ -54,7 +55,7 @@ pub(super) struct Block {
 }
 
 impl FrozenGenerator {
-    pub(super) fn new(generator: Generator) -> Self {
+    pub(in crate::arch) fn new(generator: Generator) -> Self {
         let form = match generator.has_kernels().and_then(|()| Gemm::preferred(Precision::Single)) {
             Some(gemm) => Form::Kernels(Arc::new(generator.into_layers(gemm))),
             None => Form::Library(Box::new(generator)),
@@ -63,7 +64,7 @@ impl FrozenGenerator {
     }
 
     /// Makes the products in numbers of `kind`, where kernels or the library have them.
-    pub(super) fn set_kind(&mut self, kind: Kind) {
+    pub(in crate::arch) fn set_kind(&mut self, kind: Kind) {
         match &mut self.form {
             Form::Library(generator) => generator.set_kind(kind),
             Form::Kernels(layers) => {
@@ -81,7 +82,7 @@ impl FrozenGenerator {
 
     /// `[batch, channels, frames]` to `[batch, 1, frames * hop]`, a stretch of frames at a time, so
     /// that memory does not grow with the latents.
-    pub(super) fn forward(&self, latents: &Tensor) -> Tensor {
+    pub(in crate::arch) fn forward(&self, latents: &Tensor) -> Tensor {
         let layers = match &self.form {
             Form::Library(generator) => return generator.forward(latents),
             Form::Kernels(layers) => layers,
@@ -136,7 +137,7 @@ impl Layers {
         let mut y = vec![0.0; x.len()];
         self.post_activation.run(&x, scale, self.post.config().inputs, &mut y)?;
         let mut samples = rows_of(&self.post, &y, threads)?;
-        samples.iter_mut().for_each(|x| *x = x.tanh());
+        samples.iter_mut().for_each(|x| *x = self.ending.of(*x));
         Ok(samples)
     }
 }
@@ -226,7 +227,8 @@ mod tests {
     use tch::nn::VarStore;
     use tch::{Device, kind::FLOAT_CPU};
 
-    use super::super::config::{GeneratorConfig, HifiSrConfig, ResBlockKind};
+    use super::super::activation::{Periodic, Style};
+    use super::super::config::{GeneratorConfig, ResBlockKind};
     use super::*;
     use crate::network::NoTrace;
     use crate::params::Params;
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn kernels_equal_the_library() {
         tch::manual_seed(11);
-        let tiny = HifiSrConfig::tiny().generator;
+        let tiny = GeneratorConfig::tiny();
         let other = GeneratorConfig {
             resblock: ResBlockKind::Singles,
             upsample_rates: vec![3, 2],
@@ -245,10 +247,19 @@ mod tests {
             ..tiny.clone()
         };
         let long = GeneratorConfig { resblock_kernel_sizes: vec![33, 11], ..other.clone() };
-        for (config, has_kernels) in [(tiny, true), (other, true), (long, false)] {
+        let periodic = Style::AntiAliased(Periodic { has_beta: false, is_log: false });
+        for (config, style, has_kernels) in [
+            (tiny.clone(), Style::Snake, true),
+            (other.clone(), Style::Snake, true),
+            (long, Style::Snake, false),
+            (other, Style::Leaky, true),
+            (tiny, periodic, false),
+        ] {
             let vs = VarStore::new(Device::Cpu);
             let params = Params::random(&vs.root());
-            let generator = Generator::new(&params, &config, 5).expect("sound sizes");
+            let ending = Ending { has_bias: style == Style::Snake, is_tanh: has_kernels };
+            let generator = Generator::styled(&params, &config, 5, (style, ending));
+            let generator = generator.expect("sound sizes");
             for frames in [1, 40, STRETCH + 30] {
                 let latents = Tensor::randn([2, 5, frames], FLOAT_CPU);
                 let _guard = tch::no_grad_guard();
