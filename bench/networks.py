@@ -332,6 +332,46 @@ def mel_roformer(folder, seconds):
     }
 
 
+def periodwave(size):
+    """From spectrogram to waveform: as `formant bench vocode`, without the front end."""
+
+    def make(folder, seconds):
+        import torch
+        from periodwave import PeriodWave, log_mel
+
+        network = randomised(PeriodWave(size == "large"))
+        for name, tensor in network.state_dict().items():
+            if ".grn." in name:
+                tensor.copy_(0.5 * torch.randn(tensor.shape))
+        checkpoint = os.path.join(folder, f"periodwave_turbo_{size}")
+        os.makedirs(checkpoint, exist_ok=True)
+        state = {"model": network.state_dict(), "iteration": 1}
+        torch.save(state, os.path.join(checkpoint, "G_1.pth"))
+        # That of the large network says the same.
+        config = {
+            "data": {
+                "sampling_rate": 24000,
+                "filter_length": 1024,
+                "hop_length": 256,
+                "win_length": 1024,
+                "n_mel_channels": 100,
+                "mel_fmin": 0,
+                "mel_fmax": 12000,
+                "energy_max": "stats_libritts_24000hz/energy_max_train.npy",
+                "energy_min": "stats_libritts_24000hz/energy_min_train.npy",
+            },
+            "model": {"periods": [1, 2, 3, 5, 7], "noise_scale": 0.5, "final_dim": 32, "hidden_dim": 512},
+        }
+        with open(os.path.join(checkpoint, "config.json"), "w") as file:
+            json.dump(config, file)
+        network.remove_weight_norm()
+        input_path = os.path.join(folder, f"periodwave-{size}.wav")
+        mel = log_mel(torch.from_numpy(recording(input_path, 24000, seconds))[None])
+        return {"run": lambda: network(mel), "checkpoint": checkpoint, "input": input_path, "packages": ["torch"]}
+
+    return make
+
+
 NETWORKS = {
     "ecapa-tdnn": ecapa_tdnn,
     "squeezeformer-medium": squeezeformer("medium"),
@@ -340,6 +380,8 @@ NETWORKS = {
     "mossformer2-se": mossformer2_se,
     "mossformer2-sr": mossformer2_sr,
     "mel-roformer": mel_roformer,
+    "periodwave-base": periodwave("base"),
+    "periodwave-large": periodwave("large"),
 }
 
 

@@ -143,6 +143,10 @@ fn check(label: &str, set: &GoldenSet, model: &PeriodWaveModel) {
         compared.extend([name("times"), name("out")]);
         let found = model.network.sample(&z, &latents, sampling);
         assert_close(&format!("{label}: {case}"), &found, &set.get(&name("out")), TOLERANCE);
+        // As it computes where nothing is learnt.
+        let frozen = model.network.clone().freeze().sample(&z, &latents, sampling);
+        let label_of_frozen = format!("{label}: {case}, frozen");
+        assert_close(&label_of_frozen, &frozen, &set.get(&name("out")), TOLERANCE);
         // What every call sees.
         let mut x = z;
         for (step, call) in sampling.calls().iter().enumerate() {
@@ -222,6 +226,51 @@ fn windows_equal_the_whole() {
             let worst = (&found - &wanted).abs().max().double_value(&[]);
             let scale = wanted.abs().max().double_value(&[]);
             assert!(worst <= 1e-5 * scale, "{variant:?} at {from}: {worst:e} of {scale:e}");
+        }
+    }
+}
+
+/// The form without a gradient computes the same in parts of columns, in pieces and on any number of
+/// threads.
+#[test]
+fn frozen_fields_equal_those_that_learn() {
+    tch::manual_seed(5);
+    for (variant, hidden_dim, frames, batch) in [
+        (Variant::Base, 32, 2, 2),
+        (Variant::Base, 128, 150, 1),
+        (Variant::Large, 48, 90, 1),
+        (Variant::Large, 96, 33, 1),
+        (Variant::Codec, 16, 120, 1),
+    ] {
+        let config = PeriodWaveConfig {
+            variant,
+            n_mel_channels: 6,
+            hidden_dim,
+            final_dim: hidden_dim / 16,
+            ..PeriodWaveConfig::default()
+        };
+        let card = PeriodWaveCard::published(config.clone()).expect("a card");
+        let network = PeriodWaveModel::random(card, Device::Cpu).expect("sound sizes").network;
+        let (_guard, end) = (tch::no_grad_guard(), frames * config.hop());
+        let noise = |size: [i64; 3]| Tensor::randn(size, (Kind::Float, Device::Cpu));
+        let (inputs, x) = (noise([batch, config.inputs(), frames]), noise([batch, 1, end]));
+        let latents = network.condition(&inputs, &mut Vec::new());
+        let times = Tensor::full([batch], 0.25, (Kind::Float, Device::Cpu));
+        let stretch = Stretch { x: &x, at: 0, latents: &latents, core: 0..end, end };
+        for free_u in [FreeU::OFF, FreeU::RECOMMENDED] {
+            let wanted = network.velocity(&stretch, &times, free_u);
+            let mut frozen = network.clone().freeze();
+            let error = |found: &Tensor| {
+                assert_eq!(found.size(), wanted.size());
+                ((found - &wanted).abs().max() / wanted.abs().max()).double_value(&[])
+            };
+            let found = frozen.velocity_on(&stretch, &times, free_u, 1);
+            assert!(error(&found) < 5e-6, "{variant:?}, {free_u:?}: {}", error(&found));
+            let others = frozen.velocity_on(&stretch, &times, free_u, 3);
+            assert!(found.equal(&others), "{variant:?}: the number of threads changes bytes");
+            frozen.set_kind(Kind::BFloat16);
+            let found = frozen.velocity_on(&stretch, &times, free_u, 2);
+            assert!(error(&found) < 5e-2, "{variant:?} in bf16: {}", error(&found));
         }
     }
 }

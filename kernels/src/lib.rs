@@ -9,6 +9,8 @@
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
 //! - [`convolution`] sees all channels, in a fraction of the products of the direct sum, behind a
 //!   [`row_activation`] that may differ from channel to channel.
+//! - [`row_convolution`] is for few taps and channels, whose rows are read as they lie, and whose
+//!   results are written as the next one reads them.
 //! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and
 //!   [`gated_attention`] the whole block of that name, which stays in the caches.
 //!
@@ -16,6 +18,7 @@
 //! chosen at run time, that are tested against it.
 
 pub mod activation;
+mod aligned;
 pub mod allocator;
 pub mod channel_norm;
 pub mod convolution;
@@ -28,6 +31,7 @@ pub mod lif;
 pub mod linear;
 pub mod process;
 pub mod row_activation;
+pub mod row_convolution;
 pub mod simd;
 pub mod statistics;
 #[cfg(feature = "tch")]

@@ -6,7 +6,7 @@
 use std::arch::asm;
 use std::sync::OnceLock;
 
-use super::precision::{Sums, Unit};
+use super::precision::{Strided, Sums, Unit};
 
 /// Rows and columns of the sums that are computed at once: two by two tiles.
 const SIDE: usize = 32;
@@ -15,7 +15,7 @@ const SIDE: usize = 32;
 const STEPS: usize = 16;
 
 /// Whether this processor has the unit, and the system lets this program use it.
-fn is_available() -> bool {
+pub(super) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
         // Tiles and their products of bf16: leaf 7, bits 24 and 22 of EDX.
@@ -67,11 +67,113 @@ impl Unit for Tiles {
 
     #[inline(always)]
     unsafe fn sums(&self, left: &[u32], right: &[u32], steps: usize, sums: &mut Sums) {
-        let (tiles, stride) = (steps.div_ceil(STEPS), steps.next_multiple_of(STEPS));
-        if tiles == 0 {
+        let steps = steps.next_multiple_of(STEPS);
+        let strides = Strided { row: steps, tap: 0, taps: 1, steps, plane: 0, parts: 1 };
+        // SAFETY: the caller's promises.
+        unsafe { self.strided_sums(left, strides, right, sums) };
+    }
+
+    #[inline(always)]
+    unsafe fn strided_sums(&self, left: &[u32], strides: Strided, right: &[u32], sums: &mut Sums) {
+        let Strided { row, tap, taps, steps, plane, parts } = strides;
+        let tiles = steps / STEPS;
+        if tiles == 0 || taps == 0 {
             return sums.0.fill(0.0);
         }
-        debug_assert!(left.len() >= SIDE * stride && right.len() >= SIDE * stride);
+        let seen = (SIDE - 1) * row + (taps - 1) * tap + steps;
+        debug_assert!(left.len() >= seen + (parts - 1) * plane);
+        debug_assert!(steps % STEPS == 0 && right.len() >= SIDE * taps * steps * parts);
+        if parts == 3 {
+            // SAFETY: the tiles are as `of_thread` made them; the caller promises the numbers, and there
+            // is room for four tiles of sums. Of the products of parts, the six largest.
+            unsafe {
+                asm!(
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    "2:",
+                    "mov {count}, {tiles}",
+                    "3:",
+                    "tileloadd tmm6, [{right} + {row}*1]",
+                    "tileloadd tmm7, [{right} + {row}*1 + 64]",
+                    "tileloadd tmm4, [{upper} + {stride}*1]",
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {upper}, {plane}",
+                    "add {lower}, {plane}",
+                    "tileloadd tmm4, [{upper} + {stride}*1]",
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {upper}, {plane}",
+                    "add {lower}, {plane}",
+                    "tileloadd tmm4, [{upper} + {stride}*1]",
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "sub {upper}, {plane}",
+                    "sub {lower}, {plane}",
+                    "tileloadd tmm6, [{right} + {row}*1 + 2048]",
+                    "tileloadd tmm7, [{right} + {row}*1 + 2112]",
+                    "tileloadd tmm4, [{upper} + {stride}*1]",
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "sub {upper}, {plane}",
+                    "sub {lower}, {plane}",
+                    "tileloadd tmm4, [{upper} + {stride}*1]",
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "tileloadd tmm6, [{right} + {row}*1 + 4096]",
+                    "tileloadd tmm7, [{right} + {row}*1 + 4160]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {upper}, 64",
+                    "add {lower}, 64",
+                    "add {right}, 6144",
+                    "dec {count}",
+                    "jnz 3b",
+                    "add {upper}, {next}",
+                    "add {lower}, {next}",
+                    "dec {taps}",
+                    "jnz 2b",
+                    "tilestored [{sums} + {row}*1], tmm0",
+                    "tilestored [{sums} + {row}*1 + 64], tmm1",
+                    "tilestored [{sums} + {row}*1 + 2048], tmm2",
+                    "tilestored [{sums} + {row}*1 + 2112], tmm3",
+                    upper = inout(reg) left.as_ptr() => _,
+                    lower = inout(reg) left[SIDE / 2 * row..].as_ptr() => _,
+                    right = inout(reg) right.as_ptr() => _,
+                    count = out(reg) _,
+                    tiles = in(reg) tiles,
+                    taps = inout(reg) taps => _,
+                    next = in(reg) 4 * (tap as isize - steps as isize),
+                    stride = in(reg) 4 * row,
+                    plane = in(reg) 4 * plane,
+                    row = in(reg) 4 * SIDE,
+                    sums = in(reg) sums.0.as_mut_ptr(),
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack),
+                );
+            }
+            return;
+        }
         // SAFETY: the tiles are as `of_thread` made them; the caller promises the numbers, and there
         // is room for four tiles of sums.
         unsafe {
@@ -81,6 +183,8 @@ impl Unit for Tiles {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
+                "mov {count}, {tiles}",
+                "3:",
                 "tileloadd tmm4, [{upper} + {stride}*1]",
                 "tileloadd tmm6, [{right} + {row}*1]",
                 "tileloadd tmm7, [{right} + {row}*1 + 64]",
@@ -92,17 +196,24 @@ impl Unit for Tiles {
                 "add {upper}, 64",
                 "add {lower}, 64",
                 "add {right}, 2048",
-                "dec {tiles}",
+                "dec {count}",
+                "jnz 3b",
+                "add {upper}, {next}",
+                "add {lower}, {next}",
+                "dec {taps}",
                 "jnz 2b",
                 "tilestored [{sums} + {row}*1], tmm0",
                 "tilestored [{sums} + {row}*1 + 64], tmm1",
                 "tilestored [{sums} + {row}*1 + 2048], tmm2",
                 "tilestored [{sums} + {row}*1 + 2112], tmm3",
                 upper = inout(reg) left.as_ptr() => _,
-                lower = inout(reg) left[SIDE / 2 * stride..].as_ptr() => _,
+                lower = inout(reg) left[SIDE / 2 * row..].as_ptr() => _,
                 right = inout(reg) right.as_ptr() => _,
-                tiles = inout(reg) tiles => _,
-                stride = in(reg) 4 * stride,
+                count = out(reg) _,
+                tiles = in(reg) tiles,
+                taps = inout(reg) taps => _,
+                next = in(reg) 4 * (tap as isize - steps as isize),
+                stride = in(reg) 4 * row,
                 row = in(reg) 4 * SIDE,
                 sums = in(reg) sums.0.as_mut_ptr(),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,

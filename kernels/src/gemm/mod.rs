@@ -22,7 +22,8 @@ use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
 use pack::{pack_panel, pack_rows, pack_tiles};
-use precision::{Multiply, Sums, Unit, Work, dispatch};
+use precision::Sums;
+pub(crate) use precision::{Multiply, Strided, Sums as SumsOfTile, Unit, Work, dispatch, rounded};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -73,8 +74,8 @@ pub struct Workspace {
 /// How products are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gemm {
-    level: Level,
-    precision: Precision,
+    pub(crate) level: Level,
+    pub(crate) precision: Precision,
 }
 
 impl Gemm {
@@ -98,6 +99,26 @@ impl Gemm {
 
     pub(crate) fn level(self) -> Level {
         self.level
+    }
+
+    /// Whether there is a matrix unit for these products.
+    pub(crate) fn has_unit(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.precision == Precision::Bf16 && amx::is_available()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    }
+
+    /// Elements of the inner axis of which operands for the matrix unit have whole multiples.
+    pub(crate) fn depth_unit(self) -> usize {
+        match self.precision {
+            Precision::Single => 1,
+            Precision::Bf16 => 32,
+        }
     }
 
     /// Products with given instructions, for tests and comparisons.

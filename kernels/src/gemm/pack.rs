@@ -3,6 +3,7 @@
 use super::matrix::Matrix;
 use super::precision::{Multiply, Precision, Unit, Work, dispatch};
 use super::{Gemm, split_tiles};
+use crate::aligned::Aligned;
 use crate::simd::Lanes;
 
 /// A right operand `[depth, columns]` in panels of as many columns as a tile has, each with its
@@ -11,7 +12,7 @@ use crate::simd::Lanes;
 pub struct PackedMatrix {
     gemm: Gemm,
     size: [usize; 2],
-    numbers: Vec<u32>,
+    numbers: Aligned,
     /// Numbers of a panel, and of one step of the inner axis of it.
     panel: usize,
     width: usize,
@@ -20,7 +21,7 @@ pub struct PackedMatrix {
 impl PackedMatrix {
     pub(super) fn new(gemm: Gemm, matrix: Matrix<'_>) -> Self {
         let size = matrix.size();
-        let mut packed = Self { gemm, size, numbers: Vec::new(), panel: 0, width: 0 };
+        let mut packed = Self { gemm, size, numbers: Aligned::default(), panel: 0, width: 0 };
         dispatch(gemm.level, gemm.precision, PackAll { matrix, packed: &mut packed });
         packed
     }
@@ -69,7 +70,7 @@ impl PackedMatrix {
 
     /// The panel `at`, from step `step` of the inner axis on.
     #[inline(always)]
-    pub(super) fn panel(&self, at: usize, step: usize) -> &[u32] {
+    pub(crate) fn panel(&self, at: usize, step: usize) -> &[u32] {
         &self.numbers[at * self.panel + step * self.width..(at + 1) * self.panel]
     }
 }
@@ -87,7 +88,7 @@ impl Work for PackAll<'_> {
         packed.width = 2 * M::Lanes::N;
         let numbers = depth.div_ceil(M::DEPTH) * packed.width;
         packed.panel = depth.div_ceil(M::DEPTH).next_multiple_of(M::Unit::STEPS) * packed.width;
-        packed.numbers.resize(columns.div_ceil(packed.width) * packed.panel, 0);
+        packed.numbers.clear(columns.div_ceil(packed.width) * packed.panel);
         for (at, column) in (0..columns).step_by(packed.width).enumerate() {
             let right = matrix.part([0, depth], [column, packed.width.min(columns - column)]);
             let panel = &mut packed.numbers[at * packed.panel..][..numbers];

@@ -35,7 +35,7 @@ pub(crate) unsafe fn exp<V: Lanes>(x: V) -> V {
 #[inline(always)]
 pub(crate) unsafe fn silu<V: Lanes>(x: V) -> V {
     // SAFETY: the caller promises the instructions.
-    unsafe { x.div(V::splat(1.0).add(exp(V::splat(0.0).sub(x)))) }
+    unsafe { x.mul(V::splat(1.0).add(exp(V::splat(0.0).sub(x))).reciprocal()) }
 }
 
 /// `sin(x)^2`, to 5e-7 for `x` within 30,000; about 0 to 1 for any other number, NaN for NaN.

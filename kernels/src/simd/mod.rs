@@ -82,6 +82,12 @@ pub(crate) trait Lanes: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
+    /// `1 / self` to one part in 10^7, for numbers from 1 on.
+    #[inline(always)]
+    unsafe fn reciprocal(self) -> Self {
+        // SAFETY: the caller promises the instructions.
+        unsafe { Self::splat(1.0).div(self) }
+    }
     /// The larger; `other` where one of them is NaN, or where they are equal.
     unsafe fn max(self, other: Self) -> Self;
     /// The smaller; `other` where one of them is NaN, or where they are equal.

@@ -179,6 +179,17 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn reciprocal(self) -> Self {
+        // SAFETY: the caller promises AVX-512F.
+        Self(unsafe {
+            // An estimate, and a step of Newton's: a division takes as long as all of an exponential.
+            let estimate = _mm512_rcp14_ps(self.0);
+            let error = _mm512_fnmadd_ps(self.0, estimate, _mm512_set1_ps(1.0));
+            _mm512_fmadd_ps(estimate, error, estimate)
+        })
+    }
+
+    #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
         // SAFETY: the caller promises AVX-512F.
         Self(unsafe { _mm512_set1_ps(value) })

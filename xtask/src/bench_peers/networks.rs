@@ -72,6 +72,18 @@ const SUPERRESOLVER: Network = Network {
     ..SEPARATOR
 };
 
+const VOCODER: Network = Network {
+    name: "periodwave-base",
+    reference_name: "periodwave-base",
+    title: "PeriodWave-Turbo, base",
+    reference: "its graph in PyTorch",
+    job: "vocode",
+    seconds: 2,
+    budget_bf16: Some(3.0),
+    table: "vocoding",
+    ..SEPARATOR
+};
+
 /// The network on a minute in one window.
 const fn a_minute(network: Network) -> Network {
     Network { seconds: 60, table: "separation of a minute", ..network }
@@ -95,7 +107,7 @@ const fn short(name: &'static str, title: &'static str, network: Network) -> Net
 const RECOGNIZER: Network =
     Network { reference: "NeMo", job: "transcribe", seconds: 16, ..SEPARATOR };
 
-const NETWORKS: [Network; 9] = [
+const NETWORKS: [Network; 11] = [
     short(
         "ecapa-tdnn",
         "ECAPA-TDNN, 1024 channels",
@@ -106,6 +118,13 @@ const NETWORKS: [Network; 9] = [
     SEPARATOR,
     ENHANCER,
     SUPERRESOLVER,
+    VOCODER,
+    Network {
+        name: "periodwave-large",
+        reference_name: "periodwave-large",
+        title: "PeriodWave-Turbo, large",
+        ..VOCODER
+    },
     Network {
         name: "mel-roformer",
         reference_name: "mel-roformer",
@@ -128,7 +147,8 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_BF16: f64 = 2e-2;
 
 /// Tables of the page, in the page's order.
-const TABLES: [&str; 4] = ["networks", "separation", "separation of a minute", "super-resolution"];
+const TABLES: [&str; 5] =
+    ["networks", "separation", "separation of a minute", "super-resolution", "vocoding"];
 
 /// From so many seconds on formant, as its reference, is not run once in vain.
 const LONG: u32 = 20;

@@ -64,6 +64,7 @@ mod tests {
             "separation",
             "separation of a minute",
             "super-resolution",
+            "vocoding",
         ];
         assert!(names.iter().all(|name| replace(&page, name, "").is_some()));
     }

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tch::Tensor;
+use formant_kernels::gemm::Precision;
+use formant_kernels::row_convolution::Products;
+use tch::{Device, Tensor};
 
 use super::cond::Latents;
 use super::config::{PeriodWaveConfig, STEP};
 use super::embedding::Embedding;
+use super::frozen::{FrozenField, Layers, Waveform};
 use super::layers::{Conv, Pass, ResBlocks, Stored, reach};
 use super::path::{PathInputs, PeriodPath, ROWS, path_reach};
 use super::sampling::FreeU;
@@ -18,6 +21,9 @@ use crate::params::Params;
 
 /// Taps of the last convolution.
 const LAST_KERNEL: i64 = 7;
+/// Rows of a part of a path for kernels, whose layers follow each other closely enough for the caches: the
+/// thousand rows that are seen on each side count less.
+const FROZEN_ROWS: i64 = 1 << 15;
 
 /// A part of a signal, as the field sees it. Places are samples of the signal.
 #[derive(Debug)]
@@ -36,27 +42,32 @@ pub struct Stretch<'a> {
 
 /// A part of a path. Places are samples of the signal.
 #[derive(Debug)]
-struct Part {
-    path: usize,
-    period: i64,
+pub(super) struct Part {
+    pub(super) path: usize,
+    pub(super) period: i64,
     /// Of the core.
-    inside: Range<i64>,
+    pub(super) inside: Range<i64>,
     /// With what is seen beside the core, at its ends.
-    wanted: Range<i64>,
+    pub(super) wanted: Range<i64>,
 }
 
 /// The field.
 #[derive(Debug, Clone)]
 pub(super) struct VectorField {
     embedding: Embedding,
-    path: PeriodPath,
-    blocks: ResBlocks,
-    last: Conv,
+    form: Form,
     periods: Vec<i64>,
     /// Samples on each side that layers behind the paths see.
     margin: i64,
     /// Mid frames on each side that a path needs, the margin included.
     around: i64,
+}
+
+/// The layers behind the embedding.
+#[derive(Debug, Clone)]
+enum Form {
+    Library { path: PeriodPath, blocks: ResBlocks, last: Conv },
+    Kernels(FrozenField),
 }
 
 impl VectorField {
@@ -67,9 +78,11 @@ impl VectorField {
         let margin = reach(dilations) + LAST_KERNEL / 2;
         Ok(Self {
             embedding: Embedding::new(params, config)?,
-            path: PeriodPath::new(&params.sub("mpg.mpg"), config)?,
-            blocks: ResBlocks::new(&behind, Stored::Line, channels, dilations)?,
-            last: Conv::without_bias(&last, Stored::Line, [channels, 1], LAST_KERNEL, pass)?,
+            form: Form::Library {
+                path: PeriodPath::new(&params.sub("mpg.mpg"), config)?,
+                blocks: ResBlocks::new(&behind, Stored::Line, channels, dilations)?,
+                last: Conv::without_bias(&last, Stored::Line, [channels, 1], LAST_KERNEL, pass)?,
+            },
             periods: config.periods.clone(),
             margin,
             around: (path_reach(config) + margin + STEP - 1) / STEP,
@@ -94,11 +107,71 @@ impl VectorField {
         free_u: FreeU,
         trace: &mut dyn Trace,
     ) -> Tensor {
-        let parts = self.parts(stretch);
-        let paths = parts.iter().map(|part| self.part(stretch, embedded, free_u, part, trace));
-        let v = self.joined(stretch, &parts, paths.collect());
+        let v = match &self.form {
+            Form::Library { path, blocks, last } => {
+                let parts = self.parts(stretch, ROWS);
+                let paths = parts
+                    .iter()
+                    .map(|part| self.part(path, stretch, embedded, free_u, part, trace))
+                    .collect();
+                self.joined(blocks, last, stretch, &parts, paths)
+            }
+            Form::Kernels(frozen) => self.by_kernels(frozen, stretch, embedded, free_u, 1),
+        };
         trace.record("v", &v);
         v
+    }
+
+    /// The same without a gradient, which computes the same faster. On other devices than processors it
+    /// stays as it is.
+    pub(super) fn freeze(&mut self) {
+        let Form::Library { path, blocks, last } = &self.form else { return };
+        if last.device() != Device::Cpu {
+            return;
+        }
+        let layers = |products: Products| {
+            let (first, [downs, ups]) = path.kernels(products)?;
+            let (behind, last) = (blocks.kernels(products)?, last.kernel(products)?);
+            Some(Arc::new(Layers { first, downs, ups, behind, last }))
+        };
+        // The fastest take no odd numbers of channels.
+        let Some(vectors) = Products::of_vectors() else { return };
+        let best = Products::new(Precision::Single).unwrap_or(vectors);
+        let layers = layers(best).or_else(|| layers(vectors));
+        if let Some(layers) = layers {
+            self.form = Form::Kernels(FrozenField { time: path.time(), layers });
+        }
+    }
+
+    fn by_kernels(
+        &self,
+        frozen: &FrozenField,
+        stretch: &Stretch<'_>,
+        embedded: &Tensor,
+        free_u: FreeU,
+        threads: usize,
+    ) -> Tensor {
+        let numbers = |x: &Tensor| {
+            Vec::<f32>::try_from(x.detach().contiguous().view([-1])).expect("32-bit numbers")
+        };
+        let (parts, core) = (self.parts(stretch, FROZEN_ROWS), &stretch.core);
+        let waveform = |at: i64| {
+            let latents = |latents: &Latents| (numbers(&latents.values.get(at)), latents.at);
+            let waveform = Waveform {
+                x: numbers(&stretch.x.get(at)),
+                at: stretch.at,
+                core: core.clone(),
+                seen: self.seen(stretch),
+                end: stretch.end,
+                latents: stretch.latents.iter().map(latents).collect(),
+                terms: frozen.terms(&embedded.get(at)),
+                free_u,
+            };
+            let v = frozen.layers.forward(&waveform, &parts, self.around, threads);
+            Tensor::from_slice(&v.expect("sizes of one network")).view([1, -1])
+        };
+        let signals = 0..stretch.x.size()[0];
+        Tensor::stack(&signals.map(waveform).collect::<Vec<_>>(), 0)
     }
 
     /// As [`VectorField::forward`] of one waveform without a gradient, with `threads` that each take the
@@ -110,26 +183,34 @@ impl VectorField {
         free_u: FreeU,
         threads: usize,
     ) -> Tensor {
-        let parts = self.parts(stretch);
+        let (path, blocks, last) = match &self.form {
+            Form::Library { path, blocks, last } => (path, blocks, last),
+            Form::Kernels(frozen) => {
+                return self.by_kernels(frozen, stretch, embedded, free_u, threads);
+            }
+        };
+        let parts = self.parts(stretch, ROWS);
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(usize, Tensor)>> = Mutex::default();
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.clamp(1, parts.len()))
                 .map(|_| {
                     // Tensors go to threads, but are not shared by them.
-                    let own = (self.clone(), stretch.x.shallow_clone(), embedded.shallow_clone());
+                    let own = (self.clone(), path.clone());
+                    let seen = (stretch.x.shallow_clone(), embedded.shallow_clone());
                     let latents: Vec<Latents> =
                         stretch.latents.iter().map(Latents::shared).collect();
                     let (at, core, end) = (stretch.at, stretch.core.clone(), stretch.end);
                     let (parts, next, done) = (&parts, &next, &done);
                     scope.spawn(move || {
                         let _guard = tch::no_grad_guard();
-                        let (field, x, embedded) = own;
+                        let ((field, path), (x, embedded)) = (own, seen);
                         let stretch = Stretch { x: &x, at, latents: &latents, core, end };
                         loop {
                             let index = next.fetch_add(1, Ordering::Relaxed);
                             let Some(part) = parts.get(index) else { break };
-                            let y = field.part(&stretch, &embedded, free_u, part, &mut NoTrace);
+                            let trace = &mut NoTrace;
+                            let y = field.part(&path, &stretch, &embedded, free_u, part, trace);
                             done.lock().unwrap_or_else(PoisonError::into_inner).push((index, y));
                         }
                     })
@@ -143,15 +224,16 @@ impl VectorField {
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(index, _)| *index);
-        self.joined(stretch, &parts, done.into_iter().map(|(_, y)| y).collect())
+        let paths = done.into_iter().map(|(_, y)| y).collect();
+        self.joined(blocks, last, stretch, &parts, paths)
     }
 
-    /// Parts of the paths whose columns stay in the processor's caches.
-    fn parts(&self, stretch: &Stretch<'_>) -> Vec<Part> {
+    /// Parts of the paths of one waveform, with columns of so many rows.
+    fn parts(&self, stretch: &Stretch<'_>, rows: i64) -> Vec<Part> {
         let (core, seen) = (&stretch.core, self.seen(stretch));
-        let is_one = stretch.x.size()[0] == 1;
+        let is_one = stretch.x.size()[0] == 1 || matches!(self.form, Form::Kernels(_));
         let parts = self.periods.iter().enumerate().flat_map(|(path, &period)| {
-            let length = if is_one { period * ROWS } else { core.end - core.start };
+            let length = if is_one { period * rows } else { core.end - core.start };
             let seen = seen.clone();
             (core.start..core.end).step_by(length.max(STEP) as usize).map(move |start| {
                 let stop = (start + length).min(core.end);
@@ -172,6 +254,7 @@ impl VectorField {
     /// A part of a path, `[batch, samples, final]`.
     fn part(
         &self,
+        layers: &PeriodPath,
         stretch: &Stretch<'_>,
         embedded: &Tensor,
         free_u: FreeU,
@@ -190,13 +273,19 @@ impl VectorField {
             free_u,
             name: &format!("period{path}"),
         };
-        let y =
-            self.path.forward(&stretch.x.narrow(2, from - stretch.at, to - from), &inputs, trace);
+        let y = layers.forward(&stretch.x.narrow(2, from - stretch.at, to - from), &inputs, trace);
         y.narrow(1, wanted.start - from, wanted.end - wanted.start)
     }
 
     /// The layers behind the paths.
-    fn joined(&self, stretch: &Stretch<'_>, parts: &[Part], paths: Vec<Tensor>) -> Tensor {
+    fn joined(
+        &self,
+        blocks: &ResBlocks,
+        last: &Conv,
+        stretch: &Stretch<'_>,
+        parts: &[Part],
+        paths: Vec<Tensor>,
+    ) -> Tensor {
         let (core, seen) = (&stretch.core, self.seen(stretch));
         let mut sum: Option<Tensor> = None;
         for path in 0..self.periods.len() {
@@ -208,14 +297,19 @@ impl VectorField {
             });
         }
         let sum = sum.expect("a network has a period") / (self.periods.len() as f64).sqrt();
-        let v = self.last.forward(&self.blocks.forward(sum).silu());
+        let v = last.forward(&blocks.forward(sum).silu());
         v.narrow(1, core.start - seen.start, core.end - core.start).transpose(1, 2)
     }
 
     /// Makes the products in numbers of `kind`.
     pub(super) fn set_kind(&mut self, kind: tch::Kind) {
-        self.path.set_kind(kind);
-        self.blocks.set_kind(kind);
-        self.last.set_kind(kind);
+        match &mut self.form {
+            Form::Library { path, blocks, last } => {
+                path.set_kind(kind);
+                blocks.set_kind(kind);
+                last.set_kind(kind);
+            }
+            Form::Kernels(frozen) => frozen.set_kind(kind),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Layers of the paths: convolutions over time, and residual blocks of them. Signals are
 //! `[batch, time, channels]` throughout, so that no operation has to turn them.
 
+use formant_kernels::row_convolution::{Products, RowConfig, RowConvolution};
 use tch::nn::Init;
 use tch::{Kind, Tensor};
 
+use super::frozen;
 use crate::error::Result;
 use crate::nn::linear::uniform;
 use crate::params::{Params, Weight};
@@ -98,11 +100,63 @@ impl Conv {
         x * self.weight.view([1, 1, -1]).to_kind(Kind::Float)
     }
 
+    /// Where it computes.
+    pub(super) fn device(&self) -> tch::Device {
+        self.weight.device()
+    }
+
+    /// The weight, element by element as it is stored.
+    pub(super) fn numbers(&self) -> Vec<f32> {
+        numbers(&self.weight)
+    }
+
+    /// The same as a kernel takes it, without the bias; `None` where it does not. An upsampling one makes
+    /// `factor` rows at a time, from so many rows in front of the first as there is padding.
+    pub(super) fn kernel(&self, products: Products) -> Option<RowConvolution> {
+        let size = self.weight.size();
+        let (rows, kernel) = (self.weight.view([size[0], size[1], size[2]]), size[2]);
+        let number = |x: i64| usize::try_from(x).ok();
+        let (weight, config) = match self.pass {
+            Pass::Down { stride, dilation, padding } => {
+                let config = RowConfig {
+                    inputs: number(size[1])?,
+                    outputs: number(size[0])?,
+                    kernel: number(kernel)?,
+                    dilation: number(dilation)?,
+                    stride: number(stride)?,
+                    padding: number(padding)?,
+                };
+                (rows.permute([2, 1, 0]), config)
+            }
+            // Two frames make the same rows: the one before by its later taps.
+            Pass::Up { factor, padding } if kernel == 2 * factor && factor == 2 * padding => {
+                let config = RowConfig {
+                    inputs: number(size[0])?,
+                    outputs: number(size[1] * factor)?,
+                    kernel: 2,
+                    dilation: 1,
+                    stride: 1,
+                    padding: 1,
+                };
+                let taps = rows.view([size[0], size[1], 2, factor]).flip([2]);
+                (taps.permute([2, 0, 3, 1]), config)
+            }
+            Pass::Up { .. } => return None,
+        };
+        RowConvolution::new(products, config, &numbers(&weight)).ok()
+    }
+
     /// Makes the products in numbers of `kind`.
     pub(super) fn set_kind(&mut self, kind: Kind) {
         self.weight = self.weight.detach().to_kind(kind).into();
         self.bias = self.bias.as_ref().map(|bias| bias.detach().to_kind(kind).into());
     }
+}
+
+/// The elements of a weight, in order.
+fn numbers(weight: &Tensor) -> Vec<f32> {
+    let weight = weight.detach().to_kind(Kind::Float).contiguous().view([-1]);
+    Vec::try_from(weight).expect("32-bit numbers")
 }
 
 /// Residual blocks one after the other, each with two convolutions of kernel 3, the first dilated.
@@ -139,6 +193,13 @@ impl ResBlocks {
             let inner = first.forward(&x.silu());
             x + second.forward(&inner.silu())
         })
+    }
+
+    /// The same as kernels take them; `None` where they do not.
+    pub(super) fn kernels(&self, products: Products) -> Option<Vec<frozen::Block>> {
+        let layer = |conv: &Conv| Some((conv.kernel(products)?, numbers(conv.bias.as_ref()?)));
+        let block = |[first, second]: &[Conv; 2]| Some([layer(first)?, layer(second)?]);
+        self.blocks.iter().map(block).collect()
     }
 
     /// Makes the products in numbers of `kind`.

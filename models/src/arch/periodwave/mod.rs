@@ -11,6 +11,7 @@ mod cond;
 mod config;
 mod embedding;
 mod field;
+mod frozen;
 mod layers;
 mod network;
 mod path;

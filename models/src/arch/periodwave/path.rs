@@ -1,9 +1,11 @@
 //! The path of a period: a U-Net over the waveform folded to rows of that many samples. Its columns
 //! never see each other, so that each is a signal of its own. All paths share the weights.
 
+use formant_kernels::row_convolution::Products;
 use tch::{Device, Kind, Tensor};
 
 use super::config::{PeriodWaveConfig, STEP};
+use super::frozen;
 use super::layers::{Conv, Pass, ResBlocks, Stored, reach};
 use super::sampling::FreeU;
 use crate::error::Result;
@@ -12,7 +14,7 @@ use crate::nn::linear::Linear;
 use crate::params::Params;
 
 /// Factor of each downsampling but the first, and of each upsampling.
-const FACTOR: i64 = 4;
+pub(super) const FACTOR: i64 = 4;
 /// Rows of a signal that are worked on at a time, about: 2 MB at the published width, with a tenth
 /// more for what is seen around them.
 pub(super) const ROWS: i64 = 1 << 14;
@@ -167,6 +169,29 @@ impl PeriodPath {
             x = stage.blocks.forward(plus(y, term(stage).as_ref(), batch));
         }
         x
+    }
+
+    /// The factors of the first stage, and the stages as kernels take them, downward with the bottom and
+    /// upward; `None` where kernels do not take them.
+    pub(super) fn kernels(
+        &self,
+        products: Products,
+    ) -> Option<(Vec<f32>, [Vec<frozen::Stage>; 2])> {
+        let stage = |stage: &Stage| {
+            let rate = Some(stage.conv.kernel(products)?);
+            Some(frozen::Stage { rate, blocks: stage.blocks.kernels(products)? })
+        };
+        let (first, others) = self.downs.split_first()?;
+        let start = frozen::Stage { rate: None, blocks: first.blocks.kernels(products)? };
+        let downs = others.iter().chain([&self.mid]).map(stage);
+        let downs = std::iter::once(Some(start)).chain(downs).collect::<Option<_>>()?;
+        let ups = self.ups.iter().map(stage).collect::<Option<_>>()?;
+        Some((first.conv.numbers(), [downs, ups]))
+    }
+
+    /// The terms of the time, in the order in which signals meet them.
+    pub(super) fn time(&self) -> Vec<Linear> {
+        self.downs.iter().chain(&self.ups).filter_map(|stage| stage.time.clone()).collect()
     }
 
     /// Makes the products in numbers of `kind`.

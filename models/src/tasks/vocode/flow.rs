@@ -38,6 +38,8 @@ pub(super) struct Flow {
     /// Frames of the whole signal, once they are known.
     frames: Option<usize>,
     norms: Option<CondNorms>,
+    /// Steps of the conditioning of the whole signal, where norms are measured over all of it.
+    steps: Option<Tensor>,
     /// What the paths add, core by core, a row of tensors each.
     latents: Vec<Cores>,
     /// The states that the calls see, and the result.
@@ -115,6 +117,7 @@ impl Flow {
             first: 0,
             frames: None,
             norms: None,
+            steps: None,
             latents: config.periods.iter().map(|_| Cores::along(1)).collect(),
             states: (0..=sampling.calls().len()).map(|_| Cores::along(2)).collect(),
             given: 0,
@@ -183,7 +186,10 @@ impl Flow {
             if self.frames.is_none() && known < self.measured {
                 return Ok(Vec::new());
             }
-            self.norms = Some(self.measure(known.min(self.measured))?);
+            let frames = known.min(self.measured);
+            let (steps, norms) = self.measure(frames)?;
+            self.norms = Some(norms);
+            self.steps = self.frames.filter(|all| *all == frames).map(|_| steps);
         }
         let mut out = Vec::new();
         loop {
@@ -255,10 +261,10 @@ impl Flow {
         self.vocoder.card.prior(&frames)
     }
 
-    fn measure(&self, frames: usize) -> Result<CondNorms> {
+    fn measure(&self, frames: usize) -> Result<(Tensor, CondNorms)> {
         let shape = [1, self.bands() as i64, frames as i64];
         compute("the vocoder's conditioning", &shape, || {
-            self.vocoder.network.norms(&self.inputs(0, frames).0)
+            self.vocoder.network.measure(&self.inputs(0, frames).0)
         })
     }
 
@@ -274,16 +280,19 @@ impl Flow {
         let shape = [1, self.bands() as i64, (to - from) as i64];
         let (latents, z) = compute("the vocoder's conditioning", &shape, || {
             let (inputs, deviations) = self.inputs(from, to);
-            let steps = network.steps(&inputs, norms);
             let config = network.config();
             let rate = config.steps_a_frame();
+            let (steps, at) = match &self.steps {
+                Some(steps) => (steps.shallow_clone(), 0),
+                None => (network.steps(&inputs, norms), from as i64 * rate),
+            };
             // A signal that goes on has more steps than any core sees.
             let end = self.frames.map_or(i64::MAX / 2, |frames| frames as i64 * rate);
             let latents: Vec<Tensor> = (0..config.periods.len())
                 .map(|path| {
                     let unit = (STEP * config.periods[path]) as usize;
                     let range = (start / unit) as i64..stop.div_ceil(unit) as i64;
-                    network.latents(path, &steps, from as i64 * rate, range, end).values
+                    network.latents(path, &steps, at, range, end).values
                 })
                 .collect();
             let mut noise = vec![0.0; stop - start];

@@ -122,7 +122,7 @@ impl Vocoder {
     pub fn of(model: PeriodWaveModel) -> Self {
         let device = model.device();
         let Model { card, network, .. } = model;
-        Self { card, network, device }
+        Self { card, network: network.freeze(), device }
     }
 
     /// Makes the network's convolutions in numbers of this kind from now on.
