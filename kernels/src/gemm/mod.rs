@@ -6,7 +6,7 @@
 //! Multiplication" (ACM TOMS 34:3, 2008), with a tile as large as the registers hold.
 
 #[cfg(target_arch = "x86_64")]
-mod amx;
+pub(crate) mod amx;
 mod matrix;
 mod pack;
 mod precision;
@@ -17,12 +17,15 @@ mod tile;
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::PackedMatrix;
 pub use precision::Precision;
+pub(crate) use precision::Sums;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use precision::bf16;
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
 use pack::{pack_panel, pack_rows, pack_tiles};
-use precision::{Multiply, Sums, Unit, Work, dispatch};
+use precision::{Multiply, Unit, Work, dispatch};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -98,6 +101,12 @@ impl Gemm {
 
     pub(crate) fn level(self) -> Level {
         self.level
+    }
+
+    /// The numbers that are multiplied.
+    #[must_use]
+    pub fn precision(self) -> Precision {
+        self.precision
     }
 
     /// Products with given instructions, for tests and comparisons.

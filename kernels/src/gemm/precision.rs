@@ -90,7 +90,7 @@ pub(super) trait Unit: Sized {
 
 /// Sums of 32 rows by 32 columns, the largest [`Unit::SIDE`].
 #[repr(C, align(64))]
-pub(super) struct Sums(pub(super) [f32; 32 * 32]);
+pub(crate) struct Sums(pub(crate) [f32; 32 * 32]);
 
 /// No unit.
 pub(super) enum Without {}
@@ -194,7 +194,7 @@ impl<V: Lanes> Multiply for Singles<V> {
 /// The bits of a number as bf16, rounded to the nearest, or to the even one of two.
 #[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
-fn bf16(x: f32) -> u32 {
+pub(crate) fn bf16(x: f32) -> u32 {
     let bits = x.to_bits();
     match x.is_nan() {
         // Rounding can carry into the exponent and the sign; as the processor does, a NaN loses its
