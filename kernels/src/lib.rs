@@ -7,8 +7,8 @@
 //! - [`depthwise`] is a convolution that libtorch computes far below the processor's speed, and
 //!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
-//! - [`convolution`] sees all channels, in a fraction of the products of the direct sum, behind a
-//!   [`row_activation`] that may differ from channel to channel.
+//! - [`convolution`] sees all channels, by a matrix unit or in a fraction of the products of the direct
+//!   sum, behind a [`row_activation`] that may differ from channel to channel.
 //! - [`row_convolution`] is for few taps and channels, whose rows are read as they lie, and whose
 //!   results are written as the next one reads them.
 //! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and

@@ -1,46 +1,32 @@
 //! Convolution over time of rows of channels, every output of which sees all inputs, with an
 //! activation in front and bias and residual in the same pass.
 //!
-//! A kernel of `k` taps slides over a block of `n` frames at `n - k + 1` places. Transformed to
-//! frequencies, the block costs as many products as there are frequencies, rather than `k` a
-//! place: three of real numbers for each complex frequency. At 11 taps and blocks of 32 frames
-//! that is a fifth of the multiplications. Transforms are short enough to round no more than the
-//! sums of a direct product do, and cost little where channels are many.
-//!
-//! Here is the plan, which a layer makes once from its weights; `fourier` has the transforms, and
-//! `passes` what is done between memory and them.
-//!
-//! Source: overlap-save convolution as in Oppenheim and Schafer, "Discrete-Time Signal
-//! Processing"; complex products by three real ones after Gauss.
+//! Where the processor has a unit for whole matrices, it is `direct`: the sum by its definition, of
+//! rows as they lie. Elsewhere it is `transformed`, by way of frequencies, in a fraction of the products.
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod fourier;
 mod passes;
 #[cfg(test)]
 mod tests;
+mod transformed;
 mod upsampling;
 
 pub use upsampling::{Upsampling, UpsamplingConfig};
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
-use crate::activation::Activation;
 use crate::error::{Error, Result, check_length};
-use crate::gemm::{Gemm, Matrix, MatrixMut, PackedMatrix, Right, Start, Workspace};
+use crate::gemm::Gemm;
 use crate::row_activation::RowActivation;
-use crate::simd::dispatch;
 use crate::threads::try_in_threads;
-use passes::{Backward, Blocks, Forward};
+#[cfg(target_arch = "x86_64")]
+use direct::Direct;
+use transformed::Transformed;
 
 /// Most taps of a [`Convolution`].
 pub const LONGEST_KERNEL: usize = fourier::LARGEST - 1;
-
-/// Most numbers of a layer's transformed weights, where a smaller transform does it in less.
-const MOST_NUMBERS: usize = 1 << 23;
-/// Blocks that are worked on at a time where the weights fit into a second cache, and where they do
-/// not, so that more is to be done for each time they are read. Whole tiles of a product.
-const BLOCKS: [usize; 2] = [56, 112];
-/// Numbers of weights that fit.
-const IN_CACHE: usize = 1 << 20;
 
 /// Sizes of a convolution that keeps the number of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +56,24 @@ pub struct Convolution {
     gemm: Gemm,
     before: RowActivation,
     bias: Vec<f32>,
-    points: usize,
-    planes: Vec<PackedMatrix>,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Transformed(Transformed),
+    #[cfg(target_arch = "x86_64")]
+    Direct(Direct),
+}
+
+impl Form {
+    fn new(gemm: Gemm, config: ConvolutionConfig, weight: &[f32]) -> Result<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(direct) = Direct::new(gemm, config, weight) {
+            return Ok(Self::Direct(direct));
+        }
+        Ok(Self::Transformed(Transformed::new(gemm, config, weight)?))
+    }
 }
 
 /// What a convolution is added to.
@@ -83,41 +85,23 @@ pub struct Onto<'a> {
     pub output: bool,
 }
 
-/// Memory of a thread for the blocks that it works on.
-#[derive(Default)]
-struct Scratch {
-    transformed: Vec<f32>,
-    products: Vec<f32>,
-    workspace: Workspace,
-}
-
 thread_local! {
-    /// Kept from one layer to the next, which need about the same: some megabytes.
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Rows between two layers, kept from one pair to the next.
+    static BETWEEN: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The first `count` numbers of a list that grows as needed.
-fn first_of(list: &mut Vec<f32>, count: usize) -> &mut [f32] {
-    if list.len() < count {
-        list.resize(count, 0.0);
-    }
-    &mut list[..count]
-}
-
-/// Real numbers per position that stand for the frequencies of a transform: one for the first and
-/// the last, three for each other.
-fn planes(points: usize) -> usize {
-    3 * (points / 2) - 1
-}
-
-/// Frames that are transformed together: what needs the fewest products.
-fn points(config: &ConvolutionConfig) -> Option<usize> {
-    let sizes = [8, 16, 32].into_iter().filter(|&points| points > config.kernel);
-    let numbers = config.inputs.saturating_mul(config.outputs);
-    let products = |points: usize| planes(points) as f64 / (points - config.kernel + 1) as f64;
-    let fits = |points: &usize| planes(*points).saturating_mul(numbers) <= MOST_NUMBERS;
-    let best = sizes.clone().filter(fits).min_by(|&a, &b| products(a).total_cmp(&products(b)));
-    best.or(sizes.min())
+/// Rows of a layer that are computed together, on one thread.
+struct Group<'a> {
+    x: &'a [f32],
+    /// The frame of `x` that the first row of `out` is for.
+    first: isize,
+    /// What frames are multiplied by in front of `before`, where the form is the direct one.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    scale: f32,
+    before: &'a RowActivation,
+    bias: &'a [f32],
+    onto: Onto<'a>,
+    out: &'a mut [f32],
 }
 
 impl Convolution {
@@ -133,10 +117,10 @@ impl Convolution {
         bias: &[f32],
     ) -> Result<Self> {
         let ConvolutionConfig { inputs, outputs, kernel, dilation } = config;
-        let points = points(&config).filter(|_| kernel % 2 == 1).ok_or(Error::Setting {
-            setting: "kernel",
-            reason: "is not an odd number from 1 to 31",
-        })?;
+        if kernel % 2 == 0 || kernel > LONGEST_KERNEL {
+            let reason = "is not an odd number from 1 to 31";
+            return Err(Error::Setting { setting: "kernel", reason });
+        }
         if dilation == 0 || dilation > 1 << 31 || inputs == 0 || outputs == 0 {
             let reason = "channels and dilation are 1 at least, and dilation at most 2^31";
             return Err(Error::Setting { setting: "dilation", reason });
@@ -145,8 +129,8 @@ impl Convolution {
         check_length("the weight", weight.len(), numbers.unwrap_or(usize::MAX))?;
         check_length("the bias", bias.len(), outputs)?;
         before.check(inputs)?;
-        let planes = transformed(gemm, config, weight, points)?;
-        Ok(Self { config, gemm, before, bias: bias.to_vec(), points, planes })
+        let form = Form::new(gemm, config, weight)?;
+        Ok(Self { config, gemm, before, bias: bias.to_vec(), form })
     }
 
     /// How its products are made.
@@ -157,8 +141,18 @@ impl Convolution {
 
     /// Makes its products so from now on, of the weights as exact as they are kept.
     pub fn set_gemm(&mut self, gemm: Gemm) {
+        if gemm == self.gemm {
+            return;
+        }
         self.gemm = gemm;
-        self.planes.iter_mut().for_each(|plane| plane.set_gemm(gemm));
+        match &mut self.form {
+            Form::Transformed(form) => form.set_gemm(gemm),
+            #[cfg(target_arch = "x86_64")]
+            Form::Direct(direct) => {
+                let form = Form::new(gemm, self.config, &direct.weight());
+                self.form = form.expect("sizes that were taken before");
+            }
+        }
     }
 
     /// Its sizes.
@@ -181,101 +175,78 @@ impl Convolution {
         out: &mut [f32],
         threads: usize,
     ) -> Result<()> {
-        let ConvolutionConfig { inputs, outputs, .. } = self.config;
-        check_length("the input", x.len(), x.len() / inputs * inputs)?;
-        check_length("the output", out.len(), out.len() / outputs * outputs)?;
-        if let Some(residual) = onto.residual {
-            check_length("the residual", residual.len(), out.len())?;
-        }
-        let rows = self.rows_of_group();
-        let parts = out.chunks_mut(rows * outputs).enumerate();
-        try_in_threads(threads, parts, |(part, out)| {
-            let skipped = part * rows;
-            let residual = onto.residual.map(|rows| &rows[skipped * outputs..][..out.len()]);
-            SCRATCH.with_borrow_mut(|scratch| {
-                self.group(x, first + skipped, Onto { residual, ..onto }, out, scratch)
-            })
+        check_length("the input", x.len(), x.len() / self.config.inputs * self.config.inputs)?;
+        self.in_groups(onto, out, threads, |at, onto, out| {
+            self.group(x, (first + at) as isize, onto, out)
         })
     }
 
-    /// Rows that blocks of one dilated sequence after the other fill together.
-    fn rows_of_step(&self) -> usize {
-        (self.points - self.config.kernel + 1) * self.config.dilation
-    }
-
-    fn rows_of_group(&self) -> usize {
-        let ConvolutionConfig { inputs, outputs, dilation, .. } = self.config;
-        let is_large = self.planes.len() * inputs * outputs > IN_CACHE;
-        (BLOCKS[usize::from(is_large)] / dilation).max(1) * self.rows_of_step()
-    }
-
-    /// Some rows, on this thread.
-    fn group(
+    /// As [`Convolution::run`] of what `inner` makes of `x`, of which no more is computed at a time than
+    /// caches hold.
+    ///
+    /// # Errors
+    /// As [`Convolution::run`], and when `inner` has other outputs than there are inputs.
+    pub fn run_behind(
         &self,
+        inner: &Self,
         x: &[f32],
         first: usize,
         onto: Onto<'_>,
         out: &mut [f32],
-        scratch: &mut Scratch,
+        threads: usize,
     ) -> Result<()> {
-        let ConvolutionConfig { inputs, outputs, .. } = self.config;
-        let blocks = Blocks {
-            rows: out.len() / outputs,
-            step: self.rows_of_step(),
-            dilation: self.config.dilation,
-        };
-        let (count, planes) = (blocks.count(), self.planes.len());
-        let Scratch { transformed, products, workspace } = scratch;
-        let transformed = first_of(transformed, planes * count * inputs);
-        let products = first_of(products, planes * count * outputs);
-        let (points, level) = (self.points, self.gemm.level());
-        let start = first as isize - self.config.reach() as isize;
-        let (before, channels) = (&self.before, inputs);
-        let out_of_rows = &mut *transformed;
-        let forward = Forward { x, channels, start, blocks, points, before, out: out_of_rows };
-        dispatch(level, forward);
-        let left = transformed.chunks_exact(count * inputs);
-        let results = products.chunks_exact_mut(count * outputs);
-        for ((left, weight), out) in left.zip(&self.planes).zip(results) {
-            self.gemm.multiply(
-                Matrix::dense(left, [count, inputs])?,
-                Right::Packed(weight),
-                Start::Zero,
-                Activation::Identity,
-                &mut MatrixMut::dense(out, [count, outputs])?,
-                workspace,
-            )?;
-        }
-        let (products, bias) = (&*products, &self.bias);
-        dispatch(level, Backward { products, bias, blocks, points, onto, out });
-        Ok(())
+        let (between, frames) = (self.config.inputs, x.len() / inner.config.inputs);
+        check_length("the input", x.len(), frames * inner.config.inputs)?;
+        check_length("the inner outputs", inner.config.outputs, between)?;
+        self.in_groups(onto, out, threads, |at, onto, out| {
+            let (first, reach) = (first + at, self.config.reach());
+            let from = first.saturating_sub(reach).min(frames);
+            let to = (first + out.len() / self.config.outputs + reach).min(frames);
+            let mut rows = BETWEEN.take();
+            rows.resize((to - from) * between, 0.0);
+            inner.group(x, from as isize, Onto::default(), &mut rows)?;
+            self.group(&rows, (first - from) as isize, onto, out)?;
+            BETWEEN.set(rows);
+            Ok(())
+        })
     }
-}
 
-/// The planes of the transform of `weight`, conjugate and with all factors of transforms, as
-/// [`passes`] needs them.
-fn transformed(
-    gemm: Gemm,
-    config: ConvolutionConfig,
-    weight: &[f32],
-    points: usize,
-) -> Result<Vec<PackedMatrix>> {
-    let size = [config.inputs, config.outputs];
-    let channels = size[0] * size[1];
-    let scaled: Vec<f32> = weight.iter().map(|weight| weight / points as f32).collect();
-    let mut numbers = vec![0.0; planes(points) * channels];
-    let blocks = Blocks { rows: 1, step: 1, dilation: 1 };
-    let (x, before, out) = (&scaled, &RowActivation::Identity, &mut numbers);
-    dispatch(gemm.level(), Forward { x, channels, start: 0, blocks, points, before, out });
-    let (outer, inner) = numbers.split_at_mut(2 * channels);
-    for parts in inner.chunks_exact_mut(3 * channels) {
-        let (sum, rest) = parts.split_at_mut(channels);
-        let (re, im) = rest.split_at_mut(channels);
-        for ((first, second), third) in sum.iter_mut().zip(re).zip(im) {
-            let [re, im] = [*second, *third];
-            [*first, *second, *third] = [re, -im - re, re - im];
+    /// Calls `work` with the first row, what it is added to, and the place for every group of rows.
+    fn in_groups(
+        &self,
+        onto: Onto<'_>,
+        out: &mut [f32],
+        threads: usize,
+        work: impl Fn(usize, Onto<'_>, &mut [f32]) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let outputs = self.config.outputs;
+        check_length("the output", out.len(), out.len() / outputs * outputs)?;
+        if let Some(residual) = onto.residual {
+            check_length("the residual", residual.len(), out.len())?;
+        }
+        let rows = match &self.form {
+            Form::Transformed(form) => form.rows_of_group(),
+            #[cfg(target_arch = "x86_64")]
+            Form::Direct(_) => direct::ROWS,
+        };
+        try_in_threads(threads, out.chunks_mut(rows * outputs).enumerate(), |(part, out)| {
+            let at = part * rows;
+            let residual = onto.residual.map(|rows| &rows[at * outputs..][..out.len()]);
+            work(at, Onto { residual, ..onto }, out)
+        })
+    }
+
+    /// A group of rows, on this thread.
+    fn group(&self, x: &[f32], first: isize, onto: Onto<'_>, out: &mut [f32]) -> Result<()> {
+        let group =
+            Group { x, first, scale: 1.0, before: &self.before, bias: &self.bias, onto, out };
+        match &self.form {
+            Form::Transformed(form) => form.group(group),
+            #[cfg(target_arch = "x86_64")]
+            Form::Direct(form) => {
+                form.group(group);
+                Ok(())
+            }
         }
     }
-    let planes = outer.chunks_exact(channels).chain(inner.chunks_exact(channels));
-    planes.map(|plane| Ok(gemm.pack(Matrix::dense(plane, size)?))).collect()
 }

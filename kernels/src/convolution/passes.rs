@@ -4,8 +4,9 @@
 //! `[blocks, channels]` each: the first and the last frequency, then for every other one the three
 //! factors, or products, of a complex product.
 
+use super::Onto;
 use super::fourier::{backward, forward, place};
-use super::{Onto, planes};
+use super::transformed::planes;
 use crate::row_activation::RowActivation;
 use crate::simd::{Kernel, Lanes};
 

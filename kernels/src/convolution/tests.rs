@@ -84,18 +84,65 @@ fn equals_the_definition_with_all_instructions() {
                 let Some(gemm) = Gemm::with_level(level, precision) else { continue };
                 let before = RowActivation::Snake(snake.clone());
                 let conv = Convolution::new(gemm, config, before, &weight, &bias).expect("fits");
-                let mut out = vec![0.5; rows * outputs];
-                conv.run(&x, 0, Onto::default(), &mut out, 1).expect("fits");
-                let error = worst(&out, wanted.iter().copied());
-                assert!(error < bound, "{level:?}, {config:?}: off by {error}");
-                let onto = Onto { residual: Some(&residual), output: true };
-                let before = out.clone();
-                conv.run(&x, 0, onto, &mut out, 2).expect("fits");
-                let sums = before.iter().zip(&residual).zip(&before);
-                let sums = sums.map(|((a, b), c)| f64::from(*a) + f64::from(*b) + f64::from(*c));
-                assert!(worst(&out, sums) < 1e-6, "{level:?}, {config:?}");
+                let form = Transformed::new(gemm, config, &weight).expect("fits");
+                let transformed = Convolution { form: Form::Transformed(form), ..conv.clone() };
+                for conv in [conv, transformed] {
+                    let mut out = vec![0.5; rows * outputs];
+                    conv.run(&x, 0, Onto::default(), &mut out, 1).expect("fits");
+                    let error = worst(&out, wanted.iter().copied());
+                    assert!(error < bound, "{level:?}, {config:?}: off by {error}");
+                    let onto = Onto { residual: Some(&residual), output: true };
+                    let before = out.clone();
+                    conv.run(&x, 0, onto, &mut out, 2).expect("fits");
+                    let sums = before.iter().zip(&residual).zip(&before);
+                    let sums =
+                        sums.map(|((a, b), c)| f64::from(*a) + f64::from(*b) + f64::from(*c));
+                    assert!(worst(&out, sums) < 1e-6, "{level:?}, {config:?}");
+                }
             }
         }
+    }
+}
+
+/// Numbers that are none are none in all that depends on them; zeros stay zeros.
+#[test]
+fn odd_numbers_are_what_they_are_in_a_sum() {
+    let Case { config, weight, bias, x, .. } = case(20, 30, 3, 1, 700);
+    for level in Level::available() {
+        let gemm = Gemm::with_level(level, Precision::Single).expect("32 bits are always there");
+        let make = |bias: &[f32]| {
+            Convolution::new(gemm, config, RowActivation::Silu, &weight, bias).expect("fits")
+        };
+        let mut out = vec![7.0; 700 * 30];
+        make(&[0.0; 30]).run(&vec![0.0; x.len()], 0, Onto::default(), &mut out, 1).expect("fits");
+        assert!(out.iter().all(|&x| x == 0.0), "{level:?}");
+        for odd in [f32::NAN, f32::INFINITY] {
+            let mut x = x.clone();
+            x[100 * 20 + 3] = odd;
+            make(&bias).run(&x, 0, Onto::default(), &mut out, 1).expect("fits");
+            assert!(out[99 * 30..102 * 30].iter().all(|x| !x.is_finite()), "{level:?}");
+            assert!(out[660 * 30..].iter().all(|x| x.is_finite()), "{level:?}");
+        }
+    }
+}
+
+/// A layer whose numbers are changed computes what one of the others does.
+#[test]
+fn numbers_can_be_changed() {
+    let Case { config, weight, bias, x, .. } = case(40, 24, 7, 2, 100);
+    let wanted = defined(config, [&weight, &bias, &x], |x, _| x);
+    let (single, bf16) = (Gemm::new(Precision::Single), Gemm::new(Precision::Bf16));
+    let single = single.expect("32 bits are always there");
+    let before = RowActivation::Identity;
+    let mut conv = Convolution::new(single, config, before, &weight, &bias).expect("fits");
+    let mut out = vec![0.0; 100 * 24];
+    for (gemm, bound) in [(bf16, 4e-2), (Some(single), 4e-2)] {
+        let Some(gemm) = gemm else { continue };
+        conv.set_gemm(gemm);
+        assert_eq!(conv.gemm(), gemm);
+        conv.run(&x, 0, Onto::default(), &mut out, 1).expect("fits");
+        let error = worst(&out, wanted.iter().copied());
+        assert!(error < bound, "{gemm:?}: off by {error}");
     }
 }
 
@@ -143,5 +190,35 @@ fn what_does_not_fit_is_refused() {
     for kernel in [0, 2, 33] {
         let weight = vec![0.0; 24 * kernel];
         assert!(make(ConvolutionConfig { kernel, ..config }, &weight, &bias).is_err());
+    }
+}
+
+/// Two layers in one go are those one behind the other, also for parts.
+#[test]
+fn layers_behind_each_other_equal_both() {
+    let Case { config, weight, bias, x, snake } = case(24, 40, 7, 3, 1500);
+    let after = case(40, 24, 5, 2, 1);
+    for level in Level::available() {
+        let gemm = Gemm::with_level(level, Precision::Single).expect("32 bits are always there");
+        let before = RowActivation::Snake(snake.clone());
+        let inner = Convolution::new(gemm, config, before, &weight, &bias).expect("fits");
+        let before = RowActivation::Snake(after.snake.clone());
+        let outer = Convolution::new(gemm, after.config, before, &after.weight, &after.bias);
+        let outer = outer.expect("fits");
+        let mut between = vec![0.0; 1500 * 40];
+        inner.run(&x, 0, Onto::default(), &mut between, 1).expect("fits");
+        let mut wanted = vec![0.0; 1500 * 24];
+        let onto = Onto { residual: Some(&x), output: false };
+        outer.run(&between, 0, onto, &mut wanted, 1).expect("fits");
+        for [from, to, threads] in [[0, 1500, 1], [0, 1500, 3], [3, 1200, 2], [1490, 1500, 1]] {
+            let part = from * 24..to * 24;
+            let mut out = vec![7.0; part.len()];
+            let onto = Onto { residual: Some(&x[part.clone()]), output: false };
+            outer.run_behind(&inner, &x, from, onto, &mut out, threads).expect("fits");
+            let error = worst(&out, wanted[part].iter().map(|&x| f64::from(x)));
+            assert!(error < 2e-6, "{level:?}, {from} to {to}: off by {error}");
+        }
+        let refused = inner.run_behind(&inner, &x, 0, Onto::default(), &mut between, 1);
+        assert!(refused.is_err());
     }
 }

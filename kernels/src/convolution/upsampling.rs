@@ -1,14 +1,21 @@
-//! Transposed convolution, which makes a whole number of frames of each, as one matrix product.
+//! Transposed convolution, which makes a whole number of frames of each, as one matrix product, or as
+//! a convolution that makes them side by side.
 //!
 //! `factor` neighboring frames of the output depend on the same few frames of the input. Rows of
 //! the left operand are those frames, and overlap in memory; rows of the result lie one behind
 //! the other as the output does, so that nothing is added up or moved.
 
+#[cfg(target_arch = "x86_64")]
+use super::direct::{self, Direct};
+#[cfg(target_arch = "x86_64")]
+use super::{ConvolutionConfig, Group, Onto};
 use crate::activation::Activation;
 use crate::error::{Error, Result, check_length};
 use crate::gemm::{Gemm, Matrix};
 use crate::linear::Linear;
 use crate::row_activation::RowActivation;
+#[cfg(target_arch = "x86_64")]
+use crate::threads::in_threads;
 use crate::uninit::as_uninit;
 
 /// Sizes of a transposed convolution.
@@ -29,7 +36,28 @@ pub struct UpsamplingConfig {
 pub struct Upsampling {
     config: UpsamplingConfig,
     before: RowActivation,
-    product: Linear,
+    bias: Vec<f32>,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Product(Linear),
+    #[cfg(target_arch = "x86_64")]
+    Direct(Direct),
+}
+
+impl Form {
+    /// Of `weight [taps, inputs, factor outputs]` and `bias [factor outputs]`.
+    fn new(gemm: Gemm, config: UpsamplingConfig, weight: &[f32], bias: &[f32]) -> Result<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(direct) = Direct::new(gemm, config.of_steps(), weight) {
+            return Ok(Self::Direct(direct));
+        }
+        let size = [config.taps() * config.inputs, config.factor * config.outputs];
+        let matrix = Matrix::dense(weight, size)?.transposed();
+        Ok(Self::Product(Linear::new(gemm, matrix, bias, Activation::Identity)?))
+    }
 }
 
 impl UpsamplingConfig {
@@ -38,21 +66,25 @@ impl UpsamplingConfig {
         self.kernel.div_ceil(self.factor)
     }
 
-    /// The same convolution as a matrix `[factor outputs, taps inputs]`, from
-    /// `weight [kernel, inputs, outputs]`.
-    fn matrix(&self, weight: &[f32]) -> Vec<f32> {
+    /// The same as a convolution that makes `factor` frames side by side of each.
+    #[cfg(target_arch = "x86_64")]
+    fn of_steps(&self) -> ConvolutionConfig {
+        let (inputs, outputs) = (self.inputs, self.factor * self.outputs);
+        ConvolutionConfig { inputs, outputs, kernel: self.taps(), dilation: 1 }
+    }
+
+    /// Its weights `[taps, inputs, factor outputs]`, from `weight [kernel, inputs, outputs]`.
+    fn weight_of_steps(&self, weight: &[f32]) -> Vec<f32> {
         let Self { inputs, outputs, factor, .. } = *self;
-        let width = self.taps() * inputs;
-        let mut matrix = vec![0.0; factor * outputs * width];
+        let mut steps = vec![0.0; self.taps() * inputs * factor * outputs];
         for (at, tap) in weight.chunks_exact(inputs * outputs).enumerate() {
-            let (phase, column) = (at % factor, (self.taps() - 1 - at / factor) * inputs);
+            let (phase, first) = (at % factor, (self.taps() - 1 - at / factor) * inputs);
             for (input, weights) in tap.chunks_exact(outputs).enumerate() {
-                for (output, &weight) in weights.iter().enumerate() {
-                    matrix[(phase * outputs + output) * width + column + input] = weight;
-                }
+                let to = ((first + input) * factor + phase) * outputs;
+                steps[to..to + outputs].copy_from_slice(weights);
             }
         }
-        matrix
+        steps
     }
 }
 
@@ -80,10 +112,9 @@ impl Upsampling {
         check_length("the weight", weight.len(), numbers.unwrap_or(usize::MAX))?;
         check_length("the bias", bias.len(), outputs)?;
         before.check(inputs)?;
-        let matrix = config.matrix(weight);
-        let matrix = Matrix::dense(&matrix, [factor * outputs, config.taps() * inputs])?;
-        let product = Linear::new(gemm, matrix, &bias.repeat(factor), Activation::Identity)?;
-        Ok(Self { config, before, product })
+        let bias = bias.repeat(factor);
+        let form = Form::new(gemm, config, &config.weight_of_steps(weight), &bias)?;
+        Ok(Self { config, before, bias, form })
     }
 
     /// Rows for those of `scale x`, in memory that is `buffer`'s.
@@ -103,19 +134,44 @@ impl Upsampling {
         if rows == 0 {
             return Ok(&[]);
         }
-        let (around, steps) = ((taps - 1) * inputs, rows + taps - 1);
-        let mut padded = vec![0.0; x.len() + 2 * around];
-        self.before.run(x, scale, inputs, &mut padded[around..][..x.len()])?;
-        let left = Matrix::new(&padded, [steps, taps * inputs], [inputs, 1])?;
+        let steps = rows + taps - 1;
         buffer.resize(steps * factor * outputs, 0.0);
-        // SAFETY: a product writes numbers.
-        self.product.run_rows(left, unsafe { as_uninit(buffer) }, threads)?;
+        match &self.form {
+            Form::Product(product) => {
+                let around = (taps - 1) * inputs;
+                let mut padded = vec![0.0; x.len() + 2 * around];
+                self.before.run(x, scale, inputs, &mut padded[around..][..x.len()])?;
+                let left = Matrix::new(&padded, [steps, taps * inputs], [inputs, 1])?;
+                // SAFETY: a product writes numbers.
+                product.run_rows(left, unsafe { as_uninit(buffer) }, threads)?;
+            }
+            #[cfg(target_arch = "x86_64")]
+            Form::Direct(form) => {
+                // The last tap of the first step is the first frame.
+                let first = form.config().reach() as isize + 1 - taps as isize;
+                let parts = buffer.chunks_mut(direct::ROWS * factor * outputs).enumerate();
+                in_threads(threads, parts, |(part, out)| {
+                    let first = first + (part * direct::ROWS) as isize;
+                    let (before, bias, onto) = (&self.before, &self.bias, Onto::default());
+                    form.group(Group { x, first, scale, before, bias, onto, out });
+                });
+            }
+        }
         Ok(&buffer[(kernel - factor) / 2 * outputs..][..rows * factor * outputs])
     }
 
     /// Makes its products so from now on, of the weights as exact as they are kept.
     pub fn set_gemm(&mut self, gemm: Gemm) {
-        self.product.set_gemm(gemm);
+        match &mut self.form {
+            Form::Product(product) => product.set_gemm(gemm),
+            #[cfg(target_arch = "x86_64")]
+            Form::Direct(direct) => {
+                if direct.gemm() != gemm {
+                    let form = Form::new(gemm, self.config, &direct.weight(), &self.bias);
+                    self.form = form.expect("sizes that were taken before");
+                }
+            }
+        }
     }
 
     /// Its sizes.

@@ -6,7 +6,7 @@
 //! Multiplication" (ACM TOMS 34:3, 2008), with a tile as large as the registers hold.
 
 #[cfg(target_arch = "x86_64")]
-mod amx;
+pub(crate) mod amx;
 mod matrix;
 mod pack;
 mod precision;
@@ -17,13 +17,14 @@ mod tile;
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::PackedMatrix;
 pub use precision::Precision;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use precision::bf16;
+pub(crate) use precision::{Multiply, Strided, Sums, Unit, Work, dispatch, rounded};
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
 use pack::{pack_panel, pack_rows, pack_tiles};
-use precision::Sums;
-pub(crate) use precision::{Multiply, Strided, Sums as SumsOfTile, Unit, Work, dispatch, rounded};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -105,7 +106,7 @@ impl Gemm {
     pub(crate) fn has_unit(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
-            self.precision == Precision::Bf16 && amx::is_available()
+            self.precision == Precision::Bf16 && amx::Numbers::Bf16.is_available()
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
@@ -119,6 +120,12 @@ impl Gemm {
             Precision::Single => 1,
             Precision::Bf16 => 32,
         }
+    }
+
+    /// The numbers that are multiplied.
+    #[must_use]
+    pub fn precision(self) -> Precision {
+        self.precision
     }
 
     /// Products with given instructions, for tests and comparisons.

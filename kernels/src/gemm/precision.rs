@@ -248,7 +248,7 @@ pub(crate) fn rounded(x: f32) -> f32 {
 
 /// The bits of a number as bf16, rounded to the nearest, or to the even one of two.
 #[inline(always)]
-fn bf16(x: f32) -> u32 {
+pub(crate) fn bf16(x: f32) -> u32 {
     let bits = x.to_bits();
     match x.is_nan() {
         // Rounding can carry into the exponent and the sign; as the processor does, a NaN loses its

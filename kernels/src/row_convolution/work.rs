@@ -1,7 +1,7 @@
 //! The loops: products of rows that overlap in memory, and what is done to their sums.
 
 use crate::activation::Activation;
-use crate::gemm::{Multiply, PackedMatrix, Strided, SumsOfTile, Unit, Work};
+use crate::gemm::{Multiply, PackedMatrix, Strided, Sums, Unit, Work};
 use crate::simd::Lanes;
 
 /// Some rows of a convolution.
@@ -125,7 +125,7 @@ impl Convolve<'_> {
     #[inline(always)]
     unsafe fn by_unit<M: Multiply>(&self, out: &Ready<M>, unit: &M::Unit) {
         let (side, n) = (M::Unit::SIDE, M::Lanes::N);
-        let mut sums = SumsOfTile([0.0; 32 * 32]);
+        let mut sums = Sums([0.0; 32 * 32]);
         for (panel, column) in (0..out.columns).step_by(side).enumerate() {
             let right = self.weight.panel(panel, 0);
             let vectors = side.min(out.columns - column).div_ceil(n);

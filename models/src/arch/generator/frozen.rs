@@ -157,7 +157,7 @@ impl Stage {
         let rows = up.len() / channels;
         let tiles = rows.div_ceil((TILE / channels).max(FEWEST_ROWS)).max(1);
         let tile = rows.div_ceil(tiles).max(1);
-        let mut buffers = [const { Vec::new() }; 3];
+        let mut buffers = [const { Vec::new() }; 2];
         for (part, out) in out.chunks_mut(tile * channels).enumerate() {
             for (at, block) in self.blocks.iter().enumerate() {
                 let onto = Onto { output: at > 0, ..Onto::default() };
@@ -177,7 +177,7 @@ impl Block {
         first: usize,
         onto: Onto<'_>,
         out: &mut [f32],
-        [state, inner, next]: &mut [Vec<f32>; 3],
+        [state, next]: &mut [Vec<f32>; 2],
         threads: usize,
     ) -> Result<()> {
         let all = || self.steps.iter().flatten();
@@ -187,34 +187,25 @@ impl Block {
         // The rows that are there: all of `x`, then those of `state`.
         let mut there = 0..rows;
         for (at, step) in self.steps.iter().enumerate() {
-            let is_last = at + 1 == self.steps.len();
-            let before = there.clone();
-            let Some((last, others)) = step.split_last() else { continue };
             let source: &[f32] = if at == 0 { x } else { state };
-            let mut seen = there.clone();
-            let mut reached = |conv: &Convolution| {
-                margin -= conv.config().reach();
-                wanted.start.saturating_sub(margin)..rows.min(wanted.end + margin)
-            };
-            // At most one is in front of the last.
-            for conv in others {
-                there = reached(conv);
-                inner.resize(there.len() * channels, 0.0);
-                let onto = Onto::default();
-                conv.run(source, there.start - before.start, onto, inner, threads)?;
-                seen = there.clone();
-            }
-            there = reached(last);
-            let residual = &source[(there.start - before.start) * channels..];
-            let residual = Some(&residual[..there.len() * channels]);
-            let x: &[f32] = if others.is_empty() { source } else { inner };
-            let skipped = there.start - seen.start;
-            if is_last {
-                last.run(x, skipped, Onto { residual, ..onto }, out, threads)?;
+            margin -= step.iter().map(|conv| conv.config().reach()).sum::<usize>();
+            let after = wanted.start.saturating_sub(margin)..rows.min(wanted.end + margin);
+            let skipped = after.start - there.start;
+            let residual = Some(&source[skipped * channels..][..after.len() * channels]);
+            let is_last = at + 1 == self.steps.len();
+            let (onto, to) = if is_last {
+                (Onto { residual, ..onto }, &mut *out)
             } else {
-                next.resize(there.len() * channels, 0.0);
-                let onto = Onto { residual, ..Onto::default() };
-                last.run(x, skipped, onto, next, threads)?;
+                next.resize(after.len() * channels, 0.0);
+                (Onto { residual, output: false }, next.as_mut_slice())
+            };
+            match step.as_slice() {
+                [conv] => conv.run(source, skipped, onto, to, threads)?,
+                [inner, conv] => conv.run_behind(inner, source, skipped, onto, to, threads)?,
+                _ => unreachable!("a step has one convolution or two"),
+            }
+            there = after;
+            if !is_last {
                 std::mem::swap(state, next);
             }
         }
