@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use formant_audio_core::Warning;
+use formant_audio_core::decode::BlockReader;
 
 use crate::draft::Gathered;
 use crate::escape::one_line;
@@ -17,6 +18,8 @@ use crate::identity::{self, FileId};
 use crate::inputs::{self, Entry, Input, InputList};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
+use crate::progress::Progress;
+use crate::reading::Sources;
 use crate::{interrupt, json, stdout};
 
 /// What became of one input.
@@ -36,10 +39,26 @@ pub(crate) struct Lane<'a> {
     pub(crate) name: String,
     /// For warnings and notes.
     pub(crate) messages: &'a Messages,
+    /// Whether JSON lines tell of what was done.
+    pub(crate) json: bool,
     order: &'a Order<'a>,
+    progress: &'a Progress,
 }
 
 impl Lane<'_> {
+    /// Opens the input; what is read of it moves the bar.
+    pub(crate) fn open(&self, sources: &Sources, input: &Input) -> Result<BlockReader, Failure> {
+        let mut reader = sources.open(input)?;
+        let rate = f64::from(reader.info().rate.max(1));
+        let total = reader.declared_frames().map(|frames| frames as f64 / rate);
+        let (from, total) = sources.part.bounds(total);
+        let (progress, index) = (self.progress.clone(), self.index);
+        reader.on_progress(move |frames| {
+            progress.heard(index, (frames as f64 / rate - from).max(0.0), total);
+        });
+        Ok(reader)
+    }
+
     /// Prints a result. It appears at once when all inputs before are finished, else after them.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         self.order.print(self.index, Line::Result(text.to_owned()))
@@ -188,7 +207,9 @@ struct Shared<'a> {
     order: Order<'a>,
     next: AtomicUsize,
     stop: AtomicBool,
-    bar: Option<indicatif::ProgressBar>,
+    progress: Progress,
+    /// The file that gathers the results.
+    place: Option<String>,
     results: Mutex<Vec<Result<Done, Kind>>>,
 }
 
@@ -201,7 +222,8 @@ pub(crate) fn run<W: Send + Clone>(
     worker: impl FnOnce() -> Result<W, Failure>,
     work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
 ) -> Result<Outcome, Failure> {
-    run_into(&stdout::print, list, options, messages, worker, work)
+    let sink = Outlet { sink: &stdout::print, place: None };
+    run_into(&sink, list, options, messages, worker, work)
 }
 
 /// One place for the results of all inputs.
@@ -234,7 +256,9 @@ pub(crate) fn gather<W: Send + Clone>(
     let worker = worker()?;
     let gathered = Gathered::new(place.target)?;
     gathered.print(place.heading)?;
-    let sink = |text: &str| gathered.print(text);
+    let print = |text: &str| gathered.print(text);
+    let place = place.target.path().map(|path| one_line(&path.display().to_string()).into_owned());
+    let sink = Outlet { sink: &print, place };
     // The file appears when all is done, or not at all.
     let options = Options { resumes: false, ..options };
     let outcome = run_into(&sink, list, options, messages, || Ok(worker), work)?;
@@ -244,9 +268,15 @@ pub(crate) fn gather<W: Send + Clone>(
     Ok(outcome)
 }
 
-/// As [`run`], with results going to `sink` instead of standard output.
+/// Where results go, and how that is called where it is a file.
+struct Outlet<'a> {
+    sink: Sink<'a>,
+    place: Option<String>,
+}
+
+/// As [`run`], with results going to a sink instead of standard output.
 fn run_into<W: Send + Clone>(
-    sink: Sink<'_>,
+    into: &Outlet<'_>,
     list: &InputList,
     options: Options,
     messages: &Messages,
@@ -259,6 +289,19 @@ fn run_into<W: Send + Clone>(
             if list.passed_over == 1 { "input is an output" } else { "inputs are outputs" };
         messages.note(&format!("{} {plural} of an earlier run, passed over", list.passed_over));
     }
+    if let Some(text) = list.skipped() {
+        messages.note(&text);
+    }
+    // One clash is told by its inputs; several are easier to mend when all are seen at once.
+    if list.clashes.len() > 1 {
+        let clashes: Vec<_> = list.clashes.iter().map(|clash| one_line(clash)).collect();
+        let clashes = clashes.join("\n  ");
+        messages.note(&format!(
+            "{} outputs belong to several inputs, which are left out (--keep-extension may tell them \
+             apart):\n  {clashes}",
+            list.clashes.len()
+        ));
+    }
     let entries = list.entries.as_slice();
     let count = options.jobs.clamp(1, entries.len().max(1));
     let mut first = worker()?;
@@ -266,10 +309,11 @@ fn run_into<W: Send + Clone>(
     let shared = Shared {
         entries,
         options,
-        order: Order { messages, sink, state: Mutex::default(), ended: Condvar::new() },
+        order: Order { messages, sink: into.sink, state: Mutex::default(), ended: Condvar::new() },
         next: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
-        bar: (entries.len() > 1).then(|| messages.bar(entries.len() as u64, "files")),
+        progress: Progress::new(entries.len(), messages),
+        place: into.place.clone(),
         results: Mutex::new(Vec::with_capacity(entries.len())),
     };
     std::thread::scope(|scope| {
@@ -303,7 +347,9 @@ impl Shared<'_> {
                 index,
                 name: inputs::name(entry),
                 messages: self.order.messages,
+                json: self.options.json,
                 order: &self.order,
+                progress: &self.progress,
             };
             let result = match entry {
                 Ok(input) => catch_unwind(AssertUnwindSafe(|| work(worker, input, &lane)))
@@ -330,16 +376,12 @@ impl Shared<'_> {
         if matches!(result, Err(Kind::BrokenPipe | Kind::Interrupted)) {
             self.stop.store(true, Ordering::SeqCst);
         }
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
-        }
+        self.progress.ended(lane.index);
         self.results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
     }
 
     fn summary(self) -> Outcome {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        let speed = self.progress.finish();
         let results = self.results.into_inner().unwrap_or_else(PoisonError::into_inner);
         let count = |wanted: Done| results.iter().filter(|r| **r == Ok(wanted)).count();
         let (worked, skipped) = (count(Done::Worked), count(Done::Skipped));
@@ -358,9 +400,18 @@ impl Shared<'_> {
             if !failed.is_empty() {
                 text += &format!(", {} failed", failed.len());
             }
+            let more = self.place.filter(|_| worked > 0).map(|place| format!(" -> {place}"));
+            text += &more.unwrap_or_default();
+            text += &speed.map_or_else(String::new, |speed| format!("; {speed}"));
             messages.note(&text);
         } else if skipped > 0 {
             messages.note("the output is there already");
+        } else if worked > 0 {
+            let text: Vec<String> =
+                self.place.map(|place| format!("-> {place}")).into_iter().chain(speed).collect();
+            if !text.is_empty() {
+                messages.note(&text.join("; "));
+            }
         }
         if interrupted {
             messages.interrupted(match self.options.resumes {
@@ -403,6 +454,7 @@ mod tests {
             Ok(Done::Worked)
         };
         let options = Options { jobs: 3, json: false, resumes: false };
+        let sink = Outlet { sink: &sink, place: None };
         run_into(&sink, &list, options, &messages, || Ok(()), work).expect("the batch ran");
         let printed = printed.into_inner().expect("no thread panicked");
         assert_eq!(printed, "a1 a2 b1 b2 c1 c2 d1 d2 e1 e2 ");

@@ -3,7 +3,7 @@
 //! The list's order depends on the names alone. What can't be found becomes an entry that fails,
 //! so that it is reported beside the inputs that work.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
@@ -33,6 +33,9 @@ pub(crate) struct InputArgs {
 }
 /// Longest list of names, in bytes.
 pub(crate) const MAX_LIST: u64 = 1 << 28;
+
+/// Endings of skipped files that are named.
+const MAX_KINDS: usize = 6;
 
 /// One thing to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,32 @@ pub(crate) fn name(entry: &Entry) -> String {
     }
 }
 
+impl InputList {
+    /// Which files of folders were skipped for their endings, in one line; the most frequent endings
+    /// first.
+    pub(crate) fn skipped(&self) -> Option<String> {
+        let total: usize = self.other_kinds.values().sum();
+        if total == 0 {
+            return None;
+        }
+        let mut kinds: Vec<(&String, &usize)> = self.other_kinds.iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let mut texts: Vec<String> = kinds
+            .iter()
+            .take(MAX_KINDS)
+            .map(|(ending, count)| match ending.is_empty() {
+                true => format!("{count} without an ending"),
+                false => format!("{count} .{ending}"),
+            })
+            .collect();
+        if kinds.len() > MAX_KINDS {
+            texts.push("others".to_owned());
+        }
+        let plural = if total == 1 { "file" } else { "files" };
+        Some(format!("{total} {plural} skipped for the ending: {}", texts.join(", ")))
+    }
+}
+
 /// What was named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InputList {
@@ -82,6 +111,10 @@ pub(crate) struct InputList {
     pub(crate) others: Vec<Input>,
     /// Outputs of an earlier run that were removed from the entries.
     pub(crate) passed_over: usize,
+    /// Files of folders that were skipped for their endings, by these.
+    pub(crate) other_kinds: BTreeMap<String, usize>,
+    /// Outputs that several inputs would have, and which inputs.
+    pub(crate) clashes: Vec<String>,
 }
 
 /// Part `index` (from 1) of `count` parts of the list.
@@ -108,9 +141,10 @@ impl std::str::FromStr for Shard {
 /// Expands everything that was named.
 pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
     let mut entries = Vec::new();
+    let mut skipped = BTreeMap::new();
     let mut several = false;
     for name in &typed.inputs {
-        several |= expand_name(name, &mut entries);
+        several |= expand_name(name, &mut entries, &mut skipped);
     }
     if let Some(list) = &typed.files_from {
         let reads_stdin = typed.inputs.iter().any(|name| is_dash(name)) && is_dash(list);
@@ -119,7 +153,7 @@ pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
         }
         several = true;
         let before = entries.len();
-        expand_list(list, &mut entries)?;
+        expand_list(list, &mut entries, &mut skipped)?;
         if entries.len() == before {
             return Err(Failure::new(Kind::Input, list.display().to_string(), "names no file")
                 .help("write a name a line; where there may be none, look before the call"));
@@ -140,7 +174,7 @@ pub(crate) fn expand(typed: &InputArgs) -> Result<InputList, Failure> {
         entries = mine.into_iter().map(|(_, entry)| entry).collect();
         others = rest.into_iter().filter_map(|(_, entry)| entry.ok()).collect();
     }
-    Ok(InputList { entries, single, others, passed_over: 0 })
+    Ok(InputList { entries, single, others, other_kinds: skipped, ..InputList::default() })
 }
 
 fn is_dash(name: &Path) -> bool {
@@ -148,14 +182,14 @@ fn is_dash(name: &Path) -> bool {
 }
 
 /// Appends what `name` stands for; whether it may stand for several inputs.
-fn expand_name(name: &Path, entries: &mut Vec<Entry>) -> bool {
+fn expand_name(name: &Path, entries: &mut Vec<Entry>, skipped: &mut Skipped) -> bool {
     if is_dash(name) {
         entries.push(Ok(Input::stdin()));
         return false;
     }
     match fs::metadata(name) {
         Ok(meta) if meta.is_dir() => {
-            expand_folder(name, name, entries);
+            expand_folder(name, name, entries, skipped);
             true
         }
         Ok(_) => {
@@ -163,7 +197,7 @@ fn expand_name(name: &Path, entries: &mut Vec<Entry>) -> bool {
             false
         }
         Err(_) if is_pattern(name) => {
-            expand_pattern(name, entries);
+            expand_pattern(name, entries, skipped);
             true
         }
         Err(error) => {
@@ -173,9 +207,12 @@ fn expand_name(name: &Path, entries: &mut Vec<Entry>) -> bool {
     }
 }
 
+/// Counts files of folders that were skipped, by their endings.
+type Skipped = BTreeMap<String, usize>;
+
 /// All audio files below `folder`; outputs belong below the output folder as these lie below
 /// `base`.
-fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>) {
+fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>, skipped: &mut Skipped) {
     let before = entries.len();
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
@@ -187,6 +224,10 @@ fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>) {
                 let relative = entry.path().strip_prefix(base).unwrap_or(entry.path());
                 let relative = relative.to_owned();
                 entries.push(Ok(Input { path: Some(entry.into_path()), relative }));
+            }
+            Ok(entry) if entry.file_type().is_file() => {
+                let ending = entry.path().extension().unwrap_or_default().to_string_lossy();
+                *skipped.entry(ending.to_lowercase()).or_default() += 1;
             }
             Ok(_) => {}
             Err(error) => {
@@ -205,7 +246,7 @@ fn expand_folder(folder: &Path, base: &Path, entries: &mut Vec<Entry>) {
 }
 
 /// Everything that a pattern matches, folders with what is in them.
-fn expand_pattern(pattern: &Path, entries: &mut Vec<Entry>) {
+fn expand_pattern(pattern: &Path, entries: &mut Vec<Entry>, skipped: &mut Skipped) {
     let name = pattern.display().to_string();
     let fail = |why: String, remedy: &str| {
         Err((name.clone(), Failure::new(Kind::Input, &name, why).help(remedy)))
@@ -221,7 +262,7 @@ fn expand_pattern(pattern: &Path, entries: &mut Vec<Entry>) {
     let before = entries.len();
     for path in matches.paths {
         if path.is_dir() {
-            expand_folder(&path, &base, entries);
+            expand_folder(&path, &base, entries, skipped);
         } else {
             let relative = path.strip_prefix(&base).unwrap_or(&path).to_owned();
             entries.push(Ok(Input { path: Some(path), relative }));
@@ -255,7 +296,11 @@ pub(crate) fn recordings(
 }
 
 /// The names in a list, one a line, or separated by NUL as `find -print0` writes them.
-fn expand_list(list: &Path, entries: &mut Vec<Entry>) -> Result<(), Failure> {
+fn expand_list(
+    list: &Path,
+    entries: &mut Vec<Entry>,
+    skipped: &mut Skipped,
+) -> Result<(), Failure> {
     let bytes = match is_dash(list) {
         true => text::read_stream(std::io::stdin().lock(), list, MAX_LIST)?,
         false => text::read_bytes(list, MAX_LIST)?,
@@ -274,7 +319,7 @@ fn expand_list(list: &Path, entries: &mut Vec<Entry>) -> Result<(), Failure> {
             entries.push(Err((name.to_owned(), failure)));
             continue;
         }
-        expand_name(path, entries);
+        expand_name(path, entries, skipped);
         // Files of a list keep their folders, because lists gather files from many.
         let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if path.components().all(inside) {
@@ -334,7 +379,9 @@ mod tests {
         let relative: Vec<String> =
             names(&typed).into_iter().map(|(_, relative)| relative).collect();
         assert_eq!(relative, ["a.flac", "b/1.mp3", "b/2.WAV", "b/c/3.ogg"]);
-        assert!(!expand(&typed).expect("a list").single);
+        let list = expand(&typed).expect("a list");
+        assert!(!list.single);
+        assert_eq!(list.other_kinds, BTreeMap::from([("txt".to_owned(), 1)]));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Messages {
         Self { verbosity, bars: MultiProgress::with_draw_target(target) }
     }
 
+    /// Messages that nobody sees.
+    pub(crate) fn silent() -> Self {
+        Self::new(Verbosity::Quiet)
+    }
+
     /// An error: what failed, why, what to do.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure.kind {
@@ -105,7 +110,16 @@ impl Messages {
     pub(crate) fn bar(&self, total: u64, unit: &str) -> ProgressBar {
         // Braces in names are none of the template.
         let unit = unit.replace('{', "{{").replace('}', "}}");
-        self.add_bar(total, &format!("{{human_pos}}/{{human_len}} {unit} {{elapsed}}"))
+        self.add_bar(total, &format!("{{human_pos}}/{{human_len}} {unit} {{elapsed_precise}}"))
+    }
+
+    /// A bar for the work of a batch, whose message holds all figures.
+    pub(crate) fn work_bar(&self, steps: u64) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(steps));
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar
     }
 
     /// A bar for `total` bytes that come over a network.
@@ -114,7 +128,7 @@ impl Messages {
     }
 
     fn add_bar(&self, total: u64, figures: &str) -> ProgressBar {
-        let template = format!("{{bar:32}} {} (left {{eta}}) {{msg}}", one_line(figures));
+        let template = format!("{{bar:32}} {} (left {{eta_precise}}) {{msg}}", one_line(figures));
         let bar = self.bars.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));

@@ -26,6 +26,9 @@ pub(crate) struct OutputArgs {
     /// Skip inputs whose outputs exist.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Keep the input's extension in names that are made from it, such as talk.mp3.wav.
+    #[arg(long)]
+    pub(crate) keep_extension: bool,
 }
 
 /// What happens when an output exists already.
@@ -101,6 +104,56 @@ pub(crate) struct Naming<'a> {
     pub(crate) extension: &'a str,
 }
 
+/// Where results go that several inputs can share.
+#[derive(Debug)]
+pub(crate) enum Results {
+    /// All to one place, in the order of the inputs.
+    Gathered(Target),
+    /// Each to a place of its own.
+    Each(Vec<Option<Target>>),
+}
+
+/// Names the place of results that several inputs can share (`shares`), such as lines: one file or
+/// standard output for all, or a file an input where `-o` names a folder. Results that are files by
+/// themselves have one each, beside the input or as [`assign`] says.
+pub(crate) fn assign_shared(
+    typed: &OutputArgs,
+    list: &mut InputList,
+    naming: Naming<'_>,
+    shares: bool,
+    settings: &Settings,
+) -> Result<Results, Failure> {
+    let path = typed.output.as_deref();
+    if shares && path.is_none_or(|path| names_file(path, true)) {
+        return Ok(Results::Gathered(Target::of(path)));
+    }
+    Ok(Results::Each(assign(typed, list, naming, settings)?))
+}
+
+/// The kind of result that the ending of `-o` names, among those that a command writes. `None` where
+/// no file is named, or one without an ending. With `takes_file`, `-o` can name a file: there is one
+/// input, or several can share one.
+pub(crate) fn kind_of_ending<K: Copy>(
+    typed: &OutputArgs,
+    takes_file: bool,
+    kinds: &[(&str, K)],
+) -> Result<Option<K>, Failure> {
+    let file = typed.output.as_deref().filter(|path| names_file(path, takes_file));
+    let Some((path, ending)) = file.and_then(|path| Some((path, path.extension()?))) else {
+        return Ok(None);
+    };
+    if let Some((_, kind)) = kinds.iter().find(|(known, _)| ending.eq_ignore_ascii_case(known)) {
+        return Ok(Some(*kind));
+    }
+    let known: Vec<String> = kinds.iter().map(|(known, _)| format!(".{known}")).collect();
+    let why = "this command writes no files with this ending";
+    Err(Failure::usage(path.display().to_string(), why).help(format!(
+        "use {}, or `{}/` for a folder",
+        known.join(", "),
+        path.display()
+    )))
+}
+
 /// When an output beside its input has a suffix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SuffixWhen {
@@ -129,12 +182,13 @@ pub(crate) fn assign_groups(
     group: impl Fn(&Target) -> Vec<Target>,
     settings: &Settings,
 ) -> Result<Vec<Option<Target>>, Failure> {
-    let place = Place::of(typed, list)?;
+    let (place, keep) = (Place::of(typed, list)?, typed.keep_extension);
     if typed.resume {
-        pass_over_outputs(list, |input| Ok(group(&place.target(input, naming)?)))?;
+        pass_over_outputs(list, |input| Ok(group(&place.target(input, naming, keep)?)))?;
     }
-    let target =
-        |entry: &Entry| entry.as_ref().ok().map(|input| place.target(input, naming)).transpose();
+    let target = |entry: &Entry| {
+        entry.as_ref().ok().map(|input| place.target(input, naming, keep)).transpose()
+    };
     let targets: Vec<Option<Target>> = list.entries.iter().map(target).collect::<Result<_, _>>()?;
     check_stdout(&targets, settings)?;
     let groups: Vec<_> = targets.iter().map(|t| t.as_ref().map_or(Vec::new(), &group)).collect();
@@ -155,6 +209,21 @@ pub(crate) fn check_stdout(targets: &[Option<Target>], settings: &Settings) -> R
             .help("name a file with -o"));
     }
     Ok(())
+}
+
+/// Refuses bytes of audio, pictures or arrays on a terminal, which would show them as noise.
+pub(crate) fn refuse_terminal(targets: &[Option<Target>]) -> Result<(), Failure> {
+    refuse_bytes_on(std::io::stdout().is_terminal(), targets)
+}
+
+fn refuse_bytes_on(terminal: bool, targets: &[Option<Target>]) -> Result<(), Failure> {
+    match terminal && targets.contains(&Some(Target::Stdout)) {
+        true => {
+            Err(Failure::usage("-o -", "standard output is a terminal, which shows no such file")
+                .help("name a file with -o, or send standard output somewhere"))
+        }
+        false => Ok(()),
+    }
 }
 
 /// An output a channel: `talk_left.wav` and `talk_right.wav`, or `talk_ch1.wav` and so on.
@@ -190,6 +259,18 @@ pub(crate) fn names_file(output: &Path, single: bool) -> bool {
     single && !ends && !output.is_dir()
 }
 
+/// Endings of files that commands write. A name with one of them is no folder to be made.
+const FILE_ENDINGS: [&str; 25] = [
+    "wav", "rf64", "flac", "raw", "pcm", "mp3", "ogg", "opus", "m4a", "png", "jpg", "jpeg", "svg",
+    "npy", "npz", "csv", "tsv", "txt", "json", "jsonl", "srt", "vtt", "ctm", "textgrid", "rttm",
+];
+
+/// Whether a name ends as a file does.
+fn ends_as_file(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    names_file(path, true) && ending.is_some_and(|ending| FILE_ENDINGS.contains(&&*ending))
+}
+
 /// What `-o` means.
 enum Place {
     Beside,
@@ -216,21 +297,25 @@ impl Place {
             let why = "is a file, but there are several inputs";
             return Err(Failure::usage(text, why).help("name a folder with -o"));
         }
+        if ends_as_file(output) {
+            let why = "names one file, but there are several inputs";
+            let remedy = format!("name a folder; `{text}/` is one, whatever its ending");
+            return Err(Failure::usage(text.clone(), why).help(remedy));
+        }
         Ok(Self::Folder(output.clone()))
     }
 
-    fn target(&self, input: &Input, naming: Naming<'_>) -> Result<Target, Failure> {
+    fn target(&self, input: &Input, naming: Naming<'_>, keep: bool) -> Result<Target, Failure> {
         let Naming { suffix, suffix_when, extension } = naming;
+        let named = |path: &Path, suffix: &str| named(path, suffix, extension, keep);
         Ok(match (self, &input.path) {
             (Self::Stdout, _) => Target::Stdout,
             (Self::File(path), _) => Target::File(path.clone()),
-            (Self::Folder(folder), _) => {
-                Target::File(folder.join(named(&input.relative, "", extension)))
-            }
+            (Self::Folder(folder), _) => Target::File(folder.join(named(&input.relative, ""))),
             (Self::Beside, Some(path)) => {
                 let same = path.extension().is_some_and(|own| own.eq_ignore_ascii_case(extension));
                 let suffix = if same || suffix_when == SuffixWhen::Always { suffix } else { "" };
-                Target::File(named(path, suffix, extension))
+                Target::File(named(path, suffix))
             }
             (Self::Beside, None) if std::io::stdout().is_terminal() => {
                 return Err(Failure::usage("-", "the result of standard input needs a place")
@@ -241,9 +326,10 @@ impl Place {
     }
 }
 
-/// `path` with its extension replaced and `suffix` before it.
-fn named(path: &Path, suffix: &str, extension: &str) -> PathBuf {
-    let mut name = path.file_stem().map(OsString::from).unwrap_or_default();
+/// `path` with its extension replaced, or followed, by another, and `suffix` before that.
+fn named(path: &Path, suffix: &str, extension: &str, keep: bool) -> PathBuf {
+    let name = if keep { path.file_name() } else { path.file_stem() };
+    let mut name = name.map(OsString::from).unwrap_or_default();
     name.push(suffix);
     name.push(".");
     name.push(extension);
@@ -284,6 +370,15 @@ fn fail_conflicts(list: &mut InputList, groups: &[Vec<Target>]) {
         }
     }
     let names: Vec<String> = list.entries.iter().map(inputs::name).collect();
+    let shared = takers.iter().filter(|(_, sharing)| sharing.len() > 1);
+    let mut clashes: Vec<String> = shared
+        .map(|(path, sharing)| {
+            let names: Vec<&str> = sharing.iter().map(|&index| names[index].as_str()).collect();
+            format!("{} of {}", path.display(), names.join(", "))
+        })
+        .collect();
+    clashes.sort_unstable();
+    list.clashes = clashes;
     for (index, group) in groups.iter().enumerate() {
         let failure = group.iter().filter_map(Target::path).find_map(|path| {
             let sharing = takers.get(path).map_or(&[][..], Vec::as_slice);
@@ -309,7 +404,7 @@ fn collision<'a>(path: &Path, names: impl Iterator<Item = &'a String>) -> Failur
         all += &format!(" and {} more", rest.len());
     }
     Failure::new(Kind::Output, path.display().to_string(), format!("would be the output of {all}"))
-        .help("give each an output of its own with -o, one by one")
+        .help("--keep-extension tells talk.mp3 and talk.ogg apart; otherwise give each an output of its own with -o, one by one")
 }
 
 impl Existing {
@@ -416,6 +511,56 @@ mod tests {
         let many = list(&[("in/a.mp3", "a.mp3"), ("in/x/b.ogg", "x/b.ogg")], false);
         assert_eq!(named_outputs(Some("new"), &many).expect("named"), ["new/a.wav", "new/x/b.wav"]);
         assert_eq!(named_outputs(Some("-"), &many).expect_err("two").kind, Kind::Usage);
+    }
+
+    #[test]
+    fn a_name_with_the_ending_of_a_file_is_no_folder() {
+        let many = list(&[("in/a.mp3", "a.mp3"), ("in/b.ogg", "b.ogg")], false);
+        let failure = named_outputs(Some("one.wav"), &many).expect_err("two");
+        assert!(failure.kind == Kind::Usage && failure.remedy.contains("one.wav/"));
+        assert_eq!(named_outputs(Some("one.wav/"), &many).expect("a folder")[0], "one.wav/a.wav");
+        assert_eq!(named_outputs(Some("v1.0"), &many).expect("a folder")[0], "v1.0/a.wav");
+    }
+
+    #[test]
+    fn kept_extensions_tell_inputs_apart_and_clashes_are_listed() {
+        let paths = [("in/a.mp3", "a.mp3"), ("in/a.ogg", "a.ogg"), ("b.mp3", "b.mp3")];
+        let mut many = list(&paths, false);
+        many.entries.push(Ok(Input { path: Some("c/b.mp3".into()), relative: "b.mp3".into() }));
+        let mut typed = OutputArgs { output: Some("out".into()), ..OutputArgs::default() };
+        let mut plain = many.clone();
+        assign(&typed, &mut plain, naming(), &Settings::default()).expect("named");
+        let clashes = ["out/a.wav of in/a.mp3, in/a.ogg", "out/b.wav of b.mp3, c/b.mp3"];
+        assert_eq!(plain.clashes, clashes);
+        typed.keep_extension = true;
+        let targets = assign(&typed, &mut many, naming(), &Settings::default()).expect("named");
+        let names: Vec<_> = targets.iter().flatten().map(Target::name).collect();
+        assert_eq!(names[..2], ["out/a.mp3.wav", "out/a.ogg.wav"]);
+        assert_eq!(many.clashes, ["out/b.mp3.wav of b.mp3, c/b.mp3"]);
+    }
+
+    #[test]
+    fn terminals_get_no_bytes_of_files() {
+        let targets = [None, Some(Target::Stdout)];
+        assert_eq!(refuse_bytes_on(true, &targets).expect_err("noise").kind, Kind::Usage);
+        assert!(refuse_bytes_on(false, &targets).is_ok());
+        assert!(refuse_bytes_on(true, &[Some(Target::File("a.wav".into()))]).is_ok());
+    }
+
+    #[test]
+    fn endings_name_kinds() {
+        let kinds = [("csv", 1), ("TextGrid", 2)];
+        let kind = |path: &str| {
+            let typed = OutputArgs { output: Some(path.into()), ..OutputArgs::default() };
+            kind_of_ending(&typed, true, &kinds)
+        };
+        assert_eq!(kind("a.CSV").expect("known"), Some(1));
+        assert_eq!(kind("a.textgrid").expect("known"), Some(2));
+        for none in ["a", "a.png/", "-", "/dev/null"] {
+            assert_eq!(kind(none).expect("no ending"), None, "{none}");
+        }
+        let failure = kind("a.jpg").expect_err("unknown");
+        assert!(failure.kind == Kind::Usage && failure.remedy.contains(".csv, .TextGrid"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use formant_audio_core::decode::{
-    BlockReader, ChannelSelect, DecodeOptions, RawFormat, Strictness, TrackChoice,
+    BlockReader, ChannelSelect, DecodeOptions, RawFormat, Stretch, Strictness, TrackChoice,
 };
 
 use crate::failure::Failure;
@@ -85,11 +85,62 @@ impl ClockArgs {
     }
 }
 
+/// Which part of every input is read.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Reading options")]
+pub(crate) struct PartArgs {
+    /// Start of the part to read, in seconds or as h:mm:ss, from the first sample.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) from: Option<f64>,
+    /// End of the part to read.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) to: Option<f64>,
+}
+
+/// `90`, `1:30` or `0:01:30.5`.
+fn time(text: &str) -> Result<f64, String> {
+    let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
+    let parts = parts.filter(|parts| parts.len() <= 3 && parts.iter().all(|part| *part >= 0.0));
+    let seconds = parts.map(|parts| parts.iter().fold(0.0, |sum, part| 60.0 * sum + part));
+    seconds
+        .filter(|seconds| *seconds <= MAX_TIME)
+        .ok_or_else(|| "give seconds such as 90.5, or h:mm:ss such as 0:01:30.5".to_owned())
+}
+
+/// Latest time that can be named, in seconds: a thousand hours.
+const MAX_TIME: f64 = 3.6e6;
+
+impl PartArgs {
+    /// The part.
+    pub(crate) fn resolve(self) -> Result<Part, Failure> {
+        let start = self.from.unwrap_or(0.0);
+        let seconds = self.to.map(|to| to - start);
+        if seconds.is_some_and(|seconds| seconds <= 0.0) {
+            return Err(Failure::usage("--to", "lies before the beginning of the part")
+                .help("give a time behind that of --from"));
+        }
+        Ok(Part(Stretch { start, seconds }))
+    }
+}
+
+/// A part of every input; by default the whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Part(Stretch);
+
+impl Part {
+    /// Where it begins and how long it is, in seconds, in a recording of `total` seconds.
+    pub(crate) fn bounds(self, total: Option<f64>) -> (f64, Option<f64>) {
+        let Stretch { start, seconds } = self.0;
+        (start, seconds.or(total.map(|total| total - start)))
+    }
+}
+
 /// Inputs and how they are read.
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) list: InputList,
     pub(crate) decode: DecodeOptions,
+    pub(crate) part: Part,
 }
 
 impl Sources {
@@ -101,14 +152,33 @@ impl Sources {
 
     /// Expands everything that was named.
     pub(crate) fn of_channels(typed: &InputArgs, audio: &AudioArgs) -> Result<Self, Failure> {
-        Ok(Self { list: inputs::expand(typed)?, decode: audio.decode_options() })
+        let decode = audio.decode_options();
+        Ok(Self { list: inputs::expand(typed)?, decode, part: Part::default() })
     }
 
     /// Opens one of them.
     pub(crate) fn open(&self, input: &Input) -> Result<BlockReader, Failure> {
-        Ok(match &input.path {
+        let reader = match &input.path {
             Some(path) => BlockReader::open(path, &self.decode)?,
             None => BlockReader::from_stream(Box::new(std::io::stdin()), "-", &self.decode)?,
-        })
+        };
+        Ok(reader.cut_to(self.part.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_clocks() {
+        let times = ["90.5", "1:30.5", "0:01:30.5"].map(|text| time(text).expect("a time"));
+        assert_eq!(times, [90.5; 3]);
+        for bad in ["", "x", "-1", "1:2:3:4", "1e99", "nan", "1::2"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        let part = |from, to| PartArgs { from, to }.resolve();
+        assert!(part(Some(2.0), Some(1.0)).is_err() && part(Some(2.0), Some(2.0)).is_err());
+        assert_eq!(part(Some(2.0), None).expect("sound").bounds(Some(5.0)), (2.0, Some(3.0)));
     }
 }

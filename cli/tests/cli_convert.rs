@@ -262,3 +262,75 @@ fn an_interrupt_leaves_nothing_and_says_130() {
     let recording = wav(16_000, 1, &tone(16_000, 16_000.0, 440.0));
     Place::new().interrupt(&["convert", "-", "-o", "out.wav"], &recording[..20_000], 1);
 }
+
+#[test]
+fn parts_are_read() {
+    let place = Place::new();
+    let samples = tone(16_000, 16_000.0, 440.0);
+    place.wav("a.wav", &samples);
+    let run = |more: &[&str]| {
+        let start = ["convert", "a.wav", "--bits", "s16", "--overwrite", "-o", "b.wav"];
+        place.run(&[&start[..], more].concat())
+    };
+    run(&["--from", "0.25", "--to", "0:00.5"]).code(0);
+    assert_eq!(Parsed::of(&place.read("b.wav")).s16(), samples[4000..8000]);
+    run(&["--from", "0.75"]).code(0);
+    assert_eq!(Parsed::of(&place.read("b.wav")).s16(), samples[12_000..]);
+    run(&["--from", "2"]).code(3).says("not in this recording");
+    run(&["--from", "0.5", "--to", "0.25"]).code(2).says("--to");
+    run(&["--to", "soon"]).code(2).says("h:mm:ss");
+}
+
+#[test]
+fn inputs_are_joined_at_the_rate_of_the_first() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(1600, 16_000.0, 440.0));
+    place.file("b.wav", &wav(8000, 1, &tone(1600, 8000.0, 440.0)));
+    place.file("c.wav", &wav(16_000, 2, &tone(1600, 16_000.0, 440.0)));
+    let join = |inputs: &[&str], more: &[&str]| {
+        place.run(&[&["convert"], inputs, &["--join"], more].concat())
+    };
+    let line = join(&["a.wav", "b.wav"], &["-o", "ab.wav", "--bits", "s16", "--json"]).code(0);
+    assert_eq!(line.json()[0]["frames"], 1600 + 3200);
+    let joined = Parsed::of(&place.read("ab.wav"));
+    assert_eq!((joined.rate, joined.frames()), (16_000, 4800));
+    assert_eq!(joined.s16()[..1600], tone(1600, 16_000.0, 440.0));
+    join(&["a.wav", "c.wav"], &["-o", "ac.wav"]).code(2).says("--channels mix");
+    join(&["a.wav", "c.wav"], &["-o", "ac.wav", "--channels", "mix"]).code(0);
+    join(&["a.wav", "none.wav"], &["-o", "x.wav"]).code(3).says("none.wav");
+    assert!(!place.exists("x.wav"), "no file without one of its parts");
+    join(&["a.wav", "b.wav"], &["-o", "a.wav", "--overwrite"]).code(2).says("is an input");
+    join(&["a.wav", "b.wav"], &["-o", "out/"]).code(2).says("makes one file");
+    join(&["a.wav", "b.wav"], &[]).code(2).says("makes one file");
+}
+
+#[test]
+fn loudness_is_brought_to_a_target() {
+    let place = Place::new();
+    let quiet: Vec<i16> = tone(64_000, 16_000.0, 997.0).iter().map(|x| x / 8).collect();
+    place.wav("a.wav", &quiet);
+    place.wav("silence.wav", &vec![0; 16_000]);
+    let lufs = |name: &str| {
+        let line = place.run(&["info", "--levels", "--json", name]).code(0).json().remove(0);
+        let text = line.to_string();
+        let at = text.find("\"integrated_lufs\":").expect("a loudness") + 18;
+        let number: String = text[at..].chars().take_while(|c| !",}".contains(*c)).collect();
+        number.parse::<f64>().expect("a number")
+    };
+    assert!(lufs("a.wav") < -20.0);
+    for target in ["-16", "-23"] {
+        let output = format!("{target}.wav");
+        let convert = ["convert", "a.wav", "--loudness", target, "-o", &format!("./{output}")];
+        place.run(&convert).code(0).says("LUFS");
+        let wanted: f64 = target.parse().expect("a number");
+        assert!((lufs(&format!("./{output}")) - wanted).abs() < 0.05, "{target}");
+    }
+    let join = ["convert", "a.wav", "a.wav", "silence.wav", "--join", "--loudness", "-20"];
+    place.run(&[&join[..3], &join[3..], &["-o", "j.wav"]].concat()).code(0);
+    assert!((lufs("j.wav") + 20.0).abs() < 0.05);
+    place.run(&["convert", "silence.wav", "--loudness", "-16", "-o", "s.wav"]).code(0);
+    assert!(Parsed::of(&place.read("s.wav")).f32().iter().all(|sample| *sample == 0.0));
+    place.run(&["convert", "a.wav", "--loudness", "9", "-o", "x.wav"]).code(2);
+    let stdin = ["convert", "-", "--loudness", "-16", "-o", "x.wav"];
+    place.feed(&stdin, &place.read("a.wav")).code(2).says("twice");
+}

@@ -158,6 +158,10 @@ fn row(ran: &Ran, name: &str) -> serde_json::Value {
 fn bundled_and_published_models_are_listed_together() {
     let (place, hub) = (Place::new(), site().start());
     let list = models(&place, &hub, &["list", "--json"]).code(0);
+    let all = list.json();
+    assert!(all.iter().all(|row| row["state"] != "bundled" || row["runs"] == true), "not yet");
+    let counted = |row: &serde_json::Value| row["state"] != "bundled" || row["parameters"].is_u64();
+    assert!(all.iter().all(counted));
     let bundled = row(&list, "spot-commands");
     assert_eq!((&bundled["state"], &bundled["runs"]), (&"bundled".into(), &true.into()));
     assert_eq!(bundled["architecture"], "lmuformer");
@@ -175,6 +179,9 @@ fn bundled_and_published_models_are_listed_together() {
     for part in ["alibabasglab/MossFormer2_SS_16K", "arXiv 2312.11825", "models pull"] {
         assert!(card.contains(part), "{part} is not in\n{card}");
     }
+    let card = models(&place, &hub, &["info", "asr-an4"]).code(0).text();
+    assert!(!card.contains(['{', '}', '[']), "JSON in\n{card}");
+    assert!(card.contains("parameters    2.7 M") && card.contains("LibriSpeech"), "{card}");
     assert!(hub.requests().is_empty(), "no network for a list");
     assert!(place.files().is_empty());
 }
@@ -204,6 +211,36 @@ fn a_published_model_is_fetched_used_and_removed() {
     models(&place, &hub, &["remove", AST]).code(0);
     models(&place, &hub, &["remove", AST]).code(4).says("not in the cache");
     assert_eq!(place.files(), [format!("cache/locks/{AST}.lock")]);
+}
+
+/// A newcomer's way to a transcript: the command that the default model's note names, against a
+/// stand-in of the site that has the file.
+#[test]
+fn a_model_at_a_direct_address_is_fetched_and_compared_ever_after() {
+    const NAME: &str = "squeezeformer-medium-en";
+    const FILE: &str = "api.ngc.nvidia.com/v2/models/nvidia/nemo/stt_en_squeezeformer_ctc_medium_ls/versions/1.13.0/files/stt_en_squeezeformer_ctc_medium_ls.nemo";
+    let place = Place::new();
+    let hub = Site::new("none/none").direct(FILE, b"a model").start();
+    let models = |arguments: &[&str]| {
+        let variables = [("FORMANT_MIRROR", hub.address.as_str()), ("FORMANT_CACHE", "cache")];
+        place.run_with(&[&["models"], arguments].concat(), &variables)
+    };
+    let listed = row(&models(&["list", "--json"]).code(0), NAME);
+    assert_eq!((&listed["state"], &listed["runs"]), (&"direct".into(), &true.into()));
+    assert_eq!(listed["parameters"], 55_600_000);
+    let text = models(&["list", "--task", "transcribe"]).code(0).text();
+    let line = text.lines().find(|line| line.starts_with(NAME)).expect("a line");
+    assert!(line.contains("55.6 M") && line.contains("WER 2.6 / 6.3 %"), "{line}");
+    let pulled = models(&["pull", NAME]).code(0).says("1 file, ");
+    let path = pulled.text().trim().to_owned();
+    assert!(path.ends_with("stt_en_squeezeformer_ctc_medium_ls.nemo"), "{path}");
+    assert_eq!(place.read(&path), b"a model");
+    models(&["verify", NAME]).code(0);
+    models(&["remove", NAME]).code(0);
+    hub.change(|site| *site = site.clone().direct(FILE, b"another"));
+    models(&["pull", NAME]).code(4).says("the first download");
+    assert!(!place.exists(&path));
+    models(&["info", NAME]).code(0);
 }
 
 #[test]

@@ -445,3 +445,70 @@ fn f4_live_files_tell_times_on_either_clock() {
     let (file, audio) = (first(&[]), first(&["--clock", "audio"]));
     assert!((file - audio - 0.25).abs() < 1e-6, "{file} {audio}");
 }
+
+/// `-o` by every command that writes files: a folder is a folder, an ending that is none of the
+/// command's is refused, and one file does not take the results of several inputs.
+#[test]
+fn o_means_the_same_for_every_command() {
+    let place = Place::new();
+    for name in ["a.wav", "b.wav"] {
+        place.file(name, &wav(16_000, 1, &tone(16_000, 16_000.0, 440.0)));
+    }
+    place.enhancer();
+    let commands: [(&[&str], &str, &str, &str); 9] = [
+        (&["convert"], "wav", "a.wav", "mp3"),
+        (&["resample", "--rate", "8000"], "flac", "a.wav", "mp3"),
+        (&["enhance", "--model", "m.safetensors"], "wav", "a.wav", "mp3"),
+        (&["features"], "npy", "a.npy", "jpg"),
+        (&["plot"], "png", "a.png", "jpg"),
+        (&["spot"], "csv", "a.txt", "doc"),
+        (&["transcribe"], "srt", "a.txt", "doc"),
+        (&["speaker", "embed", "--no-vad"], "npy", "a.npy", "doc"),
+        (&["vad"], "rttm", "a.txt", "doc"),
+    ];
+    for (command, ending, in_folder, wrong) in commands {
+        let run = |more: &[&str]| place.run(&[command, more].concat());
+        let name = command[0];
+        let folder = format!("out.{name}/");
+        run(&["a.wav", "-o", &folder]).code(0);
+        assert!(place.exists(&format!("{folder}{in_folder}")), "{name}: {:?}", place.files());
+        let file = format!("{name}.{ending}");
+        run(&["a.wav", "-o", &file]).code(0);
+        assert!(place.path(&file).is_file(), "{name}");
+        let refused = run(&["a.wav", "-o", &format!("x.{wrong}")]).code(2);
+        assert!(refused.stderr.contains(wrong), "{name}: {}", refused.stderr);
+        assert!(!place.exists(&format!("x.{wrong}")), "{name}");
+        let together = format!("{name}-all.{ending}");
+        let ran = run(&["a.wav", "b.wav", "-o", &together]);
+        match name {
+            // Words, segments and pictures of several inputs have room in one file.
+            "spot" | "plot" | "vad" => drop(ran.code(0)),
+            _ => {
+                ran.code(2).says("several inputs");
+                assert!(!place.exists(&together), "{name}");
+            }
+        }
+    }
+    assert!(place.read("spot.csv").starts_with(b"input,start,end,score,word\n"));
+}
+
+#[test]
+fn files_that_are_skipped_and_clashes_are_told_at_once() {
+    let place = Place::new();
+    for name in ["in/a.wav", "in/a.wave", "in/b.wav", "in/b.wave"] {
+        place.file(name, &recording());
+    }
+    for name in ["in/notes.txt", "in/more.txt", "in/cover.jpg"] {
+        place.file(name, b"none");
+    }
+    let ran = place.run(&["convert", "in", "-o", "out"]);
+    let skipped = "3 files skipped for the ending: 2 .txt, 1 .jpg";
+    assert_eq!(ran.stderr.matches(skipped).count(), 1, "{}", ran.stderr);
+    for clash in ["out/a.wav of in/a.wav, in/a.wave", "out/b.wav of in/b.wav, in/b.wave"] {
+        assert!(ran.stderr.contains(clash), "{}", ran.stderr);
+    }
+    place.run(&["convert", "in", "-o", "out", "--keep-extension"]).code(0);
+    for name in ["out/a.wav.wav", "out/a.wave.wav", "out/b.wave.wav"] {
+        assert!(place.exists(name), "{name}");
+    }
+}

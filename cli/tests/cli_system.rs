@@ -114,3 +114,21 @@ fn w5_a_deleted_working_folder_is_named() {
     assert!(stderr.starts_with("error: the working folder was deleted"), "{stderr}");
     assert!(stderr.contains("help: ") && !stderr.contains("MKL"), "{stderr}");
 }
+
+/// The answer comes before libtorch is loaded, whose version it does not depend on.
+#[test]
+fn the_version_is_told_at_once() {
+    let place = Place::new();
+    for option in ["--version", "-V"] {
+        let began = std::time::Instant::now();
+        let ran = place.run(&[option]).code(0);
+        assert_eq!(ran.text(), concat!("formant ", env!("CARGO_PKG_VERSION"), "\n"));
+        // Libtorch alone would take longer on a machine that has nothing else to do.
+        assert!(began.elapsed().as_secs() < 5);
+    }
+    let file = std::fs::File::options().write(true).open("/dev/full");
+    if let Ok(full) = file {
+        let status = place.command(&["--version"]).stdout(full).status().expect("it runs");
+        assert!(status.code().is_some());
+    }
+}

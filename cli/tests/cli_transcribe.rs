@@ -311,7 +311,7 @@ fn the_default_model_introduces_itself() {
         |more: &[&str]| place.run(&[&["transcribe", "in"][..], more].concat()).code(0).stderr;
     let stderr = told(&[]);
     assert_eq!(stderr.matches("model: asr-an4 (").count(), 1, "{stderr}");
-    assert!(stderr.contains("`formant models pull NAME`"), "{stderr}");
+    assert!(stderr.contains("`formant models pull squeezeformer-medium-en`"), "{stderr}");
     assert_eq!(told(&["-q"]), "");
     assert!(!told(&["--lm", "none"]).contains("with its language model ("));
 

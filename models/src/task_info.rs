@@ -131,7 +131,7 @@ pub const TASKS: &[TaskInfo] = &[
             Metric::percent("wer", "word error rate", 1),
             Metric::percent("cer", "character error rate", 1),
         ],
-        advice: "see `formant models list --task transcribe` for one, then name it with --model",
+        advice: "fetch one for English with `formant models pull squeezeformer-medium-en`, then name it with --model",
     },
     TaskInfo {
         name: "vocode",

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use formant_models::checkpoint::Architecture;
 use formant_models::registry::{
-    Cache, HubError, HubOptions, Patience, Pin, Place, Published, PullEvent, Pulled, Want, pull,
+    Cache, Direct, HubError, HubOptions, Patience, Pin, Place, Published, PullEvent, Pulled, Want,
+    pull,
 };
 use hub_support::{Fault, Hub, Site, commit};
 use tempfile::TempDir;
@@ -24,6 +25,8 @@ const MODEL: Published = Published {
     licence: "CC0-1.0",
     rate: 16_000,
     bytes: None,
+    parameters: None,
+    quality: "",
     citation: "none",
 };
 
@@ -430,4 +433,119 @@ fn a_full_disk_is_told() {
     assert!(error.remedy().contains("make room"), "{error}: {}", error.remedy());
     assert!(error.to_string().contains("w.pt"), "{error}");
     place.is_absent();
+}
+
+/// A model whose two files have addresses of their own.
+const DIRECT: Published = Published {
+    place: Place::Url {
+        page: "https://files.example/about",
+        files: &[
+            Direct { file: "w.pt", url: "https://files.example/v1/w.pt" },
+            Direct { file: "config.json", url: "https://other.example/x/config?part=1" },
+        ],
+    },
+    files: &[],
+    ..MODEL
+};
+
+fn direct_site() -> Site {
+    Site::new("owner/name")
+        .direct("files.example/v1/w.pt", &weights())
+        .direct("other.example/x/config", b"{}\n")
+}
+
+fn direct_options(hub: &Hub) -> HubOptions {
+    HubOptions { mirror: Some(hub.address.clone()), ..options(hub) }
+}
+
+impl Desk {
+    fn pull_direct(&self, model: &Published, hub: &Hub) -> Result<Pulled, HubError> {
+        pull(model, &self.cache, &direct_options(hub), &mut go_on)
+    }
+}
+
+#[test]
+fn files_at_direct_addresses_are_fetched_once() {
+    let (hub, place) = (direct_site().fault(Fault::Cut(1)).start(), place());
+    let mut planned = None;
+    let pulled = pull(&DIRECT, &place.cache, &direct_options(&hub), &mut |event| {
+        if let PullEvent::Planned { files, bytes } = event {
+            planned = Some((*files, *bytes));
+        }
+        ControlFlow::Continue(())
+    })
+    .expect("fetched");
+    assert!(pulled.fetched);
+    assert_eq!(planned, Some((2, 100_003)), "sizes come from the servers");
+    let manifest = &pulled.snapshot.manifest;
+    assert_eq!(manifest.id, "https://files.example/about");
+    let digest = format!("sha256:{}", hub_support::sha256(&weights()));
+    assert_eq!(manifest.files[0].digest.to_string(), digest);
+    let verified = place.cache.verify(MODEL.name, &mut go_on).expect("whole");
+    assert_eq!(std::fs::read(verified.folder.join("w.pt")).expect("file"), weights());
+    let requests = hub.requests().len();
+    assert!(!place.pull_direct(&DIRECT, &hub).expect("there").fetched);
+    assert_eq!(hub.requests().len(), requests, "no request for what is there");
+}
+
+#[test]
+fn a_direct_address_with_another_file_than_at_first_is_not_believed() {
+    let (hub, place) = (direct_site().start(), place());
+    place.pull_direct(&DIRECT, &hub).expect("fetched");
+    place.cache.remove(MODEL.name, &mut go_on).expect("removed");
+    place.pull_direct(&DIRECT, &hub).expect("the same again");
+    place.cache.remove(MODEL.name, &mut go_on).expect("removed");
+    let mut other = weights();
+    other[7] ^= 1;
+    hub.change(|site| *site = site.clone().direct("files.example/v1/w.pt", &other));
+    let error = place.pull_direct(&DIRECT, &hub).expect_err("another file");
+    assert!(matches!(&error, HubError::Mismatch { announced_by: "the first download", .. }));
+    assert!(error.to_string().contains("w.pt"), "{error}");
+    place.is_absent();
+}
+
+#[test]
+fn pinned_files_at_direct_addresses_are_compared_at_once() {
+    const PINS: &[Pin] = &[Pin {
+        file: "w.pt",
+        bytes: 100_000,
+        sha256: Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    }];
+    let (hub, place) = (direct_site().start(), place());
+    let model = Published { pins: PINS, ..DIRECT };
+    let error = place.pull_direct(&model, &hub).expect_err("another file");
+    assert!(error.to_string().contains("this program"), "{error}");
+    place.is_absent();
+}
+
+#[test]
+fn a_direct_address_is_continued_by_a_later_call() {
+    let none = Fault::Slow(Duration::ZERO);
+    // Two requests ask for sizes alone.
+    let site = direct_site().fault(none).fault(none).fault(Fault::Cut(60_000));
+    let (hub, place) = (site.start(), place());
+    let mut stop = |event: &PullEvent<'_>| match event {
+        PullEvent::Retrying { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    let stopped = pull(&DIRECT, &place.cache, &direct_options(&hub), &mut stop);
+    assert!(matches!(stopped, Err(HubError::Stopped)));
+    place.pull_direct(&DIRECT, &hub).expect("continued");
+    place.cache.verify(MODEL.name, &mut go_on).expect("whole");
+    let rest = |request: &hub_support::Request| {
+        request.headers.get("range").is_some_and(|range| range == "bytes=60000-")
+            && request.headers.contains_key("if-range")
+    };
+    assert!(hub.requests().iter().any(rest));
+}
+
+#[test]
+fn a_direct_address_that_is_gone_names_the_page() {
+    let (hub, place) = (Site::new("owner/name").start(), place());
+    let error = place.pull_direct(&DIRECT, &hub).expect_err("nothing there");
+    assert!(matches!(error, HubError::Gone { status: 404, .. }), "{error}");
+    assert!(error.remedy().contains("https://files.example/about"), "{}", error.remedy());
+    let offline = HubOptions { offline: Some("--offline".into()), ..direct_options(&hub) };
+    let error = pull(&DIRECT, &place.cache, &offline, &mut go_on).expect_err("off");
+    assert!(matches!(error, HubError::Offline { .. }));
 }

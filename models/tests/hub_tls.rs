@@ -85,6 +85,8 @@ fn fetch(site: Site, certificates: Option<PathBuf>) -> Result<Pulled, HubError> 
         licence: "CC0-1.0",
         rate: 16_000,
         bytes: None,
+        parameters: None,
+        quality: "",
         citation: "none",
     };
     let hub = site.start();

@@ -9,29 +9,37 @@ const END: &str = "<!-- published checkpoints: end -->";
 const WRITE: &str = "FORMANT_WRITE_DOCS";
 
 fn line(model: &Published) -> String {
-    let Published { name, task, architecture, licence, rate, citation, summary, .. } = model;
+    let Published { name, task, architecture, licence, rate, citation, summary, quality, .. } =
+        model;
     let place = match model.place {
         Place::HuggingFace { id, revision } => {
             let commit = revision.map(|commit| format!(" at `{}`", &commit[..8]));
             format!("[{id}]({}){}", model.page(), commit.unwrap_or_default())
         }
+        Place::Url { page, files } => {
+            let addresses: Vec<String> =
+                files.iter().map(|file| format!("[{}]({})", file.file, file.url)).collect();
+            format!("{}, described [here]({page})", addresses.join(", "))
+        }
         Place::Page { url, item } => format!("by hand from [this page]({url}): {item}"),
     };
-    let files: Vec<String> = model.files.iter().map(|want| format!("`{want}`")).collect();
+    let files: Vec<String> = model.wanted().iter().map(|want| format!("`{want}`")).collect();
+    let network = model.parameters.map(|count| format!("{:.1} M", count as f64 / 1e6));
     let size = model.bytes.map(|bytes| format!("{} MB", (bytes as f64 / 1e6).round()));
     format!(
-        "| `{name}` | {task} | {architecture} | {summary} | {place} | {} | {} kHz | {} | {licence} | {citation} |\n",
+        "| `{name}` | {task} | {architecture} | {summary} | {place} | {} | {} kHz | {} | {} | {quality} | {licence} | {citation} |\n",
         files.join(", "),
         f64::from(*rate) / 1000.0,
         size.unwrap_or_default(),
+        network.unwrap_or_default(),
     )
 }
 
 #[test]
 fn the_table_in_the_docs_is_current() {
     let mut table = String::from(
-        "| name | task | architecture | what it does | where | files | rate | size | licence | paper |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| name | task | architecture | what it does | where | files | rate | size | parameters | quality, as stated by its authors | licence | paper |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     table.extend(published_models().map(line));
     let text = std::fs::read_to_string(DOCS).expect("the docs");

@@ -27,6 +27,7 @@ pub struct BlockReader {
     non_finite: u64,
     done: bool,
     cut: Option<Cut>,
+    watch: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 impl std::fmt::Debug for BlockReader {
@@ -76,6 +77,7 @@ impl BlockReader {
             non_finite: 0,
             done: false,
             cut: None,
+            watch: None,
         };
         reader.check_strict()?;
         Ok(reader)
@@ -86,6 +88,11 @@ impl BlockReader {
     pub fn cut_to(mut self, stretch: Stretch) -> Self {
         self.cut = (!stretch.is_whole()).then(|| Cut::new(stretch, self.spec.rate));
         self
+    }
+
+    /// Calls `watch` with the number of frames that were decoded so far, after every block.
+    pub fn on_progress(&mut self, watch: impl FnMut(u64) + Send + 'static) {
+        self.watch = Some(Box::new(watch));
     }
 
     /// Rate and layout of every block; [`SourceInfo::layout`] tells those of the source.
@@ -138,7 +145,11 @@ impl BlockReader {
     fn next_decoded(&mut self) -> Result<Option<AudioBuf>> {
         loop {
             if let Some(block) = self.pending.pop_front() {
-                self.backend.info().found_frames += block.frames() as u64;
+                let found = &mut self.backend.info().found_frames;
+                *found += block.frames() as u64;
+                if let Some(watch) = &mut self.watch {
+                    watch(*found);
+                }
                 return Ok(Some(block));
             }
             if self.done {

@@ -18,9 +18,11 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::identity::{self, FileId};
-use crate::inputs::InputArgs;
-use crate::outputs::{Existing, Naming, SuffixWhen, Target, assign_groups, with_channels};
-use crate::reading::{AudioArgs, Sources};
+use crate::inputs::{Input, InputArgs};
+use crate::outputs::{
+    Existing, Naming, SuffixWhen, Target, assign_groups, refuse_terminal, with_channels,
+};
+use crate::reading::{AudioArgs, PartArgs, Sources};
 use crate::settings::Settings;
 use crate::writing::{WriteArgs, extension};
 
@@ -33,6 +35,8 @@ pub(crate) struct AudioToAudioArgs {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) audio: AudioArgs,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
 }
@@ -74,6 +78,7 @@ impl AudioToAudioArgs {
         settings: &Settings,
     ) -> Result<AudioToAudio, Failure> {
         let mut sources = Sources::of_channels(&self.input, &self.audio)?;
+        sources.part = self.part.resolve()?;
         let (container, write) = self.write.resolve(sources.list.single, settings)?;
         let naming = Naming { suffix, suffix_when, extension: extension(container) };
         let (output, each) = (&self.write.output, self.audio.each());
@@ -82,6 +87,7 @@ impl AudioToAudioArgs {
             false => group(target),
         };
         let targets = assign_groups(output, &mut sources.list, naming, all, settings)?;
+        refuse_terminal(&targets)?;
         let inputs = identity::of_inputs(&sources.list);
         let existing = Existing::of(output);
         Ok(AudioToAudio { sources, inputs, targets, existing, each, write, offset: Offset::Leave })
@@ -130,6 +136,12 @@ pub(crate) trait Process: Clone + Send {
     /// null test.
     fn adds_up(&self) -> bool {
         false
+    }
+
+    /// What is found out about an input before it is worked on, by reading it once more, such as its
+    /// loudness.
+    fn prepared(&self, _sources: &Sources, _input: &Input) -> Result<Self, Failure> {
+        Ok(self.clone())
     }
 
     /// Begins a recording of this rate and these channels.

@@ -62,7 +62,8 @@ pub(crate) fn recording<P: Process>(
     if !plan.each && !plan.existing.admits_any(&process.outputs(target))? {
         return Ok(Done::Skipped);
     }
-    let mut reader = plan.sources.open(input)?;
+    let process = &process.prepared(&plan.sources, input)?;
+    let mut reader = lane.open(&plan.sources, input)?;
     let places = match plan.each {
         true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],
@@ -88,8 +89,6 @@ pub(crate) fn recording<P: Process>(
     };
     let mut tracks: Vec<_> = groups.into_iter().map(start).collect::<Result<_, Failure>>()?;
 
-    let total = reader.declared_frames().unwrap_or(0);
-    let bar = lane.messages.bar(total, &format!("frames of {}", lane.name));
     // Blocks may be longer than anyone wants to wait for.
     let stretch = spec.rate.max(1) as usize;
     let start = reader.start();
@@ -124,7 +123,6 @@ pub(crate) fn recording<P: Process>(
             for (track, part) in tracks.iter_mut().zip(&parts) {
                 track.push(&part.view().slice(from..to))?;
             }
-            bar.inc((to - from) as u64);
         }
     }
     interrupt::check()?;
@@ -141,7 +139,6 @@ pub(crate) fn recording<P: Process>(
         outputs.append(&mut track.outputs.writers);
         ended.push((track.outputs, ending.report, ending.warnings));
     }
-    bar.finish_and_clear();
     // All outputs of an input share one gain where they are scaled, and appear together.
     let mut files = finish_group(outputs).map_err(Failure::of_writing)?.into_iter();
     lane.warn(&info.warnings);

@@ -63,7 +63,7 @@ enum Depth {
 
 fn run(plan: InfoPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-        let (info, levels) = look(&plan, input)?;
+        let (info, levels) = look(&plan, input, lane)?;
         lane.print(&match settings.json {
             true => json_line(&plan, &lane.name, &info, levels.as_ref()),
             false => text(&plan, &lane.name, &info, levels.as_ref()),
@@ -74,8 +74,12 @@ fn run(plan: InfoPlan, settings: &Settings, messages: &Messages) -> Result<Outco
     batch::run(&plan.sources.list, settings.batch(), messages, || Ok(()), work)
 }
 
-fn look(plan: &InfoPlan, input: &Input) -> Result<(SourceInfo, Option<LevelReport>), Failure> {
-    let mut reader = plan.sources.open(input)?;
+fn look(
+    plan: &InfoPlan,
+    input: &Input,
+    lane: &Lane<'_>,
+) -> Result<(SourceInfo, Option<LevelReport>), Failure> {
+    let mut reader = lane.open(&plan.sources, input)?;
     let mut meter = (plan.depth == Depth::Levels).then(|| LevelMeter::new(reader.spec()));
     if plan.depth != Depth::Header {
         while let Some(block) = reader.next_block()? {

@@ -20,6 +20,7 @@ mod stems;
 mod superres;
 mod train;
 mod transcribe;
+mod vad;
 mod vocode;
 
 use clap::{Parser, Subcommand};
@@ -96,6 +97,8 @@ commands! {
     Plot(plot::PlotArgs),
     /// Transcribe speech, with times.
     Transcribe(Box<transcribe::TranscribeArgs>),
+    /// Find where somebody speaks.
+    Vad(vad::VadArgs),
     /// Find spoken words.
     Spot(spot::SpotArgs),
     /// Separate vocals from accompaniment.

@@ -20,7 +20,8 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, names_file, target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, kind_of_ending,
+    names_file, refuse_terminal, target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -108,6 +109,8 @@ enum PlotTask {
 }
 
 fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
+    // Pictures are PNG files: another ending would be a lie.
+    kind_of_ending(&typed.output, true, &[("png", ())])?;
     let task = match &typed.compare[..] {
         [a, b] => {
             let decode = typed.audio.decode_options();
@@ -122,6 +125,12 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
     };
     if let PlotTask::Together { target, .. } | PlotTask::Compare { target, .. } = &task {
         check_stdout(&[Some(target.clone())], settings)?;
+    }
+    match &task {
+        PlotTask::Each { targets, .. } => refuse_terminal(targets)?,
+        PlotTask::Together { target, .. } | PlotTask::Compare { target, .. } => {
+            refuse_terminal(&[Some(target.clone())])?;
+        }
     }
     let options = PlotOptions {
         width: typed.width,
@@ -207,7 +216,7 @@ fn each(
         if !plan.existing.admits(target)? {
             return Ok(Done::Skipped);
         }
-        let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
+        let (item, warnings) = trace(plan, &mut lane.open(sources, input)?, &lane.name)?;
         write_image(&render(&[item], &plan.options)?, target)?;
         lane.warn(&warnings);
         lane.tell(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
@@ -231,7 +240,7 @@ fn together(
     }
     let traces = Mutex::new(Vec::new());
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-        let (item, warnings) = trace(plan, &mut sources.open(input)?, &lane.name)?;
+        let (item, warnings) = trace(plan, &mut lane.open(sources, input)?, &lane.name)?;
         lane.warn(&warnings);
         let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.push((lane.index, lane.name.clone(), item, warnings));

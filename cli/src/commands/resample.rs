@@ -46,7 +46,13 @@ impl ResampleArgs {
             QualityArg::High => Quality::High,
             QualityArg::Best => Quality::Best,
         };
-        let conversion = Conversion { command: "resample", rate: Some(self.rate), quality };
+        let conversion = Conversion {
+            command: "resample",
+            rate: Some(self.rate),
+            quality,
+            loudness: None,
+            leveling: None,
+        };
         Ok(work(conversion.plan(&self.files, self.keep_offset, settings)?, Conversion::run))
     }
 }

@@ -1,5 +1,7 @@
 //! `formant spot`: words in recordings of any length, as they are found.
 
+use std::fmt::Write;
+
 use clap::{Args, ValueEnum};
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
@@ -11,14 +13,17 @@ use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
+use crate::marks::{Mark, MarkFormat};
 use crate::messages::Messages;
-use crate::outputs::{Existing, OutputArgs, Target};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, Results, SuffixWhen, assign_shared, kind_of_ending, target_of,
+};
 use crate::reading::{AudioArgs, ClockArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::spot::{SpotModel, SpotTuning};
 use crate::tasks::use_few_threads;
-use crate::times::to_millis;
-use crate::{interrupt, json as lines, stdout, table};
+use crate::times::{clock, to_millis};
+use crate::{draft, interrupt, json as lines, stdout, table};
 
 /// Kinds of text for detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,11 +34,51 @@ enum SpotFormat {
     Jsonl,
     /// Comma-separated values with a header.
     Csv,
+    /// SubRip subtitles.
+    Srt,
+    /// WebVTT subtitles.
+    Vtt,
+    /// A label track of Audacity.
+    Labels,
+    /// Praat's annotation.
+    #[value(name = "textgrid", alias = "TextGrid")]
+    TextGrid,
+}
+
+impl SpotFormat {
+    /// The format of a file by itself, which holds the words of one recording.
+    fn marks(self) -> Option<MarkFormat> {
+        match self {
+            Self::Text | Self::Jsonl | Self::Csv => None,
+            Self::Srt => Some(MarkFormat::Srt),
+            Self::Vtt => Some(MarkFormat::Vtt),
+            Self::Labels => Some(MarkFormat::Labels),
+            Self::TextGrid => Some(MarkFormat::TextGrid),
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            _ => self.marks().map_or("txt", MarkFormat::extension),
+        }
+    }
+
+    /// What stands before the lines of detections.
+    fn heading(self) -> &'static str {
+        if self == Self::Csv { "input,start,end,score,word\n" } else { "" }
+    }
 }
 
 /// What `formant spot` takes.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: formant spot recording.opus --threshold 0.7 --threshold no=0.9")]
+#[command(
+    after_help = "Example: formant spot recording.opus --threshold 0.7 --threshold no=0.9\n\n\
+    -o FILE takes the words of all inputs as txt, csv or jsonl, by its extension; srt, vtt, TextGrid \
+    and labels are a file an input."
+)]
 pub(crate) struct SpotArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -53,9 +98,12 @@ pub(crate) struct SpotArgs {
     list_words: bool,
     #[command(flatten)]
     tuning: SpotTuning,
-    /// Output format.
-    #[arg(long, value_enum, default_value = "text", value_name = "KIND")]
-    format: SpotFormat,
+    /// Output format [default: by the output's extension, otherwise text].
+    #[arg(long, value_enum, value_name = "KIND")]
+    format: Option<SpotFormat>,
+    /// Write times as h:mm:ss.mmm instead of seconds, in text and csv.
+    #[arg(long)]
+    timecode: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -82,10 +130,44 @@ struct SpotPlan {
     sources: Sources,
     clock: ClockArgs,
     options: SpotOptions,
-    format: SpotFormat,
-    /// Where all detections go.
-    target: Target,
+    style: Style,
+    output: Results,
     existing: Existing,
+}
+
+/// How detections are written.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    format: SpotFormat,
+    /// Whether times are h:mm:ss.mmm.
+    timecode: bool,
+    /// Whether lines for people need the name of their input.
+    several: bool,
+}
+
+/// As `--format` says, or `--json`, or the output's extension.
+fn format(typed: &SpotArgs, settings: &Settings) -> Result<SpotFormat, Failure> {
+    use SpotFormat::{Csv, Jsonl, Srt, Text, TextGrid, Vtt};
+    let known = [
+        ("txt", Text),
+        ("csv", Csv),
+        ("jsonl", Jsonl),
+        ("json", Jsonl),
+        ("srt", Srt),
+        ("vtt", Vtt),
+        ("TextGrid", TextGrid),
+    ];
+    let asked = match typed.format {
+        Some(format) => Some(format),
+        None => kind_of_ending(&typed.output, true, &known)?,
+    };
+    // Standard output has room for one kind of lines.
+    let to_stdout = typed.output.output.is_none() && asked.is_none_or(|f| f.marks().is_none());
+    Ok(match asked {
+        _ if settings.json && to_stdout => Jsonl,
+        None if settings.json => Jsonl,
+        asked => asked.unwrap_or(Text),
+    })
 }
 
 fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
@@ -93,14 +175,23 @@ fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     if typed.list_words {
         return Ok(SpotTask::ListWords(model));
     }
-    let format = if settings.json { SpotFormat::Jsonl } else { typed.format };
+    let format = format(typed, settings)?;
+    let mut sources = Sources::of(&typed.input, &typed.audio)?;
+    let naming = Naming {
+        suffix: "_words",
+        suffix_when: SuffixWhen::SameExtension,
+        extension: format.extension(),
+    };
+    let shares = format.marks().is_none();
+    let output = assign_shared(&typed.output, &mut sources.list, naming, shares, settings)?;
+    let several = !sources.list.single && matches!(output, Results::Gathered(_));
     Ok(SpotTask::Find(Box::new(SpotPlan {
         model,
-        sources: Sources::of(&typed.input, &typed.audio)?,
+        sources,
         clock: typed.clock,
         options: typed.tuning.options()?,
-        format,
-        target: Target::of(typed.output.output.as_deref()),
+        style: Style { format, timecode: typed.timecode, several },
+        output,
         existing: Existing::of(&typed.output),
     })))
 }
@@ -126,14 +217,6 @@ fn list_words(model: &SpotModel, settings: &Settings) -> Result<Outcome, Failure
 }
 
 fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
-    let place = batch::Place {
-        target: &plan.target,
-        existing: plan.existing,
-        heading: match plan.format {
-            SpotFormat::Csv => "input,start,end,score,word\n",
-            SpotFormat::Text | SpotFormat::Jsonl => "",
-        },
-    };
     let worker = || {
         let spotter = plan.model.load()?;
         // A wrong word or number is one error, not one an input.
@@ -142,10 +225,19 @@ fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
     };
     let work =
         |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| spot(&plan, spotter, input, lane);
-    // `--format jsonl` says the same as `--json`, failures included.
-    let json = plan.format == SpotFormat::Jsonl;
-    let options = batch::Options { json, ..settings.batch_of_networks() };
-    batch::gather(place, &plan.sources.list, options, messages, worker, work)
+    let options = settings.batch_of_networks();
+    let list = &plan.sources.list;
+    match &plan.output {
+        Results::Gathered(target) => {
+            let heading = plan.style.format.heading();
+            let place = batch::Place { target, existing: plan.existing, heading };
+            // `--format jsonl` says the same as `--json`, failures included.
+            let json = plan.style.format == SpotFormat::Jsonl;
+            let options = batch::Options { json, ..options };
+            batch::gather(place, list, options, messages, worker, work)
+        }
+        Results::Each(_) => batch::run(list, options, messages, worker, work),
+    }
 }
 
 fn spot(
@@ -154,9 +246,18 @@ fn spot(
     input: &Input,
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
-    let mut reader = plan.sources.open(input)?;
-    let several = !plan.sources.list.single;
+    let target = match &plan.output {
+        Results::Gathered(_) => None,
+        Results::Each(targets) => Some(target_of(targets, lane.index)?),
+    };
+    if let Some(target) = target
+        && !plan.existing.admits(target)?
+    {
+        return Ok(Done::Skipped);
+    }
+    let mut reader = lane.open(&plan.sources, input)?;
     let offset = plan.clock.offset(&mut reader);
+    let mut all = Vec::new();
     let mut count = 0;
     let heard = spotter.process_reader(&mut reader, &plan.options, |detections| {
         interrupt::check()?;
@@ -164,19 +265,33 @@ fn spot(
         detections.into_iter().try_for_each(|found| {
             let [start, end, decided] = [found.start, found.end, found.decided].map(|t| t + offset);
             let detection = Detection { start, end, decided, ..found };
-            lane.print(&line(plan.format, several, &lane.name, &detection)?)
+            match target {
+                None => lane.print(&line(plan.style, &lane.name, &detection)?),
+                Some(_) => {
+                    all.push(detection);
+                    Ok(())
+                }
+            }
         })
     })?;
     let info = reader.info();
     let warnings = [info.warnings.as_slice(), &heard.warnings].concat();
     lane.warn(&warnings);
-    if plan.format == SpotFormat::Jsonl {
-        let end = json!({
-            "input": lane.name,
-            "detections": count,
-            "duration": info.found_frames as f64 / f64::from(info.rate.max(1)),
-            "warnings": lines::warnings(&warnings),
-        });
+    let duration = info.found_frames as f64 / f64::from(info.rate.max(1));
+    let mut end = json!({
+        "input": lane.name,
+        "detections": count,
+        "duration": duration,
+        "warnings": lines::warnings(&warnings),
+    });
+    if let Some(target) = target {
+        draft::write(target, file(plan.style, &lane.name, all, duration + offset)?.as_bytes())?;
+        end["output"] = target.name().into();
+        if lane.json {
+            lane.tell(&lines::line("spot", &end))?;
+        }
+        lane.note(&format!("{} -> {} ({count} words)", lane.name, target.name()))?;
+    } else if plan.style.format == SpotFormat::Jsonl {
         lane.print(&lines::line("spot", &end))?;
     }
     if count == 0 {
@@ -185,21 +300,36 @@ fn spot(
     Ok(Done::Worked)
 }
 
-fn line(
-    format: SpotFormat,
-    several: bool,
+/// The detections in a recording, as a file of its own.
+fn file(
+    style: Style,
     name: &str,
-    found: &Detection,
+    mut found: Vec<Detection>,
+    duration: f64,
 ) -> Result<String, Failure> {
+    if let Some(format) = style.format.marks() {
+        found.sort_by(|a, b| a.start.total_cmp(&b.start));
+        let mark =
+            |found: Detection| Mark { start: found.start, end: found.end, text: found.label };
+        let marks: Vec<Mark> = found.into_iter().map(mark).collect();
+        return Ok(format.text(&marks, "words", duration));
+    }
+    let mut text = style.format.heading().to_owned();
+    for detection in &found {
+        text += &line(style, name, detection)?;
+    }
+    Ok(text)
+}
+
+fn line(style: Style, name: &str, found: &Detection) -> Result<String, Failure> {
     let Detection { label, start, end, score, .. } = found;
-    Ok(match format {
-        SpotFormat::Text => {
-            let prefix = if several { format!("{}: ", one_line(name)) } else { String::new() };
-            format!("{prefix}{start:8.2} {end:8.2}  {score:.3}  {}\n", one_line(label))
-        }
+    Ok(match style.format {
         SpotFormat::Csv => {
-            let [start, end] = [start, end].map(|seconds| format!("{seconds:.3}"));
-            table::row(&[name, &start, &end, &format!("{score:.4}"), label])?
+            let time = |seconds: f64| match style.timecode {
+                true => clock(seconds),
+                false => format!("{seconds:.3}"),
+            };
+            table::row(&[name, &time(*start), &time(*end), &format!("{score:.4}"), label])?
         }
         SpotFormat::Jsonl => lines::line(
             "detection",
@@ -212,6 +342,19 @@ fn line(
                 "decided": to_millis(found.decided),
             }),
         ),
+        // Files of marks have no lines.
+        _ => {
+            let mut line = String::new();
+            if style.several {
+                let _ = write!(line, "{}: ", one_line(name));
+            }
+            let _ = match style.timecode {
+                true => write!(line, "{:>12} {:>12}", clock(*start), clock(*end)),
+                false => write!(line, "{start:8.2} {end:8.2}"),
+            };
+            let _ = writeln!(line, "  {score:.3}  {}", one_line(label));
+            line
+        }
     })
 }
 
@@ -219,17 +362,36 @@ fn line(
 mod tests {
     use super::*;
 
+    fn found() -> Detection {
+        Detection { label: "yes".into(), start: 1.0, end: 1.5, score: 0.9321, decided: 1.9 }
+    }
+
     #[test]
     fn detections_as_text() {
-        let found =
-            Detection { label: "yes".into(), start: 1.0, end: 1.5, score: 0.9321, decided: 1.9 };
-        let text = |format, several| line(format, several, "a,b.wav", &found).expect("text");
-        assert_eq!(text(SpotFormat::Text, false), "    1.00     1.50  0.932  yes\n");
-        assert!(text(SpotFormat::Text, true).starts_with("a,b.wav: "));
-        assert_eq!(text(SpotFormat::Csv, true), "\"a,b.wav\",1.000,1.500,0.9321,yes\n");
+        let text = |format, several, timecode| {
+            line(Style { format, several, timecode }, "a,b.wav", &found()).expect("text")
+        };
+        assert_eq!(text(SpotFormat::Text, false, false), "    1.00     1.50  0.932  yes\n");
+        assert!(text(SpotFormat::Text, true, false).starts_with("a,b.wav: "));
+        let timed = "    0:01.000     0:01.500  0.932  yes\n";
+        assert_eq!(text(SpotFormat::Text, false, true), timed);
+        assert_eq!(text(SpotFormat::Csv, true, false), "\"a,b.wav\",1.000,1.500,0.9321,yes\n");
+        assert!(text(SpotFormat::Csv, true, true).contains(",0:01.000,0:01.500,"));
         let parsed: serde_json::Value =
-            serde_json::from_str(&text(SpotFormat::Jsonl, true)).expect("JSON");
+            serde_json::from_str(&text(SpotFormat::Jsonl, true, false)).expect("JSON");
         assert_eq!((&parsed["type"], &parsed["word"]), (&json!("detection"), &json!("yes")));
         assert_eq!(parsed["score"], json!(0.9321));
+    }
+
+    #[test]
+    fn detections_as_files() {
+        let text = |format| {
+            let style = Style { format, several: false, timecode: false };
+            let late = Detection { start: 0.5, end: 0.9, label: "no".into(), ..found() };
+            file(style, "a.wav", vec![found(), late], 2.0).expect("text")
+        };
+        assert!(text(SpotFormat::Csv).starts_with("input,start,"));
+        assert_eq!(text(SpotFormat::Labels), "0.500000\t0.900000\tno\n1.000000\t1.500000\tyes\n");
+        assert!(text(SpotFormat::Srt).starts_with("1\n00:00:00,500 --> 00:00:00,900\nno\n"));
     }
 }

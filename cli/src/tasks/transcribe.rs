@@ -18,6 +18,9 @@ use crate::messages::Messages;
 use crate::settings::Settings;
 use crate::tasks::load_options_f32;
 
+/// The published model that is recommended for English speech of all kinds.
+const ENGLISH: &str = "squeezeformer-medium-en";
+
 /// Where recordings are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CutArg {
@@ -257,8 +260,9 @@ fn default_note(bundled: &Bundled, quality: Option<&MeasuredQuality>, own_lm: bo
         format!("; words wrong, measured on speakers who were not in training: {sets}")
     });
     format!(
-        "model: {} ({}){lm}{quality}; for other speech, `formant models list --task transcribe` shows \
-         published models, `formant models pull NAME` fetches one, --model NAME uses it",
+        "model: {} ({}){lm}{quality}; for any other English speech, `formant models pull {ENGLISH}` \
+         fetches a model once, and `--model {ENGLISH}` uses it; `formant models list --task transcribe` \
+         shows all",
         bundled.name, bundled.summary
     )
 }
@@ -283,7 +287,12 @@ mod tests {
     fn the_default_says_how_good_it_is() {
         let bundled = default_for("transcribe").expect("there is one");
         let plain = default_note(bundled, None, false);
-        assert!(plain.starts_with("model: asr-an4 (") && plain.contains("models pull NAME"));
+        assert!(
+            plain.starts_with("model: asr-an4 (")
+                && plain.contains("models pull squeezeformer-medium-en`")
+        );
+        let known = formant_models::registry::published(ENGLISH).expect("a row");
+        assert!(known.can_be_pulled() && known.task == "transcribe");
         assert!(!plain.contains("measured") && !plain.contains("--lm"), "{plain}");
         let provenance = json!({"quality": {"an4_test": {"wer": 0.066, "wer_lm": 0.04}}});
         let quality = MeasuredQuality::of(&provenance).expect("sound");

@@ -56,8 +56,18 @@ pub enum HubError {
         /// What was asked for.
         url: String,
     },
+    /// A direct address does not give its file any more, or not to everybody.
+    #[error("{url}: the file is not to be had there (status {status})")]
+    Gone {
+        /// The address.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// The page that describes the file.
+        page: String,
+    },
     /// The hub answers with an error, also after some patience.
-    #[error("{url}: the hub answers with status {status}")]
+    #[error("{url}: the server answers with status {status}")]
     Status {
         /// What was asked for.
         url: String,
@@ -81,7 +91,7 @@ pub enum HubError {
         reason: String,
     },
     /// The hub says something that makes no sense, or contradicts itself.
-    #[error("{url}: unusable answer of the hub: {reason}")]
+    #[error("{url}: unusable answer: {reason}")]
     Answer {
         /// What was asked for.
         url: String,
@@ -96,7 +106,7 @@ pub enum HubError {
         /// What was looked for.
         wanted: String,
     },
-    /// A file is not the one that the hub or this program announces.
+    /// A file is not the one that the hub, this program or an earlier download announces.
     #[error("{file}: {what} is {found}, but {expected} was announced by {announced_by}")]
     Mismatch {
         /// The file.
@@ -166,6 +176,10 @@ impl HubError {
                  mirror; a private one needs HF_TOKEN"
                     .to_owned()
             }
+            Self::Gone { page, .. } => format!(
+                "see {page}: download it from there and give the path with --model; if it was meant \
+                 to come from a mirror, see that FORMANT_MIRROR names the right one"
+            ),
             Self::Status { status: 429, .. } => {
                 "too many requests: wait some minutes, or set HF_TOKEN; what was fetched is kept"
                     .to_owned()
@@ -173,7 +187,8 @@ impl HubError {
             Self::Status { .. } => "try again later; what was fetched so far is kept".to_owned(),
             Self::Connection { .. } => {
                 "see that the network is there; behind a proxy set HTTPS_PROXY, or name a mirror \
-                 with HF_ENDPOINT; what was fetched so far is kept"
+                 with HF_ENDPOINT (the hub) or FORMANT_MIRROR (direct addresses); what was fetched \
+                 so far is kept"
                     .to_owned()
             }
             Self::Certificate { .. } => {
@@ -182,8 +197,8 @@ impl HubError {
                     .to_owned()
             }
             Self::Answer { .. } => {
-                "see that HF_ENDPOINT names a Hugging Face hub or a mirror of it, and that no \
-                 log-in page of the network is in between"
+                "see that HF_ENDPOINT names a Hugging Face hub or a mirror of it, FORMANT_MIRROR a \
+                 mirror of direct addresses, and that no log-in page of the network is in between"
                     .to_owned()
             }
             Self::NoFile { .. } => {

@@ -3,6 +3,7 @@
 //! before it is complete; fetching is in `hub`, and what changed is found in `checked`.
 
 mod checked;
+mod known;
 
 use std::path::{Path, PathBuf};
 

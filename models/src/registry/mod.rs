@@ -13,7 +13,9 @@ pub use cache::{Cache, CachedFile, Manifest, Snapshot};
 pub use hub::{
     Digest, HubError, HubOptions, PUBLIC_HUB, Patience, Proxies, PullEvent, Pulled, Watch, pull,
 };
-pub use published::{Pin, Place, Published, UNPUBLISHED, Want, published, published_models};
+pub use published::{
+    Direct, Pin, Place, Published, UNPUBLISHED, Want, published, published_models,
+};
 
 use self::bundled::unknown;
 use crate::error::{Error, Result};

@@ -115,6 +115,12 @@ impl Site {
         self
     }
 
+    /// A file that a mirror of direct addresses has, by `HOST/PATH`; the other server serves it, as
+    /// sites with large files do.
+    pub(crate) fn direct(self, address: &str, bytes: &[u8]) -> Self {
+        self.large(address, bytes)
+    }
+
     pub(crate) fn fault(mut self, fault: Fault) -> Self {
         self.file_faults.push_back(fault);
         self
@@ -284,6 +290,13 @@ fn reply(request: &Request, site: &mut Site, cdn: &str) -> Reply {
             Some(Fault::Status(code, after)) => status(code, after),
             _ => Reply { status: 200, body: metadata(site).into_bytes(), ..Reply::default() },
         };
+    }
+    if site.files.contains_key(path.trim_start_matches('/')) {
+        if let Some(Fault::Status(code, after)) = site.metadata_faults.pop_front() {
+            return status(code, after);
+        }
+        let headers = vec![("Location", format!("{cdn}/blobs{path}?Signature=secret"))];
+        return Reply { status: 302, headers, ..Reply::default() };
     }
     let prefix = format!("/{}/resolve/{}/", site.id, site.commit);
     let Some(file) = path.strip_prefix(&prefix).map(str::to_owned) else {

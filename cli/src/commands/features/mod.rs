@@ -22,8 +22,8 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::messages::Messages;
 use crate::outputs::{
-    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, names_file,
-    target_of,
+    Existing, Naming, OutputArgs, SuffixWhen, Target, assign, channel_targets, kind_of_ending,
+    refuse_terminal, target_of,
 };
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
@@ -148,6 +148,9 @@ fn plan(typed: &FeaturesArgs, settings: &Settings) -> Result<FeaturesTask, Failu
         extension: extension(format),
     };
     let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
+    if format != FeatureFormat::Csv {
+        refuse_terminal(&targets)?;
+    }
     let existing = Existing::of(&typed.output);
     let each = typed.audio.each();
     let plan = FeaturesPlan { sources, targets, existing, format, each, preset, plan };
@@ -198,19 +201,11 @@ fn extension(format: FeatureFormat) -> &'static str {
 /// By `--format`, else by the extension of a single output file, else NPY.
 fn format(typed: &FeaturesArgs, single: bool) -> Result<FeatureFormat, Failure> {
     let known = [FeatureFormat::Npy, FeatureFormat::Npz, FeatureFormat::Png, FeatureFormat::Csv];
-    match (typed.format, &typed.output.output) {
-        (Some(format), _) => Ok(format),
-        (None, Some(path)) if names_file(path, single) => {
-            let Some(found) = path.extension() else { return Ok(FeatureFormat::Npy) };
-            let format = known.into_iter().find(|f| found.eq_ignore_ascii_case(extension(*f)));
-            format.ok_or_else(|| {
-                let why = "features are not written to such files";
-                Failure::usage(path.display().to_string(), why)
-                    .help("use .npy, .npz, .png or .csv, or say which with --format")
-            })
-        }
-        _ => Ok(FeatureFormat::Npy),
-    }
+    let known = known.map(|format| (extension(format), format));
+    Ok(match typed.format {
+        Some(format) => format,
+        None => kind_of_ending(&typed.output, single, &known)?.unwrap_or(FeatureFormat::Npy),
+    })
 }
 
 fn run(task: FeaturesTask, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
@@ -251,7 +246,7 @@ fn compute(
     if !plan.each && !plan.existing.admits(target)? {
         return Ok(Done::Skipped);
     }
-    let mut reader = plan.sources.open(input)?;
+    let mut reader = lane.open(&plan.sources, input)?;
     let targets = match plan.each {
         true => channel_targets(target, reader.spec().layout)?,
         false => vec![target.clone()],

@@ -60,7 +60,10 @@ pub(super) fn verify(name: &str, cache: &Cache, settings: &Settings) -> Result<S
     let snapshot = cache.verify(name, &mut |_| go_on())?;
     Ok(match settings.json {
         true => text("model_verified", &snapshot, None, settings),
-        false => format!("{name}: {} files are whole\n", snapshot.manifest.files.len()),
+        false => match snapshot.manifest.files.len() {
+            1 => format!("{name}: 1 file is whole\n"),
+            files => format!("{name}: {files} files are whole\n"),
+        },
     })
 }
 
@@ -127,7 +130,8 @@ impl Shown<'_> {
         match event {
             PullEvent::Waiting { .. } => self.messages.note(&waiting(name)),
             PullEvent::Planned { files, bytes } => {
-                self.messages.note(&format!("{name}: {files} files, {}", size(*bytes)));
+                let plural = if *files == 1 { "file" } else { "files" };
+                self.messages.note(&format!("{name}: {files} {plural}, {}", size(*bytes)));
                 self.bar = Some(self.messages.download_bar(*bytes));
             }
             PullEvent::Progress { path, done, size } => {

@@ -1,14 +1,12 @@
 //! `formant models list`, and `info` of a name: bundled and published models in one table.
 
-use formant_models::Arch;
-use formant_models::arch::squeezeformer::Squeezeformer;
 use formant_models::checkpoint::{self, Architecture};
 use formant_models::registry::{BUNDLED, Bundled, Cache, Place, Published, published_models};
 use formant_models::tasks;
-use formant_models::tasks::transcribe::MeasuredQuality;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::provenance;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -26,6 +24,10 @@ struct Row {
     runs: bool,
     state: State,
     rate: Option<u32>,
+    /// Of the network, about.
+    parameters: Option<u64>,
+    /// The quality that its authors state.
+    quality: Option<&'static str>,
     /// Size of the download or of what is there, bytes.
     bytes: Option<u64>,
     hub_id: Option<&'static str>,
@@ -53,6 +55,8 @@ enum State {
     Damaged,
     /// On the hub.
     Hub,
+    /// At direct addresses.
+    Direct,
     /// On a page for people.
     ByHand,
 }
@@ -64,6 +68,7 @@ impl State {
             Self::Cached => "cached",
             Self::Damaged => "damaged",
             Self::Hub => "hub",
+            Self::Direct => "direct",
             Self::ByHand => "by hand",
         }
     }
@@ -82,6 +87,8 @@ impl Row {
             runs: found.is_some_and(|found| tasks::runs(model.task, found.architecture)),
             state: State::Bundled,
             rate: None,
+            parameters: state.as_ref().map(checkpoint::StateDict::parameter_count),
+            quality: None,
             bytes: model.bytes().ok().map(|bytes| bytes.len() as u64),
             hub_id: None,
             revision: None,
@@ -97,6 +104,7 @@ impl Row {
     fn of_published(model: &'static Published, cache: Option<&Cache>) -> Self {
         let (hub_id, revision, item, state) = match model.place {
             Place::HuggingFace { id, revision } => (Some(id), revision, None, State::Hub),
+            Place::Url { .. } => (None, None, None, State::Direct),
             Place::Page { item, .. } => (None, None, Some(item), State::ByHand),
         };
         let mut row = Self {
@@ -108,12 +116,14 @@ impl Row {
             runs: tasks::runs(model.task, model.architecture),
             state,
             rate: Some(model.rate),
+            parameters: model.parameters,
+            quality: Some(model.quality).filter(|quality| !quality.is_empty()),
             bytes: model.bytes,
             hub_id,
             revision: revision.map(str::to_owned),
             page: Some(model.page()),
             item,
-            files: model.files.iter().map(ToString::to_string).collect(),
+            files: model.wanted(),
             citation: Some(model.citation),
             path: None,
             damage: None,
@@ -142,13 +152,17 @@ impl Row {
         let bytes = self.bytes.map(super::cached::size);
         let runs = if self.runs { "runs" } else { "not yet" };
         format!(
-            "{:<34} {:<11} {architecture:<18} {:>9} {:>8}  {:<8} {runs:<8} {}\n",
+            "{:<34} {:<11} {architecture:<18} {:>9} {:>8} {:>8}  {:<8} {runs:<8} {}\n",
             self.name,
             self.task,
             rate.unwrap_or_default(),
+            self.parameters.map(parameters).unwrap_or_default(),
             bytes.unwrap_or_default(),
             self.state.text(),
-            self.summary
+            self.quality.map_or_else(
+                || self.summary.to_owned(),
+                |quality| format!("{}; {quality}", self.summary)
+            )
         )
     }
 
@@ -166,6 +180,8 @@ impl Row {
         add("runs", Some(runs.to_owned()));
         add("licence", Some(self.licence.to_owned()));
         add("sample rate", self.rate.map(|rate| format!("{rate} Hz")));
+        add("parameters", self.parameters.map(parameters));
+        add("quality", self.quality.map(str::to_owned));
         add("size", self.bytes.map(super::cached::size));
         add("hub", self.hub_id.map(str::to_owned));
         add("revision", self.revision.clone());
@@ -176,7 +192,7 @@ impl Row {
         let fetched = match self.state {
             State::Cached => self.path.clone(),
             State::Damaged => self.damage.clone(),
-            State::Hub => Some(format!("no; `formant models pull {}`", self.name)),
+            State::Hub | State::Direct => Some(format!("no; `formant models pull {}`", self.name)),
             State::ByHand => Some("no; download it and give the path with --model".to_owned()),
             State::Bundled => None,
         };
@@ -231,7 +247,6 @@ pub(super) fn bundled_text(
 ) -> Result<String, Failure> {
     let row = Row::of_bundled(model);
     let state = checkpoint::read_bytes(model.bytes()?, model.name)?;
-    let parameters = state.parameter_count();
     let card = |text: &String| serde_json::from_str(text).unwrap_or(Value::String(text.clone()));
     let metadata: serde_json::Map<String, Value> =
         state.metadata.iter().map(|(key, text)| (key.clone(), card(text))).collect();
@@ -240,17 +255,16 @@ pub(super) fn bundled_text(
         struct Whole {
             #[serde(flatten)]
             row: Row,
-            parameters: u64,
             metadata: serde_json::Map<String, Value>,
         }
-        return Ok(lines::line("model", &Whole { row, parameters, metadata }));
+        return Ok(lines::line("model", &Whole { row, metadata }));
     }
-    let quality = match metadata.get(Squeezeformer::CARD_KEY) {
-        Some(card) => MeasuredQuality::of(&card["provenance"])?,
-        None => None,
-    };
-    let quality = quality.map_or_else(String::new, |text| format!("  quality       {text}\n"));
-    let metadata = serde_json::to_string_pretty(&metadata).unwrap_or_default();
-    let card = row.card();
-    Ok(format!("{card}  parameters    {parameters}\n{quality}  metadata      {metadata}\n"))
+    let made = provenance::lines(&metadata).into_iter();
+    let made: String = made.map(|(label, text)| format!("  {label:<13} {text}\n")).collect();
+    Ok(format!("{}{made}", row.card()))
+}
+
+/// `55.6 M`, as papers count them.
+fn parameters(count: u64) -> String {
+    format!("{:.1} M", count as f64 / 1e6)
 }

@@ -2,6 +2,7 @@
 
 mod cached;
 mod catalogue;
+mod provenance;
 
 use std::path::{Path, PathBuf};
 
@@ -52,9 +53,10 @@ enum ModelsCommand {
     },
     /// Download published models into the cache, where --model NAME finds them.
     ///
-    /// The next call resumes an interrupted download. Sizes and checksums are checked before use. HF_ENDPOINT names a mirror of the hub, HF_TOKEN a token for it;
-    /// HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE apply.
-    #[command(after_help = "Example: formant models pull ecapa-voxceleb")]
+    /// The next call resumes an interrupted download. Sizes and checksums are checked before use. HF_ENDPOINT names a
+    /// mirror of the hub, HF_TOKEN a token for it, FORMANT_MIRROR a mirror of direct addresses
+    /// (MIRROR/HOST/PATH); HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE apply.
+    #[command(after_help = "Example: formant models pull squeezeformer-medium-en")]
     Pull {
         /// Names from `formant models list`.
         #[arg(required = true, value_name = "NAME")]

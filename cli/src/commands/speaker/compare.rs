@@ -24,6 +24,7 @@ pub(super) fn run(
     let scorer = decision.scorer(&embedder, model)?;
     let mut voices: Vec<(String, Embedding)> = Vec::new();
     let mut failed: Vec<Kind> = Vec::new();
+    let bar = messages.bar(sources.list.entries.len() as u64, "recordings");
     for entry in &sources.list.entries {
         interrupt::check()?;
         let heard = match entry {
@@ -46,7 +47,9 @@ pub(super) fn run(
                 failed.push(failure.kind);
             }
         }
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     let mut text = String::new();
     for (i, (a, first)) in voices.iter().enumerate() {
         for (b, second) in &voices[i + 1..] {

@@ -38,7 +38,7 @@ pub(super) fn run(
         {
             return Ok(Done::Skipped);
         }
-        let heard = listen(embedder, model, &mut sources.open(input)?)?;
+        let heard = listen(embedder, model, &mut lane.open(sources, input)?)?;
         lane.warn(&heard.warnings);
         let embedding = heard.embedding.map_err(|why| unusable(&lane.name, why))?;
         if let Some(place) = place {

@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::inputs::InputArgs;
 use crate::interrupt;
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign};
+use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, kind_of_ending};
 use crate::reading::{AudioArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::speaker::{DecisionArgs, DecisionPlan, SpeakerModel, SpeakerModelArgs};
@@ -67,9 +67,9 @@ struct EmbedArgs {
     audio: AudioArgs,
     #[command(flatten)]
     model: SpeakerModelArgs,
-    /// Kind of output.
-    #[arg(long, value_enum, default_value = "npy", value_name = "KIND")]
-    format: VectorFormat,
+    /// Kind of output [default: by the output's extension, otherwise npy].
+    #[arg(long, value_enum, value_name = "KIND")]
+    format: Option<VectorFormat>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -217,7 +217,13 @@ fn plan(typed: SpeakerCommand, settings: &Settings) -> Result<SpeakerPlan, Failu
 
 fn embed(typed: &EmbedArgs, settings: &Settings) -> Result<SpeakerPlan, Failure> {
     let mut sources = Sources::of(&typed.input, &typed.audio)?;
-    let target = match typed.format {
+    let known =
+        [("npy", VectorFormat::Npy), ("json", VectorFormat::Json), ("jsonl", VectorFormat::Json)];
+    let format = match typed.format {
+        Some(format) => format,
+        None => kind_of_ending(&typed.output, true, &known)?.unwrap_or(VectorFormat::Npy),
+    };
+    let target = match format {
         VectorFormat::Npy => {
             let naming =
                 Naming { suffix: "_voice", suffix_when: SuffixWhen::Always, extension: "npy" };

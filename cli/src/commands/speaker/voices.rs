@@ -74,7 +74,7 @@ fn add(
     }
     let heard: Mutex<Vec<(usize, Embedding)>> = Mutex::new(Vec::new());
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
-        let found = listen(embedder, model, &mut sources.open(input)?)?;
+        let found = listen(embedder, model, &mut lane.open(sources, input)?)?;
         lane.warn(&found.warnings);
         let embedding = found.embedding.map_err(|why| unusable(&lane.name, why))?;
         heard.lock().unwrap_or_else(PoisonError::into_inner).push((lane.index, embedding));
@@ -101,7 +101,10 @@ fn add(
             "enrolled",
             &json!({"name": name, "recordings": recordings, "speech_seconds": to_millis(seconds)}),
         ),
-        false => format!("{}: {recordings} recordings, {seconds:.1} s of speech\n", one_line(name)),
+        false => {
+            let plural = if recordings == 1 { "recording" } else { "recordings" };
+            format!("{}: {recordings} {plural}, {seconds:.1} s of speech\n", one_line(name))
+        }
     };
     stdout::print(&text)?;
     Ok(outcome)
@@ -121,9 +124,10 @@ fn list(path: &Path, settings: &Settings) -> Result<Outcome, Failure> {
                 }),
             ),
             false => format!(
-                "{:<24} {:>4} recordings  {:>8.1} s of speech\n",
+                "{:<24} {:>4} {:<10}  {:>8.1} s of speech\n",
                 one_line(&voice.name),
                 voice.recordings,
+                if voice.recordings == 1 { "recording" } else { "recordings" },
                 voice.speech_seconds
             ),
         };
@@ -184,7 +188,7 @@ pub(super) fn identify(
     voices.check_model(embedder.identity()).map_err(of_store)?;
     let scorer = decision.scorer(&embedder, model)?;
     let work = |embedder: &mut SpeakerEmbedder, input: &Input, lane: &Lane<'_>| {
-        let heard = listen(embedder, model, &mut sources.open(input)?)?;
+        let heard = listen(embedder, model, &mut lane.open(sources, input)?)?;
         lane.warn(&heard.warnings);
         let embedding = heard.embedding.map_err(|why| unusable(&lane.name, why))?;
         let found = voices.identify(&embedding, &scorer).map_err(of_store)?;

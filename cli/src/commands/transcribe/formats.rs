@@ -4,10 +4,10 @@ use formant_models::tasks::transcribe::{Segment, Transcript, Word};
 use serde_json::{Value, json};
 
 use super::SubtitleLayout;
-use super::subtitles::{Cue, millis, of_segments, of_words, stamp};
+use super::subtitles::{Cue, of_segments, of_words};
 use crate::escape::one_line;
 use crate::json as lines;
-use crate::times::to_millis;
+use crate::times::{millis, stamp, to_millis};
 
 /// What is the same for all transcripts of a run.
 #[derive(Debug, Clone, Copy)]

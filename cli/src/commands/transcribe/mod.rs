@@ -18,7 +18,9 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs, InputList};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Naming, OutputArgs, SuffixWhen, Target, assign, names_file};
+use crate::outputs::{
+    Existing, Naming, OutputArgs, Results, SuffixWhen, Target, assign_shared, kind_of_ending,
+};
 use crate::reading::{AudioArgs, ClockArgs, Sources};
 use crate::settings::Settings;
 use crate::tasks::transcribe::{Recognizer, RecognizerArgs, RecognizerPlan};
@@ -96,15 +98,6 @@ struct SubtitleLayout {
     lines: usize,
 }
 
-/// Where transcripts go.
-#[derive(Debug)]
-enum Output {
-    /// All to one place, as they come.
-    Gathered(Target),
-    /// Each to a place of its own.
-    Each(Vec<Option<Target>>),
-}
-
 /// Recordings to be transcribed.
 #[derive(Debug)]
 struct TranscribePlan {
@@ -116,31 +109,28 @@ struct TranscribePlan {
     layout: SubtitleLayout,
     /// The texts that are known, one for each input.
     texts: Option<Vec<PathBuf>>,
-    output: Output,
+    output: Results,
     existing: Existing,
 }
 
 fn plan(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscribePlan, Failure> {
     let mut recognizer = typed.recognizer.resolve(settings)?;
     recognizer.options.nbest = usize::from(typed.nbest);
-    let format = format(typed, settings)?;
     let mut sources = Sources::of(&typed.input, &typed.audio)?;
+    let format = format(typed, settings)?;
     let texts = typed.align.as_deref().map(|path| texts(path, &sources.list)).transpose()?;
-    let output = match (format, &typed.output.output) {
-        (TranscriptFormat::Jsonl | TranscriptFormat::Ctm, path) => {
-            Output::Gathered(Target::of(path.as_deref()))
-        }
-        (TranscriptFormat::Txt, None) => Output::Gathered(Target::Stdout),
-        _ => {
-            let naming = Naming {
-                suffix: "_transcript",
-                suffix_when: SuffixWhen::SameExtension,
-                extension: extension(format),
-            };
-            let targets = assign(&typed.output, &mut sources.list, naming, settings)?;
-            Output::Each(targets)
-        }
+    let naming = Naming {
+        suffix: "_transcript",
+        suffix_when: SuffixWhen::SameExtension,
+        extension: extension(format),
     };
+    let shares = match format {
+        TranscriptFormat::Jsonl | TranscriptFormat::Ctm => true,
+        // A file has the plain text of one recording.
+        TranscriptFormat::Txt => typed.output.output.is_none(),
+        _ => false,
+    };
+    let output = assign_shared(&typed.output, &mut sources.list, naming, shares, settings)?;
     Ok(TranscribePlan {
         recognizer,
         sources,
@@ -172,12 +162,11 @@ fn extension(format: TranscriptFormat) -> &'static str {
 /// As `--format` says, or the output's extension, or `--json`.
 fn format(typed: &TranscribeArgs, settings: &Settings) -> Result<TranscriptFormat, Failure> {
     use TranscriptFormat::{Ctm, Json, Jsonl, Srt, TextGrid, Txt, Vtt};
-    let by_name = typed.output.output.as_deref().and_then(Path::extension).and_then(|given| {
-        let mut known = [Txt, Json, Jsonl, Srt, Vtt, Ctm, TextGrid].into_iter();
-        known.find(|format| given.eq_ignore_ascii_case(extension(*format)))
-    });
-    let is_folder = typed.output.output.as_deref().is_some_and(|path| !names_file(path, true));
-    let format = typed.format.or(by_name.filter(|_| !is_folder));
+    let known = [Txt, Json, Jsonl, Srt, Vtt, Ctm, TextGrid].map(|kind| (extension(kind), kind));
+    let format = match typed.format {
+        Some(format) => Some(format),
+        None => kind_of_ending(&typed.output, true, &known)?,
+    };
     match format {
         // Standard output has room for one kind of lines.
         None if settings.json && typed.output.output.is_none() => Ok(Jsonl),
@@ -225,14 +214,14 @@ fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result
     };
     let options = settings.batch_of_networks();
     match &plan.output {
-        Output::Gathered(target) => {
+        Results::Gathered(target) => {
             let place = batch::Place { target, existing: plan.existing, heading: "" };
             // Lines of a file that gathers transcripts are of one kind.
             let json = plan.format == TranscriptFormat::Jsonl;
             let options = batch::Options { json, ..options };
             batch::gather(place, list, options, messages, worker, work)
         }
-        Output::Each(_) => batch::run(list, options, messages, worker, work),
+        Results::Each(_) => batch::run(list, options, messages, worker, work),
     }
 }
 
@@ -248,15 +237,15 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self) -> Result<Done, Failure> {
         let target = match &self.plan.output {
-            Output::Gathered(_) => None,
-            Output::Each(targets) => targets.get(self.lane.index).cloned().flatten(),
+            Results::Gathered(_) => None,
+            Results::Each(targets) => targets.get(self.lane.index).cloned().flatten(),
         };
         if let Some(target) = &target
             && !self.plan.existing.admits(target)?
         {
             return Ok(Done::Skipped);
         }
-        let mut reader = self.plan.sources.open(self.input)?;
+        let mut reader = self.lane.open(&self.plan.sources, self.input)?;
         let (transcript, odd) = match &self.plan.texts {
             Some(texts) => (self.align(&mut reader, texts)?, Vec::new()),
             None => self.listen(&mut reader, target.is_none())?,
@@ -330,7 +319,7 @@ impl Job<'_> {
         }
         found.transcript.segments.iter_mut().for_each(|segment| shift(segment, offset));
         found.transcript.words.iter_mut().for_each(|word| shift_word(word, offset));
-        if matches!(self.plan.output, Output::Gathered(_)) {
+        if matches!(self.plan.output, Results::Gathered(_)) {
             for segment in &found.transcript.segments {
                 self.lane.print(&self.part(segment))?;
             }
@@ -343,7 +332,7 @@ impl Job<'_> {
             words: self.plan.words,
             layout: self.plan.layout,
             several: !self.plan.sources.list.single
-                && matches!(self.plan.output, Output::Gathered(_)),
+                && matches!(self.plan.output, Results::Gathered(_)),
         }
     }
 

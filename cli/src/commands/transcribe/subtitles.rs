@@ -6,6 +6,7 @@
 use formant_models::tasks::transcribe::{Transcript, Word};
 
 use super::SubtitleLayout;
+use crate::times::millis;
 
 /// Shortest cue where the next one leaves room, in milliseconds.
 const SHORTEST: u64 = 1000;
@@ -116,22 +117,12 @@ fn in_order(mut cues: Vec<Cue>) -> Vec<Cue> {
     cues
 }
 
-pub(super) fn millis(seconds: f64) -> u64 {
-    (seconds.max(0.0) * 1000.0).round() as u64
-}
-
-/// `00:00:01,500`, with another mark before the milliseconds for WebVTT.
-pub(super) fn stamp(millis: u64, mark: char) -> String {
-    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    let (seconds, rest) = (millis / 1000 % 60, millis % 1000);
-    format!("{hours:02}:{minutes:02}:{seconds:02}{mark}{rest:03}")
-}
-
 #[cfg(test)]
 mod tests {
     use formant_models::tasks::transcribe::Segment;
 
     use super::*;
+    use crate::times::stamp;
 
     const LAYOUT: SubtitleLayout = SubtitleLayout { line_length: 20, lines: 2 };
 

@@ -44,11 +44,11 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The hub at `text`, such as a mirror.
-    pub(super) fn parse(text: &str) -> Result<Self, HubError> {
+    /// The hub or mirror at `text`, which a setting names.
+    pub(super) fn parse(text: &str, setting: &str) -> Result<Self, HubError> {
         let base = text.trim().trim_end_matches('/');
         let bad = |reason: &str| HubError::Setting {
-            setting: "HF_ENDPOINT".into(),
+            setting: setting.to_owned(),
             reason: format!("`{text}` {reason}"),
         };
         let uri: Uri = base.parse().map_err(|_| bad("is no address"))?;
@@ -80,6 +80,11 @@ impl Endpoint {
     pub(super) fn file(&self, id: &str, commit: &str, path: &str) -> String {
         let (id, commit) = (encode(id, true), encode(commit, false));
         format!("{}/{id}/resolve/{commit}/{}", self.base, encode(path, true))
+    }
+
+    /// Where a mirror of addresses has this one: behind its own, by host and path.
+    pub(super) fn mirrored(&self, url: &str) -> String {
+        format!("{}/{}", self.base, url.trim_start_matches("https://"))
     }
 }
 
@@ -135,7 +140,7 @@ mod tests {
 
     #[test]
     fn addresses_of_a_hub() {
-        let hub = Endpoint::parse("https://mirror.example/hf/").expect("a hub");
+        let hub = Endpoint::parse("https://mirror.example/hf/", "HF_ENDPOINT").expect("a hub");
         assert_eq!(
             hub.metadata("MIT/ast-0.4593", "refs/pr/1"),
             "https://mirror.example/hf/api/models/MIT/ast-0.4593/revision/refs%2Fpr%2F1?blobs=true"
@@ -144,8 +149,13 @@ mod tests {
             hub.file("a/b", "abc", "x y/ü#?.pt"),
             "https://mirror.example/hf/a/b/resolve/abc/x%20y/%C3%BC%23%3F.pt"
         );
+        assert_eq!(
+            hub.mirrored("https://files.example/v2/a.nemo?x=1"),
+            "https://mirror.example/hf/files.example/v2/a.nemo?x=1"
+        );
         for bad in ["", "huggingface.co", "ftp://x", "https://me:pw@x", "https://x?y=1"] {
-            assert!(Endpoint::parse(bad).is_err(), "{bad}");
+            let error = Endpoint::parse(bad, "FORMANT_MIRROR").expect_err(bad).to_string();
+            assert!(error.contains("FORMANT_MIRROR"), "{error}");
         }
     }
 

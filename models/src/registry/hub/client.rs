@@ -73,10 +73,20 @@ impl Reply {
     }
 }
 
-/// A connection to one hub.
+/// Whose file is asked for, for what is said when it is refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner<'a> {
+    /// A repository of the hub.
+    Repository(&'a str),
+    /// A file at an address of its own, which this page describes.
+    Page(&'a str),
+}
+
+/// A connection to one hub, and to direct addresses.
 pub(super) struct Client {
     agent: Agent,
     endpoint: Endpoint,
+    mirror: Option<Endpoint>,
     token: Option<HeaderValue>,
     proxies: Proxies,
 }
@@ -111,6 +121,7 @@ impl Client {
         Ok(Self {
             agent: config.build().new_agent(),
             endpoint: options.hub()?,
+            mirror: options.mirror()?,
             token: token.transpose()?,
             proxies: options.proxies.clone(),
         })
@@ -119,7 +130,7 @@ impl Client {
     /// What is in a repository.
     pub(super) fn repository(&self, id: &str, revision: &str) -> Result<Repository, Trouble> {
         let url = self.endpoint.metadata(id, revision);
-        let reply = self.expect(Method::Get, &url, None, id)?;
+        let reply = self.expect(Method::Get, &url, None, Owner::Repository(id))?;
         let mut text = Vec::new();
         reply
             .body
@@ -138,14 +149,39 @@ impl Client {
         self.endpoint.file(id, commit, path)
     }
 
-    /// What the headers say about a file.
+    /// Where a direct address is asked for: there, or at the mirror.
+    pub(super) fn direct_address(&self, url: &str) -> String {
+        self.mirror.as_ref().map_or_else(|| url.to_owned(), |mirror| mirror.mirrored(url))
+    }
+
+    /// What the headers say about a file of a repository.
     pub(super) fn look(&self, url: &str, id: &str) -> Result<Linked, Trouble> {
-        Ok(self.expect(Method::Head, url, None, id)?.linked)
+        Ok(self.expect(Method::Head, url, None, Owner::Repository(id))?.linked)
+    }
+
+    /// Bytes of a file at a direct address. It is asked for itself and left at once: signed addresses
+    /// that servers redirect to are not for HEAD.
+    pub(super) fn size(&self, url: &str, page: &str) -> Result<u64, Trouble> {
+        let from_start = Rest { start: 0, etag: None };
+        let reply = self.expect(Method::Get, url, Some(&from_start), Owner::Page(page))?;
+        let total = match reply.status {
+            206 => reply.header(header::CONTENT_RANGE).and_then(|text| text.rsplit_once('/')),
+            200 => reply.header(header::CONTENT_LENGTH).map(|text| ("", text)),
+            _ => None,
+        };
+        let (url, reason) = (url.to_owned(), "it gives no size".to_owned());
+        let size = total.and_then(|(_, total)| total.trim().parse().ok());
+        size.ok_or(Trouble::Lasting(HubError::Answer { url, reason }))
     }
 
     /// A file or the rest of it: status 200 (all of it), 206 (the rest), or 416 (no such rest).
-    pub(super) fn file(&self, url: &str, rest: Option<&Rest>, id: &str) -> Result<Reply, Trouble> {
-        self.expect(Method::Get, url, rest, id)
+    pub(super) fn file(
+        &self,
+        url: &str,
+        rest: Option<&Rest>,
+        owner: Owner<'_>,
+    ) -> Result<Reply, Trouble> {
+        self.expect(Method::Get, url, rest, owner)
     }
 
     fn expect(
@@ -153,36 +189,43 @@ impl Client {
         method: Method,
         url: &str,
         rest: Option<&Rest>,
-        id: &str,
+        owner: Owner<'_>,
     ) -> Result<Reply, Trouble> {
         let reply = self.follow(method, url, rest)?;
         let url = url.to_owned();
-        match reply.status {
-            200 | 206 => Ok(reply),
-            416 if rest.is_some() => Ok(reply),
-            status @ (401 | 403) => Err(Trouble::Lasting(HubError::Denied {
-                url,
-                status,
-                page: self.endpoint.page(id),
-                with_token: self.token.is_some(),
-            })),
-            404 | 410 => Err(Trouble::Lasting(HubError::NotFound { url })),
-            status @ (408 | 429 | 500 | 502 | 503 | 504) => {
+        match (reply.status, owner) {
+            (200 | 206, _) => Ok(reply),
+            (416, _) if rest.is_some() => Ok(reply),
+            (status @ (401 | 403 | 404 | 410), Owner::Page(page)) => {
+                let page = page.to_owned();
+                Err(Trouble::Lasting(HubError::Gone { url, status, page }))
+            }
+            (status @ (401 | 403), Owner::Repository(id)) => {
+                Err(Trouble::Lasting(HubError::Denied {
+                    url,
+                    status,
+                    page: self.endpoint.page(id),
+                    with_token: self.token.is_some(),
+                }))
+            }
+            (404 | 410, _) => Err(Trouble::Lasting(HubError::NotFound { url })),
+            (status @ (408 | 429 | 500 | 502 | 503 | 504), _) => {
                 let after = reply.header(header::RETRY_AFTER).and_then(|text| text.parse().ok());
                 let error = HubError::Status { url, status };
                 Err(Trouble::Passing(error, after.map(Duration::from_secs)))
             }
-            status => Err(Trouble::Lasting(HubError::Status { url, status })),
+            (status, _) => Err(Trouble::Lasting(HubError::Status { url, status })),
         }
     }
 
     fn follow(&self, method: Method, url: &str, rest: Option<&Rest>) -> Result<Reply, Trouble> {
         let answer = |reason: &str| HubError::Answer { url: url.to_owned(), reason: reason.into() };
         let mut uri: Uri = url.parse().map_err(|_| answer("it is no address"))?;
+        let secure = Origin::of(&uri).is_some_and(|origin| origin.is_https());
         let mut linked = Linked::default();
         for _ in 0..=MAX_REDIRECTS {
             let origin = Origin::of(&uri).ok_or_else(|| answer("it leads to no web address"))?;
-            if self.endpoint.origin().is_https() && !origin.is_https() {
+            if secure && !origin.is_https() {
                 return Err(answer("it leads away from https").into());
             }
             let response = self.send(method, &uri, &origin, rest)?;

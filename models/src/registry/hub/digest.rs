@@ -115,6 +115,11 @@ pub(super) enum Running {
 }
 
 impl Running {
+    /// Of a file whose checksum is not known yet.
+    pub(super) fn of_unknown() -> Self {
+        Self::Sha256(Sha256::new())
+    }
+
     /// Of the kind of `digest`, for `size` bytes, which git's header holds.
     pub(super) fn new(digest: Digest, size: u64) -> Self {
         match digest {

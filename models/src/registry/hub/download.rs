@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::header;
 
-use super::client::{Client, Rest, Trouble, cut};
+use super::client::{Client, Owner, Rest, Trouble, cut};
 use super::digest::{Digest, Running};
 use super::retry::{Retries, tell};
 use super::settings::Patience;
@@ -17,26 +17,36 @@ use crate::error::HubError;
 /// A file to fetch.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
-    /// Repository, for messages about access.
-    pub(super) id: &'a str,
-    /// Path inside the repository.
+    /// For messages about access.
+    pub(super) owner: Owner<'a>,
+    /// Path inside the repository, or the file's name.
     pub(super) path: &'a str,
     pub(super) url: String,
     pub(super) size: u64,
-    pub(super) digest: Digest,
+    /// `None` is whatever comes: a file that nobody has vouched for yet.
+    pub(super) digest: Option<Digest>,
+    /// Who says size and checksum.
+    pub(super) announced_by: &'static str,
     /// Commit that the hub should be talking about.
-    pub(super) commit: &'a str,
+    pub(super) commit: Option<&'a str>,
     /// Final name.
     pub(super) target: PathBuf,
 }
 
-/// Fetches a file; afterwards it is there under its final name, whole and right.
+impl Job<'_> {
+    fn running(&self) -> Running {
+        self.digest.map_or_else(Running::of_unknown, |digest| Running::new(digest, self.size))
+    }
+}
+
+/// Fetches a file; afterwards it is there under its final name, whole and right. Returns its
+/// checksum.
 pub(super) fn fetch(
     client: &Client,
     job: &Job<'_>,
     patience: Patience,
     watch: &mut Watch<'_>,
-) -> Result<(), HubError> {
+) -> Result<Digest, HubError> {
     let mut partial = Partial::open(job)?;
     // Bytes of an earlier run may be bad; those of this run are not tried twice.
     let mut trusted = partial.len == 0;
@@ -50,8 +60,9 @@ pub(super) fn fetch(
                     partial.restart(job)?;
                 }
                 checked => {
-                    checked?;
-                    return partial.finish(job);
+                    let digest = checked?;
+                    partial.finish(job)?;
+                    return Ok(digest);
                 }
             },
             Err(trouble) => {
@@ -77,7 +88,7 @@ fn attempt(
         return Ok(());
     }
     let rest = (partial.len > 0).then(|| Rest { start: partial.len, etag: partial.etag.clone() });
-    let mut reply = client.file(&job.url, rest.as_ref(), job.id)?;
+    let mut reply = client.file(&job.url, rest.as_ref(), job.owner)?;
     agree(job, &reply.linked)?;
     match reply.status {
         206 => {
@@ -128,7 +139,7 @@ fn mismatch(job: &Job<'_>, found: String) -> HubError {
         what: "size",
         found,
         expected: format!("{} bytes", job.size),
-        announced_by: "the hub",
+        announced_by: job.announced_by,
     }
 }
 
@@ -146,15 +157,15 @@ fn agree(job: &Job<'_>, linked: &super::client::Linked) -> Result<(), HubError> 
     if let Some(size) = linked.size.filter(|&size| size != job.size) {
         return differs("size", format!("{size} bytes"), format!("{} bytes", job.size));
     }
-    if let Some(digest) = linked.digest
-        && digest.algorithm() == job.digest.algorithm()
-        && digest != job.digest
+    if let (Some(digest), Some(expected)) = (linked.digest, job.digest)
+        && digest.algorithm() == expected.algorithm()
+        && digest != expected
     {
-        return differs(digest.algorithm(), digest.hex(), job.digest.hex());
+        return differs(digest.algorithm(), digest.hex(), expected.hex());
     }
-    match &linked.commit {
-        Some(commit) if commit != job.commit => {
-            differs("commit", commit.clone(), job.commit.to_owned())
+    match (&linked.commit, job.commit) {
+        (Some(commit), Some(expected)) if commit != expected => {
+            differs("commit", commit.clone(), expected.to_owned())
         }
         _ => Ok(()),
     }
@@ -189,9 +200,13 @@ impl Partial {
             .truncate(false)
             .open(&path)
             .map_err(disk)?;
-        let mut running = Running::new(job.digest, job.size);
+        let mut running = job.running();
         let mut len = file.metadata().map_err(disk)?.len();
-        if len > job.size {
+        let etag = std::fs::read_to_string(with_suffix(&path, ".etag")).ok();
+        let etag = etag.filter(|etag| !etag.is_empty());
+        // Nothing would tell that the rest of another file was put behind this beginning.
+        let vouched = job.digest.is_some() || etag.is_some();
+        if len > job.size || !vouched {
             file.set_len(0).map_err(disk)?;
             len = 0;
         }
@@ -205,7 +220,6 @@ impl Partial {
             running.update(&buffer[..count]);
             read += count as u64;
         }
-        let etag = std::fs::read_to_string(with_suffix(&path, ".etag")).ok();
         Ok(Self { file, len: read, running, etag: etag.filter(|_| read > 0), path })
     }
 
@@ -220,7 +234,7 @@ impl Partial {
         self.file.set_len(0).map_err(|error| self.disk(error))?;
         self.file.seek(SeekFrom::Start(0)).map_err(|error| self.disk(error))?;
         self.len = 0;
-        self.running = Running::new(job.digest, job.size);
+        self.running = job.running();
         self.etag = None;
         Ok(())
     }
@@ -251,18 +265,18 @@ impl Partial {
     }
 
     /// The checksum; a wrong file is emptied.
-    fn check(&mut self, job: &Job<'_>) -> Result<(), HubError> {
+    fn check(&mut self, job: &Job<'_>) -> Result<Digest, HubError> {
         let found = self.running.clone().finish();
-        if found == job.digest {
-            return Ok(());
-        }
+        let Some(expected) = job.digest.filter(|expected| *expected != found) else {
+            return Ok(found);
+        };
         self.restart(job)?;
         Err(HubError::Mismatch {
             file: job.path.to_owned(),
-            what: job.digest.algorithm(),
+            what: expected.algorithm(),
             found: found.hex(),
-            expected: job.digest.hex(),
-            announced_by: "the hub",
+            expected: expected.hex(),
+            announced_by: job.announced_by,
         })
     }
 

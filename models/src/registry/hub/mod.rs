@@ -1,6 +1,7 @@
-//! Fetching published checkpoints from the Hugging Face hub, or a mirror, into the cache.
+//! Fetching published checkpoints from the Hugging Face hub, a mirror, or direct addresses, into the
+//! cache.
 //!
-//! [`pull`] asks the hub which commit and which files there are, fetches what is missing, and makes
+//! [`pull`] finds out which commit and which files there are, fetches what is missing, and makes
 //! the whole visible in the end. All that knows HTTP is in here.
 
 mod address;
@@ -13,6 +14,7 @@ mod proxy;
 mod retry;
 mod select;
 mod settings;
+mod source;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -30,10 +32,9 @@ pub(super) use retry::tell;
 
 use self::client::Client;
 use self::download::{Job, fetch};
-use self::metadata::RemoteFile;
-use self::retry::retrying;
+use self::source::{Source, Wanted};
 use super::cache::{Cache, CachedFile, Manifest, Snapshot};
-use super::published::{Place, Published};
+use super::published::Published;
 
 /// What happens while a model is fetched.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,9 +104,9 @@ pub fn pull(
     {
         return Ok(there(snapshot));
     }
-    let Place::HuggingFace { id, revision } = model.place else {
+    if !model.can_be_pulled() {
         return Err(HubError::Elsewhere { name: model.name.to_owned(), page: model.page() });
-    };
+    }
     if let Some(why) = &options.offline {
         return Err(HubError::Offline { name: model.name.to_owned(), why: why.clone() });
     }
@@ -122,71 +123,63 @@ pub fn pull(
         return Ok(there(snapshot));
     }
 
-    let revision = revision.unwrap_or("main");
-    let repository = retrying(options.patience, watch, || client.repository(id, revision))?;
-    let commit = repository.commit.as_str();
-    if is_commit(revision) && revision != commit {
-        return Err(HubError::Mismatch {
-            file: id.to_owned(),
-            what: "commit",
-            found: commit.to_owned(),
-            expected: revision.to_owned(),
-            announced_by: "this program",
-        });
-    }
+    let source = Source::find(model, &client, options.patience, watch)?;
+    let commit = source.commit.as_str();
     if let Ok(snapshot) = cache.publish(model.name, commit) {
         return Ok(there(snapshot));
     }
-    let shown = format!("{id} at {commit}");
-    let wanted = select::select(&repository, &shown, model.files, model.pins)?;
-    let mut files = Vec::new();
-    for file in wanted {
-        files.push(complete(&client, id, commit, file, options.patience, watch)?);
-    }
-    let bytes = files.iter().map(|file| file.size).sum();
-    tell(watch, &PullEvent::Planned { files: files.len(), bytes })?;
+    let wanted = source.files(&client, cache, options.patience, watch)?;
+    let bytes = wanted.iter().map(|file| file.size).sum();
+    tell(watch, &PullEvent::Planned { files: wanted.len(), bytes })?;
 
     let incoming = incoming(&folder, commit)?;
-    let target = incoming.join("files");
-    for file in &files {
-        let target = target.join(&file.path);
-        if is_there(file, &target, watch)? || take_over(file, found.as_ref(), &target) {
-            continue;
+    let mut files = Vec::new();
+    for (index, file) in wanted.into_iter().enumerate() {
+        let digest = bring(&client, &source, &file, &incoming, found.as_ref(), options, watch)?;
+        if let Some(direct) = source.direct(index) {
+            cache.known(model.name)?.keep(direct.url, digest)?;
         }
-        if let Some(parent) = target.parent() {
-            make_folder(parent)?;
-        }
-        let url = client.file_address(id, commit, &file.path);
-        let CachedFile { path, size, digest } = file;
-        let job = Job { id, path, url, size: *size, digest: *digest, commit, target };
-        fetch(&client, &job, options.patience, watch)?;
+        files.push(CachedFile { path: file.path, size: file.size, digest });
     }
-    Manifest::new(model.name, id, commit, files).write(&incoming.join("manifest.json"))?;
+    Manifest::new(model.name, source.id(), commit, files).write(&incoming.join("manifest.json"))?;
     let snapshot = reveal(cache, model.name, &incoming, commit)?;
     forget_others(&folder, commit);
     Ok(Pulled { snapshot, fetched: true })
 }
 
-/// Size and checksum of a file, asked for one by one where the list of files lacks them.
-fn complete(
+/// Brings a file into the folder in which a snapshot comes together, unless it is there; returns its
+/// checksum.
+fn bring(
     client: &Client,
-    id: &str,
-    commit: &str,
-    file: RemoteFile,
-    patience: Patience,
+    source: &Source<'_>,
+    file: &Wanted,
+    incoming: &Path,
+    before: Option<&Snapshot>,
+    options: &HubOptions,
     watch: &mut Watch<'_>,
-) -> Result<CachedFile, HubError> {
-    let RemoteFile { path, mut size, mut digest } = file;
-    let url = client.file_address(id, commit, &path);
-    if size.is_none() || digest.is_none() {
-        let linked = retrying(patience, watch, || client.look(&url, id))?;
-        size = size.or(linked.size);
-        digest = digest.or(linked.digest);
+) -> Result<Digest, HubError> {
+    let target = incoming.join("files").join(&file.path);
+    let known =
+        file.digest.map(|digest| CachedFile { path: file.path.clone(), size: file.size, digest });
+    if let Some(known) = &known
+        && (is_there(known, &target, watch)? || take_over(known, before, &target))
+    {
+        return Ok(known.digest);
     }
-    match (size, digest) {
-        (Some(size), Some(digest)) => Ok(CachedFile { path, size, digest }),
-        _ => Err(HubError::Answer { url, reason: "it gives no size or no checksum".into() }),
+    if let Some(parent) = target.parent() {
+        make_folder(parent)?;
     }
+    let job = Job {
+        owner: source.owner(),
+        path: &file.path,
+        url: file.url.clone(),
+        size: file.size,
+        digest: file.digest,
+        announced_by: file.announced_by,
+        commit: source.hub_commit(),
+        target,
+    };
+    fetch(client, &job, options.patience, watch)
 }
 
 /// Whether a file of an interrupted run is there; a wrong one is removed.

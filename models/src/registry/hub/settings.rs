@@ -14,6 +14,8 @@ use crate::error::HubError;
 pub struct HubOptions {
     /// Address of the hub or a mirror.
     pub endpoint: String,
+    /// Mirror of direct addresses: it has `https://HOST/PATH` at `MIRROR/HOST/PATH`.
+    pub mirror: Option<String>,
     /// Token for reading; it is sent to the endpoint's host and to no other.
     pub token: Option<String>,
     /// Why nothing may be fetched: the option or variable that forbids it.
@@ -56,6 +58,7 @@ impl Default for HubOptions {
     fn default() -> Self {
         Self {
             endpoint: PUBLIC_HUB.to_owned(),
+            mirror: None,
             token: None,
             offline: None,
             update: false,
@@ -71,6 +74,7 @@ impl fmt::Debug for HubOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubOptions")
             .field("endpoint", &self.endpoint)
+            .field("mirror", &self.mirror)
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("offline", &self.offline)
             .field("update", &self.update)
@@ -82,8 +86,8 @@ impl fmt::Debug for HubOptions {
 }
 
 impl HubOptions {
-    /// What the environment says: `HF_ENDPOINT`, `HF_TOKEN`, `FORMANT_OFFLINE`, `HF_HUB_OFFLINE`,
-    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`.
+    /// What the environment says: `HF_ENDPOINT`, `HF_TOKEN`, `FORMANT_MIRROR`, `FORMANT_OFFLINE`,
+    /// `HF_HUB_OFFLINE`, `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`.
     ///
     /// # Errors
     /// [`HubError::Setting`] when one of them can't be used.
@@ -97,6 +101,7 @@ impl HubOptions {
         };
         let mut options = Self {
             token: set("HF_TOKEN"),
+            mirror: set("FORMANT_MIRROR"),
             certificates: set("SSL_CERT_FILE").map(PathBuf::from),
             proxies: Proxies::from_variables(&set)?,
             ..Self::default()
@@ -115,7 +120,12 @@ impl HubOptions {
     }
 
     pub(super) fn hub(&self) -> Result<Endpoint, HubError> {
-        Endpoint::parse(&self.endpoint)
+        Endpoint::parse(&self.endpoint, "HF_ENDPOINT")
+    }
+
+    pub(super) fn mirror(&self) -> Result<Option<Endpoint>, HubError> {
+        let parse = |mirror: &String| Endpoint::parse(mirror, "FORMANT_MIRROR");
+        self.mirror.as_ref().map(parse).transpose()
     }
 }
 

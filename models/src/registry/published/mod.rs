@@ -38,6 +38,10 @@ pub struct Published {
     pub rate: u32,
     /// Bytes to fetch, about; where it is known.
     pub bytes: Option<u64>,
+    /// Parameters of the network, about; where they are known.
+    pub parameters: Option<u64>,
+    /// The quality that its authors state, in one line; may be empty.
+    pub quality: &'static str,
     /// The paper.
     pub citation: &'static str,
 }
@@ -53,6 +57,13 @@ pub enum Place {
         /// Commit, where one is known to be right; else whatever is newest.
         revision: Option<&'static str>,
     },
+    /// Files that have stable HTTPS addresses of their own.
+    Url {
+        /// The page that describes them.
+        page: &'static str,
+        /// The files.
+        files: &'static [Direct],
+    },
     /// A page from which people download it.
     Page {
         /// Its address.
@@ -60,6 +71,15 @@ pub enum Place {
         /// What to look for there.
         item: &'static str,
     },
+}
+
+/// A file at an address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Direct {
+    /// The name that it gets.
+    pub file: &'static str,
+    /// Its address.
+    pub url: &'static str,
 }
 
 /// A wish for a file.
@@ -108,7 +128,7 @@ impl Published {
     /// Whether a program can fetch it.
     #[must_use]
     pub fn can_be_pulled(&self) -> bool {
-        matches!(self.place, Place::HuggingFace { .. })
+        !matches!(self.place, Place::Page { .. })
     }
 
     /// Where people find it: the repository's page, or another.
@@ -116,7 +136,16 @@ impl Published {
     pub fn page(&self) -> String {
         match self.place {
             Place::HuggingFace { id, .. } => format!("{}/{id}", super::hub::PUBLIC_HUB),
-            Place::Page { url, .. } => url.to_owned(),
+            Place::Url { page: url, .. } | Place::Page { url, .. } => url.to_owned(),
+        }
+    }
+
+    /// The files that are needed, as far as they are known beforehand.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<String> {
+        match self.place {
+            Place::Url { files, .. } => files.iter().map(|file| file.file.to_owned()).collect(),
+            _ => self.files.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn published(name: &str) -> Option<&'static Published> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Place, Want};
+    use super::super::Place;
     use super::*;
     use crate::registry::BUNDLED;
 
@@ -61,17 +61,26 @@ mod tests {
                     assert!(revision.is_none_or(crate::registry::hub::is_commit), "{name}");
                     assert!(!model.files.is_empty(), "{name}");
                 }
+                Place::Url { page, files } => {
+                    assert!(page.starts_with("https://") && model.files.is_empty(), "{name}");
+                    assert!(!files.is_empty(), "{name}");
+                    for file in files {
+                        assert!(file.url.starts_with("https://"), "{name}: {}", file.url);
+                        assert!(crate::registry::hub::is_safe(file.file), "{name}: {}", file.file);
+                    }
+                }
                 Place::Page { url, item } => {
                     assert!(url.starts_with("https://") && !item.is_empty(), "{name}");
                     assert!(model.files.is_empty() && model.pins.is_empty(), "{name}");
                 }
             }
             for pin in model.pins {
-                assert!(model.files.contains(&Want::File(pin.file)), "{name}: {}", pin.file);
+                let wanted = model.wanted();
+                assert!(wanted.iter().any(|file| file == pin.file), "{name}: {}", pin.file);
                 assert_eq!(pin.sha256.is_some(), pin.digest().is_some(), "{name}: {}", pin.file);
             }
             let pinned: u64 = model.pins.iter().map(|pin| pin.bytes).sum();
-            let all = model.pins.len() == model.files.len() && pinned > 0;
+            let all = model.pins.len() == model.wanted().len() && pinned > 0;
             assert!(!all || model.bytes == Some(pinned), "{name}: {pinned}");
         }
     }

@@ -1,6 +1,6 @@
 //! Published checkpoints for sounds of all kinds: vocoders, generation, tags.
 
-use super::{Place, Published, Want};
+use super::{Direct, Place, Published, Want};
 use crate::checkpoint::Architecture;
 
 const PERIODWAVE: &str = "Lee et al., PeriodWave, ICLR 2025, arXiv 2408.07547";
@@ -35,6 +35,8 @@ const BASE: Published = Published {
     licence: "MIT",
     rate: 24_000,
     bytes: None,
+    parameters: None,
+    quality: "",
     citation: PERIODWAVE_TURBO,
 };
 const BIGVGAN_ROW: Published = Published {
@@ -69,6 +71,7 @@ pub(super) const ROWS: &[Published] = &[
         summary: "100 mel bands to speech in four steps, large network",
         place: page(PERIODWAVE_PAGE, "periodwave_turbo_large, G_379000.pth and config.json"),
         bytes: Some(843_000_000),
+        parameters: Some(70_200_000),
         ..BASE
     },
     Published {
@@ -76,6 +79,7 @@ pub(super) const ROWS: &[Published] = &[
         summary: "100 mel bands to speech in four steps",
         place: page(PERIODWAVE_PAGE, "periodwave_turbo_base, G_274000.pth and config.json"),
         bytes: Some(358_000_000),
+        parameters: Some(29_800_000),
         ..BASE
     },
     Published {
@@ -92,6 +96,7 @@ pub(super) const ROWS: &[Published] = &[
         place: page(PERIODWAVE_PAGE, "periodwave_libritts_24000hz, G_1000000.pth and config.json"),
         bytes: Some(358_000_000),
         citation: PERIODWAVE,
+        parameters: Some(29_800_000),
         ..BASE
     },
     Published {
@@ -169,7 +174,10 @@ pub(super) const ROWS: &[Published] = &[
         name: "bigvsan",
         architecture: Architecture::Bigvgan,
         summary: "100 mel bands, trained by slicing; ten million steps",
-        place: page("https://zenodo.org/records/10037439", "bigvsan_10mstep, g_10000000"),
+        place: page(
+            "https://zenodo.org/records/10037439",
+            "bigvsan_10mstep (a zip file), g_10000000",
+        ),
         citation: BIGVSAN,
         ..BASE
     },
@@ -189,7 +197,19 @@ pub(super) const ROWS: &[Published] = &[
         name: "melgan-vggsound",
         architecture: Architecture::Melgan,
         summary: "the vocoder of SpecVQGAN",
-        place: page(SPECVQGAN_PAGE, "vocoder/logs/vggsound, best_netG.pt and args.yml"),
+        place: Place::Url {
+            page: SPECVQGAN_PAGE,
+            files: &[
+                Direct {
+                    file: "best_netG.pt",
+                    url: "https://github.com/v-iashin/SpecVQGAN/raw/main/vocoder/logs/vggsound/best_netG.pt",
+                },
+                Direct {
+                    file: "args.yml",
+                    url: "https://github.com/v-iashin/SpecVQGAN/raw/main/vocoder/logs/vggsound/args.yml",
+                },
+            ],
+        },
         rate: 22_050,
         bytes: Some(17_000_000),
         citation: MELGAN,
@@ -225,58 +245,66 @@ pub(super) const ROWS: &[Published] = &[
     },
     Published {
         name: "ast-audioset",
-        summary: "527 kinds of sounds; mAP 0.4593, the one that most use",
+        summary: "527 kinds of sounds, the one that most use",
         place: hub("MIT/ast-finetuned-audioset-10-10-0.4593"),
         bytes: Some(346_000_000),
+        quality: "mAP 0.4593 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-0450",
-        summary: "the same, mAP 0.4495",
+        summary: "the same",
         place: hub("MIT/ast-finetuned-audioset-10-10-0.450"),
         bytes: Some(346_000_000),
+        quality: "mAP 0.4495 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-0448",
-        summary: "the same, mAP 0.4483",
+        summary: "the same",
         place: hub("MIT/ast-finetuned-audioset-10-10-0.448"),
         bytes: Some(346_000_000),
+        quality: "mAP 0.4483 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-0448-v2",
-        summary: "the same, mAP 0.4475",
+        summary: "the same",
         place: hub("MIT/ast-finetuned-audioset-10-10-0.448-v2"),
         bytes: Some(346_000_000),
+        quality: "mAP 0.4475 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-12-12",
-        summary: "fewer patches, faster; mAP 0.4467",
+        summary: "fewer patches, faster",
         place: hub("MIT/ast-finetuned-audioset-12-12-0.447"),
         bytes: Some(345_000_000),
+        quality: "mAP 0.4467 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-14-14",
-        summary: "fewer patches, faster; mAP 0.4431",
+        summary: "fewer patches, faster",
         place: hub("MIT/ast-finetuned-audioset-14-14-0.443"),
         bytes: Some(345_000_000),
+        quality: "mAP 0.4431 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-audioset-16-16",
-        summary: "fewest patches, fastest; mAP 0.4422",
+        summary: "fewest patches, fastest",
         place: hub("MIT/ast-finetuned-audioset-16-16-0.442"),
         bytes: Some(344_000_000),
+        quality: "mAP 0.4422 (AudioSet)",
         ..TAG
     },
     Published {
         name: "ast-speech-commands",
-        summary: "35 English command words; 98.1 % right on Speech Commands v2",
+        summary: "35 English command words",
         place: hub("MIT/ast-finetuned-speech-commands-v2"),
         bytes: Some(342_000_000),
+        quality: "98.1 % right on Speech Commands v2",
         ..TAG
     },
 ];

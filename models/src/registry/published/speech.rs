@@ -1,6 +1,6 @@
 //! Published checkpoints for speech.
 
-use super::{Pin, Place, Published, Want};
+use super::{Direct, Pin, Place, Published, Want};
 use crate::checkpoint::Architecture;
 
 const LMUFORMER: &str = "Liu et al., LMUFormer, ICLR 2024, arXiv 2402.04882";
@@ -32,8 +32,41 @@ const CLEARER_VOICE: &[Want] =
     &[Want::File("last_best_checkpoint"), Want::File("last_best_checkpoint.pt")];
 const STAND_ALONE: &[Want] = &[Want::File("config.json"), Want::File("model.safetensors")];
 
-const NGC: &str = "https://catalog.ngc.nvidia.com/orgs/nvidia/teams/nemo";
-const MODELSCOPE: &str = "https://www.modelscope.cn/models";
+/// The one file of a model in NVIDIA's catalogue, at the address that NeMo's own list of pretrained
+/// models has.
+macro_rules! ngc {
+    ($name:literal) => {
+        Place::Url {
+            page: concat!("https://catalog.ngc.nvidia.com/orgs/nvidia/teams/nemo/models/", $name),
+            files: &[Direct {
+                file: concat!($name, ".nemo"),
+                url: concat!(
+                    "https://api.ngc.nvidia.com/v2/models/nvidia/nemo/",
+                    $name,
+                    "/versions/1.13.0/files/",
+                    $name,
+                    ".nemo"
+                ),
+            }],
+        }
+    };
+}
+
+/// Files of a repository of ModelScope at a revision.
+macro_rules! modelscope {
+    ($id:literal, $revision:literal, $($file:literal),+) => {
+        Place::Url {
+            page: concat!("https://modelscope.cn/models/", $id),
+            files: &[$(Direct {
+                file: $file,
+                url: concat!(
+                    "https://modelscope.cn/api/v1/models/", $id, "/repo?Revision=", $revision,
+                    "&FilePath=", $file
+                ),
+            }),+],
+        }
+    };
+}
 
 /// A row whose other fields are those of most rows.
 const BASE: Published = Published {
@@ -47,6 +80,8 @@ const BASE: Published = Published {
     licence: NOT_STATED,
     rate: 16_000,
     bytes: None,
+    parameters: None,
+    quality: "",
     citation: "",
 };
 
@@ -82,83 +117,105 @@ pub(super) const ROWS: &[Published] = &[
     Published {
         name: "lmuformer-speech-commands",
         architecture: Architecture::Lmuformer,
-        summary: "35 English command words, 96.5 % right on Speech Commands v2",
+        summary: "35 English command words",
         place: page("https://github.com/zeyuliu1037/LMUFormer", "LMUFormer, best_model.pth"),
         bytes: Some(7_200_000),
+        parameters: Some(1_620_000),
+        quality: "96.5 % right on Speech Commands v2",
         ..SPOT
     },
     Published {
         name: "lmuformer-spiking-speech-commands",
         architecture: Architecture::LmuformerSpiking,
-        summary: "the same with spiking neurons, 96.1 % right",
+        summary: "the same with spiking neurons",
         place: page(
             "https://github.com/zeyuliu1037/LMUFormer",
             "Spiking LMUFormer, best_model.pth",
         ),
         bytes: Some(8_600_000),
+        parameters: Some(1_690_000),
+        quality: "96.1 % right on Speech Commands v2",
         ..SPOT
     },
     Published {
         name: "squeezeformer-xsmall-en",
-        summary: "English, LibriSpeech, smallest of six sizes; WER 3.8 / 9.4 % (clean / other)",
-        place: page(NGC, "stt_en_squeezeformer_ctc_xsmall_ls"),
+        summary: "English, LibriSpeech, smallest of six sizes",
+        place: ngc!("stt_en_squeezeformer_ctc_xsmall_ls"),
         bytes: Some(34 << 20),
+        parameters: Some(9_030_000),
+        quality: "WER 3.8 / 9.4 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-small-en",
-        summary: "English, LibriSpeech; WER 3.1 / 7.4 %",
-        place: page(NGC, "stt_en_squeezeformer_ctc_small_ls"),
+        summary: "English, LibriSpeech",
+        place: ngc!("stt_en_squeezeformer_ctc_small_ls"),
         bytes: Some(71 << 20),
+        parameters: Some(18_600_000),
+        quality: "WER 3.1 / 7.4 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-small-medium-en",
         summary: "English, LibriSpeech",
-        place: page(NGC, "stt_en_squeezeformer_ctc_small_medium_ls"),
+        place: ngc!("stt_en_squeezeformer_ctc_small_medium_ls"),
         bytes: Some(108 << 20),
+        parameters: Some(28_200_000),
+        quality: "WER 2.8 / 7.1 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-medium-en",
         summary: "English, LibriSpeech",
-        place: page(NGC, "stt_en_squeezeformer_ctc_medium_ls"),
+        place: ngc!("stt_en_squeezeformer_ctc_medium_ls"),
         bytes: Some(212 << 20),
+        parameters: Some(55_600_000),
+        quality: "WER 2.6 / 6.3 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-medium-large-en",
         summary: "English, LibriSpeech",
-        place: page(NGC, "stt_en_squeezeformer_ctc_medium_large_ls"),
+        place: ngc!("stt_en_squeezeformer_ctc_medium_large_ls"),
         bytes: Some(477 << 20),
+        parameters: Some(125_000_000),
+        quality: "WER 2.5 / 5.9 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-large-en",
         summary: "English, LibriSpeech, largest of six sizes",
-        place: page(NGC, "stt_en_squeezeformer_ctc_large_ls"),
+        place: ngc!("stt_en_squeezeformer_ctc_large_ls"),
         bytes: Some(901 << 20),
+        parameters: Some(236_000_000),
+        quality: "WER 2.4 / 5.7 % (LibriSpeech test-clean / test-other)",
         ..ENGLISH
     },
     Published {
         name: "squeezeformer-xs-uk",
-        summary: "Ukrainian, smallest; WER 10.8 %",
+        summary: "Ukrainian, smallest",
         place: hub("theodotus/stt_uk_squeezeformer_ctc_xs"),
         bytes: Some(34 << 20),
+        parameters: Some(9_030_000),
+        quality: "WER 10.8 %",
         ..UKRAINIAN
     },
     Published {
         name: "squeezeformer-sm-uk",
-        summary: "Ukrainian; WER 8.2 %",
+        summary: "Ukrainian",
         place: hub("theodotus/stt_uk_squeezeformer_ctc_sm"),
         bytes: Some(108 << 20),
+        parameters: Some(28_200_000),
+        quality: "WER 8.2 %",
         ..UKRAINIAN
     },
     Published {
         name: "squeezeformer-ml-uk",
-        summary: "Ukrainian, largest; WER 5.9 %",
+        summary: "Ukrainian, largest",
         place: hub("theodotus/stt_uk_squeezeformer_ctc_ml"),
         bytes: Some(477 << 20),
+        parameters: Some(125_000_000),
+        quality: "WER 5.9 %",
         ..UKRAINIAN
     },
     Published {
@@ -182,46 +239,73 @@ pub(super) const ROWS: &[Published] = &[
         name: "wespeaker-ecapa512",
         summary: "voices, VoxCeleb 2, 512 channels, by WeSpeaker",
         place: hub("Wespeaker/wespeaker-voxceleb-ecapa-tdnn512"),
+        parameters: Some(6_190_000),
         ..WE_SPEAKER
     },
     Published {
         name: "wespeaker-ecapa512-lm",
         summary: "the same, large-margin fine-tuned",
         place: hub("Wespeaker/wespeaker-ecapa-tdnn512-LM"),
+        parameters: Some(6_190_000),
         ..WE_SPEAKER
     },
     Published {
         name: "wespeaker-ecapa1024",
         summary: "voices, VoxCeleb 2, 1024 channels, by WeSpeaker",
         place: hub("Wespeaker/wespeaker-voxceleb-ecapa-tdnn1024"),
+        parameters: Some(14_700_000),
         ..WE_SPEAKER
     },
     Published {
         name: "wespeaker-ecapa1024-lm",
         summary: "the same, large-margin fine-tuned",
         place: hub("Wespeaker/wespeaker-voxceleb-ecapa-tdnn1024-LM"),
+        parameters: Some(14_700_000),
         ..WE_SPEAKER
     },
     Published {
         name: "3d-speaker-ecapa-voxceleb",
         summary: "voices, VoxCeleb 2, by 3D-Speaker",
-        place: page(MODELSCOPE, "damo/speech_ecapa-tdnn_sv_en_voxceleb_16k"),
+        place: modelscope!(
+            "iic/speech_ecapa-tdnn_sv_en_voxceleb_16k",
+            "v1.0.1",
+            "configuration.json",
+            "ecapa_tdnn.bin"
+        ),
         bytes: Some(83_200_000),
+        parameters: Some(20_800_000),
+        quality: "EER 0.86 % (VoxCeleb1-O)",
         ..SPEAKER
     },
     Published {
         name: "mossformer-wsj0-2mix",
         architecture: Architecture::Mossformer,
         summary: "two voices, WSJ0-2mix",
-        place: page(MODELSCOPE, "damo/speech_mossformer_separation_temporal_8k"),
+        place: modelscope!(
+            "iic/speech_mossformer_separation_temporal_8k",
+            "master",
+            "configuration.json",
+            "encoder.bin",
+            "decoder.bin",
+            "masknet.bin"
+        ),
         bytes: Some(168_000_000),
         citation: MOSSFORMER,
+        parameters: Some(42_100_000),
+        quality: "SI-SDRi 22.8 dB (WSJ0-2mix)",
         ..SEPARATE
     },
     Published {
         name: "mossformer2-wsj0-2mix",
         summary: "two voices, WSJ0-2mix",
-        place: page(MODELSCOPE, "damo/speech_mossformer2_separation_temporal_8k"),
+        place: modelscope!(
+            "iic/speech_mossformer2_separation_temporal_8k",
+            "master",
+            "configuration.json",
+            "pytorch_model.pt"
+        ),
+        parameters: Some(55_700_000),
+        quality: "SI-SDRi 24.1 dB (WSJ0-2mix)",
         ..SEPARATE
     },
     Published {
@@ -236,6 +320,7 @@ pub(super) const ROWS: &[Published] = &[
         }],
         rate: 16_000,
         bytes: Some(670_400_000),
+        parameters: Some(55_700_000),
         ..SEPARATE
     },
     Published {
@@ -267,6 +352,7 @@ pub(super) const ROWS: &[Published] = &[
         rate: 48_000,
         bytes: Some(221_000_000),
         citation: MOSSFORMER2,
+        parameters: Some(55_300_000),
         ..BASE
     },
     Published {
@@ -299,6 +385,8 @@ pub(super) const ROWS: &[Published] = &[
         licence: "Apache-2.0",
         rate: 48_000,
         bytes: Some(439_184_643),
+        parameters: None,
+        quality: "",
         citation: HIFI_SR,
     },
 ];
