@@ -281,3 +281,28 @@ fn w1_channels_in_anti_phase_are_heard_by_speech_commands() {
     place.run(&["transcribe", "inverted.wav"]).code(0).says("cancel");
     place.run(&["speaker", "embed", "inverted.wav", "-o", "v.json"]).says("cancel");
 }
+
+/// The ending of `-o` chooses the format; a folder has a file an input.
+#[test]
+fn words_are_written_as_annotations() {
+    let place = ready();
+    let found = spot(&place, &["in/0.wav", "--json"]).code(0).json().len() - 1;
+    for (ending, start) in [
+        ("csv", "input,start,end,score,word\n"),
+        ("srt", "1\n00:00:0"),
+        ("vtt", "WEBVTT\n\n"),
+        ("TextGrid", "File type = \"ooTextFile\""),
+    ] {
+        let output = format!("w.{ending}");
+        spot(&place, &["in/0.wav", "-o", &output]).code(0);
+        let text = String::from_utf8(place.read(&output)).expect("text");
+        assert!(text.starts_with(start), "{ending}: {text}");
+    }
+    let line = spot(&place, &["in", "--format", "labels", "-o", "out/", "--json"]).code(0).json();
+    assert_eq!(line[0]["output"], "out/0.txt");
+    let labels = String::from_utf8(place.read("out/0.txt")).expect("text");
+    assert_eq!(labels.lines().count(), found);
+    spot(&place, &["in", "-o", "all.srt"]).code(2).says("several inputs");
+    let timed = spot(&place, &["in/0.wav", "--timecode"]).code(0).text();
+    assert!(timed.contains("0:00.") || timed.contains("0:01."), "{timed}");
+}
