@@ -32,6 +32,9 @@ use crate::source::{LoadOptions, ModelSource, Precision};
 /// Bounds of the seconds over which norms and levels are measured.
 const MEASURED_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=3600.0;
 
+/// Channels at the rate of the samples from which on kernels are faster than libtorch's convolutions.
+const FEWEST_CHANNELS: i64 = 16;
+
 /// How waveforms are made. What is not given is as the model's card says.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -122,7 +125,9 @@ impl Vocoder {
     pub fn of(model: PeriodWaveModel) -> Self {
         let device = model.device();
         let Model { card, network, .. } = model;
-        Self { card, network: network.freeze(), device }
+        let is_wide = network.config().final_dim >= FEWEST_CHANNELS;
+        let network = if is_wide { network.freeze() } else { network };
+        Self { card, network, device }
     }
 
     /// Makes the network's convolutions in numbers of this kind from now on.
