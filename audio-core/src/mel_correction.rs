@@ -15,11 +15,15 @@ use crate::griffin_lim::refuse_lost;
 use crate::mel::MelPlan;
 use crate::stft::{Complex32, IstftStream, Scaling, StftConfig, StftPlan, StftStream};
 
-/// The most that a pass changes a band by: 12 dB of amplitude, in nepers.
+/// The largest difference of a band that counts in a pass: 12 dB of amplitude, in nepers.
 const MOST: f32 = 12.0 / 20.0 * std::f32::consts::LN_10;
 
-/// Passes at most; a few find all that there is to find.
-pub const MOST_PASSES: usize = 64;
+/// What a difference is multiplied by: a step beyond it gets nearer in fewer passes, as neighbouring
+/// frames undo a part of each other's.
+const STEP: f32 = 1.5;
+
+/// Passes at most; the first ten find most of what there is to find.
+pub const MOST_PASSES: usize = 1000;
 
 /// Corrects waveforms for one front end.
 ///
@@ -31,7 +35,7 @@ pub const MOST_PASSES: usize = 64;
 /// let wave: Vec<f32> = (0..10_240).map(|n| (n as f32 * 0.05).sin() * 0.5).collect();
 /// let wanted = FeaturePlan::new(&config)?.compute(&wave)?;
 /// let soft: Vec<f32> = wave.iter().map(|x| x * 0.4).collect();
-/// let again = MelCorrection::new(&config, 2)?.process(&soft, wanted.view())?;
+/// let again = MelCorrection::new(&config, 8)?.process(&soft, wanted.view())?;
 /// assert!(again.iter().zip(&wave).all(|(a, b)| (a - b).abs() < 0.05));
 /// # Ok::<(), formant_audio_core::Error>(())
 /// ```
@@ -148,7 +152,7 @@ impl MelCorrection {
         let lacks: Vec<f32> = wanted.iter().zip(&found).map(lack).collect();
         for (bin, bands) in frame.iter_mut().zip(&self.bands_of) {
             let lack: f32 = bands.iter().map(|&(band, share)| share * lacks[band]).sum();
-            *bin *= lack.exp();
+            *bin *= (STEP * lack).exp();
         }
     }
 }
@@ -293,8 +297,8 @@ mod tests {
             out
         };
         let other = muffled(&wave);
-        let [none, one, three] = [0, 1, 3].map(|passes| distance(&wave, &by(passes, &other)));
-        assert!(three < one && one < 0.4 * none, "{none} {one} {three}");
+        let [none, one, four] = [0, 1, 4].map(|passes| distance(&wave, &by(passes, &other)));
+        assert!(one < 0.8 * none && four < 0.3 * none, "{none} {one} {four}");
         assert!(by(0, &other) == other);
         let level = decibels(&by(3, &wave), &wave);
         assert!(level < -60.0, "{level:.1} dB");
@@ -338,7 +342,7 @@ mod tests {
         }
         let silent = method.process(&vec![0.0; 2560], mel(&wave[..2560]).view()).expect("silence");
         assert!(silent.iter().all(|x| *x == 0.0));
-        assert!(MelCorrection::new(&config(), 65).is_err());
+        assert!(MelCorrection::new(&config(), MOST_PASSES + 1).is_err());
         let plain = FeatureConfig { log: None, ..config() };
         assert!(MelCorrection::new(&plain, 1).is_err());
         let lost = presets::by_name("nemo").expect("a preset");

@@ -228,7 +228,8 @@ fn options_have_bounds_and_a_model_has_to_be_named() {
     let place = Place::new();
     network(&place);
     place.file("in.wav", &wav_f32(22_050, 1, &noise(3_000)));
-    place.run(&["vocode", "in.wav"]).code(4).says("models list --task vocode");
+    let network = ["vocode", "in.wav", "--method", "network"];
+    place.run(&network).code(4).says("models list --task vocode");
     let ran = place.run(&["vocode", "in.wav", "--model", "nobody"]).code(4);
     assert!(!ran.stderr.contains("spot-commands") && !ran.stderr.contains("bigvgan"));
     ran.says("nobody").says("periodwave-turbo-base");
@@ -237,7 +238,7 @@ fn options_have_bounds_and_a_model_has_to_be_named() {
         ["--temperature", "-1"],
         ["--sway", "3"],
         ["--free-u=1", "-q"],
-        ["--refine", "65"],
+        ["--refine", "1001"],
     ] {
         let ran = place.run(&[&["vocode", "in.wav"], &MODEL[..], &wrong].concat());
         assert_ne!(ran.code, 0, "{wrong:?}");

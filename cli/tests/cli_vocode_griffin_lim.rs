@@ -48,6 +48,7 @@ fn recordings_keep_length_level_and_channels() {
         let found = (audio.rate(), audio.channels(), audio.frames());
         assert_eq!(found, (24_000, usize::from(channels), wanted), "{rate} Hz");
         assert_eq!((&line["method"], &line["iterations"]), (&json!("griffin-lim"), &json!(32)));
+        assert_eq!(line["refine"], json!(0));
         assert_eq!(line["frames"], json!(wanted));
         if channels == 2 {
             // Each channel is worked on alone, and keeps its level.
@@ -126,6 +127,46 @@ fn the_same_seed_gives_the_same_bytes_whatever_threads_and_jobs() {
 }
 
 #[test]
+fn without_model_and_method_the_search_is_refined() {
+    let place = Place::new();
+    let samples = voice(24_000.0, 1, 24_000, 1.0);
+    place.file("in.wav", &wav_f32(24_000, 1, &samples));
+    let usual = place.run(&["vocode", "in.wav", "--json"]).code(0).says("--model");
+    let line = usual.json().remove(0);
+    assert_eq!((&line["method"], &line["refine"]), (&json!("griffin-lim"), &json!(16)));
+    run(&place, &["in.wav", "-o", "plain.wav"]).code(0);
+    run(&place, &["in.wav", "-o", "same.wav", "--refine", "16"]).code(0);
+    assert!(place.read("same.wav") == place.read("in_vocoded.wav"));
+    let plan = FeaturePlan::new(&presets::vocoder(24_000, 100, 12_000.0)).expect("sound");
+    let mel = |samples: &[f32]| plan.compute(samples).expect("defined");
+    let distance = |name: &str| {
+        let made = decoded(&place, name);
+        mel_distance(mel(&samples).view(), mel(made.channel(0)).view()).expect("equal")
+    };
+    let (plain, refined) = (distance("plain.wav"), distance("in_vocoded.wav"));
+    assert!(refined < 0.8 * plain, "{refined} {plain}");
+
+    // Spectrograms without mel bands are not refined unasked.
+    let bare = ["features", "in.wav", "--preset", "librosa", "--print-config"];
+    let config = place.run(&bare).code(0).text();
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    config["mel"] = json!(null);
+    place.file("plain.json", config.to_string().as_bytes());
+    place.run(&["features", "in.wav", "--config", "plain.json", "-o", "bins.npz"]).code(0);
+    let line = place.run(&["vocode", "bins.npz", "--json"]).code(0).json().remove(0);
+    assert_eq!(line["refine"], json!(0));
+    place.run(&["vocode", "bins.npz", "--refine", "1", "--overwrite"]).code(3).says("bins.npz");
+
+    place.file("talks.tsv", b"path\nin.wav\n");
+    let lines = place.run(&["eval", "vocode", "--manifest", "talks.tsv", "--json"]).code(0).json();
+    let summary = lines.last().expect("a summary");
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let (made, plain) =
+        (number(&summary["mel_distance"]), number(&summary["griffin_lim"]["mel_distance"]));
+    assert!(made < 0.8 * plain, "{made} {plain}");
+}
+
+#[test]
 fn options_belong_to_their_method() {
     let place = Place::new();
     place.file("in.wav", &wav_f32(24_000, 1, &voice(24_000.0, 1, 2_000, 1.0)));
@@ -136,15 +177,17 @@ fn options_belong_to_their_method() {
         &["--temperature", "1"],
         &["--sway", "0"],
         &["--free-u"],
-        &["--refine", "2"],
         &["--reference-level"],
     ] {
         run(&place, &[&["in.wav"], option].concat()).code(2).says(option[0]);
     }
     for option in [["--iterations", "3"], ["--preset", "hifigan"]] {
-        place.run(&[&["vocode", "in.wav"], &option[..]].concat()).code(2).says("griffin-lim");
+        let network = ["vocode", "in.wav", "--model", "m.safetensors"];
+        place.run(&[&network, &option[..]].concat()).code(2).says("griffin-lim");
     }
     run(&place, &["in.wav", "--iterations", "0"]).code(2);
+    // Without a method, options of networks want one.
+    place.run(&["vocode", "in.wav", "--steps", "4"]).code(2).says("--steps").says("--model");
     run(&place, &["in.wav", "--preset", "nemo"]).code(2).says("pre-emphasis");
     run(&place, &["in.wav", "--preset", "nobody"]).code(2).says("nobody");
     assert!(!place.exists("in_vocoded.wav"));

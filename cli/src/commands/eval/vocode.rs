@@ -1,5 +1,5 @@
-//! `formant eval vocode`: how far recordings change on the way through their spectrograms, beside what
-//! Griffin and Lim's method makes of the same spectrograms.
+//! `formant eval vocode`: how far recordings change on the way through their spectrograms, by a network or
+//! by the method that needs none, beside what plain Griffin-Lim makes of the same spectrograms.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use formant_audio_core::metrics::spectral::mel_distance;
 use formant_audio_core::metrics::voice::voice_distance;
 use formant_audio_core::resample::{Quality, resample};
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
+use formant_models::tasks::vocode::{GriffinLimVocoder, VocodeOptions, Vocoder};
 use formant_models::{LoadOptions, ModelSource};
 use formant_training::manifest::{self, Row};
 use serde::Serialize;
@@ -37,7 +37,8 @@ pub(super) struct EvalVocodeArgs {
     /// Use rows of this split only.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// Name of a published model, or a file or folder.
+    /// Name of a published model, or a file or folder [default: the method of `formant vocode` without
+    /// one].
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
     /// Write the scores of each recording to this file, as comma-separated values.
@@ -51,7 +52,8 @@ pub(super) struct EvalVocodeArgs {
 /// A model to be measured.
 #[derive(Debug)]
 pub(super) struct EvalVocodePlan {
-    model: ModelSource,
+    /// The network; without one, what `vocode` does then.
+    model: Option<ModelSource>,
     load: LoadOptions,
     options: VocodeOptions,
     manifest: PathBuf,
@@ -64,7 +66,10 @@ pub(super) fn resolve(
     settings: &Settings,
 ) -> Result<EvalVocodePlan, Failure> {
     Ok(EvalVocodePlan {
-        model: tasks::model(typed.model.as_deref(), Vocoder::NAME)?,
+        model: match typed.model.as_deref() {
+            Some(name) => Some(tasks::model(Some(name), Vocoder::NAME)?),
+            None => None,
+        },
         load: tasks::load_options(settings)?,
         options: VocodeOptions { seed: settings.seed.unwrap_or(0), ..VocodeOptions::default() },
         manifest: typed.manifest.clone(),
@@ -82,8 +87,14 @@ pub(super) fn run(
     tell_precision(&plan.load, messages);
     let rows = manifest::read(&plan.manifest)?;
     let rows = of_split(rows, &plan.manifest, plan.split.as_deref())?;
-    let vocoder = Vocoder::load(&plan.model, &plan.load)?;
-    let front_end = vocoder.front_end()?.streamable();
+    let vocoder = match &plan.model {
+        Some(model) => Measured::Network(Vocoder::load(model, &plan.load)?),
+        None => Measured::GriffinLim(GriffinLimVocoder::usual(plan.options.seed)?),
+    };
+    let front_end = match &vocoder {
+        Measured::Network(vocoder) => vocoder.front_end()?.streamable(),
+        Measured::GriffinLim(vocoder) => vocoder.front_end().clone(),
+    };
     let task = Recordings {
         features: FeaturePlan::new(&front_end)?,
         griffin_lim: GriffinLim::new(&front_end, GriffinLimOptions::default())?,
@@ -125,9 +136,15 @@ struct Score {
     griffin_lim: Distances,
 }
 
+/// What is measured.
+enum Measured {
+    Network(Vocoder),
+    GriffinLim(GriffinLimVocoder),
+}
+
 /// A model, and the scores of all recordings.
 struct Recordings<'a> {
-    vocoder: Vocoder,
+    vocoder: Measured,
     front_end: FeatureConfig,
     features: FeaturePlan,
     griffin_lim: GriffinLim,
@@ -161,7 +178,10 @@ impl Evaluation for Recordings<'_> {
         let mono = mono(&row.recording())?;
         let original = resample(&mono.view(), self.front_end.sample_rate, Quality::High)?;
         let samples = original.channel(0);
-        let (vocoded, _) = self.vocoder.process(&original.view(), &self.plan.options)?;
+        let (vocoded, _) = match &self.vocoder {
+            Measured::Network(vocoder) => vocoder.process(&original.view(), &self.plan.options)?,
+            Measured::GriffinLim(vocoder) => vocoder.process(&original.view())?,
+        };
         let again = self.griffin_lim.process(self.features.compute(samples)?.view())?;
         let count = samples.len().min(vocoded.frames()).min(again.len());
         if count == 0 {

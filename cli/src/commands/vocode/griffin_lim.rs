@@ -3,13 +3,10 @@
 use clap::Args;
 use formant_audio_core::features::{FeatureConfig, presets};
 use formant_audio_core::griffin_lim::GriffinLimOptions;
-use formant_models::tasks::vocode::GriffinLimVocoder;
+use formant_models::tasks::vocode::{GriffinLimVocoder, USUAL_PRESET};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
-
-/// The front end of recordings, and of spectrograms that name none: the usual one of vocoders.
-const USUAL: &str = "periodwave";
 
 /// What a search for phases takes.
 #[derive(Debug, Args)]
@@ -31,17 +28,40 @@ impl GriffinLimArgs {
         iterations.or(self.preset.as_ref().map(|_| "--preset"))
     }
 
-    /// Finds out what was meant.
-    pub(super) fn resolve(&self, settings: &Settings) -> Result<Search, Failure> {
+    /// Finds out what was meant, with so many passes behind the search.
+    pub(super) fn resolve(&self, refine: Refine, settings: &Settings) -> Result<Search, Failure> {
         let usual = GriffinLimOptions::default();
         let options = GriffinLimOptions {
             iterations: self.iterations.map_or(usual.iterations, |steps| steps as usize),
             seed: settings.seed.unwrap_or(0),
             ..usual
         };
-        let front_end = presets::by_name(self.preset.as_deref().unwrap_or(USUAL))?;
-        let vocoder = GriffinLimVocoder::new(&front_end, options)?;
-        Ok(Search { vocoder, options, is_chosen: self.preset.is_some() })
+        let front_end = presets::by_name(self.preset.as_deref().unwrap_or(USUAL_PRESET))?;
+        let (vocoder, passes) = refine.of(GriffinLimVocoder::new(&front_end, options)?)?;
+        Ok(Search { vocoder, options, refine, passes, is_chosen: self.preset.is_some() })
+    }
+}
+
+/// How many passes bring the waveform nearer to the spectrogram.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refine {
+    /// So many, or none where the front end has no mel bands or no logarithm to compare.
+    Usual(usize),
+    /// So many.
+    Asked(usize),
+}
+
+impl Refine {
+    fn of(
+        self,
+        vocoder: GriffinLimVocoder,
+    ) -> Result<(GriffinLimVocoder, usize), formant_models::Error> {
+        let front_end = vocoder.front_end();
+        let passes = match self {
+            Self::Usual(_) if front_end.mel.is_none() || front_end.log.is_none() => 0,
+            Self::Usual(passes) | Self::Asked(passes) => passes,
+        };
+        Ok((vocoder.refined(passes)?, passes))
     }
 }
 
@@ -50,6 +70,9 @@ impl GriffinLimArgs {
 pub(super) struct Search {
     pub(super) vocoder: GriffinLimVocoder,
     pub(super) options: GriffinLimOptions,
+    refine: Refine,
+    /// Passes behind the search.
+    pub(super) passes: usize,
     /// Whether its front end was asked for.
     pub(super) is_chosen: bool,
 }
@@ -64,6 +87,8 @@ impl Search {
             return Ok(self.clone());
         }
         let vocoder = GriffinLimVocoder::new(stated, self.options);
-        Ok(Self { vocoder: vocoder.map_err(|error| error.to_string())?, ..self.clone() })
+        let refined = vocoder.and_then(|vocoder| self.refine.of(vocoder));
+        let (vocoder, passes) = refined.map_err(|error| error.to_string())?;
+        Ok(Self { vocoder, passes, ..self.clone() })
     }
 }

@@ -4,7 +4,6 @@ use formant_audio_core::AudioSpec;
 use formant_audio_core::features::FeatureConfig;
 use formant_models::tasks::Task;
 use formant_models::tasks::vocode::{VocodeOptions, VocodeReport, Vocoder};
-use ndarray::ArrayView2;
 use serde_json::{Map, Value, json};
 
 use super::griffin_lim::Search;
@@ -74,18 +73,12 @@ impl Vocoding {
             Self::GriffinLim(search) => search,
         };
         let bands = self.bands();
-        let mut session = search.vocoder.start_mel();
-        let mut samples = Vec::new();
+        let mut stream = search.vocoder.start_mel();
         for rows in rows.chunks(STRETCH * bands) {
             interrupt::check()?;
-            let rows = ArrayView2::from_shape((rows.len() / bands, bands), rows)
-                .map_err(|error| Failure::internal("spectrogram", error))?;
-            session.push(rows, &mut samples)?;
-            write(&samples)?;
-            samples.clear();
+            write(&stream.push(rows)?)?;
         }
-        session.finish(&mut samples);
-        write(&samples)
+        write(&stream.finish()?)
     }
 
     /// What JSON lines say about a search.
@@ -95,6 +88,7 @@ impl Vocoding {
             Self::GriffinLim(search) => Map::from_iter([
                 ("method".to_owned(), "griffin-lim".into()),
                 ("iterations".to_owned(), search.options.iterations.into()),
+                ("refine".to_owned(), search.passes.into()),
             ]),
         }
     }
@@ -133,7 +127,9 @@ impl Process for Vocoding {
         let (output, length) = (made.targets[0].name(), clock(made.seconds()));
         let work = match self {
             Self::Network { .. } => format!("{} calls of the network", made.report.calls),
-            Self::GriffinLim(search) => format!("{} iterations", search.options.iterations),
+            Self::GriffinLim(search) => {
+                format!("{} iterations, refined {} times", search.options.iterations, search.passes)
+            }
         };
         vec![format!("{} -> {output} ({length}, {work})", made.input)]
     }

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use formant_models::ModelSource;
 use formant_models::arch::periodwave::{FreeU, Solver};
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{Level, VocodeOptions, Vocoder};
+use formant_models::tasks::vocode::{Level, USUAL_PASSES, VocodeOptions, Vocoder};
 
-use self::griffin_lim::GriffinLimArgs;
+use self::griffin_lim::{GriffinLimArgs, Refine};
 use self::method::Vocoding;
 use super::Work;
 use crate::audio_to_audio::{self, AudioToAudio, AudioToAudioArgs};
@@ -42,18 +42,16 @@ enum SolverArg {
 
 /// What `formant vocode` takes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant vocode mel.npy --model periodwave_turbo_base/ -o talk.wav\n\
-    Example: formant vocode mel.npz --method griffin-lim -o talk.wav\n\n\
+#[command(after_help = "Example: formant vocode mel.npz -o talk.wav\n\
+    Example: formant vocode mel.npy --model periodwave_turbo_base/ -o talk.wav\n\n\
     Inputs are spectrograms (.npy, .npz), frames by bands or bands by frames, and recordings, of \
-    which the method sees the spectrogram."
-)]
+    which the method sees the spectrogram.")]
 pub(crate) struct VocodeArgs {
     #[command(flatten)]
     files: AudioToAudioArgs,
-    /// What makes the waveform.
-    #[arg(long, value_enum, default_value = "network", value_name = "METHOD")]
-    method: Method,
+    /// What makes the waveform [default: network with --model, otherwise griffin-lim].
+    #[arg(long, value_enum, value_name = "METHOD")]
+    method: Option<Method>,
     #[command(flatten)]
     griffin_lim: GriffinLimArgs,
     /// Name of a published model, or a file or folder; `formant models list --task vocode` says where
@@ -83,10 +81,10 @@ pub(crate) struct VocodeArgs {
         default_missing_value = "0.9,1.1"
     )]
     free_u: Option<FreeU>,
-    /// Passes that bring the waveform nearer to the spectrogram, behind the network [default: the
-    /// model's].
-    #[arg(long, value_name = "N")]
-    refine: Option<usize>,
+    /// Passes that bring the waveform nearer to the spectrogram, behind either method [default: the
+    /// model's; 16 without --model and --method].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+    refine: Option<u32>,
     /// Scale recordings to a peak of 0.95 and louder outputs down to it, as the reference does,
     /// instead of keeping the input's level.
     #[arg(long)]
@@ -108,9 +106,9 @@ fn free_u(text: &str) -> Result<FreeU, String> {
 impl VocodeArgs {
     /// Finds out what was meant.
     pub(crate) fn resolve(self, settings: &Settings) -> Result<Work, Failure> {
-        match self.method {
-            Method::Network => self.by_network(settings),
-            Method::GriffinLim => self.by_griffin_lim(settings),
+        match (self.method, &self.model) {
+            (Some(Method::Network), _) | (None, Some(_)) => self.by_network(settings),
+            (Some(Method::GriffinLim), _) | (None, None) => self.by_griffin_lim(settings),
         }
     }
 
@@ -131,7 +129,7 @@ impl VocodeArgs {
             temperature: self.temperature,
             sway: self.sway,
             free_u: self.free_u,
-            refine: self.refine,
+            refine: self.refine.map(|passes| passes as usize),
             seed: settings.seed.unwrap_or(0),
             level: if self.reference_level { Level::Reference } else { Level::Kept },
             ..VocodeOptions::default()
@@ -162,17 +160,29 @@ impl VocodeArgs {
             ("--temperature", self.temperature.is_some()),
             ("--sway", self.sway.is_some()),
             ("--free-u", self.free_u.is_some()),
-            ("--refine", self.refine.is_some()),
             ("--reference-level", self.reference_level),
         ];
         if let Some((option, _)) = networks.into_iter().find(|(_, is_given)| *is_given) {
-            return Err(Failure::usage(option, "belongs to networks, not to --method griffin-lim")
-                .help("leave one of the two out"));
+            return Err(match self.method {
+                None => Failure::usage(option, "belongs to networks").help("name one with --model"),
+                Some(_) => {
+                    Failure::usage(option, "belongs to networks, not to --method griffin-lim")
+                        .help("leave one of the two out")
+                }
+            });
         }
-        let process = self.griffin_lim.resolve(settings)?;
+        let is_usual = self.method.is_none();
+        let refine = match self.refine {
+            Some(passes) => Refine::Asked(passes as usize),
+            None => Refine::Usual(if is_usual { USUAL_PASSES } else { 0 }),
+        };
+        let process = self.griffin_lim.resolve(refine, settings)?;
         let files = self.files.resolve_for_network("_vocoded", settings)?;
         let is_forced = self.force;
         Ok(Box::new(move |settings, messages| {
+            if is_usual {
+                messages.note("method griffin-lim, without a network; --model names one");
+            }
             let batch = settings.batch();
             run(&files, is_forced, batch, messages, || Ok(Vocoding::GriffinLim(process)))
         }))

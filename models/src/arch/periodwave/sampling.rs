@@ -184,7 +184,7 @@ mod tests {
         for (name, sampling) in [
             ("steps", Sampling { steps: 0, ..Default::default() }),
             ("steps", Sampling { steps: 1 << 20, ..Default::default() }),
-            ("refine", Sampling { refine: 65, ..Default::default() }),
+            ("refine", Sampling { refine: 1001, ..Default::default() }),
             ("temperature", Sampling { temperature: f64::NAN, ..Default::default() }),
             ("sway", Sampling { sway: -3.0, ..Default::default() }),
             (

@@ -1,8 +1,7 @@
 //! Spectrograms of any length to waveforms: the flow, and behind it the correction that brings its
 //! waveform nearer to the spectrogram.
 
-use formant_audio_core::mel_correction::MelCorrectionSession;
-
+use super::correction::Correction;
 use super::flow::Flow;
 use super::{VocodeOptions, Vocoder};
 use crate::error::Result;
@@ -10,7 +9,7 @@ use crate::error::Result;
 /// One spectrogram on its way to a waveform: rows in, samples out.
 pub struct MelStream {
     flow: Flow,
-    correction: Option<MelCorrectionSession>,
+    correction: Correction,
 }
 
 impl MelStream {
@@ -25,13 +24,7 @@ impl MelStream {
     /// says.
     pub fn push(&mut self, rows: &[f32]) -> Result<Vec<f32>> {
         let samples = self.flow.push(rows)?;
-        match &mut self.correction {
-            None => Ok(samples),
-            Some(correction) => {
-                correction.want(rows);
-                Ok(correction.push(&samples)?)
-            }
-        }
+        self.correction.push(rows, samples)
     }
 
     /// Ends the spectrogram: the rest of the samples, so that there is a hop of them for each frame.
@@ -39,22 +32,14 @@ impl MelStream {
     /// # Errors
     /// What libtorch says.
     pub fn finish(self) -> Result<Vec<f32>> {
-        let samples = self.flow.finish()?;
-        match self.correction {
-            None => Ok(samples),
-            Some(mut correction) => {
-                let mut out = correction.push(&samples)?;
-                out.extend(correction.finish()?);
-                Ok(out)
-            }
-        }
+        self.correction.finish(self.flow.finish()?)
     }
 }
 
 /// What follows the flow, where something is wanted.
-fn correction(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Option<MelCorrectionSession>> {
+fn correction(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Correction> {
     let passes = options.sampling(&vocoder.card)?.refine;
-    Ok(vocoder.card.mel_correction(passes)?.map(|correction| correction.start()))
+    Ok(Correction::new(vocoder.card.mel_correction(passes)?.as_ref()))
 }
 
 #[cfg(test)]
@@ -152,7 +137,7 @@ mod tests {
         let wanted = with.process_mel(&rows, &asked).expect("runs");
         with.card.sampling.refine = 2;
         assert!(with.process_mel(&rows, &VocodeOptions::default()).expect("runs") == wanted);
-        assert!(with.start_mel(&VocodeOptions { refine: Some(65), ..asked }).is_err());
+        assert!(with.start_mel(&VocodeOptions { refine: Some(1001), ..asked }).is_err());
         assert!(vocoder(Variant::Codec).start_mel(&asked).is_err());
     }
 }

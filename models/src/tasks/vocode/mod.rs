@@ -1,6 +1,7 @@
 //! Vocoding: spectrograms in, waveforms out; or recordings in, of which the network hears the
 //! spectrogram alone (analysis and synthesis). [`GriffinLimVocoder`] does both without a network.
 
+mod correction;
 mod fit;
 mod flow;
 mod griffin_lim;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 pub use fit::{mel_differences, mel_doubts};
-pub use griffin_lim::GriffinLimVocoder;
+pub use griffin_lim::{GriffinLimStream, GriffinLimVocoder, USUAL_PASSES, USUAL_PRESET};
 pub use level::Level;
 pub use mel::MelStream;
 pub use session::{VocodeReport, VocodeSession};

@@ -1,12 +1,10 @@
 //! What makes the waveform behind the front end: a network, or the search of Griffin and Lim.
 
 use formant_audio_core::features::{FeatureConfig, FeaturePlan};
-use formant_audio_core::griffin_lim::GriffinLimSession;
-use ndarray::ArrayView2;
 
-use super::griffin_lim::GriffinLimVocoder;
+use super::griffin_lim::{GriffinLimStream, GriffinLimVocoder};
 use super::{MelStream, VocodeOptions, Vocoder};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A way from spectrograms to waveforms.
 pub(super) enum Synthesis {
@@ -17,7 +15,7 @@ pub(super) enum Synthesis {
 /// One spectrogram on this way.
 pub(super) enum Waveform {
     Network(Box<MelStream>),
-    GriffinLim(GriffinLimSession, usize),
+    GriffinLim(Box<GriffinLimStream>),
 }
 
 impl Synthesis {
@@ -33,7 +31,7 @@ impl Synthesis {
             Self::Network(vocoder, options) => {
                 Waveform::Network(Box::new(vocoder.start_mel(options)?))
             }
-            Self::GriffinLim(vocoder) => Waveform::GriffinLim(vocoder.start_mel(), vocoder.bands()),
+            Self::GriffinLim(vocoder) => Waveform::GriffinLim(Box::new(vocoder.start_mel())),
         })
     }
 
@@ -58,25 +56,14 @@ impl Waveform {
     pub(super) fn push(&mut self, rows: &[f32]) -> Result<Vec<f32>> {
         match self {
             Self::Network(stream) => stream.push(rows),
-            Self::GriffinLim(session, bands) => {
-                let shape = (rows.len() / *bands, *bands);
-                let rows = ArrayView2::from_shape(shape, rows)
-                    .map_err(|_| Error::config("rows", "are no whole frames"))?;
-                let mut samples = Vec::new();
-                session.push(rows, &mut samples)?;
-                Ok(samples)
-            }
+            Self::GriffinLim(stream) => stream.push(rows),
         }
     }
 
     pub(super) fn finish(self) -> Result<Vec<f32>> {
         match self {
             Self::Network(stream) => stream.finish(),
-            Self::GriffinLim(session, _) => {
-                let mut samples = Vec::new();
-                session.finish(&mut samples);
-                Ok(samples)
-            }
+            Self::GriffinLim(stream) => stream.finish(),
         }
     }
 }
