@@ -88,8 +88,8 @@ pub(super) fn run(
     let rows = manifest::read(&plan.manifest)?;
     let rows = of_split(rows, &plan.manifest, plan.split.as_deref())?;
     let vocoder = match &plan.model {
-        Some(model) => Measured::Network(Vocoder::load(model, &plan.load)?),
-        None => Measured::GriffinLim(GriffinLimVocoder::usual(plan.options.seed)?),
+        Some(model) => Measured::Network(Box::new(Vocoder::load(model, &plan.load)?)),
+        None => Measured::GriffinLim(Box::new(GriffinLimVocoder::usual(plan.options.seed)?)),
     };
     let front_end = match &vocoder {
         Measured::Network(vocoder) => vocoder.front_end()?.streamable(),
@@ -138,8 +138,8 @@ struct Score {
 
 /// What is measured.
 enum Measured {
-    Network(Vocoder),
-    GriffinLim(GriffinLimVocoder),
+    Network(Box<Vocoder>),
+    GriffinLim(Box<GriffinLimVocoder>),
 }
 
 /// A model, and the scores of all recordings.

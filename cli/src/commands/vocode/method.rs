@@ -18,8 +18,8 @@ const STRETCH: usize = 128;
 /// A method and its options.
 #[derive(Clone)]
 pub(super) enum Vocoding {
-    Network { vocoder: Vocoder, options: VocodeOptions },
-    GriffinLim(Search),
+    Network { vocoder: Box<Vocoder>, options: VocodeOptions },
+    GriffinLim(Box<Search>),
 }
 
 impl Vocoding {
@@ -53,7 +53,7 @@ impl Vocoding {
     pub(super) fn of_front_end(&self, stated: &FeatureConfig) -> Result<Self, String> {
         match self {
             Self::Network { .. } => Ok(self.clone()),
-            Self::GriffinLim(search) => search.of_front_end(stated).map(Self::GriffinLim),
+            Self::GriffinLim(search) => search.of_front_end(stated).map(|search| Self::GriffinLim(Box::new(search))),
         }
     }
 

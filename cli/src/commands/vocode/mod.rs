@@ -146,7 +146,7 @@ impl VocodeArgs {
             let batch = settings.one_by_one();
             let process = || {
                 let vocoder = Vocoder::load(&model, &load)?;
-                Ok(Vocoding::Network { vocoder, options })
+                Ok(Vocoding::Network { vocoder: Box::new(vocoder), options })
             };
             run(&files, is_forced, batch, messages, process)
         }))
@@ -184,7 +184,7 @@ impl VocodeArgs {
                 messages.note("method griffin-lim, without a network; --model names one");
             }
             let batch = settings.batch();
-            run(&files, is_forced, batch, messages, || Ok(Vocoding::GriffinLim(process)))
+            run(&files, is_forced, batch, messages, || Ok(Vocoding::GriffinLim(Box::new(process))))
         }))
     }
 }

@@ -76,7 +76,6 @@ impl SpecMaskGit {
     }
 
     /// What the network sees where there is no description, `[1, 1, dim]`.
-    #[must_use]
     pub fn no_condition(&self) -> Tensor {
         self.null_cond.shallow_clone()
     }

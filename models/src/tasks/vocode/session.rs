@@ -65,7 +65,7 @@ struct Running {
 impl VocodeSession {
     pub(super) fn of_network(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
         let calls = options.sampling(&vocoder.card)?.calls().len();
-        let synthesis = Synthesis::Network(vocoder.clone(), *options);
+        let synthesis = Synthesis::Network(Box::new(vocoder.clone()), *options);
         let front_end = synthesis.plan()?;
         let measured = (options.measured_seconds * f64::from(vocoder.sample_rate())) as usize;
         let (level, guard) = (options.level, Guard::default());

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// A way from spectrograms to waveforms.
 pub(super) enum Synthesis {
-    Network(Vocoder, VocodeOptions),
+    Network(Box<Vocoder>, VocodeOptions),
     GriffinLim(GriffinLimVocoder),
 }
 
