@@ -148,7 +148,7 @@ fn voices_are_taught_listed_found_exported_and_forgotten() {
     let place = voices();
     let store = ["--voices", "team.json"];
     let enroll = |more: &[&str]| speaker(&place, &[&["enroll"], &store[..], more].concat());
-    assert!(enroll(&["--name", "Ada", "a1.wav"]).code(0).text().contains("1 recordings"));
+    assert!(enroll(&["--name", "Ada", "a1.wav"]).code(0).text().contains("1 recording,"));
     assert!(enroll(&["--name", "Ada", "a2.wav"]).code(0).text().contains("2 recordings"));
     enroll(&["--name", "Bo", "b1.wav"]).code(0);
     let listed = enroll(&["--list", "--json"]).code(0).json();

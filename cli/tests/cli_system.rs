@@ -106,7 +106,7 @@ fn bench_times_networks_of_any_size() {
 fn w5_a_deleted_working_folder_is_named() {
     let (place, formant) = (Place::new(), env!("CARGO_BIN_EXE_formant"));
     std::fs::create_dir(place.path("gone")).expect("a folder");
-    let script = format!("cd gone && rmdir ../gone && exec '{formant}' --version");
+    let script = format!("cd gone && rmdir ../gone && exec '{formant}' formats");
     let mut shell = std::process::Command::new("sh");
     let ended = shell.current_dir(place.path("")).args(["-c", &script]).output().expect("a shell");
     let stderr = String::from_utf8_lossy(&ended.stderr);

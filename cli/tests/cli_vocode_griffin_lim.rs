@@ -78,13 +78,21 @@ fn spectrograms_are_those_that_their_file_states() {
     for (name, rate, hop) in [("hifigan", 22_050, 256), ("librosa", 22_050, 512)] {
         let made = decoded(&place, &format!("{name}_vocoded.wav"));
         assert_eq!((made.rate(), made.frames()), (rate, 30_000 / hop * hop), "{name}");
-        let config = presets::vocoder(22_050, 80, 8000.0);
+        // In the front end's own values: nepers, and decibels of power.
+        let config = presets::by_name(name).expect("a preset").streamable();
         let plan = FeaturePlan::new(&config).expect("sound");
+        let most = if name == "librosa" { 4.3 } else { 0.5 };
         let count = made.frames();
         let mel = |samples: &[f32]| plan.compute(samples).expect("defined");
-        let distance = mel_distance(mel(&samples[..count]).view(), mel(made.channel(0)).view())
-            .expect("equal");
-        assert!(distance < 0.5, "{name}: {distance}");
+        let (mut wanted, mut found) = (mel(&samples[..count]), mel(made.channel(0)));
+        // librosa's file keeps 80 dB below the loudest value; what lies deeper is not in it.
+        if name == "librosa" {
+            let floor = wanted.iter().copied().fold(f32::MIN, f32::max) - 80.0;
+            wanted.mapv_inplace(|x| x.max(floor));
+            found.mapv_inplace(|x| x.max(floor));
+        }
+        let distance = mel_distance(wanted.view(), found.view()).expect("equal");
+        assert!(distance < most, "{name}: {distance}");
     }
     assert_eq!(decoded(&place, "periodwave_vocoded.wav").rate(), 24_000);
 
@@ -162,7 +170,7 @@ fn without_model_and_method_the_search_is_refined() {
     let summary = lines.last().expect("a summary");
     let number = |value: &serde_json::Value| value.as_f64().expect("a number");
     let (made, plain) =
-        (number(&summary["mel_distance"]), number(&summary["griffin_lim"]["mel_distance"]));
+        (number(&summary["mel_distance"]), number(&summary["griffin_lim_mel_distance"]));
     assert!(made < 0.8 * plain, "{made} {plain}");
 }
 

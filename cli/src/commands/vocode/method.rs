@@ -53,7 +53,9 @@ impl Vocoding {
     pub(super) fn of_front_end(&self, stated: &FeatureConfig) -> Result<Self, String> {
         match self {
             Self::Network { .. } => Ok(self.clone()),
-            Self::GriffinLim(search) => search.of_front_end(stated).map(|search| Self::GriffinLim(Box::new(search))),
+            Self::GriffinLim(search) => {
+                search.of_front_end(stated).map(|search| Self::GriffinLim(Box::new(search)))
+            }
         }
     }
 
