@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1};
 
 use crate::error::{Error, Result};
 use crate::features::{FeatureConfig, Log, LogBase, Spectrum};
@@ -22,7 +22,11 @@ const MOST: f32 = 12.0 / 20.0 * std::f32::consts::LN_10;
 /// frames undo a part of each other's.
 const STEP: f32 = 1.5;
 
-/// Passes at most; the first ten find most of what there is to find.
+/// How much of the step of the pass before goes into a step, as in Polyak's heavy ball: directions that
+/// many passes agree on are followed faster.
+const MOMENTUM: f32 = 0.5;
+
+/// Passes at most; the first thirty find most of what there is to find.
 pub const MOST_PASSES: usize = 1000;
 
 /// Corrects waveforms for one front end.
@@ -112,6 +116,7 @@ impl MelCorrection {
             analysis: self.stft.stream(),
             synthesis: self.stft.inverse_stream(),
             next: 0,
+            steps: VecDeque::new(),
         };
         MelCorrectionSession {
             passes: (0..self.passes).map(|_| pass()).collect(),
@@ -132,8 +137,9 @@ impl MelCorrection {
         base * exponent / self.log.factor
     }
 
-    /// Scales the bins of a frame by what its bands lack.
-    fn correct(&self, wanted: &[f32], mut frame: ndarray::ArrayViewMut1<'_, Complex32>) {
+    /// Scales the bins of a frame by what its bands lack. `steps` are the steps of its bands, in nepers:
+    /// those of the pass before come in, those of this pass go out.
+    fn correct(&self, wanted: &[f32], steps: &mut [f32], mut frame: ArrayViewMut1<'_, Complex32>) {
         let power = |bin: &Complex32| bin.norm_sqr() * self.input_scale * self.input_scale;
         let spectrum: Vec<f32> = match self.spectrum {
             Spectrum::Power => frame.iter().map(power).collect(),
@@ -149,10 +155,12 @@ impl MelCorrection {
             let lack = (wanted - found) * nepers;
             if lack.is_finite() { lack.clamp(-MOST, MOST) } else { 0.0 }
         };
-        let lacks: Vec<f32> = wanted.iter().zip(&found).map(lack).collect();
+        for (step, lack) in steps.iter_mut().zip(wanted.iter().zip(&found).map(lack)) {
+            *step = STEP * lack + MOMENTUM * *step;
+        }
         for (bin, bands) in frame.iter_mut().zip(&self.bands_of) {
-            let lack: f32 = bands.iter().map(|&(band, share)| share * lacks[band]).sum();
-            *bin *= (STEP * lack).exp();
+            let step: f32 = bands.iter().map(|&(band, share)| share * steps[band]).sum();
+            *bin *= step.exp();
         }
     }
 }
@@ -163,6 +171,8 @@ struct Pass {
     synthesis: IstftStream,
     /// The frame that comes next.
     next: usize,
+    /// The steps that it took, of the bands of the frames that the next pass has not seen.
+    steps: VecDeque<f32>,
 }
 
 /// A waveform that arrives in pieces.
@@ -215,12 +225,21 @@ impl MelCorrectionSession {
 
     fn synthesize(&mut self, at: usize, mut frames: Array2<Complex32>) -> Result<Vec<f32>> {
         let bands = self.plan.mel.n_mels();
-        let pass = &mut self.passes[at];
+        let (before, rest) = self.passes.split_at_mut(at);
+        let is_last = rest.len() == 1;
+        let pass = &mut rest[0];
         for frame in frames.rows_mut() {
+            let mut steps: Vec<f32> = match before.last_mut() {
+                Some(before) => before.steps.drain(..bands).collect(),
+                None => vec![0.0; bands],
+            };
             let from = (pass.next - self.first) * bands;
             if from + bands <= self.wanted.len() {
                 let wanted: Vec<f32> = self.wanted.range(from..from + bands).copied().collect();
-                self.plan.correct(&wanted, frame);
+                self.plan.correct(&wanted, &mut steps, frame);
+            }
+            if !is_last {
+                pass.steps.extend(steps);
             }
             pass.next += 1;
         }

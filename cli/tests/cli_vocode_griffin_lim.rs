@@ -144,9 +144,9 @@ fn without_model_and_method_the_search_is_refined() {
     place.file("in.wav", &wav_f32(24_000, 1, &samples));
     let usual = place.run(&["vocode", "in.wav", "--json"]).code(0).says("--model");
     let line = usual.json().remove(0);
-    assert_eq!((&line["method"], &line["refine"]), (&json!("griffin-lim"), &json!(16)));
+    assert_eq!((&line["method"], &line["refine"]), (&json!("griffin-lim"), &json!(32)));
     run(&place, &["in.wav", "-o", "plain.wav"]).code(0);
-    run(&place, &["in.wav", "-o", "same.wav", "--refine", "16"]).code(0);
+    run(&place, &["in.wav", "-o", "same.wav", "--refine", "32"]).code(0);
     assert!(place.read("same.wav") == place.read("in_vocoded.wav"));
     let plan = FeaturePlan::new(&presets::vocoder(24_000, 100, 12_000.0)).expect("sound");
     let mel = |samples: &[f32]| plan.compute(samples).expect("defined");

@@ -82,7 +82,7 @@ pub(crate) struct VocodeArgs {
     )]
     free_u: Option<FreeU>,
     /// Passes that bring the waveform nearer to the spectrogram, behind either method [default: the
-    /// model's; 16 without --model and --method].
+    /// model's; 32 without --model and --method].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
     refine: Option<u32>,
     /// Scale recordings to a peak of 0.95 and louder outputs down to it, as the reference does,

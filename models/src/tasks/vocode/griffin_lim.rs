@@ -14,7 +14,7 @@ use crate::tasks::task::TaskSession;
 /// The preset of the front end where none is named.
 pub const USUAL_PRESET: &str = "periodwave";
 /// Passes of the correction where nothing is said about the method.
-pub const USUAL_PASSES: usize = 16;
+pub const USUAL_PASSES: usize = 32;
 
 /// Makes waveforms of spectrograms by fast Griffin-Lim, in the place of a [`Vocoder`](super::Vocoder).
 ///
