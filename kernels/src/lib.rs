@@ -9,8 +9,6 @@
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
 //! - [`convolution`] sees all channels, by a matrix unit or in a fraction of the products of the direct
 //!   sum, behind a [`row_activation`] that may differ from channel to channel.
-//! - [`row_convolution`] is for few taps and channels, whose rows are read as they lie, and whose
-//!   results are written as the next one reads them.
 //! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and
 //!   [`gated_attention`] the whole block of that name, which stays in the caches.
 //!
@@ -31,7 +29,6 @@ pub mod lif;
 pub mod linear;
 pub mod process;
 pub mod row_activation;
-pub mod row_convolution;
 pub mod simd;
 pub mod statistics;
 #[cfg(feature = "tch")]

@@ -50,7 +50,12 @@ pub(super) struct Direct {
     config: ConvolutionConfig,
     gemm: Gemm,
     numbers: Numbers,
-    /// Tiles side by side that a row of inputs fills.
+    /// Elements from one row of an operand to the next.
+    width: usize,
+    /// Stretches of a row and those behind it that are multiplied: one for each tap, or all taps in one
+    /// where rows are narrow and lie one behind the other.
+    taps: usize,
+    /// Tiles side by side that a stretch fills.
     tiles: usize,
     /// Panels of [`SIDE`] outputs, of digits, of taps, of tiles.
     weight: Vec<Line>,
@@ -86,6 +91,11 @@ impl Numbers {
         }
     }
 
+    /// Elements in a row of a tile.
+    fn of_line(self) -> usize {
+        STEPS * self.of_word()
+    }
+
     fn levels(self) -> &'static [&'static [[usize; 2]]] {
         &LEVELS[LEVELS.len() - self.digits()..]
     }
@@ -115,8 +125,16 @@ impl Direct {
         }
         let factors: Vec<f32> = units.iter().map(|&largest| factor(largest)).collect();
         units.iter_mut().for_each(|unit| *unit /= LARGEST);
-        let tiles = inputs.div_ceil(STEPS * numbers.of_word());
-        let mut direct = Self { config, gemm, numbers, tiles, weight: Vec::new(), units };
+        let of_line = numbers.of_line();
+        let (tiles, whole) = (inputs.div_ceil(of_line), (kernel * inputs).div_ceil(of_line));
+        // Operands of bytes are written sixteen elements at a time.
+        let is_whole = dilation == 1 && inputs % 16 == 0 && numbers == Numbers::Bytes;
+        let (width, taps, tiles) = match is_whole && whole < kernel * tiles {
+            true => (inputs, 1, whole),
+            false => (tiles * of_line, kernel, tiles),
+        };
+        let mut direct =
+            Self { config, gemm, numbers, width, taps, tiles, weight: Vec::new(), units };
         direct.weight = vec![EMPTY; direct.lines() * outputs.div_ceil(SIDE)];
         for (at, row) in weight.chunks_exact(outputs).enumerate() {
             for (output, &x) in row.iter().enumerate() {
@@ -145,15 +163,16 @@ impl Direct {
 
     /// Lines of a panel.
     fn lines(&self) -> usize {
-        self.numbers.digits() * self.config.kernel * self.tiles * 2 * STEPS
+        self.numbers.digits() * self.taps * self.tiles * 2 * STEPS
     }
 
     /// The line, word, and bit where a digit of the weight of `at [kernel, inputs]` and `output` is.
     fn place(&self, digit: usize, at: usize, output: usize) -> (usize, usize, usize) {
         let ConvolutionConfig { inputs, kernel, .. } = self.config;
-        let (tap, input, of_word) = (at / inputs, at % inputs, self.numbers.of_word());
+        let (of_tap, of_word) = (kernel * inputs / self.taps, self.numbers.of_word());
+        let (tap, input) = (at / of_tap, at % of_tap);
         let (row, column) = (input / of_word, output % SIDE);
-        let rows = (digit * kernel + tap) * self.tiles * STEPS + row;
+        let rows = (digit * self.taps + tap) * self.tiles * STEPS + row;
         let line = output / SIDE * self.lines() + 2 * rows + column / STEPS;
         (line, column % STEPS, input % of_word * (32 / of_word))
     }
@@ -200,12 +219,13 @@ impl Direct {
             // As in any sum with numbers that are none.
             None => return out.fill(f32::NAN),
         };
-        let (row, tap) = (64 * self.tiles, 128 * STEPS * self.tiles);
+        let row = 4 * self.width / self.numbers.of_word();
+        let (plane, taps, tap) = (64 * self.plane(height), self.taps, 128 * STEPS * self.tiles);
         let segments = |pairs: &&[[usize; 2]]| -> Vec<Segment> {
             let of_pair = |&[left, right]: &[usize; 2]| {
-                (0..kernel).map(move |k| Segment {
-                    left: (left * height + k * dilation) * row,
-                    right: (right * kernel + k) * tap,
+                (0..taps).map(move |k| Segment {
+                    left: left * plane + k * dilation * row,
+                    right: (right * taps + k) * tap,
                 })
             };
             pairs.iter().flat_map(of_pair).collect()
@@ -216,7 +236,7 @@ impl Direct {
         for (panel, weight) in self.weight.chunks_exact(self.lines()).enumerate() {
             for at in (0..rows).step_by(SIDE) {
                 let operands = Operands {
-                    left: scratch.operand[at * self.tiles..].as_ptr().cast(),
+                    left: scratch.operand.as_ptr().cast::<u8>().wrapping_add(at * row),
                     right: weight.as_ptr().cast(),
                     stride: row,
                     tiles: self.tiles,
@@ -243,6 +263,12 @@ impl Direct {
         }
     }
 
+    /// Lines of a digit of `height` rows, and of what the last of them are multiplied with behind these.
+    fn plane(&self, height: usize) -> usize {
+        let beyond = if self.taps < self.config.kernel { self.tiles } else { 0 };
+        (height * self.width).div_ceil(self.numbers.of_line()) + beyond
+    }
+
     /// Makes `height` rows an operand, and says what its digits count. Nothing where a number is none.
     ///
     /// # Safety
@@ -254,13 +280,12 @@ impl Direct {
         height: usize,
         Scratch { values, operand }: &mut Scratch,
     ) -> Option<f32> {
-        let tiles = self.tiles;
-        let lines = height * tiles;
+        let (tiles, lines) = (self.tiles, self.plane(height));
         let wanted = lines * self.numbers.digits();
         if operand.len() < wanted {
             operand.resize(wanted, EMPTY);
         }
-        let of_line = STEPS * self.numbers.of_word();
+        let of_line = self.numbers.of_line();
         if self.numbers == Numbers::Bf16 {
             for (row, lines) in operand.chunks_exact_mut(tiles).take(height).enumerate() {
                 let Some(row) = source.row(row, self.config.inputs) else {
@@ -279,10 +304,11 @@ impl Direct {
             }
             return Some(1.0);
         }
-        let width = tiles * of_line;
-        if values.len() < height * width {
-            values.resize(height * width, 0.0);
+        let width = self.width;
+        if values.len() < lines * of_line {
+            values.resize(lines * of_line, 0.0);
         }
+        values[height * width..lines * of_line].fill(0.0);
         let (mut largest, mut none) = (_mm512_setzero_ps(), _mm512_setzero_ps());
         for (row, values) in values.chunks_exact_mut(width).take(height).enumerate() {
             let Some(row) = source.row(row, self.config.inputs) else {
@@ -304,7 +330,7 @@ impl Direct {
         let largest = _mm512_reduce_max_ps(largest);
         let (factor, offset) = (_mm512_set1_ps(factor(largest)), _mm512_set1_epi32(OFFSET));
         let sign = _mm_set1_epi8(-128);
-        for (at, values) in values[..height * width].chunks_exact(of_line).enumerate() {
+        for (at, values) in values[..lines * of_line].chunks_exact(of_line).enumerate() {
             for (part, values) in values.chunks_exact(16).enumerate() {
                 // SAFETY: sixteen values, and a quarter of a line for each of their digits.
                 unsafe {
@@ -495,13 +521,16 @@ mod tests {
 
     #[test]
     fn weights_come_back_as_exact_as_they_are_kept() {
-        let config = ConvolutionConfig { inputs: 70, outputs: 45, kernel: 3, dilation: 1 };
-        let weight: Vec<f32> = (0..3 * 70 * 45).map(|i| (i as f32 * 0.71).sin()).collect();
-        for (precision, bound) in [(Precision::Single, 2e-7), (Precision::Bf16, 2e-3)] {
-            let Some(gemm) = Gemm::new(precision) else { continue };
-            let Some(direct) = Direct::new(gemm, config, &weight) else { continue };
-            for (found, wanted) in direct.weight().iter().zip(&weight) {
-                assert!((found - wanted).abs() < bound, "{precision:?}: {found}, not {wanted}");
+        // Taps side by side, and in one stretch.
+        for inputs in [70, 32] {
+            let config = ConvolutionConfig { inputs, outputs: 45, kernel: 3, dilation: 1 };
+            let weight: Vec<f32> = (0..3 * inputs * 45).map(|i| (i as f32 * 0.71).sin()).collect();
+            for (precision, bound) in [(Precision::Single, 2e-7), (Precision::Bf16, 2e-3)] {
+                let Some(gemm) = Gemm::new(precision) else { continue };
+                let Some(direct) = Direct::new(gemm, config, &weight) else { continue };
+                for (found, wanted) in direct.weight().iter().zip(&weight) {
+                    assert!((found - wanted).abs() < bound, "{precision:?}: {found}, not {wanted}");
+                }
             }
         }
     }

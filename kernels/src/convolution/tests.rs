@@ -74,6 +74,10 @@ fn equals_the_definition_with_all_instructions() {
         (16, 4, 17, 2, 70),
         (3, 3, 11, 9, 6),
         (80, 64, 3, 2, 1),
+        // Rows narrower than a tile, whose taps are one stretch.
+        (32, 45, 3, 1, 700),
+        (16, 33, 7, 1, 90),
+        (48, 8, 5, 1, 40),
     ];
     for (inputs, outputs, kernel, dilation, rows) in sizes {
         let Case { config, weight, bias, x, snake } = case(inputs, outputs, kernel, dilation, rows);

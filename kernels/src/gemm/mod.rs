@@ -17,14 +17,15 @@ mod tile;
 pub use matrix::{Matrix, MatrixMut};
 pub use pack::PackedMatrix;
 pub use precision::Precision;
+pub(crate) use precision::Sums;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use precision::bf16;
-pub(crate) use precision::{Multiply, Strided, Sums, Unit, Work, dispatch, rounded};
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::simd::{Lanes, Level};
 use pack::{pack_panel, pack_rows, pack_tiles};
+use precision::{Multiply, Unit, Work, dispatch};
 use tile::{Tile, compute};
 
 /// Elements of the inner axis that are multiplied before sums go back to memory: a panel of
@@ -75,8 +76,8 @@ pub struct Workspace {
 /// How products are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gemm {
-    pub(crate) level: Level,
-    pub(crate) precision: Precision,
+    level: Level,
+    precision: Precision,
 }
 
 impl Gemm {
@@ -100,26 +101,6 @@ impl Gemm {
 
     pub(crate) fn level(self) -> Level {
         self.level
-    }
-
-    /// Whether there is a matrix unit for these products.
-    pub(crate) fn has_unit(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            self.precision == Precision::Bf16 && amx::Numbers::Bf16.is_available()
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            false
-        }
-    }
-
-    /// Elements of the inner axis of which operands for the matrix unit have whole multiples.
-    pub(crate) fn depth_unit(self) -> usize {
-        match self.precision {
-            Precision::Single => 1,
-            Precision::Bf16 => 32,
-        }
     }
 
     /// The numbers that are multiplied.

@@ -70,7 +70,7 @@ impl PackedMatrix {
 
     /// The panel `at`, from step `step` of the inner axis on.
     #[inline(always)]
-    pub(crate) fn panel(&self, at: usize, step: usize) -> &[u32] {
+    pub(super) fn panel(&self, at: usize, step: usize) -> &[u32] {
         &self.numbers[at * self.panel + step * self.width..(at + 1) * self.panel]
     }
 }

@@ -33,10 +33,7 @@ impl Precision {
         match self {
             Self::Single => false,
             #[cfg(target_arch = "x86_64")]
-            Self::Bf16 => {
-                // AMX-BF16: leaf 7, bit 22 of EDX; `is_x86_feature_detected` does not know it yet.
-                std::arch::x86_64::__cpuid_count(7, 0).edx & 1 << 22 != 0
-            }
+            Self::Bf16 => super::amx::Numbers::Bf16.is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Bf16 => false,
         }
@@ -48,7 +45,7 @@ impl Precision {
 /// # Safety
 /// All unsafe functions may be called only where the processor has the instructions. Pointers must
 /// be good for as many numbers as [`Multiply::Lanes`] has.
-pub(crate) trait Multiply: Copy {
+pub(super) trait Multiply: Copy {
     /// Sums.
     type Lanes: Lanes;
     /// Numbers of one operand.
@@ -68,33 +65,10 @@ pub(crate) trait Multiply: Copy {
     unsafe fn splat(number: u32) -> Self::Numbers;
     unsafe fn load(numbers: *const u32) -> Self::Numbers;
     unsafe fn multiply_add(a: Self::Numbers, b: Self::Numbers, sums: Self::Lanes) -> Self::Lanes;
-    /// Writes the first `n` of a vector as elements, [`Multiply::DEPTH`] in each number, from element
-    /// `at` of `to` on.
-    unsafe fn store_elements(x: Self::Lanes, to: *mut u32, at: usize, n: usize);
-    /// What elements are as numbers.
-    unsafe fn rounded(x: Self::Lanes) -> Self::Lanes;
-}
-
-/// Rows of a left operand as they lie in memory, in numbers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Strided {
-    /// From row to row.
-    pub(crate) row: usize,
-    /// From tap to tap, each of which is a part of a row's inner axis.
-    pub(crate) tap: usize,
-    /// Taps, one at least.
-    pub(crate) taps: usize,
-    /// Steps of the inner axis in a tap, a multiple of [`Unit::STEPS`].
-    pub(crate) steps: usize,
-    /// From one part of all elements to the next.
-    pub(crate) plane: usize,
-    /// Parts of an element, one or three. Those of the right operand take turns after as many steps as
-    /// a tile has.
-    pub(crate) parts: usize,
 }
 
 /// A matrix unit of the processor, as one thread uses it.
-pub(crate) trait Unit: Sized {
+pub(super) trait Unit: Sized {
     /// Rows and columns of the sums that are computed at once.
     const SIDE: usize;
     /// Operands have numbers for a multiple of so many steps of the inner axis.
@@ -109,12 +83,6 @@ pub(crate) trait Unit: Sized {
     /// # Safety
     /// Both must have as many rows and columns, with zeros up to whole tiles.
     unsafe fn sums(&self, left: &[u32], right: &[u32], steps: usize, sums: &mut Sums);
-
-    /// The same for rows of `left` that lie as `strides` say.
-    ///
-    /// # Safety
-    /// Both must have as many rows and columns; steps must be those of whole tiles.
-    unsafe fn strided_sums(&self, left: &[u32], strides: Strided, right: &[u32], sums: &mut Sums);
 }
 
 /// Sums of 32 rows by 32 columns, the largest [`Unit::SIDE`].
@@ -135,14 +103,10 @@ impl Unit for Without {
     unsafe fn sums(&self, _: &[u32], _: &[u32], _: usize, _: &mut Sums) {
         match *self {}
     }
-
-    unsafe fn strided_sums(&self, _: &[u32], _: Strided, _: &[u32], _: &mut Sums) {
-        match *self {}
-    }
 }
 
 /// Code over products of any kind; as [`Kernel`].
-pub(crate) trait Work {
+pub(super) trait Work {
     /// Does the work.
     ///
     /// # Safety
@@ -151,7 +115,7 @@ pub(crate) trait Work {
 }
 
 /// Runs `work`, whose instructions must be available.
-pub(crate) fn dispatch<W: Work>(level: Level, precision: Precision, work: W) {
+pub(super) fn dispatch<W: Work>(level: Level, precision: Precision, work: W) {
     match precision {
         #[cfg(target_arch = "x86_64")]
         Precision::Bf16 if precision.is_available(level) => {
@@ -222,28 +186,6 @@ impl<V: Lanes> Multiply for Singles<V> {
         // SAFETY: the caller promises the instructions.
         unsafe { a.mul_add(b, sums) }
     }
-
-    #[inline(always)]
-    unsafe fn store_elements(x: V, to: *mut u32, at: usize, n: usize) {
-        // SAFETY: the caller promises the instructions and the place.
-        unsafe {
-            let to = to.cast::<f32>().add(at);
-            match n == V::N {
-                true => x.store(to),
-                false => x.store_part(to, n),
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn rounded(x: V) -> V {
-        x
-    }
-}
-
-/// The number that is nearest among those of bf16.
-pub(crate) fn rounded(x: f32) -> f32 {
-    f32::from_bits(bf16(x) << 16)
 }
 
 /// The bits of a number as bf16, rounded to the nearest, or to the even one of two.
@@ -346,32 +288,6 @@ mod x86 {
             unsafe {
                 let [a, b] = [a, b].map(|x| transmute::<__m512i, __m512bh>(x));
                 Avx512(_mm512_dpbf16_ps(sums.0, a, b))
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn store_elements(x: Avx512, to: *mut u32, at: usize, n: usize) {
-            // SAFETY: the caller promises the instructions and the place; both types are 256 bits of
-            // which every pattern is valid.
-            unsafe {
-                let elements = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x.0));
-                let to = to.cast::<u16>().add(at);
-                if n == 16 {
-                    return _mm256_storeu_si256(to.cast(), elements);
-                }
-                let elements = transmute::<__m256i, [u16; 16]>(elements);
-                std::ptr::copy_nonoverlapping(elements.as_ptr(), to, n);
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn rounded(x: Avx512) -> Avx512 {
-            // SAFETY: the caller promises the instructions; both types are 256 bits of which every
-            // pattern is valid.
-            unsafe {
-                let elements = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x.0));
-                let bits = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(elements));
-                Avx512(_mm512_castsi512_ps(bits))
             }
         }
     }

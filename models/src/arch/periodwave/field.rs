@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use formant_kernels::gemm::Precision;
-use formant_kernels::row_convolution::Products;
+use formant_kernels::gemm::{Gemm, Precision};
 use tch::{Device, Tensor};
 
 use super::cond::Latents;
@@ -129,16 +128,12 @@ impl VectorField {
         if last.device() != Device::Cpu {
             return;
         }
-        let layers = |products: Products| {
-            let (first, [downs, ups]) = path.kernels(products)?;
-            let (behind, last) = (blocks.kernels(products)?, last.kernel(products)?);
+        let layers = |gemm: Gemm| {
+            let (first, [downs, ups]) = path.kernels(gemm)?;
+            let (behind, last) = (blocks.kernels(gemm)?, last.kernel(gemm)?);
             Some(Arc::new(Layers { first, downs, ups, behind, last }))
         };
-        // The fastest take no odd numbers of channels.
-        let Some(vectors) = Products::of_vectors() else { return };
-        let best = Products::new(Precision::Single).unwrap_or(vectors);
-        let layers = layers(best).or_else(|| layers(vectors));
-        if let Some(layers) = layers {
+        if let Some(layers) = Gemm::new(Precision::Single).and_then(layers) {
             self.form = Form::Kernels(FrozenField { time: path.time(), layers });
         }
     }

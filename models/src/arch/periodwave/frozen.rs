@@ -1,14 +1,13 @@
-//! The field without a gradient: rows of channels that go from one convolution to the next as
-//! products read them. Columns of the paths are worked on one by one, and threads share them.
+//! The field without a gradient: rows of channels that kernels convolve. Columns of the paths are worked
+//! on one by one, and threads share them.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use formant_kernels::Result;
-use formant_kernels::activation::Activation;
-use formant_kernels::gemm::Precision;
-use formant_kernels::row_convolution::{AROUND, Operand, Products, RowConvolution, Sink};
+use formant_kernels::convolution::{Convolution, Onto};
+use formant_kernels::gemm::{Gemm, Precision};
 use tch::{Kind, Tensor};
 
 use super::config::STEP;
@@ -19,11 +18,6 @@ use crate::nn::linear::Linear;
 
 /// Samples of a piece of the layers behind the paths.
 const PIECE: usize = 1 << 14;
-/// Fewest rows of a piece of a stage, whole tiles of all kinds, and numbers of a larger one: what three
-/// layers read and write of it stays in a second cache.
-const FEWEST_ROWS: usize = 448;
-const TILE: usize = 224;
-const NUMBERS: usize = 1 << 15;
 
 /// The layers of the field as kernels take them.
 #[derive(Debug, Clone)]
@@ -43,18 +37,18 @@ pub(super) struct Layers {
     pub(super) ups: Vec<Stage>,
     /// Behind the paths.
     pub(super) behind: Vec<Block>,
-    pub(super) last: RowConvolution,
+    pub(super) last: Convolution,
 }
 
 /// A change of the rate, and residual blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
-    pub(super) rate: Option<RowConvolution>,
+    pub(super) rate: Option<Convolution>,
     pub(super) blocks: Vec<Block>,
 }
 
-/// Two convolutions with their biases, around which the input goes.
-pub(super) type Block = [(RowConvolution, Vec<f32>); 2];
+/// Two convolutions, each behind an activation, around which the input goes.
+pub(super) type Block = [Convolution; 2];
 
 /// One waveform, or a part of one; places are samples of the signal.
 pub(super) struct Waveform {
@@ -74,88 +68,54 @@ pub(super) struct Waveform {
 /// A rate of a path, in memory of a thread.
 struct Level {
     channels: usize,
-    rows: usize,
-    /// Rows of sums, as many rows around them as the operands have.
     x: Vec<f32>,
-    /// Behind the activation, and between the convolutions of a block.
-    operands: [Operand; 2],
+    /// Where the next layer writes.
+    next: Vec<f32>,
 }
 
 impl Level {
-    fn new(products: Products, channels: usize) -> Result<Self> {
-        let operand = || Operand::new(products, channels);
-        Ok(Self { channels, rows: 0, x: Vec::new(), operands: [operand()?, operand()?] })
+    fn new(channels: usize) -> Self {
+        Self { channels, x: Vec::new(), next: Vec::new() }
     }
 
     fn resize(&mut self, rows: usize) {
-        self.rows = rows;
-        self.x.resize((rows + 2 * AROUND) * self.channels, 0.0);
-        self.operands.iter_mut().for_each(|operand| operand.resize(rows));
+        self.x.resize(rows * self.channels, 0.0);
+        self.next.resize(rows * self.channels, 0.0);
     }
 
-    fn inside(&mut self) -> &mut [f32] {
-        &mut self.x[AROUND * self.channels..][..self.rows * self.channels]
-    }
-
-    /// Residual blocks, a piece of the rows at a time: every layer follows the one before as closely as
-    /// it can without reading what is not there yet, or writing what is still read. `enter` makes the
-    /// rows of a piece, and those behind the activation.
-    fn through(
-        &mut self,
-        blocks: &[Block],
-        goes_on: bool,
-        mut enter: impl FnMut(&mut Self, Range<usize>) -> Result<()>,
-    ) -> Result<()> {
-        let piece = (NUMBERS / self.channels / TILE * TILE).max(FEWEST_ROWS);
-        let mut done = vec![0; 2 * blocks.len()];
-        for from in (0..self.rows).step_by(piece) {
-            let mut there = self.rows.min(from + piece);
-            let is_last = there == self.rows;
-            enter(self, from..there)?;
-            for (at, [first, second]) in blocks.iter().enumerate() {
-                let lag = if is_last { 0 } else { first.0.config().dilation };
-                there = there.saturating_sub(lag).max(done[2 * at]);
-                let operand = Some((AROUND, Activation::Silu));
-                self.layer(first, [0, 1], done[2 * at]..there, false, operand)?;
-                done[2 * at] = there;
-                there = there.saturating_sub(lag).max(done[2 * at + 1]);
-                let operand = operand.filter(|_| goes_on || at + 1 < blocks.len());
-                self.layer(second, [1, 0], done[2 * at + 1]..there, true, operand)?;
-                done[2 * at + 1] = there;
-            }
+    fn through(&mut self, blocks: &[Block]) -> Result<()> {
+        for [first, second] in blocks {
+            let onto = Onto { residual: Some(&self.x), output: false };
+            second.run_behind(first, &self.x, 0, onto, &mut self.next, 1)?;
+            std::mem::swap(&mut self.x, &mut self.next);
         }
         Ok(())
     }
 
-    /// A layer of a block from an operand to the other.
-    fn layer(
-        &mut self,
-        (conv, bias): &(RowConvolution, Vec<f32>),
-        [from, to]: [usize; 2],
-        rows: Range<usize>,
-        adds: bool,
-        result: Option<(usize, Activation)>,
-    ) -> Result<()> {
-        let x = &mut self.x[AROUND * self.channels..];
-        let [first, second] = &mut self.operands;
-        let (from, to) = if from < to { (first, second) } else { (second, first) };
-        let operand = result.map(|(first, activation)| (to, first, activation));
-        let sink = Sink { bias, scale: 1.0, rows: adds.then_some((x, 1.0)), operand };
-        conv.run(from, rows, sink)
+    /// Adds to every row.
+    fn add(&mut self, term: &[f32]) {
+        for row in self.x.chunks_exact_mut(self.channels) {
+            row.iter_mut().zip(term).for_each(|(x, term)| *x += term);
+        }
+    }
+
+    fn scale(&mut self, factor: f32) {
+        if factor != 1.0 {
+            self.x.iter_mut().for_each(|x| *x *= factor);
+        }
     }
 }
 
 impl FrozenField {
-    /// Makes the products in numbers of `kind`, where kernels have them for these sizes.
+    /// Makes the products in numbers of `kind`, where kernels have them.
     pub(super) fn set_kind(&mut self, kind: Kind) {
         let precision = match kind {
             Kind::BFloat16 => Precision::Bf16,
             _ => Precision::Single,
         };
-        let others =
-            Products::new(precision).filter(|products| *products != self.layers.last.products());
-        if let Some(Ok(layers)) = others.map(|products| self.layers.with_products(products)) {
-            self.layers = Arc::new(layers);
+        if let Some(gemm) = Gemm::new(precision).filter(|gemm| *gemm != self.layers.last.gemm()) {
+            let layers = Arc::make_mut(&mut self.layers);
+            layers.convolutions().for_each(|layer| layer.set_gemm(gemm));
         }
     }
 
@@ -172,26 +132,13 @@ impl FrozenField {
 }
 
 impl Layers {
-    fn with_products(&self, products: Products) -> Result<Self> {
-        let block = |block: &Block| -> Result<Block> {
-            let [first, second] = block;
-            Ok([
-                (first.0.with_products(products)?, first.1.clone()),
-                (second.0.with_products(products)?, second.1.clone()),
-            ])
-        };
-        let blocks = |blocks: &[Block]| blocks.iter().map(block).collect::<Result<Vec<_>>>();
-        let stage = |stage: &Stage| -> Result<Stage> {
-            let rate = stage.rate.as_ref().map(|conv| conv.with_products(products)).transpose()?;
-            Ok(Stage { rate, blocks: blocks(&stage.blocks)? })
-        };
-        Ok(Self {
-            first: self.first.clone(),
-            downs: self.downs.iter().map(stage).collect::<Result<_>>()?,
-            ups: self.ups.iter().map(stage).collect::<Result<_>>()?,
-            behind: blocks(&self.behind)?,
-            last: self.last.with_products(products)?,
-        })
+    fn convolutions(&mut self) -> impl Iterator<Item = &mut Convolution> {
+        let Self { downs, ups, behind, last, .. } = self;
+        let stages = downs.iter_mut().chain(ups);
+        stages
+            .flat_map(|Stage { rate, blocks }| rate.iter_mut().chain(blocks.iter_mut().flatten()))
+            .chain(behind.iter_mut().flatten())
+            .chain([last])
     }
 
     /// The field in the core. `around` are the mid frames that a part of a path sees on each side.
@@ -207,8 +154,7 @@ impl Layers {
         let each = parts.iter().enumerate();
         let each = each.flat_map(|(at, part)| (0..part.period).map(move |column| (at, column)));
         let each: Vec<(usize, usize)> = each.collect();
-        let products = self.last.products();
-        let levels = || self.widths().map(|width| Level::new(products, width)).collect();
+        let levels = || self.widths().map(Level::new).collect();
         let columns = on_threads(threads, each.len(), levels, |levels: &mut Vec<Level>, at| {
             let (part, column) = each[at];
             parts[part].column(self, waveform, column, levels)
@@ -222,7 +168,7 @@ impl Layers {
             })
             .collect();
         let samples = (waveform.core.end - waveform.core.start) as usize;
-        let level = || Level::new(products, self.first.len());
+        let level = || Level::new(self.first.len());
         let pieces = on_threads(threads, samples.div_ceil(PIECE), level, |level, at| {
             let from = at * PIECE;
             self.joined(waveform, &paths, from..samples.min(from + PIECE), level)
@@ -231,7 +177,7 @@ impl Layers {
     }
 
     fn widths(&self) -> impl Iterator<Item = usize> {
-        self.downs.iter().map(|stage| stage.blocks[0][0].0.config().inputs)
+        self.downs.iter().map(|stage| stage.blocks[0][0].config().inputs)
     }
 
     /// The layers behind the paths for samples of the core.
@@ -249,31 +195,21 @@ impl Layers {
         let first = (place(samples.start) - margin).max(seen.start);
         let last = (place(samples.end) + margin).min(seen.end);
         level.resize((last - first) as usize);
-        let scale = 1.0 / (latents.len() as f32).sqrt();
-        level.through(&self.behind, true, |level, rows| {
-            let channels = level.channels;
-            let range = first + rows.start as i64..first + rows.end as i64;
-            let x = &mut level.inside()[rows.start * channels..rows.end * channels];
-            x.fill(0.0);
-            paths.iter().for_each(|(part, columns)| part.add(columns, &range, channels, x));
-            x.iter_mut().for_each(|x| *x *= scale);
-            let Level { x, operands: [operand, _], .. } = level;
-            let x = &x[AROUND * channels..x.len() - AROUND * channels];
-            operand.activate(x, rows, Activation::Silu)
-        })?;
+        level.x.fill(0.0);
+        let (range, channels) = (first..last, level.channels);
+        paths.iter().for_each(|(part, columns)| part.add(columns, &range, channels, &mut level.x));
+        level.scale(1.0 / (latents.len() as f32).sqrt());
+        level.through(&self.behind)?;
+        let mut out = vec![0.0; samples.len()];
         let skipped = (place(samples.start) - first) as usize;
-        let rows = skipped..skipped + samples.len();
-        let mut out = vec![0.0; rows.end];
-        let sink = Sink { bias: &[0.0], scale: 1.0, rows: Some((&mut out, 0.0)), operand: None };
-        self.last.run(&level.operands[0], rows, sink)?;
-        out.drain(..skipped);
+        self.last.run(&level.x, skipped, Onto::default(), &mut out, 1)?;
         Ok(out)
     }
 
     /// Samples on each side that the layers behind the paths see.
     fn margin(&self) -> i64 {
-        let blocks = self.behind.iter().map(|[first, _]| first.0.config().dilation + 1);
-        (blocks.sum::<usize>() + self.last.config().padding) as i64
+        let layers = self.behind.iter().flatten().chain([&self.last]);
+        layers.map(|layer| layer.config().reach()).sum::<usize>() as i64
     }
 }
 
@@ -324,63 +260,46 @@ impl<'a> Columns<'a> {
             rows /= factor;
         }
         let bottom = levels.len() - 1;
+        let onto = Onto { residual: None, output: true };
         for (at, stage) in layers.downs.iter().enumerate() {
             let (above, below) = levels.split_at_mut(at);
             let level = &mut below[0];
             let channels = level.channels;
             if at == bottom {
                 let latents = &waveform.latents[self.path].0[self.skipped * channels..];
-                let x = level.inside();
-                x.copy_from_slice(&latents[..x.len()]);
+                let count = level.x.len();
+                level.x.copy_from_slice(&latents[..count]);
+            } else {
+                level.x.fill(0.0);
+                level.add(&terms[at]);
             }
-            let none = vec![0.0; channels];
-            let (bias, kept) = if at == bottom { (&none, 1.0) } else { (&terms[at], 0.0) };
-            level.through(&stage.blocks, true, |level, rows| match &stage.rate {
-                Some(conv) => {
-                    let Level { x, operands: [operand, _], .. } = level;
-                    let sink = Sink {
-                        bias,
-                        scale: 1.0,
-                        rows: Some((&mut x[AROUND * channels..], kept)),
-                        operand: Some((operand, AROUND, Activation::Silu)),
-                    };
-                    conv.run(&above[at - 1].operands[0], rows, sink)
-                }
+            match &stage.rate {
+                Some(conv) => conv.run(&above[at - 1].x, 0, onto, &mut level.x, 1)?,
                 None => {
-                    let inside = level.inside().chunks_exact_mut(channels);
-                    for (row, x) in inside.enumerate().skip(rows.start).take(rows.len()) {
+                    for (row, x) in level.x.chunks_exact_mut(channels).enumerate() {
                         let sample = self.sample(row * self.period + column);
-                        for ((x, weight), term) in x.iter_mut().zip(&layers.first).zip(bias) {
-                            *x = sample * weight + term;
-                        }
+                        x.iter_mut()
+                            .zip(&layers.first)
+                            .for_each(|(x, weight)| *x += sample * weight);
                     }
-                    let Level { x, operands: [operand, _], .. } = level;
-                    let x = &x[AROUND * channels..x.len() - AROUND * channels];
-                    operand.activate(x, rows, Activation::Silu)
                 }
-            })?;
+            }
+            level.through(&stage.blocks)?;
         }
+        let FreeU { skip, backbone } = waveform.free_u;
         for (at, stage) in layers.ups.iter().enumerate() {
             let (above, below) = levels.split_at_mut(bottom - at);
             let (level, below) = (&mut above[bottom - at - 1], &below[0]);
-            // A product makes rows that begin and end in the middle of those of a frame.
-            let first = AROUND - factor / 2;
+            // What comes from below is `backbone` times what the convolution makes.
+            level.scale((skip / backbone) as f32);
             if let Some(conv) = &stage.rate {
-                let FreeU { skip, backbone } = waveform.free_u;
-                let Level { x, operands: [operand, _], channels, .. } = &mut *level;
-                let sink = Sink {
-                    bias: &terms[bottom + at].repeat(factor),
-                    scale: backbone as f32,
-                    rows: Some((&mut x[first * *channels..], skip as f32)),
-                    operand: Some((operand, first, Activation::Silu)),
-                };
-                conv.run(&below.operands[0], 0..below.rows + 1, sink)?;
-                operand.clear_around();
+                conv.run(&below.x, 0, onto, &mut level.x, 1)?;
             }
-            let goes_on = at + 1 < layers.ups.len();
-            level.through(&stage.blocks, goes_on, |_, _| Ok(()))?;
+            level.scale(backbone as f32);
+            level.add(&terms[bottom + at]);
+            level.through(&stage.blocks)?;
         }
-        Ok(levels[0].inside().to_vec())
+        Ok(levels[0].x.clone())
     }
 
     /// A sample of the signal, which is reflected at its end.
@@ -406,13 +325,13 @@ impl<'a> Columns<'a> {
 fn on_threads<M, T: Send>(
     threads: usize,
     count: usize,
-    memory: impl Fn() -> Result<M> + Sync,
+    memory: impl Fn() -> M + Sync,
     work: impl Fn(&mut M, usize) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, T)>> = Mutex::default();
     let run = || -> Result<()> {
-        let mut memory = memory()?;
+        let mut memory = memory();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             if at >= count {

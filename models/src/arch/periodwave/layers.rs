@@ -1,7 +1,9 @@
 //! Layers of the paths: convolutions over time, and residual blocks of them. Signals are
 //! `[batch, time, channels]` throughout, so that no operation has to turn them.
 
-use formant_kernels::row_convolution::{Products, RowConfig, RowConvolution};
+use formant_kernels::convolution::{Convolution, ConvolutionConfig};
+use formant_kernels::gemm::Gemm;
+use formant_kernels::row_activation::RowActivation;
 use tch::nn::Init;
 use tch::{Kind, Tensor};
 
@@ -110,40 +112,40 @@ impl Conv {
         numbers(&self.weight)
     }
 
-    /// The same as a kernel takes it, without the bias; `None` where it does not. An upsampling one makes
-    /// `factor` rows at a time, from so many rows in front of the first as there is padding.
-    pub(super) fn kernel(&self, products: Products) -> Option<RowConvolution> {
+    /// The same behind an activation as a kernel takes it; `None` where it does not. Rows that are `stride`
+    /// times as many as those of the result are one of as many times the channels, and so are those of
+    /// an upsampling result.
+    pub(super) fn kernel(&self, gemm: Gemm) -> Option<Convolution> {
         let size = self.weight.size();
         let (rows, kernel) = (self.weight.view([size[0], size[1], size[2]]), size[2]);
-        let number = |x: i64| usize::try_from(x).ok();
-        let (weight, config) = match self.pass {
-            Pass::Down { stride, dilation, padding } => {
-                let config = RowConfig {
-                    inputs: number(size[1])?,
-                    outputs: number(size[0])?,
-                    kernel: number(kernel)?,
-                    dilation: number(dilation)?,
-                    stride: number(stride)?,
-                    padding: number(padding)?,
-                };
-                (rows.permute([2, 1, 0]), config)
+        let (taps, dilation) = match self.pass {
+            Pass::Down { stride: 1, dilation, padding }
+                if 2 * padding == (kernel - 1) * dilation =>
+            {
+                (rows.permute([2, 1, 0]), dilation)
             }
-            // Two frames make the same rows: the one before by its later taps.
+            // The first tap is that of the first of the rows before, the last that of the first behind.
+            Pass::Down { stride, dilation: 1, padding }
+                if padding == stride && kernel == 2 * stride + 1 =>
+            {
+                let taps =
+                    rows.constant_pad_nd([0, stride - 1]).view([size[0], size[1], 3, stride]);
+                (taps.permute([2, 3, 1, 0]).reshape([3, stride * size[1], size[0]]), 1)
+            }
+            // A row sees the one that it comes from, and of those beside it the nearer.
             Pass::Up { factor, padding } if kernel == 2 * factor && factor == 2 * padding => {
-                let config = RowConfig {
-                    inputs: number(size[0])?,
-                    outputs: number(size[1] * factor)?,
-                    kernel: 2,
-                    dilation: 1,
-                    stride: 1,
-                    padding: 1,
-                };
-                let taps = rows.view([size[0], size[1], 2, factor]).flip([2]);
-                (taps.permute([2, 0, 3, 1]), config)
+                let taps = rows.constant_pad_nd([padding, padding]);
+                let taps = taps.view([size[0], size[1], 3, factor]).flip([2]);
+                (taps.permute([2, 0, 3, 1]).reshape([3, size[0], factor * size[1]]), 1)
             }
-            Pass::Up { .. } => return None,
+            _ => return None,
         };
-        RowConvolution::new(products, config, &numbers(&weight)).ok()
+        let [kernel, inputs, outputs] =
+            <[i64; 3]>::try_from(taps.size()).ok()?.map(|x| usize::try_from(x).unwrap_or_default());
+        let dilation = usize::try_from(dilation).ok()?;
+        let config = ConvolutionConfig { inputs, outputs, kernel, dilation };
+        let bias = self.bias.as_ref().map_or_else(|| vec![0.0; outputs], |bias| numbers(bias));
+        Convolution::new(gemm, config, RowActivation::Silu, &numbers(&taps), &bias).ok()
     }
 
     /// Makes the products in numbers of `kind`.
@@ -196,9 +198,8 @@ impl ResBlocks {
     }
 
     /// The same as kernels take them; `None` where they do not.
-    pub(super) fn kernels(&self, products: Products) -> Option<Vec<frozen::Block>> {
-        let layer = |conv: &Conv| Some((conv.kernel(products)?, numbers(conv.bias.as_ref()?)));
-        let block = |[first, second]: &[Conv; 2]| Some([layer(first)?, layer(second)?]);
+    pub(super) fn kernels(&self, gemm: Gemm) -> Option<Vec<frozen::Block>> {
+        let block = |[first, second]: &[Conv; 2]| Some([first.kernel(gemm)?, second.kernel(gemm)?]);
         self.blocks.iter().map(block).collect()
     }
 

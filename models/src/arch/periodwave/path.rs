@@ -1,7 +1,7 @@
 //! The path of a period: a U-Net over the waveform folded to rows of that many samples. Its columns
 //! never see each other, so that each is a signal of its own. All paths share the weights.
 
-use formant_kernels::row_convolution::Products;
+use formant_kernels::gemm::Gemm;
 use tch::{Device, Kind, Tensor};
 
 use super::config::{PeriodWaveConfig, STEP};
@@ -173,16 +173,13 @@ impl PeriodPath {
 
     /// The factors of the first stage, and the stages as kernels take them, downward with the bottom and
     /// upward; `None` where kernels do not take them.
-    pub(super) fn kernels(
-        &self,
-        products: Products,
-    ) -> Option<(Vec<f32>, [Vec<frozen::Stage>; 2])> {
+    pub(super) fn kernels(&self, gemm: Gemm) -> Option<(Vec<f32>, [Vec<frozen::Stage>; 2])> {
         let stage = |stage: &Stage| {
-            let rate = Some(stage.conv.kernel(products)?);
-            Some(frozen::Stage { rate, blocks: stage.blocks.kernels(products)? })
+            let rate = Some(stage.conv.kernel(gemm)?);
+            Some(frozen::Stage { rate, blocks: stage.blocks.kernels(gemm)? })
         };
         let (first, others) = self.downs.split_first()?;
-        let start = frozen::Stage { rate: None, blocks: first.blocks.kernels(products)? };
+        let start = frozen::Stage { rate: None, blocks: first.blocks.kernels(gemm)? };
         let downs = others.iter().chain([&self.mid]).map(stage);
         let downs = std::iter::once(Some(start)).chain(downs).collect::<Option<_>>()?;
         let ups = self.ups.iter().map(stage).collect::<Option<_>>()?;
