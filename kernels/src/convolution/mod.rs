@@ -133,6 +133,12 @@ impl Convolution {
         Ok(Self { config, gemm, before, bias: bias.to_vec(), form })
     }
 
+    /// Whether a matrix unit of the processor makes its products.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        !matches!(self.form, Form::Transformed(_))
+    }
+
     /// How its products are made.
     #[must_use]
     pub fn gemm(&self) -> Gemm {

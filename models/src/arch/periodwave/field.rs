@@ -121,8 +121,9 @@ impl VectorField {
         v
     }
 
-    /// The same without a gradient, which computes the same faster. On other devices than processors it
-    /// stays as it is.
+    /// The same without a gradient, which computes the same faster. It stays as it is on other devices
+    /// than processors, and on those without a matrix unit, where the library's convolutions of three
+    /// taps are faster than kernels.
     pub(super) fn freeze(&mut self) {
         let Form::Library { path, blocks, last } = &self.form else { return };
         if last.device() != Device::Cpu {
@@ -133,7 +134,8 @@ impl VectorField {
             let (behind, last) = (blocks.kernels(gemm)?, last.kernel(gemm)?);
             Some(Arc::new(Layers { first, downs, ups, behind, last }))
         };
-        if let Some(layers) = Gemm::new(Precision::Single).and_then(layers) {
+        let layers = Gemm::new(Precision::Single).and_then(layers);
+        if let Some(layers) = layers.filter(|layers| layers.last.is_direct()) {
             self.form = Form::Kernels(FrozenField { time: path.time(), layers });
         }
     }

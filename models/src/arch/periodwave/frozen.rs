@@ -17,7 +17,7 @@ use super::sampling::FreeU;
 use crate::nn::linear::Linear;
 
 /// Samples of a piece of the layers behind the paths.
-const PIECE: usize = 1 << 14;
+const PIECE: usize = 1 << 12;
 
 /// The layers of the field as kernels take them.
 #[derive(Debug, Clone)]
@@ -270,17 +270,16 @@ impl<'a> Columns<'a> {
                 let count = level.x.len();
                 level.x.copy_from_slice(&latents[..count]);
             } else {
-                level.x.fill(0.0);
-                level.add(&terms[at]);
+                let rows = level.x.chunks_exact_mut(channels);
+                rows.for_each(|row| row.copy_from_slice(&terms[at]));
             }
             match &stage.rate {
                 Some(conv) => conv.run(&above[at - 1].x, 0, onto, &mut level.x, 1)?,
                 None => {
                     for (row, x) in level.x.chunks_exact_mut(channels).enumerate() {
                         let sample = self.sample(row * self.period + column);
-                        x.iter_mut()
-                            .zip(&layers.first)
-                            .for_each(|(x, weight)| *x += sample * weight);
+                        let products = layers.first.iter().map(|weight| sample * weight);
+                        x.iter_mut().zip(products).for_each(|(x, product)| *x += product);
                     }
                 }
             }
