@@ -8,6 +8,7 @@ pub mod corpus;
 mod epochs;
 pub mod error;
 mod examples;
+pub mod generate;
 mod held_out;
 pub mod lm;
 pub mod manifest;

@@ -16,6 +16,7 @@ use crate::asr::AsrRecipe;
 use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::examples::Examples;
+use crate::generate::{GenerateRecipe, TokenizerRecipe};
 use crate::optim::{AdamW, OptimizerConfig, by_name};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
@@ -61,11 +62,13 @@ macro_rules! recipes {
 
 recipes!(
     AsrRecipe,
+    GenerateRecipe,
     SeparationRecipe,
     SpeakerRecipe,
     SpotRecipe,
     StemsRecipe,
     SuperresRecipe,
+    TokenizerRecipe,
     VocodeRecipe
 );
 

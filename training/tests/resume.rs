@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use formant_audio_core::AudioView;
 use formant_audio_core::encode::{WriteOptions, write_wav};
+use formant_models::ModelSource;
 use formant_training::asr::{self, AsrData, AsrSources};
+use formant_training::generate::{self, SoundData, SoundSources, Tokenizer};
 use formant_training::progress::{Progress, Silent, TrainingEvent};
 use formant_training::separation::{self, SeparationData, SeparationSources};
 use formant_training::speaker::{self, SpeakerData, SpeakerSources};
@@ -241,5 +243,43 @@ fn a_resumed_vocoder_training_is_the_same() {
     let data = data.expect("data");
     check(folder.path(), |paths, progress| {
         vocode::train(&data, &recipe, paths, None, json!({}), progress)
+    });
+}
+
+/// A tokenizer whose codes are chosen behind the interruption, and a transformer over its tokens.
+#[test]
+fn resumed_trainings_of_tokens_are_the_same() {
+    let row = |n: usize| {
+        let (word, hertz) = if n.is_multiple_of(2) { ("whistle", 2000.0) } else { ("hum", 100.0) };
+        let split = if n < 6 { "train" } else { "dev" };
+        let label = format!("{word} | a {word} in a hall");
+        (format!("{n}.wav"), hertz + 7.0 * n as f32, 5_000 + 900 * n, format!("{label}\t{split}"))
+    };
+    let folder = table("label\tsplit", &(0..8).map(row).collect::<Vec<_>>());
+    let sources = SoundSources { recordings: vec![folder.path().join("table.tsv")] };
+    let load = || SoundData::load(&sources, None, &Silent).expect("data");
+    let data = load();
+    assert_eq!((data.words.join(" "), data.counts()), ("hum whistle".to_owned(), [6, 2]));
+    let recipe_of_tokens = recipe(json!({
+        "network": {
+            "ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [],
+            "z_channels": 8, "embed_dim": 4, "n_embed": 12,
+        },
+        "plain_epochs": 1, "crop_tokens": 6, "epochs": 3, "steps_per_epoch": 2, "batch": 2,
+    }));
+    check(folder.path(), |paths, progress| {
+        generate::train_tokenizer(&data, &recipe_of_tokens, paths, None, json!({}), progress)
+    });
+    let trained = ModelSource::Path(folder.path().join("straight.safetensors"));
+    let tokenizer = Tokenizer::load(&trained, tch::Device::Cpu).expect("a tokenizer");
+    let parts = (load(), tokenizer);
+    let recipe = recipe(json!({
+        "columns": 8, "dim": 16, "depth": 1, "heads": 2, "mlp_dim": 24, "variants": 2,
+        "epochs": 2, "steps_per_epoch": 2, "batch": 3,
+    }));
+    let others = folder.path().join("transformer");
+    std::fs::create_dir(&others).expect("a folder");
+    check(&others, |paths, progress| {
+        generate::train(&parts, &recipe, paths, None, json!({}), progress)
     });
 }

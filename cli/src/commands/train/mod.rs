@@ -2,6 +2,7 @@
 //!
 //! What all trainings of networks do is here; a file a task says what its data and figures are.
 
+pub(super) mod generate;
 pub(super) mod lm;
 pub(super) mod separate;
 mod shown;
@@ -9,6 +10,7 @@ pub(super) mod speaker;
 pub(super) mod spot;
 pub(super) mod stems;
 pub(super) mod superres;
+pub(super) mod tokenizer;
 pub(super) mod transcribe;
 pub(super) mod vocode;
 
@@ -58,6 +60,10 @@ enum TrainCommand {
     Stems(stems::TrainStemsArgs),
     /// Train a network that widens the band of recordings to 48 kHz.
     Superres(superres::TrainSuperresArgs),
+    /// Train a tokenizer of the spectrograms of sounds.
+    Tokenizer(tokenizer::TrainTokenizerArgs),
+    /// Train a transformer that makes sounds of words, over the tokens of a tokenizer.
+    Generate(generate::TrainGenerateArgs),
     /// Train a vocoder.
     Vocode(vocode::TrainVocodeArgs),
 }
@@ -106,6 +112,8 @@ impl TrainArgs {
             TrainCommand::Separate(typed) => separate::resolve(typed, settings),
             TrainCommand::Stems(typed) => stems::resolve(typed, settings),
             TrainCommand::Superres(typed) => superres::resolve(typed, settings),
+            TrainCommand::Tokenizer(typed) => tokenizer::resolve(typed, settings),
+            TrainCommand::Generate(typed) => generate::resolve(typed, settings),
             TrainCommand::Vocode(typed) => vocode::resolve(typed, settings),
         }
     }
