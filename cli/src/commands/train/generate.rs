@@ -36,14 +36,12 @@ pub(super) struct TrainGenerateArgs {
     training: TrainingArgs,
 }
 
+type Sources = (SoundSources, ModelSource);
+type Data = (SoundData, Tokenizer);
+type Outcome = Trained<GenerateFigures>;
+
 /// The training on grids of tokens.
-const GRIDS: Network<
-    (SoundSources, ModelSource),
-    GenerateRecipe,
-    (SoundData, Tokenizer),
-    Model<SpecMaskGit>,
-    Trained<GenerateFigures>,
-> = Network {
+const GRIDS: Network<Sources, GenerateRecipe, Data, Model<SpecMaskGit>, Outcome> = Network {
     numbers: |recipe| {
         let size = Size::Examples(&mut recipe.batch);
         (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
