@@ -246,6 +246,19 @@ fn a_resumed_vocoder_training_is_the_same() {
     });
 }
 
+/// A few recordings without splits are enough to learn from and to validate on.
+#[test]
+fn some_of_the_fewest_sounds_are_kept_for_validation() {
+    for count in [2, 3, 12] {
+        let row = |n: usize| (format!("{n}.wav"), 200.0 + n as f32, 4_000, "hum".to_owned());
+        let folder = table("label", &(0..count).map(row).collect::<Vec<_>>());
+        let sources = SoundSources { recordings: vec![folder.path().join("table.tsv")] };
+        let data = SoundData::load(&sources, None, &Silent).expect("data");
+        let [train, dev] = data.counts();
+        assert!(train > 0 && dev > 0 && train + dev == count, "{train} and {dev} of {count}");
+    }
+}
+
 /// A tokenizer whose codes are chosen behind the interruption, and a transformer over its tokens.
 #[test]
 fn resumed_trainings_of_tokens_are_the_same() {

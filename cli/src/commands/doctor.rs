@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_kernels::cuda::{CudaLibraries, libtorch_folder};
+#[cfg(target_arch = "x86_64")]
+use formant_kernels::gemm::Precision;
 use formant_models::registry::{BUNDLED, Cache, published_models};
 use formant_models::source::cuda_libraries;
 use formant_streaming::source::Microphones;
@@ -180,6 +182,9 @@ fn cpu_features() -> Vec<&'static str> {
             "avx512vnni",
             "avx512bf16"
         );
+        if Precision::Bf16.has_matrix_unit() {
+            found.push("amx");
+        }
     }
     #[cfg(target_arch = "aarch64")]
     {

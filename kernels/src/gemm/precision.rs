@@ -28,8 +28,10 @@ impl Precision {
         }
     }
 
-    /// Whether this processor has a unit for whole matrices of such numbers.
-    pub(super) fn has_matrix_unit(self) -> bool {
+    /// Whether this processor has a unit for whole matrices of such numbers, and the system lets this
+    /// program use it.
+    #[must_use]
+    pub fn has_matrix_unit(self) -> bool {
         match self {
             Self::Single => false,
             #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,11 @@
 //! Recordings of sounds, each with a word for what it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::held_out::hold_out;
+use crate::held_out::{hold_out, speaker};
 use crate::manifest::{self, Row};
 use crate::progress::Progress;
 use crate::recording::Recording;
@@ -60,7 +61,9 @@ impl SoundData {
             rows.extend(manifest::read(path)?.into_iter().map(|row| (true, row)));
         }
         rows.retain(|(_, row)| row.split != "test");
-        hold_out(&mut rows, HOLD_OUT);
+        // Of few sources there is one, too.
+        let sources = rows.iter().map(|(_, row)| speaker(row)).collect::<BTreeSet<_>>().len();
+        hold_out(&mut rows, sources.clamp(2, HOLD_OUT));
         if let Some((_, row)) = rows.iter().find(|(_, row)| word(row).is_empty()) {
             return Err(Error::Data(format!(
                 "{}: no word for what this is; give a column `label`, or a folder a word",
