@@ -83,7 +83,7 @@ def main(folder):
     print(f"formant / {versions}\n")
     print("| pair | multi-resolution | periodicity | voiced (F1) | pitch, cents | PESQ |")
     print("|---|---|---|---|---|---|")
-    wrong, qualities = [], []
+    wrong, qualities, by_method = [], [], {}
     for line in (folder / "figures.jsonl").read_text().splitlines():
         ours = json.loads(line)
         name = ours["name"]
@@ -93,6 +93,7 @@ def main(folder):
         original, made = original[:count], made[:count]
         theirs = {"multi_resolution": multi_resolution(original, made), **voice(original, made, rate)}
         qualities.append(quality(original, made, rate))
+        by_method.setdefault(name.rpartition(".")[2], []).append(qualities[-1])
         cells = []
         for figure, tolerance in TOLERANCES.items():
             pair = ours[figure], theirs[figure]
@@ -102,7 +103,9 @@ def main(folder):
         print(f"| {name} | {' | '.join(cells)} | {qualities[-1]:.2f} |")
     if not qualities:
         sys.exit("no pairs in the folder")
-    print(f"\nmean PESQ {np.mean(qualities):.2f}")
+    print()
+    for method, values in by_method.items():
+        print(f"mean PESQ, {method}: {np.mean(values):.2f}")
     if wrong:
         sys.exit("figures that are not those of the other library:\n" + "\n".join(wrong))
 

@@ -1,8 +1,9 @@
 //! The figures of `formant eval vocode` for pairs of WAV files, for `cargo xtask bench-peers --vocoding`,
 //! which sets other libraries' beside them.
 //!
-//! `vocoding_figures pairs FOLDER RECORDING..` writes `NAME.original.wav` (mono, 24 kHz) and
-//! `NAME.made.wav` (Griffin-Lim of its spectrogram) for each recording. `vocoding_figures figures FOLDER`
+//! `vocoding_figures pairs FOLDER RECORDING..` writes two pairs for each recording, `NAME.original.wav` (mono,
+//! 24 kHz) and `NAME.made.wav`: of Griffin-Lim of its spectrogram, and of what the mel correction makes of
+//! that, as `formant vocode` does without a model. `vocoding_figures figures FOLDER`
 //! writes the figures of all pairs in the folder to `figures.jsonl` in it, a JSON object a line; a
 //! `NAME.made.wav` may be that of any vocoder.
 
@@ -16,6 +17,7 @@ use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::encode::{WriteOptions, write_wav};
 use formant_audio_core::features::{FeaturePlan, presets};
 use formant_audio_core::griffin_lim::{GriffinLim, GriffinLimOptions};
+use formant_audio_core::mel_correction::MelCorrection;
 use formant_audio_core::metrics::multi_resolution::multi_resolution_distance;
 use formant_audio_core::metrics::voice::voice_distance;
 use formant_audio_core::resample::{Quality, resample};
@@ -24,6 +26,8 @@ use serde_json::json;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const RATE: u32 = 24_000;
+/// Passes of the correction, as many as `formant vocode` makes without a model.
+const PASSES: usize = 32;
 /// Ends of the names of a pair.
 const ORIGINAL: &str = ".original.wav";
 const MADE: &str = ".made.wav";
@@ -56,12 +60,15 @@ fn write_pair(folder: &Path, recording: &Path) -> Outcome<()> {
     let features = FeaturePlan::new(&config)?.compute(original)?;
     let method = GriffinLim::new(&config, GriffinLimOptions::default())?;
     let made = method.process(features.view())?;
+    let corrected = MelCorrection::new(&config, PASSES)?.process(&made, features.view())?;
     let name = recording.file_stem().ok_or("a recording has a name")?.to_string_lossy();
     // 32-bit floating-point numbers.
     let options = WriteOptions::default();
-    for (end, samples) in [(ORIGINAL, original), (MADE, &made)] {
-        let path = folder.join(format!("{name}{end}"));
-        write_wav(&path, &AudioView::from_mono(RATE, samples), &options)?;
+    for (method, made) in [("griffin_lim", &made), ("corrected", &corrected)] {
+        for (end, samples) in [(ORIGINAL, original), (MADE, made)] {
+            let path = folder.join(format!("{name}.{method}{end}"));
+            write_wav(&path, &AudioView::from_mono(RATE, samples), &options)?;
+        }
     }
     Ok(())
 }
