@@ -128,6 +128,11 @@ impl PartArgs {
 pub(crate) struct Part(Stretch);
 
 impl Part {
+    /// A reader of this part alone.
+    pub(crate) fn of(self, reader: BlockReader) -> BlockReader {
+        reader.cut_to(self.0)
+    }
+
     /// Where it begins and how long it is, in seconds, in a recording of `total` seconds.
     pub(crate) fn bounds(self, total: Option<f64>) -> (f64, Option<f64>) {
         let Stretch { start, seconds } = self.0;
@@ -162,7 +167,7 @@ impl Sources {
             Some(path) => BlockReader::open(path, &self.decode)?,
             None => BlockReader::from_stream(Box::new(std::io::stdin()), "-", &self.decode)?,
         };
-        Ok(reader.cut_to(self.part.0))
+        Ok(self.part.of(reader))
     }
 }
 

@@ -54,6 +54,34 @@ fn two_files_are_compared() {
 }
 
 #[test]
+fn parts_are_drawn_alone() {
+    let place = Place::new();
+    let [low, high] = [440.0, 2000.0].map(|hertz| tone(8000, 16_000.0, hertz));
+    place.wav("all.wav", &[&low[..], &high[..]].concat());
+    place.wav("low.wav", &low);
+    place.wav("high.wav", &high);
+    let draw = |arguments: &[&str]| {
+        let plot = ["plot", "--height", "100", "--overwrite"];
+        place.run(&[&plot[..], arguments].concat()).code(0);
+    };
+    // Titles are names of files.
+    for (part, file) in [(["--to", "0.5"], "low.wav"), (["--from", "0:00.5"], "high.wav")] {
+        draw(&[&["all.wav", "-o", "part.png"], &part[..]].concat());
+        place.run(&["convert", file, "-o", "same/all.wav", "--overwrite"]).code(0);
+        draw(&["same/all.wav", "-o", "whole.png"]);
+        assert!(place.read("part.png") == place.read("whole.png"), "{part:?}");
+    }
+    draw(&["--compare", "all.wav", "all.wav", "--from", "0.25", "--to", "0.5", "-o", "same.png"]);
+    let (_, small) = size(&place.read("part.png"));
+    place.run(&["plot", "low.wav", "--height", "400", "-o", "tall.png"]).code(0);
+    assert!(size(&place.read("tall.png")).1 > small + 300);
+    for wrong in [["--to", "0", "--height", "100"], ["--from", "0", "--height", "9000"]] {
+        let arguments = [&["plot", "low.wav", "-o", "none.png"][..], &wrong[..]].concat();
+        place.run(&arguments).code(2);
+    }
+}
+
+#[test]
 fn sizes_are_checked() {
     let place = Place::new();
     place.wav("a.wav", &tone(800, 16_000.0, 440.0));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::{Args, ValueEnum};
-use formant_audio_core::decode::{BlockReader, DecodeOptions, decode_file};
+use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::plot::{
     AxisScale, Image, PlotItem, PlotOptions, SoundTrace, TraceOptions, compare, render,
 };
@@ -23,7 +23,7 @@ use crate::outputs::{
     Existing, Naming, OutputArgs, SuffixWhen, Target, assign, check_stdout, kind_of_ending,
     names_file, refuse_terminal, target_of,
 };
-use crate::reading::{AudioArgs, Sources};
+use crate::reading::{AudioArgs, Part, PartArgs, Sources};
 use crate::settings::Settings;
 use crate::{interrupt, json as lines, stdout};
 
@@ -48,6 +48,8 @@ pub(crate) struct PlotArgs {
     #[command(flatten)]
     audio: AudioArgs,
     #[command(flatten)]
+    part: PartArgs,
+    #[command(flatten)]
     output: OutputArgs,
     /// Draw two files and their difference.
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "files_from", "shard"])]
@@ -55,6 +57,9 @@ pub(crate) struct PlotArgs {
     /// Width in pixels.
     #[arg(long, default_value_t = 1200, value_name = "PIXELS")]
     width: u32,
+    /// Height of each spectrogram in pixels; that of waveforms is two fifths of it.
+    #[arg(long, default_value_t = 240, value_name = "PIXELS")]
+    height: u32,
     /// Number of inputs side by side.
     #[arg(long, default_value_t = 1, value_name = "N")]
     columns: usize,
@@ -105,7 +110,7 @@ enum PlotTask {
     /// One of all inputs.
     Together { sources: Sources, target: Target },
     /// Two files and their difference.
-    Compare { a: PathBuf, b: PathBuf, decode: DecodeOptions, target: Target },
+    Compare { a: PathBuf, b: PathBuf, decode: DecodeOptions, part: Part, target: Target },
 }
 
 fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
@@ -118,6 +123,7 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
                 a: a.clone(),
                 b: b.clone(),
                 decode,
+                part: typed.part.resolve()?,
                 target: comparison_target(typed, a, b),
             }
         }
@@ -132,14 +138,13 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
             refuse_terminal(&[Some(target.clone())])?;
         }
     }
+    // One that is asked for is there.
+    let waveform_height = (typed.height / 5 * 2).max(1);
     let options = PlotOptions {
         width: typed.width,
         columns: typed.columns,
-        waveform_height: if typed.no_waveform { 0 } else { PlotOptions::default().waveform_height },
-        spectrogram_height: match typed.no_spectrogram {
-            true => 0,
-            false => PlotOptions::default().spectrogram_height,
-        },
+        waveform_height: if typed.no_waveform { 0 } else { waveform_height },
+        spectrogram_height: if typed.no_spectrogram { 0 } else { typed.height },
         frequency_scale: match typed.scale {
             ScaleArg::Linear => AxisScale::Linear,
             ScaleArg::Log => AxisScale::Log,
@@ -156,6 +161,7 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
 
 fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
     let mut sources = Sources::of_channels(&typed.input, &typed.audio)?;
+    sources.part = typed.part.resolve()?;
     let output = typed.output.output.as_ref();
     let one_file = output.filter(|path| {
         let png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
@@ -189,12 +195,12 @@ fn run(plan: &PlotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
         PlotTask::Together { sources, target } => {
             together(plan, sources, target, settings, messages)
         }
-        PlotTask::Compare { a, b, decode, target } => {
+        PlotTask::Compare { a, b, decode, part, target } => {
             if !plan.existing.admits(target)? {
                 messages.note("the output is there already");
                 return Ok(Outcome::done());
             }
-            let image = comparison(plan, a, b, decode, messages)?;
+            let image = comparison(plan, [a, b], decode, *part, messages)?;
             write_image(&image, target)?;
             let names = [a, b].map(|path| path.display().to_string());
             stdout::print(&line(&names, target, &[], settings))?;
@@ -285,13 +291,13 @@ fn title(path: &Path) -> String {
 /// Both files at the first one's rate; mono where their channels differ.
 fn comparison(
     plan: &PlotPlan,
-    a: &Path,
-    b: &Path,
+    [a, b]: [&Path; 2],
     decode: &DecodeOptions,
+    part: Part,
     messages: &Messages,
 ) -> Result<Image, Failure> {
     let read = |path: &Path| -> Result<AudioBuf, Failure> {
-        let clip = decode_file(path, decode)?;
+        let clip = part.of(BlockReader::open(path, decode)?).read_to_end()?;
         for warning in &clip.info.warnings {
             messages.warning(&path.display().to_string(), warning);
         }
