@@ -133,6 +133,14 @@ impl Part {
         reader.cut_to(self.0)
     }
 
+    /// Frames of it in a recording of `total` frames at `rate`.
+    pub(crate) fn frames(self, total: u64, rate: u32) -> u64 {
+        let Stretch { start, seconds } = self.0;
+        let frames = |seconds: f64| (seconds * f64::from(rate)).round() as u64;
+        let left = total.saturating_sub(frames(start));
+        seconds.map_or(left, |seconds| left.min(frames(seconds)))
+    }
+
     /// Where it begins and how long it is, in seconds, in a recording of `total` seconds.
     pub(crate) fn bounds(self, total: Option<f64>) -> (f64, Option<f64>) {
         let Stretch { start, seconds } = self.0;

@@ -222,7 +222,8 @@ fn each(
         if !plan.existing.admits(target)? {
             return Ok(Done::Skipped);
         }
-        let (item, warnings) = trace(plan, &mut lane.open(sources, input)?, &lane.name)?;
+        let (item, warnings) =
+            trace(plan, &mut lane.open(sources, input)?, sources.part, &lane.name)?;
         write_image(&render(&[item], &plan.options)?, target)?;
         lane.warn(&warnings);
         lane.tell(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
@@ -246,7 +247,8 @@ fn together(
     }
     let traces = Mutex::new(Vec::new());
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| {
-        let (item, warnings) = trace(plan, &mut lane.open(sources, input)?, &lane.name)?;
+        let (item, warnings) =
+            trace(plan, &mut lane.open(sources, input)?, sources.part, &lane.name)?;
         lane.warn(&warnings);
         let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.push((lane.index, lane.name.clone(), item, warnings));
@@ -271,11 +273,13 @@ fn together(
 fn trace(
     plan: &PlotPlan,
     reader: &mut BlockReader,
+    part: Part,
     name: &str,
 ) -> Result<(PlotItem, Vec<Warning>), Failure> {
-    let options =
-        TraceOptions { n_fft: plan.options.n_fft, expected_frames: reader.declared_frames() };
-    let mut trace = SoundTrace::new(reader.spec(), &options)?;
+    let spec = reader.spec();
+    let expected_frames = reader.declared_frames().map(|total| part.frames(total, spec.rate));
+    let options = TraceOptions { n_fft: plan.options.n_fft, expected_frames };
+    let mut trace = SoundTrace::new(spec, &options)?;
     while let Some(block) = reader.next_block()? {
         interrupt::check()?;
         trace.push(&block.view())?;
