@@ -91,3 +91,31 @@ pub(crate) fn stack<const N: usize>(examples: Vec<Result<[Vec<f32>; N]>>) -> Res
 pub(crate) fn pick<'a, T>(rng: &mut impl Rng, list: &'a [T]) -> &'a T {
     &list[rng.random_range(0..list.len())]
 }
+
+/// Normal draws (Box and Muller, 1958).
+pub(crate) fn normal(rng: &mut impl Rng, length: usize) -> Vec<f32> {
+    let mut pair = || {
+        let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
+        let (sin, cos) = (std::f32::consts::TAU * rng.random::<f32>()).sin_cos();
+        [radius * cos, radius * sin]
+    };
+    let mut draws: Vec<f32> = (0..length.div_ceil(2)).flat_map(|_| pair()).collect();
+    draws.truncate(length);
+    draws
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn draws_are_normal() {
+        let draws = normal(&mut ChaCha8Rng::seed_from_u64(1), 100_001);
+        let moment =
+            |power| draws.iter().map(|x| f64::from(*x).powi(power)).sum::<f64>() / 100_001.0;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02, "{}", moment(2));
+        assert!((moment(4) - 3.0).abs() < 0.15, "{}", moment(4));
+    }
+}

@@ -19,7 +19,7 @@ use super::data::{Sound, SoundData};
 use super::recipe::GenerateRecipe;
 use crate::epochs::Verdict;
 use crate::error::{Error, Result};
-use crate::examples::{pick, stack};
+use crate::examples::{normal, pick, stack};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
@@ -136,10 +136,8 @@ impl<'a> Generate<'a> {
         let grid = pick(rng, &self.train[recording]);
         let [mean, deviation] = self.recipe.masked;
         let share: f64 = loop {
-            // Normal draws within 0 and 1 (Box and Muller, 1958).
-            let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-            let share =
-                mean + deviation * radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+            // Normal draws within 0 and 1.
+            let share = mean + deviation * f64::from(normal(rng, 1)[0]);
             if (0.0..=1.0).contains(&share) {
                 break share;
             }

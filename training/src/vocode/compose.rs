@@ -2,14 +2,14 @@
 //! give the same ones.
 
 use formant_audio_core::features::FeaturePlan;
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::data::VocodeData;
 use super::recipe::VocodeRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, pick, stack};
+use crate::examples::{Examples, normal, pick, stack};
 
 /// What the network hears, and what it is to say.
 pub(super) struct Batch {
@@ -64,33 +64,5 @@ impl Batches<'_> {
             clip[at..at + self.length].iter().map(|&x| f32::from(x) * gain).collect();
         let frames = self.plan.compute(&wave)?.into_raw_vec_and_offset().0;
         Ok([frames, wave, normal(rng, self.length), vec![rng.random()]])
-    }
-}
-
-/// Normal draws (Box and Muller, 1958).
-fn normal(rng: &mut impl Rng, length: usize) -> Vec<f32> {
-    let mut pair = || {
-        let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
-        let (sin, cos) = (std::f32::consts::TAU * rng.random::<f32>()).sin_cos();
-        [radius * cos, radius * sin]
-    };
-    let mut draws: Vec<f32> = (0..length.div_ceil(2)).flat_map(|_| pair()).collect();
-    draws.truncate(length);
-    draws
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-
-    #[test]
-    fn draws_are_normal() {
-        let draws = normal(&mut ChaCha8Rng::seed_from_u64(1), 100_001);
-        let moment =
-            |power| draws.iter().map(|x| f64::from(*x).powi(power)).sum::<f64>() / 100_001.0;
-        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02, "{}", moment(2));
-        assert!((moment(4) - 3.0).abs() < 0.15, "{}", moment(4));
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use formant_kernels::convolution::Convolution;
 use formant_kernels::gemm::{Gemm, Precision};
 use tch::{Device, Tensor};
 
@@ -130,12 +131,13 @@ impl VectorField {
             return;
         }
         let layers = |gemm: Gemm| {
+            // First, so that nothing is packed in vain.
+            let last = last.kernel(gemm).filter(Convolution::is_direct)?;
             let (first, [downs, ups]) = path.kernels(gemm)?;
-            let (behind, last) = (blocks.kernels(gemm)?, last.kernel(gemm)?);
+            let behind = blocks.kernels(gemm)?;
             Some(Arc::new(Layers { first, downs, ups, behind, last }))
         };
-        let layers = Gemm::new(Precision::Single).and_then(layers);
-        if let Some(layers) = layers.filter(|layers| layers.last.is_direct()) {
+        if let Some(layers) = Gemm::new(Precision::Single).and_then(layers) {
             self.form = Form::Kernels(FrozenField { time: path.time(), layers });
         }
     }
