@@ -8,6 +8,9 @@ use std::io::Write;
 use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_audio_core::features::{FeaturePlan, presets};
+use formant_models::arch::gan_vocoder::{
+    GanVocoderCard, GanVocoderConfig, GanVocoderModel, GeneratorConfig, HifiGanConfig,
+};
 use formant_models::arch::periodwave::{PeriodWaveCard, PeriodWaveConfig, PeriodWaveModel};
 use serde_json::json;
 use support::{Place, wav_f32};
@@ -23,6 +26,46 @@ fn network(place: &Place) {
     let card = PeriodWaveCard::published(config).expect("a card");
     let model = PeriodWaveModel::random(card, tch::Device::Cpu).expect("sound sizes");
     model.save(&place.path("m.safetensors"), tch::Kind::Float).expect("written");
+}
+
+/// Writes `g.safetensors`, a small HiFi-GAN for the spectrogram of 22.05 kHz.
+fn one_pass(place: &Place) {
+    let generator = GeneratorConfig {
+        upsample_rates: vec![16, 16],
+        upsample_kernel_sizes: vec![32, 32],
+        upsample_initial_channel: 8,
+        resblock_kernel_sizes: vec![3],
+        resblock_dilation_sizes: vec![vec![1, 3]],
+        ..GeneratorConfig::default()
+    };
+    let config = GanVocoderConfig::HifiGan(HifiGanConfig { num_mels: 80, generator });
+    let card = GanVocoderCard::published(config).expect("a card");
+    let model = GanVocoderModel::random(card, tch::Device::Cpu).expect("sound sizes");
+    model.save(&place.path("g.safetensors"), tch::Kind::Float).expect("written");
+}
+
+#[test]
+fn networks_of_one_pass_take_the_same_inputs() {
+    let place = Place::new();
+    one_pass(&place);
+    let (rows, frames) = mel();
+    place.file("mel.npy", &npy("<f4", [frames, 80], &floats(&rows)));
+    let run = |more: &[&str]| {
+        place.run(&[&["vocode", "--model", "g.safetensors", "--overwrite"], more].concat())
+    };
+    let line = run(&["mel.npy", "--json"]).code(0).json().remove(0);
+    assert_eq!((&line["method"], &line["frames"]), (&json!("hifi-gan"), &json!(frames * 256)));
+    let first = place.read("mel_vocoded.wav");
+    place.file("in.wav", &wav_f32(44_100, 2, &noise(30_000)));
+    run(&["in.wav", "mel.npy", "-o", "out/"]).code(0);
+    assert!(place.read("out/mel.wav") == first);
+    let audio = decoded(&place, "out/in.wav");
+    assert_eq!((audio.rate(), audio.channels(), audio.frames()), (22_050, 2, 7_500));
+    run(&["mel.npy", "--refine", "2", "-o", "refined.wav"]).code(0);
+    assert!(place.read("refined.wav") != first);
+    run(&["mel.npy", "--steps", "4"]).code(2).says("--steps").says("HiFi-GAN");
+    place.file("wide.npy", &npy("<f4", [2, 100], &floats(&[-4.0; 200])));
+    run(&["wide.npy"]).code(3).says("frames x 80");
 }
 
 fn noise(frames: usize) -> Vec<f32> {
@@ -231,8 +274,8 @@ fn options_have_bounds_and_a_model_has_to_be_named() {
     let network = ["vocode", "in.wav", "--method", "network"];
     place.run(&network).code(4).says("models list --task vocode");
     let ran = place.run(&["vocode", "in.wav", "--model", "nobody"]).code(4);
-    assert!(!ran.stderr.contains("spot-commands") && !ran.stderr.contains("bigvgan"));
-    ran.says("nobody").says("periodwave-turbo-base");
+    assert!(!ran.stderr.contains("spot-commands") && !ran.stderr.contains("specvqgan"));
+    ran.says("nobody").says("periodwave-turbo-base").says("bigvgan-v2-22khz-80band");
     for wrong in [
         ["--steps", "0"],
         ["--temperature", "-1"],

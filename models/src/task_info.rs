@@ -74,6 +74,15 @@ pub const TASKS: &[TaskInfo] = &[
         advice: "fetch one with `formant models pull mossformer2-se-48k`, then name it with --model",
     },
     TaskInfo {
+        name: "generate",
+        summary: "makes sounds of words",
+        architectures: &[Architecture::Specmaskgit, Architecture::Specvqgan, Architecture::Clap],
+        default: None,
+        metrics: &[Metric::percent("recognized", "recognized by a classifier", 1)],
+        advice: "train one with `formant train tokenizer` and `formant train generate`, then name its file \
+            with --model",
+    },
+    TaskInfo {
         name: "separate",
         summary: "separates people who talk at the same time",
         architectures: &[Architecture::Mossformer, Architecture::Mossformer2Ss],
@@ -136,7 +145,12 @@ pub const TASKS: &[TaskInfo] = &[
     TaskInfo {
         name: "vocode",
         summary: "makes waveforms of spectrograms",
-        architectures: &[Architecture::PeriodwaveTurbo],
+        architectures: &[
+            Architecture::PeriodwaveTurbo,
+            Architecture::HifiGan,
+            Architecture::Bigvgan,
+            Architecture::Melgan,
+        ],
         default: None,
         metrics: &[Metric::plain("mel_distance", "log-mel distance", "", 2)],
         advice: "download periodwave_turbo_base from the page that `formant models list --task vocode` \

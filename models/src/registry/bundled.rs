@@ -109,6 +109,9 @@ pub const BUNDLED: &[Bundled] = &[
     },
 ];
 
+/// Parts of bundled models that are none by themselves: the tokenizer of `NAME` is `NAME-tokenizer`.
+const PARTS: &[Bundled] = &[];
+
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How
 /// one weighs is in the metadata of the recogniser, under `provenance.decoding`; where nothing is, it
 /// is not used unasked.
@@ -126,7 +129,7 @@ pub fn bundled_lm(name: &str) -> Option<&'static [u8]> {
 /// # Errors
 /// [`Error::Config`] that lists the names there are.
 pub fn bundled(name: &str) -> Result<&'static Bundled> {
-    BUNDLED.iter().find(|model| model.name == name).ok_or_else(|| {
+    BUNDLED.iter().chain(PARTS).find(|model| model.name == name).ok_or_else(|| {
         let names: Vec<&str> = BUNDLED.iter().map(|model| model.name).collect();
         Error::config(
             "model",

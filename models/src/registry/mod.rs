@@ -18,6 +18,7 @@ pub use published::{
 };
 
 use self::bundled::unknown;
+use crate::checkpoint::{self, Architecture, Container};
 use crate::error::{Error, Result};
 use crate::source::ModelSource;
 
@@ -69,6 +70,20 @@ pub fn locate(source: &ModelSource) -> Result<Located> {
         ModelSource::Bundled(name) => Located::Bundled(bundled(name)?),
         ModelSource::Published(name) => Located::Path(published_path(name, &Cache::from_env()?)?),
     })
+}
+
+/// The network that a source holds, as far as that can be seen.
+///
+/// # Errors
+/// As [`locate`]; what reading the checkpoint says.
+pub fn architecture(source: &ModelSource) -> Result<Option<Architecture>> {
+    let found = match locate(source)? {
+        Located::Bundled(model) => {
+            checkpoint::detect(&checkpoint::read_bytes(model.bytes()?, model.name)?)
+        }
+        Located::Path(path) => checkpoint::detect(Container::open(path)?.state_dict()?),
+    };
+    Ok(found.map(|found| found.architecture))
 }
 
 /// The file or folder of a published checkpoint in a cache.

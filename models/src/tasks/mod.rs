@@ -2,6 +2,7 @@
 
 pub mod chunked;
 pub mod enhance;
+pub mod generate;
 mod intake;
 mod outlet;
 mod rolling;
@@ -32,6 +33,7 @@ mod tests {
         }
         let names = [
             check::<enhance::Enhancer>(),
+            check::<generate::Generator>(),
             check::<separate::Separator>(),
             check::<speaker::SpeakerEmbedder>(),
             check::<spot::Spotter>(),

@@ -15,6 +15,7 @@ use formant_audio_core::AudioBuf;
 use formant_audio_core::decode::{DecodeOptions, decode_file};
 use formant_models::registry::{BUNDLED, default_for};
 use formant_models::tasks::enhance::Enhancer;
+use formant_models::tasks::generate::Generator;
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::speaker::SpeakerEmbedder;
 use formant_models::tasks::spot::Spotter;
@@ -47,7 +48,7 @@ type Make = fn(&Network, &LoadOptions, &AudioBuf) -> Result<Job, Failure>;
 
 /// How the network of a task is timed, and whether it computes in 16 bits too; the order is that of the
 /// jobs.
-const NETWORKS: [(&str, Make, bool); 8] = [
+const NETWORKS: [(&str, Make, bool); 9] = [
     (Spotter::NAME, speech::words, false),
     (SpeakerEmbedder::NAME, speech::voices, false),
     (Transcriber::NAME, speech::text, false),
@@ -56,6 +57,7 @@ const NETWORKS: [(&str, Make, bool); 8] = [
     (StemSeparator::NAME, sources::stems, true),
     (SuperResolver::NAME, sources::band, true),
     (Vocoder::NAME, sources::waveform, true),
+    (Generator::NAME, sources::sound, true),
 ];
 
 /// The network job of a task.

@@ -1,22 +1,27 @@
 //! Networks that return audio: overlapping speakers, speech from noise, the stems of music, a wider
-//! band, and waveforms of spectrograms.
+//! band, waveforms of spectrograms, and sounds.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use formant_audio_core::features::FeaturePlan;
+use formant_audio_core::features::{FeaturePlan, presets};
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, AudioSpec, ChannelLayout};
-use formant_models::LoadOptions;
+use formant_models::arch::gan_vocoder::{GanVocoderCard, GanVocoderConfig};
 use formant_models::arch::hifi_sr::HifiSrCard;
 use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::arch::mossformer::{MossformerCard, MossformerConfig};
 use formant_models::arch::periodwave::PeriodWaveCard;
+use formant_models::arch::specmaskgit::{SpecMaskGitCard, SpecMaskGitConfig};
+use formant_models::arch::specvqgan::{SpecVqganCard, SpecVqganConfig};
 use formant_models::tasks::Task;
 use formant_models::tasks::enhance::{EnhanceOptions, Enhancer};
+use formant_models::tasks::generate::{GenerateOptions, Generator, Parts, VocoderPart};
 use formant_models::tasks::separate::Separator;
 use formant_models::tasks::stems::{Augment, StemSeparator, StemsCard, StemsModel, StemsOptions};
 use formant_models::tasks::superres::SuperResolver;
 use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
+use formant_models::{LoadOptions, Model};
 use tch::Tensor;
 
 use super::{Job, Network};
@@ -122,6 +127,49 @@ pub(super) fn waveform(
         Ok(made?)
     };
     Job::of_network(network, *load, &audio, Box::new(work))
+}
+
+/// Sizes of a generator's networks.
+#[derive(Debug, serde::Deserialize)]
+struct Sizes {
+    transformer: SpecMaskGitConfig,
+    tokenizer: SpecVqganConfig,
+    /// Without one, phases are searched for.
+    vocoder: Option<GanVocoderConfig>,
+}
+
+/// A sound that is as long as the audio.
+pub(super) fn sound(
+    network: &Network,
+    load: &LoadOptions,
+    audio: &AudioBuf,
+) -> Result<Job, Failure> {
+    let generator = network.make(
+        load,
+        |sizes, device| {
+            let Sizes { transformer, tokenizer, vocoder } = read_file(sizes)?;
+            let frontend = presets::by_name("specmaskgit")?;
+            let tokenizer = SpecVqganCard { frontend, ..SpecVqganCard::published(tokenizer)? };
+            let vocoder = vocoder.map(|config| {
+                let model = Model::random(GanVocoderCard::published(config)?, device)?;
+                Ok::<_, formant_models::Error>(VocoderPart::Gan(model))
+            });
+            let parts = Parts {
+                transformer: Model::random(SpecMaskGitCard::sized(transformer), device)?,
+                tokenizer: Model::random(tokenizer, device)?,
+                vocoder: vocoder.transpose()?,
+                text: None,
+            };
+            Ok(Generator::new(parts, load.precision)?)
+        },
+        |source| Generator::load(source, load),
+    )?;
+    let options = GenerateOptions { seconds: audio.duration(), ..GenerateOptions::default() };
+    let work = move || {
+        let made = generator.generate(&options, &mut |_| ControlFlow::Continue(()))?;
+        Ok(made.map_or(Vec::new(), |made| made.samples))
+    };
+    Job::of_network(network, *load, audio, Box::new(work))
 }
 
 /// Stems of all of the audio: in one piece where it is no longer than a chunk, else in chunks.

@@ -1,9 +1,9 @@
-//! What both methods of `formant vocode` do: a waveform of a spectrogram, and of a recording.
+//! What all methods of `formant vocode` do: a waveform of a spectrogram, and of a recording.
 
 use formant_audio_core::AudioSpec;
 use formant_audio_core::features::FeatureConfig;
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{VocodeOptions, VocodeReport, Vocoder};
+use formant_models::tasks::vocode::{OnePassVocoder, VocodeOptions, VocodeReport, Vocoder};
 use serde_json::{Map, Value, json};
 
 use super::griffin_lim::Search;
@@ -19,6 +19,7 @@ const STRETCH: usize = 128;
 #[derive(Clone)]
 pub(super) enum Vocoding {
     Network { vocoder: Box<Vocoder>, options: VocodeOptions },
+    OnePass(Box<OnePassVocoder>),
     GriffinLim(Box<Search>),
 }
 
@@ -26,6 +27,7 @@ impl Vocoding {
     pub(super) fn sample_rate(&self) -> u32 {
         match self {
             Self::Network { vocoder, .. } => vocoder.sample_rate(),
+            Self::OnePass(vocoder) => vocoder.sample_rate(),
             Self::GriffinLim(search) => search.vocoder.sample_rate(),
         }
     }
@@ -34,6 +36,7 @@ impl Vocoding {
     pub(super) fn front_end(&self) -> Option<&FeatureConfig> {
         match self {
             Self::Network { vocoder, .. } => vocoder.card().frontend.as_ref(),
+            Self::OnePass(vocoder) => Some(vocoder.front_end()),
             Self::GriffinLim(search) => Some(search.vocoder.front_end()),
         }
     }
@@ -42,6 +45,7 @@ impl Vocoding {
     pub(super) fn bands(&self) -> usize {
         match self {
             Self::Network { vocoder, .. } => vocoder.card().config.n_mel_channels as usize,
+            Self::OnePass(vocoder) => vocoder.bands(),
             Self::GriffinLim(search) => search.vocoder.bands(),
         }
     }
@@ -52,7 +56,7 @@ impl Vocoding {
     /// Why no waveform can be made of them.
     pub(super) fn of_front_end(&self, stated: &FeatureConfig) -> Result<Self, String> {
         match self {
-            Self::Network { .. } => Ok(self.clone()),
+            Self::Network { .. } | Self::OnePass(_) => Ok(self.clone()),
             Self::GriffinLim(search) => {
                 search.of_front_end(stated).map(|search| Self::GriffinLim(Box::new(search)))
             }
@@ -66,27 +70,39 @@ impl Vocoding {
         mut write: impl FnMut(&[f32]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         interrupt::check()?;
-        let search = match self {
+        let stretches = rows.chunks(STRETCH * self.bands());
+        match self {
             Self::Network { vocoder, options } => {
                 let samples = vocoder.process_mel(rows, options)?;
                 interrupt::check()?;
-                return write(&samples);
+                write(&samples)
             }
-            Self::GriffinLim(search) => search,
-        };
-        let bands = self.bands();
-        let mut stream = search.vocoder.start_mel();
-        for rows in rows.chunks(STRETCH * bands) {
-            interrupt::check()?;
-            write(&stream.push(rows)?)?;
+            Self::OnePass(vocoder) => {
+                let mut stream = vocoder.start_mel();
+                for rows in stretches {
+                    interrupt::check()?;
+                    write(&stream.push(rows)?)?;
+                }
+                write(&stream.finish()?)
+            }
+            Self::GriffinLim(search) => {
+                let mut stream = search.vocoder.start_mel();
+                for rows in stretches {
+                    interrupt::check()?;
+                    write(&stream.push(rows)?)?;
+                }
+                write(&stream.finish()?)
+            }
         }
-        write(&stream.finish()?)
     }
 
-    /// What JSON lines say about a search.
+    /// What JSON lines say about a method that is no PeriodWave.
     pub(super) fn facts(&self) -> Map<String, Value> {
         match self {
             Self::Network { .. } => Map::new(),
+            Self::OnePass(vocoder) => {
+                Map::from_iter([("method".to_owned(), vocoder.name().into())])
+            }
             Self::GriffinLim(search) => Map::from_iter([
                 ("method".to_owned(), "griffin-lim".into()),
                 ("iterations".to_owned(), search.options.iterations.into()),
@@ -110,6 +126,7 @@ impl Process for Vocoding {
     fn start(&self, _: AudioSpec) -> Result<impl Session<Report = VocodeReport>, Failure> {
         Ok(match self {
             Self::Network { vocoder, options } => vocoder.start(options)?,
+            Self::OnePass(vocoder) => vocoder.start(),
             Self::GriffinLim(search) => search.vocoder.start(),
         })
     }
@@ -129,6 +146,7 @@ impl Process for Vocoding {
         let (output, length) = (made.targets[0].name(), clock(made.seconds()));
         let work = match self {
             Self::Network { .. } => format!("{} calls of the network", made.report.calls),
+            Self::OnePass(vocoder) => vocoder.name().to_owned(),
             Self::GriffinLim(search) => {
                 format!("{} iterations, refined {} times", search.options.iterations, search.passes)
             }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use formant_models::ModelSource;
 use formant_models::arch::periodwave::{FreeU, Solver};
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{Level, USUAL_PASSES, VocodeOptions, Vocoder};
+use formant_models::tasks::vocode::{Level, OnePassVocoder, USUAL_PASSES, VocodeOptions, Vocoder};
 
 use self::griffin_lim::{GriffinLimArgs, Refine};
 use self::method::Vocoding;
@@ -112,6 +112,18 @@ impl VocodeArgs {
         }
     }
 
+    /// Options of PeriodWave alone, and whether they were given.
+    fn options_of_steps(&self) -> [(&'static str, bool); 6] {
+        [
+            ("--steps", self.steps.is_some()),
+            ("--solver", self.solver.is_some()),
+            ("--temperature", self.temperature.is_some()),
+            ("--sway", self.sway.is_some()),
+            ("--free-u", self.free_u.is_some()),
+            ("--reference-level", self.reference_level),
+        ]
+    }
+
     fn by_network(self, settings: &Settings) -> Result<Work, Failure> {
         if let Some(option) = self.griffin_lim.given() {
             return Err(Failure::usage(option, "belongs to --method griffin-lim")
@@ -135,7 +147,22 @@ impl VocodeArgs {
             ..VocodeOptions::default()
         };
         let is_forced = self.force;
+        let steps = self.options_of_steps().into_iter().find(|(_, is_given)| *is_given);
         Ok(Box::new(move |settings, messages| {
+            if OnePassVocoder::is_in(&model)? {
+                if let Some((option, _)) = steps {
+                    return Err(Failure::usage(option, "belongs to networks that work in steps")
+                        .help("leave it out with HiFi-GAN, BigVGAN and MelGAN"));
+                }
+                tasks::use_threads(settings);
+                tasks::tell_precision(&load, messages);
+                let process = || {
+                    let vocoder = OnePassVocoder::load(&model, &load)?;
+                    let vocoder = vocoder.refined(options.refine.unwrap_or(0))?;
+                    Ok(Vocoding::OnePass(Box::new(vocoder)))
+                };
+                return run(&files, is_forced, settings.one_by_one(), messages, process);
+            }
             // Threads share the paths of the network, and libtorch has one: how it rounds depends on
             // the number of its threads, and the same seed gives the same bytes.
             tasks::use_threads(settings);
@@ -153,16 +180,9 @@ impl VocodeArgs {
     }
 
     fn by_griffin_lim(self, settings: &Settings) -> Result<Work, Failure> {
-        let networks = [
-            ("--model", self.model.is_some()),
-            ("--steps", self.steps.is_some()),
-            ("--solver", self.solver.is_some()),
-            ("--temperature", self.temperature.is_some()),
-            ("--sway", self.sway.is_some()),
-            ("--free-u", self.free_u.is_some()),
-            ("--reference-level", self.reference_level),
-        ];
-        if let Some((option, _)) = networks.into_iter().find(|(_, is_given)| *is_given) {
+        let networks = [("--model", self.model.is_some())];
+        let mut networks = networks.into_iter().chain(self.options_of_steps());
+        if let Some((option, _)) = networks.find(|(_, is_given)| *is_given) {
             return Err(match self.method {
                 None => Failure::usage(option, "belongs to networks").help("name one with --model"),
                 Some(_) => {

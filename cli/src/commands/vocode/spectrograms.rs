@@ -178,6 +178,7 @@ fn read(
                 Vocoding::Network { .. } => {
                     "compute it as `formant features --preset periodwave` does"
                 }
+                Vocoding::OnePass(_) => "compute it as `formant features --preset hifigan` does",
                 Vocoding::GriffinLim(_) => "name its front end with --preset",
             };
             return Err(
@@ -198,6 +199,11 @@ fn other_front_end(
         Vocoding::Network { .. } => (
             "the model's spectrogram",
             "compute it with `formant features --preset periodwave`, or periodwave-22k-80 for 80 bands"
+                .to_owned(),
+        ),
+        Vocoding::OnePass(_) => (
+            "the model's spectrogram",
+            "compute it with `formant features --preset hifigan`, or bigvgan-24k-100 for 100 bands"
                 .to_owned(),
         ),
         Vocoding::GriffinLim(_) => {
@@ -224,7 +230,7 @@ fn other_shapes(
     };
     let is_matrix = |shape: &&[usize]| matches!(shape, [_, _] | [1, _, _]);
     let (whose, remedy) = match process {
-        Vocoding::Network { .. } => ("model", "another model"),
+        Vocoding::Network { .. } | Vocoding::OnePass(_) => ("model", "another model"),
         Vocoding::GriffinLim(_) => ("front end", "name its front end with --preset"),
     };
     let why = format!("{found}, where the {whose} takes frames x {bands} or {bands} x frames");

@@ -3,6 +3,7 @@
 use super::card::ClapCard;
 use super::config::ClapConfig;
 use super::network::ClapText;
+use super::words::WordPieces;
 use crate::checkpoint::{self, Architecture, WeightNorm};
 use crate::error::Result;
 use crate::model::{Arch, Foreign};
@@ -34,7 +35,9 @@ impl Arch for ClapText {
     fn adopt(found: &mut Foreign<'_>) -> Result<ClapCard> {
         checkpoint::clean(found.state, WeightNorm::Fold)?;
         let stated = found.container.config("config.json");
-        Ok(ClapCard::sized(ClapConfig::of_weights(found.state, stated)?))
+        let pieces = WordPieces::find(found.container)?;
+        let card = ClapCard::sized(ClapConfig::of_weights(found.state, stated)?);
+        Ok(ClapCard { pieces, ..card })
     }
 
     fn build(params: &Params<'_>, card: &ClapCard) -> Result<Self> {

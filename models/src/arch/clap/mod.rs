@@ -10,10 +10,12 @@ mod card;
 mod config;
 mod layer;
 mod network;
+mod words;
 
 pub use card::ClapCard;
 pub use config::ClapConfig;
 pub use network::ClapText;
+pub use words::{WordPieces, Words};
 
 /// A text tower with its card.
 pub type ClapTextModel = crate::model::Model<ClapText>;

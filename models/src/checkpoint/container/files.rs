@@ -83,6 +83,9 @@ fn add_neighbours(container: &mut Container, path: &Path) {
         "lang_char.txt",
         "words.txt",
         "global_cmvn",
+        "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
     ];
     names.extend(usual.map(str::to_owned));
     for name in names {

@@ -40,6 +40,20 @@ impl Digest {
         }
     }
 
+    /// The SHA-256 of bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::Sha256(Sha256::digest(bytes).into())
+    }
+
+    /// The SHA-256 of a file.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        Self::Sha256([0; 32]).same_kind_of(path)
+    }
+
     /// Name of the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {

@@ -32,7 +32,7 @@ const LEAST_FRAMES: u64 = 4;
 
 /// The measurement of one channel: chunks in, the band so far out.
 #[derive(Debug, Clone)]
-pub(super) struct BandMeter {
+pub(in crate::tasks) struct BandMeter {
     plan: StftPlan,
     rate: f64,
     limit: f64,
@@ -43,7 +43,7 @@ pub(super) struct BandMeter {
 
 impl BandMeter {
     /// For samples at `rate` Hz that came from a recording at `source_rate`.
-    pub(super) fn new(rate: u32, source_rate: u32) -> Result<Self> {
+    pub(in crate::tasks) fn new(rate: u32, source_rate: u32) -> Result<Self> {
         let plan = StftPlan::new(&StftConfig {
             n_fft: N_FFT,
             win_length: N_FFT,
@@ -56,7 +56,7 @@ impl BandMeter {
         Ok(Self { plan, rate: f64::from(rate), limit, levels, frames: 0 })
     }
 
-    pub(super) fn push(&mut self, samples: &[f32]) {
+    pub(in crate::tasks) fn push(&mut self, samples: &[f32]) {
         // A sine of full scale has (n_fft / 4)^2 in its bin behind a Hann window.
         let scale = (N_FFT as f64 / 4.0).powi(-2);
         for frame in self.plan.forward(samples).axis_iter(Axis(0)) {
@@ -72,7 +72,7 @@ impl BandMeter {
     }
 
     /// Hz up to which the recording has sound, as far as was heard.
-    pub(super) fn edge(&self) -> f64 {
+    pub(in crate::tasks) fn edge(&self) -> f64 {
         self.found_edge().map_or(self.limit, |edge| edge.min(self.limit))
     }
 

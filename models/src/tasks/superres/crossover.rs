@@ -9,7 +9,7 @@ const ATTENUATION: f64 = 100.0;
 
 /// A low-pass filter whose fall lies between two frequencies; what it stops is its other half.
 #[derive(Debug)]
-pub(super) struct Crossover {
+pub(in crate::tasks) struct Crossover {
     taps: Tensor, // [2 * half + 1]
     half: i64,
 }
@@ -18,7 +18,7 @@ impl Crossover {
     /// Passes frequencies up to `pass` Hz, and stops those from `stop` Hz on, of a signal at `rate`.
     ///
     /// A sinc under a Kaiser window, with Kaiser's estimate of its length.
-    pub(super) fn new(pass: f64, stop: f64, rate: f64) -> Self {
+    pub(in crate::tasks) fn new(pass: f64, stop: f64, rate: f64) -> Self {
         let (middle, width) = ((pass + stop) / 2.0 / rate, (stop - pass) / rate);
         let attenuation = ATTENUATION + 6.0;
         let half = ((attenuation - 7.95) / (14.36 * width) / 2.0).ceil() as i64;
@@ -36,7 +36,7 @@ impl Crossover {
     }
 
     /// The low band of `x [samples]`, as long as it, as if there were silence around it.
-    pub(super) fn low(&self, x: &Tensor) -> Tensor {
+    pub(in crate::tasks) fn low(&self, x: &Tensor) -> Tensor {
         let samples = x.size()[0];
         let points = (samples + 2 * self.half + 1).max(2) as usize;
         let points = points.next_power_of_two() as i64;
@@ -46,7 +46,7 @@ impl Crossover {
     }
 
     /// What [`Crossover::low`] leaves of `x`.
-    pub(super) fn high(&self, x: &Tensor) -> Tensor {
+    pub(in crate::tasks) fn high(&self, x: &Tensor) -> Tensor {
         x - self.low(x)
     }
 }

@@ -12,8 +12,9 @@ use formant_audio_core::features::FeaturePlan;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use self::bandwidth::BandMeter;
-use self::crossover::Crossover;
+pub(in crate::tasks) use self::bandwidth::BandMeter;
+pub(in crate::tasks) use self::crossover::Crossover;
+pub(in crate::tasks) use self::widen::{HOLD_SECONDS, gate};
 
 pub use live::LiveSuperRes;
 pub use session::{SuperResReport, SuperResSession};

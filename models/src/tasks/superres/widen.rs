@@ -12,7 +12,7 @@ pub const SEAM: f64 = 300.0;
 const SILENCE: f32 = 1e-5;
 /// Seconds of silence around sound in which what is added stays, and seconds in which it fades then;
 /// so it does at the cuts of a window, since a step has a low band of its own.
-const HOLD_SECONDS: f64 = 0.01;
+pub(in crate::tasks) const HOLD_SECONDS: f64 = 0.01;
 
 /// A window with a full band.
 pub(super) struct Widened {
@@ -51,7 +51,7 @@ pub(super) fn widened(resolver: &SuperResolver, samples: &[f32], edge: f64) -> R
 
 /// One where a sample within `hold` samples is more than silence, falling to zero within as many, and
 /// at the ends.
-fn gate(samples: &[f32], hold: usize) -> Vec<f32> {
+pub(in crate::tasks) fn gate(samples: &[f32], hold: usize) -> Vec<f32> {
     let mut distances = vec![usize::MAX; samples.len()];
     let pass = |distances: &mut [usize], order: &mut dyn Iterator<Item = usize>| {
         let mut distance = usize::MAX;

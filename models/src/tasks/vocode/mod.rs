@@ -1,5 +1,6 @@
 //! Vocoding: spectrograms in, waveforms out; or recordings in, of which the network hears the
-//! spectrogram alone (analysis and synthesis). [`GriffinLimVocoder`] does both without a network.
+//! spectrogram alone (analysis and synthesis). [`OnePassVocoder`] does both with networks of one pass,
+//! [`GriffinLimVocoder`] without a network.
 
 mod correction;
 mod fit;
@@ -8,6 +9,7 @@ mod griffin_lim;
 mod level;
 mod mel;
 mod noise;
+mod one_pass;
 mod session;
 mod synthesis;
 
@@ -20,6 +22,7 @@ pub use fit::{mel_differences, mel_doubts};
 pub use griffin_lim::{GriffinLimStream, GriffinLimVocoder, USUAL_PASSES, USUAL_PRESET};
 pub use level::Level;
 pub use mel::MelStream;
+pub use one_pass::{OnePassStream, OnePassVocoder};
 pub use session::{VocodeReport, VocodeSession};
 
 use super::task::Task;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::griffin_lim::GriffinLimVocoder;
 use super::level::{Level, Leveler, gain};
+use super::one_pass::OnePassVocoder;
 use super::synthesis::{Synthesis, Waveform};
 use super::{VocodeOptions, Vocoder};
 use crate::error::Result;
@@ -72,12 +73,23 @@ impl VocodeSession {
         Ok(Self { synthesis, front_end, level, calls, measured, guard, stream: None })
     }
 
+    pub(super) fn of_one_pass(vocoder: &OnePassVocoder) -> Self {
+        let (synthesis, front_end) = (vocoder.clone(), vocoder.front_end.clone());
+        Self::of_plain(Synthesis::OnePass(Box::new(synthesis)), front_end, 1)
+    }
+
     pub(super) fn of_griffin_lim(vocoder: &GriffinLimVocoder) -> Self {
+        let front_end = vocoder.front_end.clone();
+        Self::of_plain(Synthesis::GriffinLim(vocoder.clone()), front_end, 0)
+    }
+
+    /// Of a method that takes recordings at their own level.
+    fn of_plain(synthesis: Synthesis, front_end: FeaturePlan, calls: usize) -> Self {
         Self {
-            synthesis: Synthesis::GriffinLim(vocoder.clone()),
-            front_end: vocoder.front_end.clone(),
+            synthesis,
+            front_end,
             level: Level::Kept,
-            calls: 0,
+            calls,
             measured: 0,
             guard: Guard::default(),
             stream: None,
