@@ -59,6 +59,11 @@ impl Lane<'_> {
         Ok(reader)
     }
 
+    /// Moves the bar of work that reads nothing: so many seconds of `total` are done.
+    pub(crate) fn advanced(&self, seconds: f64, total: f64) {
+        self.progress.heard(self.index, seconds, Some(total));
+    }
+
     /// Prints a result. It appears at once when all inputs before are finished, else after them.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         self.order.print(self.index, Line::Result(text.to_owned()))

@@ -98,7 +98,7 @@ pub(crate) struct PartArgs {
 }
 
 /// `90`, `1:30` or `0:01:30.5`.
-fn time(text: &str) -> Result<f64, String> {
+pub(crate) fn time(text: &str) -> Result<f64, String> {
     let parts: Option<Vec<f64>> = text.split(':').map(|part| part.parse().ok()).collect();
     let parts = parts.filter(|parts| parts.len() <= 3 && parts.iter().all(|part| *part >= 0.0));
     let seconds = parts.map(|parts| parts.iter().fold(0.0, |sum, part| 60.0 * sum + part));

@@ -8,6 +8,7 @@ mod enhance;
 mod eval;
 mod features;
 mod formats;
+mod generate;
 mod info;
 mod listen;
 mod models;
@@ -113,6 +114,8 @@ commands! {
     Superres(Box<superres::SuperresArgs>),
     /// Make waveforms of spectrograms.
     Vocode(Box<vocode::VocodeArgs>),
+    /// Make sounds of words; widen, fill or continue recordings.
+    Generate(Box<generate::GenerateArgs>),
     /// Process a microphone live: words, captions, voices, a recording.
     Listen(Box<listen::ListenArgs>),
     /// Train a model on your own recordings.
