@@ -2,10 +2,14 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use flate2::read::GzDecoder;
 use formant::audio::features::{FeatureConfig, FeaturePlan};
+use formant::models::checkpoint::{self, RawTensor};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -195,11 +199,23 @@ fn read_set(folder: PathBuf) -> GoldenSet {
     GoldenSet { folder, config, io }
 }
 
-/// All tensors of a safetensors file.
+/// All tensors of a safetensors file, or of the gzip file `<path>.gz` in its place: the
+/// repository keeps its larger sets packed.
 pub(crate) fn read_tensors(path: &Path) -> BTreeMap<String, Tensor> {
-    let tensors = Tensor::read_safetensors(path);
-    let tensors = tensors.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    tensors.into_iter().collect()
+    let packed = path.with_extension("safetensors.gz");
+    let name = path.display();
+    if !packed.is_file() {
+        let tensors = Tensor::read_safetensors(path);
+        return tensors.unwrap_or_else(|e| panic!("{name}: {e}")).into_iter().collect();
+    }
+    let file = File::open(&packed).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut bytes = Vec::new();
+    let unpacked = GzDecoder::new(file).read_to_end(&mut bytes);
+    unpacked.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let state = checkpoint::read_bytes(bytes, &name.to_string());
+    let state = state.unwrap_or_else(|e| panic!("{e}"));
+    let tensor = |raw: &RawTensor| raw.to_tensor().unwrap_or_else(|e| panic!("{name}: {e}"));
+    state.iter().map(|(key, raw)| (key.to_owned(), tensor(raw))).collect()
 }
 
 /// The largest relative difference, `max|found - wanted| / max|wanted|`, checked against `limit`

@@ -1,8 +1,10 @@
 //! Reading of stored reference numbers.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use ndarray::{Array2, ArrayView2};
 use safetensors::{Dtype, SafeTensors};
 
@@ -27,14 +29,23 @@ pub(crate) struct Goldens {
 
 impl Goldens {
     pub(crate) fn open(path: &Path) -> Self {
-        let bytes =
-            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let bytes = std::fs::read(path).and_then(|bytes| match path.extension() {
+            Some(gz) if gz == "gz" => {
+                let mut unpacked = Vec::new();
+                GzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).map(|_| unpacked)
+            }
+            _ => Ok(bytes),
+        });
+        let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self { name: path.display().to_string(), bytes }
     }
 
-    /// Every stored copy of `file`; a folder need not have all that others have.
+    /// Every stored copy of `file`, plain or as `<file>.gz`; a folder need not have all that
+    /// others have.
     pub(crate) fn all(file: &str) -> Vec<Self> {
-        let paths = golden_folders().into_iter().map(|folder| folder.join(file));
+        let paths = golden_folders()
+            .into_iter()
+            .flat_map(|folder| [folder.join(file), folder.join(format!("{file}.gz"))]);
         let found: Vec<Self> =
             paths.filter(|path| path.is_file()).map(|path| Self::open(&path)).collect();
         assert!(!found.is_empty(), "no {file} in {:?}", golden_folders());
@@ -47,6 +58,7 @@ impl Goldens {
         let is_meant = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let bands = name.strip_prefix(prefix).and_then(|rest| {
+                let rest = rest.strip_suffix(".gz").unwrap_or(rest);
                 rest.strip_suffix(".safetensors").and_then(|rest| rest.strip_suffix(suffix))
             });
             bands
