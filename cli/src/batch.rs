@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind};
 use crate::identity::{self, FileId};
 use crate::inputs::{self, Entry, Input, InputList};
 use crate::messages::Messages;
-use crate::outputs::{Existing, Target};
+use crate::outputs::{Existing, Results, Target};
 use crate::progress::Progress;
 use crate::reading::Sources;
 use crate::{interrupt, json, stdout};
@@ -271,6 +271,35 @@ pub(crate) fn gather<W: Send + Clone>(
         gathered.commit()?;
     }
     Ok(outcome)
+}
+
+/// Lines that are gathered in one place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gathering {
+    pub(crate) existing: Existing,
+    /// Stands before the lines.
+    pub(crate) heading: &'static str,
+    /// Whether they are JSON, failures included, as with `--json`.
+    pub(crate) json: bool,
+}
+
+/// As [`gather`] where the results share one place, otherwise as [`run`].
+pub(crate) fn run_to<W: Send + Clone>(
+    results: &Results,
+    Gathering { existing, heading, json }: Gathering,
+    list: &InputList,
+    options: Options,
+    messages: &Messages,
+    worker: impl FnOnce() -> Result<W, Failure>,
+    work: impl Fn(&mut W, &Input, &Lane<'_>) -> Result<Done, Failure> + Sync,
+) -> Result<Outcome, Failure> {
+    match results {
+        Results::Gathered(target) => {
+            let place = Place { target, existing, heading };
+            gather(place, list, Options { json, ..options }, messages, worker, work)
+        }
+        Results::Each(_) => run(list, options, messages, worker, work),
+    }
 }
 
 /// Where results go, and how that is called where it is a file.

@@ -113,6 +113,16 @@ pub(crate) enum Results {
     Each(Vec<Option<Target>>),
 }
 
+impl Results {
+    /// Where the results of an input go that has a place of its own.
+    pub(crate) fn own(&self, index: usize) -> Result<Option<&Target>, Failure> {
+        match self {
+            Self::Gathered(_) => Ok(None),
+            Self::Each(targets) => target_of(targets, index).map(Some),
+        }
+    }
+}
+
 /// Names the place of results that several inputs can share (`shares`), such as lines: one file or
 /// standard output for all, or a file an input where `-o` names a folder. Results that are files by
 /// themselves have one each, beside the input or as [`assign`] says.

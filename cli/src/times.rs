@@ -22,13 +22,6 @@ pub(crate) fn millis(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1000.0).round() as u64
 }
 
-/// `00:00:01,500`, with another mark before the milliseconds for WebVTT.
-pub(crate) fn stamp(millis: u64, mark: char) -> String {
-    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    let (seconds, rest) = (millis / 1000 % 60, millis % 1000);
-    format!("{hours:02}:{minutes:02}:{seconds:02}{mark}{rest:03}")
-}
-
 /// Rounds to milliseconds, or to thousandths of another unit, which is finer than any network
 /// resolves.
 pub(crate) fn to_millis(seconds: f64) -> f64 {

@@ -32,5 +32,5 @@ mod voices;
 pub use error::{Error, Result};
 pub use paths::TrainPaths;
 pub use recording::Recording;
-pub use training::{Dev, Trained};
+pub use training::{Changes, Course, Dev, Recipe, Trained};
 pub use voices::{Speaker, Voices};

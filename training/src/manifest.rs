@@ -66,6 +66,18 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     not_empty(rows, path)
 }
 
+/// Reads recordings of speakers: as [`read`], but that the folders in a folder are the speakers.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_voices(path: &Path) -> Result<Vec<Row>> {
+    let mut rows = read(path)?;
+    if path.is_dir() {
+        rows.iter_mut().for_each(|row| row.speaker.clone_from(&row.label));
+    }
+    Ok(rows)
+}
+
 /// Reads a manifest whose files belong together, which are used as a whole: as [`read`].
 ///
 /// # Errors

@@ -1,18 +1,21 @@
 //! Beginning with the weights of a trained model.
 
-use std::collections::BTreeMap;
-
+use formant_models::model::{Arch, Model};
 use tch::Tensor;
 use tch::nn::VarStore;
 
 use crate::error::{Error, Result};
 
-/// Copies all weights of a model to begin with, where there is one.
-///
-/// # Errors
-/// As [`copy_weights`].
-pub(crate) fn begin_from(store: &VarStore, start: Option<BTreeMap<String, Tensor>>) -> Result<()> {
-    start.map_or(Ok(()), |given| copy_weights(store, |_| true, |name| given.get(name)))
+/// What copies all weights of a model to begin with, where there is one; its errors are those of
+/// [`copy_weights`].
+pub(crate) fn begin_from<A: Arch, N>(
+    start: Option<&Model<A>>,
+) -> impl FnOnce(&VarStore, &N) -> Result<()> {
+    move |store, _| {
+        let Some(start) = start else { return Ok(()) };
+        let given = start.weights();
+        copy_weights(store, |_| true, |name| given.get(name))
+    }
 }
 
 /// Copies the weights that `given` finds by name into the variables of a new network of the same

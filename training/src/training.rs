@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use formant_models::model::{Arch, Model};
+use formant_models::nn::tape;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use crate::asr::AsrRecipe;
+use crate::checks::counts;
 use crate::epochs::{Epochs, Verdict, backward};
 use crate::error::Result;
 use crate::examples::Examples;
@@ -30,11 +32,29 @@ use crate::superres::SuperresRecipe;
 use crate::vocode::VocodeRecipe;
 
 /// Length, seed and optimizer of a training.
-pub(crate) struct Course<'a> {
-    pub(crate) epochs: usize,
-    pub(crate) steps_per_epoch: usize,
-    pub(crate) seed: u64,
-    pub(crate) optimizer: &'a OptimizerConfig,
+#[derive(Debug)]
+pub struct Course<'a> {
+    /// Passes.
+    pub epochs: usize,
+    /// Batches in an epoch.
+    pub steps_per_epoch: usize,
+    /// Start of all random draws.
+    pub seed: u64,
+    /// Optimizer and schedule.
+    pub optimizer: &'a OptimizerConfig,
+}
+
+/// Numbers that every recipe has, each where another one than the recipe's is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes {
+    /// Passes.
+    pub epochs: Option<usize>,
+    /// Batches in an epoch.
+    pub steps_per_epoch: Option<usize>,
+    /// Size of a batch: examples, or seconds of speech for a recognizer.
+    pub batch: Option<usize>,
+    /// Start of all random draws.
+    pub seed: Option<u64>,
 }
 
 impl Course<'_> {
@@ -42,45 +62,77 @@ impl Course<'_> {
     pub(crate) fn examples(&self, batch: usize) -> Examples {
         Examples { seed: self.seed, steps_per_epoch: self.steps_per_epoch, batch }
     }
+
+    /// Refuses a length of nothing, and `others` of the recipe's counts that are nothing.
+    pub(crate) fn validate(&self, others: &[(&'static str, usize)]) -> Result<()> {
+        counts(&[("epochs", self.epochs), ("steps_per_epoch", self.steps_per_epoch)])?;
+        counts(others)
+    }
 }
 
 /// Every number of a training, stored with the weights.
-pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Recipe: Clone + Default + PartialEq + Serialize + DeserializeOwned {
+    /// Length, seed and optimizer.
     fn course(&self) -> Course<'_>;
+
+    /// Puts other numbers into it.
+    fn change(&mut self, changes: &Changes);
+
+    /// Refuses numbers that cannot work.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] naming the setting.
+    fn validate(&self) -> Result<()>;
 }
 
 macro_rules! recipes {
-    ($($recipe:ty),*) => {$(
+    ($($recipe:ty: $batch:ident),* $(,)?) => {$(
         impl Recipe for $recipe {
             fn course(&self) -> Course<'_> {
                 let Self { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self;
                 Course { epochs, steps_per_epoch, seed, optimizer }
+            }
+
+            fn change(&mut self, changes: &Changes) {
+                let Changes { epochs, steps_per_epoch, batch, seed } = *changes;
+                self.epochs = epochs.unwrap_or(self.epochs);
+                self.steps_per_epoch = steps_per_epoch.unwrap_or(self.steps_per_epoch);
+                self.$batch = batch.map_or(self.$batch, |batch| batch as _);
+                self.seed = seed.unwrap_or(self.seed);
+            }
+
+            fn validate(&self) -> Result<()> {
+                <$recipe>::validate(self)
             }
         }
     )*};
 }
 
 recipes!(
-    AsrRecipe,
-    GenerateRecipe,
-    SeparationRecipe,
-    SpeakerRecipe,
-    SpotRecipe,
-    StemsRecipe,
-    SuperresRecipe,
-    TokenizerRecipe,
-    VocodeRecipe
+    AsrRecipe: batch_seconds,
+    GenerateRecipe: batch,
+    SeparationRecipe: batch,
+    SpeakerRecipe: batch,
+    SpotRecipe: batch,
+    StemsRecipe: batch,
+    SuperresRecipe: batch,
+    TokenizerRecipe: batch,
+    VocodeRecipe: batch,
 );
 
 /// What must match when training resumes.
 #[derive(PartialEq, Serialize, Deserialize)]
-struct Key<R> {
-    recipe: R,
-    data: Value,
+pub(crate) struct Key<R> {
+    pub(crate) recipe: R,
+    /// Names or numbers of the data.
+    pub(crate) data: Value,
 }
 
 /// Number of an epoch and of a step in it, from 0.
 pub(crate) type At = (usize, usize);
+
+/// Takes the batches of an epoch, each with the number of its step, and may stop early.
+pub(crate) type Learn<'a, B> = &'a mut dyn FnMut(usize, B) -> Result<()>;
 
 /// One training: data, batches, loss, validation and the finished model of a task.
 pub(crate) trait Training: Sync {
@@ -88,38 +140,40 @@ pub(crate) trait Training: Sync {
     type Network;
     /// Examples of one step.
     type Batch: Send + 'static;
-    type Recipe: Recipe;
     /// What the finished model is.
     type Arch: Arch;
     /// Measured quality of the finished model. Numbers among them go into its file.
     type Figures: Serialize;
     /// Floats of the finished file.
     const KIND: Kind = Kind::Float;
-
-    fn recipe(&self) -> &Self::Recipe;
-
-    /// Names or numbers of the data that must match when training resumes.
-    fn data_key(&self) -> Value;
+    /// Whether layers of the network carry their gradients on a [`tape`].
+    const TAPED: bool = false;
 
     /// The card of the finished model.
     fn card(&self, provenance: Value) -> Result<<Self::Arch as Arch>::Card>;
 
     /// Constructs the network with random weights; replicas are constructed by the same call.
-    fn network(&self) -> Result<(VarStore, Self::Network)>;
+    fn network(&self, vs: &VarStore) -> Result<Self::Network>;
 
-    /// Composes the batches of one epoch in order and hands each to `learn`, which may stop early.
+    /// Composes the batches of one epoch in order and hands each to `learn`.
     fn batches(
         &self,
         network: &Self::Network,
         epoch: usize,
-        learn: &mut dyn FnMut(usize, Self::Batch) -> Result<()>,
+        learn: Learn<'_, Self::Batch>,
     ) -> Result<()>;
 
     fn loss(&self, network: &Self::Network, batch: &Self::Batch, at: At) -> Tensor;
 
     /// Adds the gradients of `share` of the loss to the variables; returns that share.
     fn learn(&self, network: &Self::Network, batch: &Self::Batch, at: At, share: f64) -> f64 {
-        backward(&(self.loss(network, batch, at) * share))
+        let loss = || self.loss(network, batch, at) * share;
+        if !Self::TAPED {
+            return backward(&loss());
+        }
+        let (loss, tape) = tape::record(loss);
+        tape.backward(&loss);
+        loss.double_value(&[])
     }
 
     /// Most parts that a batch can be split into. Only a loss that is a mean over examples, of a
@@ -197,30 +251,27 @@ pub struct Dev<R> {
 /// # Errors
 /// [`crate::Error::Interrupted`] when `progress` asks to stop, and what the parts of the training
 /// and writing files say.
-pub(crate) fn run<T: Training>(
+pub(crate) fn run<T: Training, R: Recipe>(
     training: &T,
+    key: Key<R>,
     paths: &TrainPaths,
     mut provenance: Value,
     progress: &dyn Progress,
     begin: impl FnOnce(&VarStore, &T::Network) -> Result<()>,
 ) -> Result<Trained<T::Figures>> {
     let began = Instant::now();
-    let course = training.recipe().course();
-    tch::manual_seed(course.seed as i64);
-    let (vs, network) = training.network()?;
-    let epochs = Epochs {
-        epochs: course.epochs,
-        steps_per_epoch: course.steps_per_epoch,
-        state: &paths.state,
-        began,
-        progress,
-    };
-    let key = Key { recipe: training.recipe().clone(), data: training.data_key() };
+    let Course { epochs, steps_per_epoch, seed, optimizer } = key.recipe.course();
+    tch::manual_seed(seed as i64);
+    let vs = VarStore::new(Device::Cpu);
+    let network = training.network(&vs)?;
+    let optimizer = optimizer.clone();
+    let epochs = Epochs { epochs, steps_per_epoch, state: &paths.state, began, progress };
     let saved = epochs.saved(&key);
     if saved.is_none() {
         begin(&vs, &network)?;
     }
-    let mut optimizer = AdamW::new(&vs, course.optimizer.clone());
+    let mut optimizer = AdamW::new(&vs, optimizer);
+    let recipe = serde_json::to_value(&key.recipe).expect("a recipe is plain data");
     let variables = variables(&vs);
     let threads = tch::get_num_threads();
     let copies = usize::try_from(threads).unwrap_or(1).min(training.most_parts()).max(1) - 1;
@@ -232,7 +283,7 @@ pub(crate) fn run<T: Training>(
             &mut optimizer,
             |epoch, take| {
                 // Dropout draws the same masks when an epoch is the first after an interruption.
-                tch::manual_seed(course.seed.wrapping_add(epoch as u64) as i64);
+                tch::manual_seed(seed.wrapping_add(epoch as u64) as i64);
                 tch::set_num_threads((threads / replicas.parts() as i32).max(1));
                 let done = training.batches(&network, epoch, &mut |step, batch| {
                     let at = (epoch, step);
@@ -253,7 +304,6 @@ pub(crate) fn run<T: Training>(
         )
     })?;
     if let Value::Object(provenance) = &mut provenance {
-        let recipe = serde_json::to_value(training.recipe()).expect("a recipe is plain data");
         provenance.insert("recipe".to_owned(), recipe);
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
@@ -273,7 +323,8 @@ pub(crate) fn run<T: Training>(
 
 /// A replica of the network, whose weights arrive with every part of a batch.
 fn learner<T: Training>(training: &T) -> Learner<'_, (At, f64, T::Batch)> {
-    let (vs, network) = training.network().expect("the same network was constructed before");
+    let vs = VarStore::new(Device::Cpu);
+    let network = training.network(&vs).expect("the same network was constructed before");
     Learner {
         variables: variables(&vs),
         learn: Box::new(move |(at, share, part)| training.learn(&network, part, *at, *share)),
@@ -320,35 +371,25 @@ mod tests {
         fn course(&self) -> Course<'_> {
             Course { epochs: 3, steps_per_epoch: 2, seed: 1, optimizer: self }
         }
+        fn change(&mut self, _: &Changes) {}
+        fn validate(&self) -> Result<()> {
+            Ok(())
+        }
     }
 
     impl Training for OptimizerConfig {
         type Network = Weight;
         type Batch = Tensor;
-        type Recipe = Self;
         type Arch = Line;
         type Figures = Vec<f32>;
 
-        fn recipe(&self) -> &Self {
-            self
-        }
-        fn data_key(&self) -> Value {
-            Value::Null
-        }
         fn card(&self, provenance: Value) -> Result<Value> {
             Ok(provenance)
         }
-        fn network(&self) -> Result<(VarStore, Weight)> {
-            let vs = VarStore::new(Device::Cpu);
-            let network = Line::build(&Params::random(&vs.root()), &Value::Null)?;
-            Ok((vs, network))
+        fn network(&self, vs: &VarStore) -> Result<Weight> {
+            Ok(Line::build(&Params::random(&vs.root()), &Value::Null)?)
         }
-        fn batches(
-            &self,
-            _: &Weight,
-            _: usize,
-            learn: &mut dyn FnMut(usize, Tensor) -> Result<()>,
-        ) -> Result<()> {
+        fn batches(&self, _: &Weight, _: usize, learn: Learn<'_, Tensor>) -> Result<()> {
             (0..2).try_for_each(|step| learn(step, Tensor::ones([2], tch::kind::FLOAT_CPU)))
         }
         fn loss(&self, x: &Weight, batch: &Tensor, _: At) -> Tensor {
@@ -385,7 +426,8 @@ mod tests {
         let copied = Cell::new(0);
         let go = |name: &str, progress: &dyn Progress| {
             let paths = TrainPaths::of(folder.path().join(name));
-            run(&training, &paths, serde_json::json!({}), progress, |_, x| {
+            let key = Key { recipe: training.clone(), data: Value::Null };
+            run(&training, key, &paths, serde_json::json!({}), progress, |_, x| {
                 copied.set(copied.get() + 1);
                 let _ = tch::no_grad(|| (**x).shallow_clone().fill_(5.0));
                 Ok(())

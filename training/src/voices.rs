@@ -80,15 +80,13 @@ impl Voices {
             uses.push(usage);
         };
         for path in tables.voices {
-            let labelled_by_folder = path.is_dir();
-            for row in manifest::read(path)?.into_iter().filter(is_trained_on) {
+            for row in manifest::read_voices(path)?.into_iter().filter(is_trained_on) {
                 let recording = row.recording();
-                let name = if labelled_by_folder { row.label } else { row.speaker };
-                if name.is_empty() {
+                if row.speaker.is_empty() {
                     let text = format!("{}: no speaker for {recording}", path.display());
                     return Err(Error::Data(format!("{text}; add a column `speaker`")));
                 }
-                file(recording, Use::Voice(name));
+                file(recording, Use::Voice(row.speaker));
             }
         }
         for path in tables.noise {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use self::Shows::{Files, Words};
 use crate::problem::{Problem, Result};
 use crate::tasks::{self, Task};
 use crate::{setup, shell};
@@ -13,167 +14,109 @@ use crate::{setup, shell};
 /// One call of the `formant` command.
 struct Job {
     title: &'static str,
-    arguments: &'static [&'static str],
-    /// Words that must be in what it prints.
-    prints: &'static [&'static str],
-    /// Files that it must leave, in `demo-output/`.
-    writes: &'static [&'static str],
+    /// What is typed behind `formant`; no argument has a space in it.
+    command: &'static str,
+    shows: Shows,
+}
+
+/// What a job must lead to.
+enum Shows {
+    /// Words in what it prints.
+    Words(&'static [&'static str]),
+    /// Files in `demo-output/`.
+    Files(&'static [&'static str]),
+}
+
+impl Job {
+    fn arguments(&self) -> std::str::SplitWhitespace<'static> {
+        self.command.split_whitespace()
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        match self.shows {
+            Files(files) => files,
+            Words(_) => &[],
+        }
+    }
 }
 
 const JOBS: &[Job] = &[
     Job {
         title: "Keywords in a stream of 12 seconds, with times and scores",
-        arguments: &["spot", "samples/keyword_stream_16k.wav"],
-        prints: &["yes", "down", "stop", "no", "go", "up"],
-        writes: &[],
+        command: "spot samples/keyword_stream_16k.wav",
+        shows: Words(&["yes", "down", "stop", "no", "go", "up"]),
     },
     Job {
         title: "Keywords in single clips",
-        arguments: &[
-            "spot",
-            "samples/keyword_yes_16k.wav",
-            "samples/keyword_no_16k.wav",
-            "samples/keyword_up_16k.wav",
-            "samples/keyword_down_16k.wav",
-            "samples/keyword_stop_16k.wav",
-            "samples/keyword_go_16k.wav",
-        ],
-        prints: &["yes", "no", "up", "down", "stop", "go"],
-        writes: &[],
+        command: "spot samples/keyword_yes_16k.wav samples/keyword_no_16k.wav \
+            samples/keyword_up_16k.wav samples/keyword_down_16k.wav \
+            samples/keyword_stop_16k.wav samples/keyword_go_16k.wav",
+        shows: Words(&["yes", "no", "up", "down", "stop", "go"]),
     },
     Job {
         title: "The same words live, as from a microphone",
-        arguments: &["listen", "--spot", "--file", "samples/keyword_stream_16k.wav"],
-        prints: &["yes", "down", "stop", "no", "go", "up"],
-        writes: &[],
+        command: "listen --spot --file samples/keyword_stream_16k.wav",
+        shows: Words(&["yes", "down", "stop", "no", "go", "up"]),
     },
     Job {
         title: "What is said, written down",
-        arguments: &["transcribe", "samples/keyword_stream_16k.wav"],
-        prints: &["yes", "down", "stop", "no", "go"],
-        writes: &[],
+        command: "transcribe samples/keyword_stream_16k.wav",
+        shows: Words(&["yes", "down", "stop", "no", "go"]),
     },
     Job {
         title: "Two recordings of one person",
-        arguments: &[
-            "speaker",
-            "verify",
-            "samples/speech_en_female_a1_24k.wav",
-            "samples/speech_en_female_a2_24k.wav",
-        ],
-        prints: &["same", "speaker"],
-        writes: &[],
+        command: "speaker verify samples/speech_en_female_a1_24k.wav \
+            samples/speech_en_female_a2_24k.wav",
+        shows: Words(&["same", "speaker"]),
     },
     Job {
         title: "Two people",
-        arguments: &[
-            "speaker",
-            "verify",
-            "samples/speech_en_female_a1_24k.wav",
-            "samples/speech_en_male_b1_24k.wav",
-        ],
-        prints: &["different", "speakers"],
-        writes: &[],
+        command: "speaker verify samples/speech_en_female_a1_24k.wav \
+            samples/speech_en_male_b1_24k.wav",
+        shows: Words(&["different", "speakers"]),
     },
     Job {
         title: "A song's voice, and what accompanies it",
-        arguments: &[
-            "stems",
-            "samples/song_mix_44k.flac",
-            "-o",
-            "demo-output/",
-            "--report",
-            "--overwrite",
-        ],
-        prints: &[],
-        writes: &["song_mix_44k_vocals.wav", "song_mix_44k_instrumental.wav"],
+        command: "stems samples/song_mix_44k.flac -o demo-output/ --report --overwrite",
+        shows: Files(&["song_mix_44k_vocals.wav", "song_mix_44k_instrumental.wav"]),
     },
     Job {
         title: "Two people who speak at the same time, apart",
-        arguments: &[
-            "separate",
-            "samples/mix_two_speakers_8k.wav",
-            "-o",
-            "demo-output/",
-            "--overwrite",
-        ],
-        prints: &[],
-        writes: &["mix_two_speakers_8k_voice1.wav", "mix_two_speakers_8k_voice2.wav"],
+        command: "separate samples/mix_two_speakers_8k.wav -o demo-output/ --overwrite",
+        shows: Files(&["mix_two_speakers_8k_voice1.wav", "mix_two_speakers_8k_voice2.wav"]),
     },
     Job {
         title: "Speech without its noise",
-        arguments: &[
-            "enhance",
-            "samples/speech_noisy_5db_16k.wav",
-            "-o",
-            "demo-output/",
-            "--overwrite",
-        ],
-        prints: &[],
-        writes: &["speech_noisy_5db_16k.wav"],
+        command: "enhance samples/speech_noisy_5db_16k.wav -o demo-output/ --overwrite",
+        shows: Files(&["speech_noisy_5db_16k.wav"]),
     },
     Job {
         title: "A telephone's band made full",
-        arguments: &[
-            "superres",
-            "samples/speech_narrowband_8k.wav",
-            "-o",
-            "demo-output/",
-            "--overwrite",
-        ],
-        prints: &[],
-        writes: &["speech_narrowband_8k.wav"],
+        command: "superres samples/speech_narrowband_8k.wav -o demo-output/ --overwrite",
+        shows: Files(&["speech_narrowband_8k.wav"]),
     },
     Job {
         title: "Its spectrogram before and after",
-        arguments: &[
-            "plot",
-            "samples/speech_narrowband_8k.wav",
-            "demo-output/speech_narrowband_8k.wav",
-            "-o",
-            "demo-output/superres.png",
-            "--f-max",
-            "24000",
-        ],
-        prints: &[],
-        writes: &["superres.png"],
+        command: "plot samples/speech_narrowband_8k.wav demo-output/speech_narrowband_8k.wav -o \
+            demo-output/superres.png --f-max 24000",
+        shows: Files(&["superres.png"]),
     },
     Job {
         title: "A voice made anew from its spectrogram",
-        arguments: &[
-            "vocode",
-            "samples/speech_en_female_a1_24k.wav",
-            "-o",
-            "demo-output/vocoded.wav",
-            "--overwrite",
-        ],
-        prints: &[],
-        writes: &["vocoded.wav"],
+        command: "vocode samples/speech_en_female_a1_24k.wav -o demo-output/vocoded.wav \
+            --overwrite",
+        shows: Files(&["vocoded.wav"]),
     },
     Job {
         title: "Its spectrogram before and after",
-        arguments: &[
-            "plot",
-            "samples/speech_en_female_a1_24k.wav",
-            "demo-output/vocoded.wav",
-            "-o",
-            "demo-output/vocoded.png",
-            "--f-max",
-            "12000",
-        ],
-        prints: &[],
-        writes: &["vocoded.png"],
+        command: "plot samples/speech_en_female_a1_24k.wav demo-output/vocoded.wav -o \
+            demo-output/vocoded.png --f-max 12000",
+        shows: Files(&["vocoded.png"]),
     },
     Job {
         title: "A spectrogram of the stream",
-        arguments: &[
-            "plot",
-            "samples/keyword_stream_16k.wav",
-            "-o",
-            "demo-output/keyword_stream.png",
-        ],
-        prints: &[],
-        writes: &["keyword_stream.png"],
+        command: "plot samples/keyword_stream_16k.wav -o demo-output/keyword_stream.png",
+        shows: Files(&["keyword_stream.png"]),
     },
 ];
 
@@ -204,7 +147,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
         JOBS.len(),
         started.elapsed().as_secs_f64()
     );
-    for file in JOBS.iter().flat_map(|job| job.writes) {
+    for file in JOBS.iter().flat_map(Job::files) {
         eprintln!("  demo-output/{file}");
     }
     eprintln!("{NEXT}");
@@ -215,7 +158,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
 fn unshown(tasks: &[Task]) -> Option<&str> {
     let mut names =
         tasks.iter().filter(|task| task.default.is_some()).map(|task| task.name.as_str());
-    let shown = |name: &str| JOBS.iter().any(|job| job.arguments.first() == Some(&name));
+    let shown = |name: &str| JOBS.iter().any(|job| job.arguments().next() == Some(name));
     names.find(|name| !shown(name))
 }
 
@@ -234,7 +177,7 @@ fn fresh(folder: &Path) -> Result<()> {
 
 fn run_job(formant: &Path, job: &Job, output: &Path) -> Result<()> {
     let mut command = setup::formant(formant);
-    command.args(job.arguments);
+    command.args(job.arguments());
     println!("\n# {}\n$ {}", job.title, shell::line(&command));
     let remedy = "this is a fault of formant; please report it with the lines above";
     let printed = shell::run_and_read(&mut command, remedy)?;
@@ -244,12 +187,18 @@ fn run_job(formant: &Path, job: &Job, output: &Path) -> Result<()> {
 
 /// What a job should have printed or written and did not.
 fn missing(job: &Job, printed: &str, output: &Path) -> Option<String> {
-    let words: Vec<&str> = printed.split(|c: char| !c.is_alphanumeric()).collect();
-    if let Some(word) = job.prints.iter().find(|word| !words.contains(word)) {
-        return Some(format!("`{word}` was not found"));
+    let printed: Vec<&str> = printed.split(|c: char| !c.is_alphanumeric()).collect();
+    let is_empty = |file: &str| fs::metadata(output.join(file)).map_or(0, |meta| meta.len()) == 0;
+    match job.shows {
+        Words(words) => words
+            .iter()
+            .find(|word| !printed.contains(word))
+            .map(|word| format!("`{word}` was not found")),
+        Files(files) => files
+            .iter()
+            .find(|file| is_empty(file))
+            .map(|file| format!("demo-output/{file} was not written")),
     }
-    let empty = |file: &&&str| fs::metadata(output.join(file)).map_or(0, |meta| meta.len()) == 0;
-    job.writes.iter().find(empty).map(|file| format!("demo-output/{file} was not written"))
 }
 
 #[cfg(test)]
@@ -258,7 +207,7 @@ mod tests {
 
     #[test]
     fn samples_of_all_jobs_are_there() {
-        for argument in JOBS.iter().flat_map(|job| job.arguments) {
+        for argument in JOBS.iter().flat_map(Job::arguments) {
             if argument.starts_with("samples/") {
                 assert!(shell::root().join(argument).is_file(), "{argument}");
             }
@@ -279,14 +228,15 @@ mod tests {
 
     #[test]
     fn words_and_files_are_looked_for() {
-        let job = Job { title: "", arguments: &[], prints: &["no", "up"], writes: &["none.png"] };
-        let nowhere = Path::new("/nowhere");
+        let missing = |shows, printed| {
+            let job = Job { title: "", command: "", shows };
+            missing(&job, printed, Path::new("/nowhere"))
+        };
         // Parts of words do not count.
-        assert_eq!(
-            missing(&job, "upper nothing no", nowhere).as_deref(),
-            Some("`up` was not found")
-        );
-        let wrote = missing(&job, "1.0 2.0 no 0.9\nup", nowhere);
+        let found = missing(Words(&["no", "up"]), "upper nothing no");
+        assert_eq!(found.as_deref(), Some("`up` was not found"));
+        assert_eq!(missing(Words(&["no", "up"]), "1.0 2.0 no 0.9\nup"), None);
+        let wrote = missing(Files(&["none.png"]), "");
         assert_eq!(wrote.as_deref(), Some("demo-output/none.png was not written"));
     }
 }

@@ -11,6 +11,7 @@ mod demo;
 mod fields;
 mod fuzz;
 mod live;
+mod page;
 mod problem;
 mod quality;
 mod setup;

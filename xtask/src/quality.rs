@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
 use crate::tasks::{self, Task};
-use crate::{fields, setup, shell};
+use crate::{fields, page, setup, shell};
 
 /// Labelled recordings that a task's default model is measured on.
 struct List {
@@ -74,8 +74,8 @@ const LISTS: &[List] = &[
     },
 ];
 
-const BEGIN: &str = "<!-- written by `cargo xtask quality`: begin -->";
-const END: &str = "<!-- written by `cargo xtask quality`: end -->";
+/// What the marks of the table in docs/models.md say.
+pub(crate) const MARKS: &str = "written by `cargo xtask quality`";
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let [data] = args else {
@@ -90,8 +90,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             format!("give the folder that holds {}", manifests()),
         )
     })?;
-    let page = shell::root().join("docs").join("models.md");
-    let old = read(&page)?;
     setup::run(&[])?;
     let formant = shell::build_formant()?;
     let tasks = tasks::of(&formant)?;
@@ -101,16 +99,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     for (task, model, list) in &rows {
         table.push_str(&measure(&formant, task, model, list, &data)?);
     }
-    let new = replace(&old, &table).ok_or_else(|| {
-        Problem::new(
-            format!("{} has no place for the table", page.display()),
-            format!("put these two lines where it belongs:\n{BEGIN}\n{END}"),
-        )
-    })?;
-    let part = page.with_extension("md.part");
-    fs::write(&part, new).and_then(|()| fs::rename(&part, &page)).map_err(|error| {
-        Problem::new(format!("{}: {error}", page.display()), "see that it can be written")
-    })?;
+    page::write("models.md", &[(MARKS.to_owned(), table.clone())])?;
     println!("{table}");
     Ok(())
 }
@@ -136,12 +125,6 @@ fn rows(tasks: &[Task]) -> Result<Vec<(&Task, &str, &'static List)>> {
         Ok((task, model, list))
     });
     rows.collect()
-}
-
-fn read(page: &Path) -> Result<String> {
-    fs::read_to_string(page).map_err(|error| {
-        Problem::new(format!("{}: {error}", page.display()), "restore it with `git checkout`")
-    })
 }
 
 /// Runs `formant eval` for one row and returns the row's text.
@@ -238,13 +221,6 @@ fn text(task: &Task, model: &str, place: &Place, summary: &str) -> Option<String
     ))
 }
 
-/// `page` with `table` between the marks; `None` if they are not there.
-fn replace(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,21 +279,5 @@ mod tests {
                 assert!(mixture != speech);
             }
         }
-    }
-
-    #[test]
-    fn only_the_table_is_replaced() {
-        let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = replace(&page, "| x |\n").expect("marks");
-        assert_eq!(new, format!("a\n{BEGIN}\n\n| x |\n\n{END}\nb\n"));
-        assert_eq!(replace(&new, "| x |\n").as_deref(), Some(new.as_str()));
-        assert_eq!(replace("no marks", ""), None);
-    }
-
-    #[test]
-    fn the_page_has_a_place_for_the_table() {
-        let page =
-            read(&shell::root().join("docs/models.md")).expect("it is part of the repository");
-        assert!(replace(&page, "").is_some());
     }
 }

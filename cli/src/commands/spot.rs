@@ -1,7 +1,5 @@
 //! `formant spot`: words in recordings of any length, as they are found.
 
-use std::fmt::Write;
-
 use clap::{Args, ValueEnum};
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
@@ -15,14 +13,13 @@ use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::marks::{Mark, MarkFormat};
 use crate::messages::Messages;
-use crate::outputs::{
-    Existing, Naming, OutputArgs, Results, SuffixWhen, assign_shared, kind_of_ending, target_of,
-};
+use crate::outputs::{Existing, Naming, OutputArgs, Results, SuffixWhen, assign_shared};
 use crate::reading::{AudioArgs, ClockArgs, Sources};
 use crate::settings::Settings;
+use crate::spans::{SpanFormat, Style};
 use crate::tasks::spot::{SpotModel, SpotTuning};
 use crate::tasks::use_few_threads;
-use crate::times::{clock, to_millis};
+use crate::times::to_millis;
 use crate::{draft, interrupt, json as lines, stdout, table};
 
 /// Kinds of text for detections.
@@ -45,8 +42,19 @@ enum SpotFormat {
     TextGrid,
 }
 
-impl SpotFormat {
-    /// The format of a file by itself, which holds the words of one recording.
+impl SpanFormat for SpotFormat {
+    const TEXT: Self = Self::Text;
+    const JSONL: Self = Self::Jsonl;
+    const ENDINGS: &'static [(&'static str, Self)] = &[
+        ("txt", Self::Text),
+        ("csv", Self::Csv),
+        ("jsonl", Self::Jsonl),
+        ("json", Self::Jsonl),
+        ("srt", Self::Srt),
+        ("vtt", Self::Vtt),
+        ("TextGrid", Self::TextGrid),
+    ];
+
     fn marks(self) -> Option<MarkFormat> {
         match self {
             Self::Text | Self::Jsonl | Self::Csv => None,
@@ -57,16 +65,6 @@ impl SpotFormat {
         }
     }
 
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Text => "txt",
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-            _ => self.marks().map_or("txt", MarkFormat::extension),
-        }
-    }
-
-    /// What stands before the lines of detections.
     fn heading(self) -> &'static str {
         if self == Self::Csv { "input,start,end,score,word\n" } else { "" }
     }
@@ -130,44 +128,9 @@ struct SpotPlan {
     sources: Sources,
     clock: ClockArgs,
     options: SpotOptions,
-    style: Style,
+    style: Style<SpotFormat>,
     output: Results,
     existing: Existing,
-}
-
-/// How detections are written.
-#[derive(Debug, Clone, Copy)]
-struct Style {
-    format: SpotFormat,
-    /// Whether times are h:mm:ss.mmm.
-    timecode: bool,
-    /// Whether lines for people need the name of their input.
-    several: bool,
-}
-
-/// As `--format` says, or `--json`, or the output's extension.
-fn format(typed: &SpotArgs, settings: &Settings) -> Result<SpotFormat, Failure> {
-    use SpotFormat::{Csv, Jsonl, Srt, Text, TextGrid, Vtt};
-    let known = [
-        ("txt", Text),
-        ("csv", Csv),
-        ("jsonl", Jsonl),
-        ("json", Jsonl),
-        ("srt", Srt),
-        ("vtt", Vtt),
-        ("TextGrid", TextGrid),
-    ];
-    let asked = match typed.format {
-        Some(format) => Some(format),
-        None => kind_of_ending(&typed.output, true, &known)?,
-    };
-    // Standard output has room for one kind of lines.
-    let to_stdout = typed.output.output.is_none() && asked.is_none_or(|f| f.marks().is_none());
-    Ok(match asked {
-        _ if settings.json && to_stdout => Jsonl,
-        None if settings.json => Jsonl,
-        asked => asked.unwrap_or(Text),
-    })
 }
 
 fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
@@ -175,15 +138,15 @@ fn plan(typed: &SpotArgs, settings: &Settings) -> Result<SpotTask, Failure> {
     if typed.list_words {
         return Ok(SpotTask::ListWords(model));
     }
-    let format = format(typed, settings)?;
+    let format = SpanFormat::of(typed.format, &typed.output, settings)?;
     let mut sources = Sources::of(&typed.input, &typed.audio)?;
     let naming = Naming {
         suffix: "_words",
         suffix_when: SuffixWhen::SameExtension,
         extension: format.extension(),
     };
-    let shares = format.marks().is_none();
-    let output = assign_shared(&typed.output, &mut sources.list, naming, shares, settings)?;
+    let list = &mut sources.list;
+    let output = assign_shared(&typed.output, list, naming, format.shares(), settings)?;
     let several = !sources.list.single && matches!(output, Results::Gathered(_));
     Ok(SpotTask::Find(Box::new(SpotPlan {
         model,
@@ -227,17 +190,11 @@ fn find(plan: SpotPlan, settings: &Settings, messages: &Messages) -> Result<Outc
         |spotter: &mut Spotter, input: &Input, lane: &Lane<'_>| spot(&plan, spotter, input, lane);
     let options = settings.batch_of_networks();
     let list = &plan.sources.list;
-    match &plan.output {
-        Results::Gathered(target) => {
-            let heading = plan.style.format.heading();
-            let place = batch::Place { target, existing: plan.existing, heading };
-            // `--format jsonl` says the same as `--json`, failures included.
-            let json = plan.style.format == SpotFormat::Jsonl;
-            let options = batch::Options { json, ..options };
-            batch::gather(place, list, options, messages, worker, work)
-        }
-        Results::Each(_) => batch::run(list, options, messages, worker, work),
-    }
+    let format = plan.style.format;
+    let json = format == SpotFormat::Jsonl;
+    let heading = format.heading();
+    let gathering = batch::Gathering { existing: plan.existing, heading, json };
+    batch::run_to(&plan.output, gathering, list, options, messages, worker, work)
 }
 
 fn spot(
@@ -246,10 +203,7 @@ fn spot(
     input: &Input,
     lane: &Lane<'_>,
 ) -> Result<Done, Failure> {
-    let target = match &plan.output {
-        Results::Gathered(_) => None,
-        Results::Each(targets) => Some(target_of(targets, lane.index)?),
-    };
+    let target = plan.output.own(lane.index)?;
     if let Some(target) = target
         && !plan.existing.admits(target)?
     {
@@ -302,34 +256,26 @@ fn spot(
 
 /// The detections in a recording, as a file of its own.
 fn file(
-    style: Style,
+    style: Style<SpotFormat>,
     name: &str,
     mut found: Vec<Detection>,
     duration: f64,
 ) -> Result<String, Failure> {
-    if let Some(format) = style.format.marks() {
+    if style.format.marks().is_some() {
         found.sort_by(|a, b| a.start.total_cmp(&b.start));
-        let mark =
-            |found: Detection| Mark { start: found.start, end: found.end, text: found.label };
-        let marks: Vec<Mark> = found.into_iter().map(mark).collect();
-        return Ok(format.text(&marks, "words", duration));
     }
-    let mut text = style.format.heading().to_owned();
-    for detection in &found {
-        text += &line(style, name, detection)?;
-    }
-    Ok(text)
+    let mark =
+        |found: &Detection| Mark { start: found.start, end: found.end, text: found.label.clone() };
+    let marks = || found.iter().map(mark).collect();
+    style.file(marks, "words", duration, found.iter().map(|found| line(style, name, found)))
 }
 
-fn line(style: Style, name: &str, found: &Detection) -> Result<String, Failure> {
+fn line(style: Style<SpotFormat>, name: &str, found: &Detection) -> Result<String, Failure> {
     let Detection { label, start, end, score, .. } = found;
     Ok(match style.format {
         SpotFormat::Csv => {
-            let time = |seconds: f64| match style.timecode {
-                true => clock(seconds),
-                false => format!("{seconds:.3}"),
-            };
-            table::row(&[name, &time(*start), &time(*end), &format!("{score:.4}"), label])?
+            let [start, end] = [*start, *end].map(|time| style.cell(time));
+            table::row(&[name, &start, &end, &format!("{score:.4}"), label])?
         }
         SpotFormat::Jsonl => lines::line(
             "detection",
@@ -343,18 +289,7 @@ fn line(style: Style, name: &str, found: &Detection) -> Result<String, Failure> 
             }),
         ),
         // Files of marks have no lines.
-        _ => {
-            let mut line = String::new();
-            if style.several {
-                let _ = write!(line, "{}: ", one_line(name));
-            }
-            let _ = match style.timecode {
-                true => write!(line, "{:>12} {:>12}", clock(*start), clock(*end)),
-                false => write!(line, "{start:8.2} {end:8.2}"),
-            };
-            let _ = writeln!(line, "  {score:.3}  {}", one_line(label));
-            line
-        }
+        _ => format!("{}  {score:.3}  {}\n", style.columns(name, *start, *end), one_line(label)),
     })
 }
 

@@ -32,6 +32,12 @@ pub enum DType {
 }
 
 impl DType {
+    /// All types.
+    pub(super) fn all() -> [Self; 11] {
+        use DType::{BF16, Bool, Complex64, F16, F32, F64, I8, I16, I32, I64, U8};
+        [F64, F32, F16, BF16, I64, I32, I16, I8, U8, Bool, Complex64]
+    }
+
     /// Bytes of one element.
     #[must_use]
     pub fn size(self) -> usize {

@@ -43,20 +43,7 @@ impl DType {
     /// From the element type in libtorch; `None` for quantised and other rare types.
     #[must_use]
     pub fn from_kind(kind: Kind) -> Option<Self> {
-        Some(match kind {
-            Kind::Double => Self::F64,
-            Kind::Float => Self::F32,
-            Kind::Half => Self::F16,
-            Kind::BFloat16 => Self::BF16,
-            Kind::Int64 => Self::I64,
-            Kind::Int => Self::I32,
-            Kind::Int16 => Self::I16,
-            Kind::Int8 => Self::I8,
-            Kind::Uint8 => Self::U8,
-            Kind::Bool => Self::Bool,
-            Kind::ComplexFloat => Self::Complex64,
-            _ => return None,
-        })
+        Self::all().into_iter().find(|own| own.kind() == kind)
     }
 }
 

@@ -87,35 +87,22 @@ fn restore_shared(state: &mut StateDict, file_size: u64) -> Outcome<()> {
 }
 
 fn from_safetensors(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::F64 => DType::F64,
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::I64 => DType::I64,
-        Dtype::I32 => DType::I32,
-        Dtype::I16 => DType::I16,
-        Dtype::I8 => DType::I8,
-        Dtype::U8 => DType::U8,
-        Dtype::BOOL => DType::Bool,
-        Dtype::C64 => DType::Complex64,
-        _ => return None,
-    })
+    DType::all().into_iter().find(|own| to_safetensors(*own) == dtype)
 }
 
-fn to_safetensors(dtype: DType) -> &'static str {
+fn to_safetensors(dtype: DType) -> Dtype {
     match dtype {
-        DType::F64 => "F64",
-        DType::F32 => "F32",
-        DType::F16 => "F16",
-        DType::BF16 => "BF16",
-        DType::I64 => "I64",
-        DType::I32 => "I32",
-        DType::I16 => "I16",
-        DType::I8 => "I8",
-        DType::U8 => "U8",
-        DType::Bool => "BOOL",
-        DType::Complex64 => "C64",
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I16 => Dtype::I16,
+        DType::I8 => Dtype::I8,
+        DType::U8 => Dtype::U8,
+        DType::Bool => Dtype::BOOL,
+        DType::Complex64 => Dtype::C64,
     }
 }
 
@@ -140,7 +127,7 @@ pub fn write_safetensors(
         let start = end;
         end += tensor.byte_len();
         let entry = json!({
-            "dtype": to_safetensors(tensor.dtype()),
+            "dtype": to_safetensors(tensor.dtype()).to_string(),
             "shape": tensor.shape(),
             "data_offsets": [start, end],
         });

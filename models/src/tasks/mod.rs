@@ -15,7 +15,7 @@ mod task;
 pub mod transcribe;
 pub mod vocode;
 
-pub use self::task::{Heard, Part, Report, Task, TaskSession};
+pub use self::task::{Heard, Part, Pieces, Report, Task, TaskSession};
 pub use crate::task_info::{Metric, TASKS, TaskInfo, runs, task};
 
 #[cfg(test)]

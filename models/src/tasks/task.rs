@@ -39,12 +39,7 @@ pub trait Task: Clone + Send + Sized + 'static {
     ///
     /// # Errors
     /// When the parts are not of one kind.
-    fn join(
-        &self,
-        options: &Self::Options,
-        parts: Vec<Part<Self>>,
-        report: &Report<Self>,
-    ) -> Result<Self::Output>;
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Self::Output>;
 
     /// Its row in the table of tasks.
     ///
@@ -73,7 +68,7 @@ pub trait Task: Clone + Send + Sized + 'static {
         }
         let (last, report) = session.finish()?;
         parts.push(last);
-        Ok((self.join(options, parts, &report)?, report))
+        Ok((self.join(Pieces { options, parts, report: &report })?, report))
     }
 
     /// Processes what a reader gives to its end: the audio is not kept, but the result is.
@@ -90,7 +85,7 @@ pub trait Task: Clone + Send + Sized + 'static {
             parts.push(part);
             Ok::<_, Error>(())
         })?;
-        Ok((self.join(options, parts, &report)?, report))
+        Ok((self.join(Pieces { options, parts, report: &report })?, report))
     }
 
     /// Processes what a reader gives, in memory that does not grow with it; what is known goes to
@@ -118,6 +113,16 @@ pub trait Task: Clone + Send + Sized + 'static {
 pub type Part<T> = <<T as Task>::Session as TaskSession>::Part;
 /// What a task's session says at the end.
 pub type Report<T> = <<T as Task>::Session as TaskSession>::Report;
+
+/// What a session made of a whole signal.
+pub struct Pieces<'a, T: Task> {
+    /// What the session was started with.
+    pub options: &'a T::Options,
+    /// Results of the blocks, in order, and of the end.
+    pub parts: Vec<Part<T>>,
+    /// The report at the end.
+    pub report: &'a Report<T>,
+}
 
 /// A stream on its way through a task. It owns its model, and can be kept beside other things or be
 /// handed to another thread.

@@ -7,9 +7,10 @@ use formant_models::arch::squeezeformer::{CtcCard, NemoConfig, PieceKind, Squeez
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
-use crate::checks::{bad, counts, factors, levels, shares};
+use crate::checks::{bad, factors, levels, shares};
 use crate::error::{Error, Result};
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// A recogniser's training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,11 +167,7 @@ impl AsrRecipe {
     /// # Errors
     /// [`Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("pieces", self.pieces),
-        ])?;
+        self.course().validate(&[("pieces", self.pieces)])?;
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if !positive(self.longest) || self.batch_seconds < 2.0 * self.longest {
             let reason = format!(

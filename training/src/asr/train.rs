@@ -2,10 +2,12 @@
 
 use formant_audio_core::features::FeaturePlan;
 use formant_models::arch::squeezeformer::{CtcCard, CtcModel, Squeezeformer, Vocabulary};
+use formant_models::model::Arch;
 use formant_models::network::NoTrace;
+use formant_models::params::Params;
 use serde_json::{Value, json};
+use tch::Tensor;
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches};
 use super::data::{AsrData, Utterance};
@@ -17,7 +19,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Dev, Trained, Training};
+use crate::training::{self, At, Dev, Key, Learn, Trained, Training};
 
 /// Trains a recogniser on `data` and writes it to `paths.output`.
 ///
@@ -56,9 +58,8 @@ pub fn train(
         provenance.insert("data".to_owned(), json!(data.tables));
     }
     let training = Recognition { data, recipe, plan: &plan, pieces: &pieces, card: &card };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(CtcModel::weights))
-    })
+    let key = Key { recipe: recipe.clone(), data: json!(pieces.list()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Recognition<'a> {
@@ -72,33 +73,19 @@ struct Recognition<'a> {
 impl Training for Recognition<'_> {
     type Network = Squeezeformer;
     type Batch = Batch;
-    type Recipe = AsrRecipe;
     type Arch = Squeezeformer;
     type Figures = Dev<AsrReport>;
-
-    fn recipe(&self) -> &AsrRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.pieces.list())
-    }
 
     fn card(&self, provenance: Value) -> Result<CtcCard> {
         Ok(CtcCard { provenance, ..self.card.clone() })
     }
 
-    fn network(&self) -> Result<(VarStore, Squeezeformer)> {
-        let model = CtcModel::random(self.card.clone(), Device::Cpu)?;
-        Ok((model.store.into_inner(), model.network))
+    fn network(&self, vs: &VarStore) -> Result<Squeezeformer> {
+        Squeezeformer::validate(self.card)?;
+        Ok(Squeezeformer::build(&Params::random(&vs.root()), self.card)?)
     }
 
-    fn batches(
-        &self,
-        _: &Squeezeformer,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
+    fn batches(&self, _: &Squeezeformer, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
         let Self { data, recipe, plan, pieces, .. } = *self;
         Batches { data, recipe, plan, pieces }.run(epoch, learn)
     }

@@ -4,9 +4,10 @@ use formant_models::arch::specmaskgit::{SpecMaskGitCard, SpecMaskGitConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checks::{bad, counts, levels, shares};
+use crate::checks::{bad, levels, shares};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// A training of a transformer over grids of tokens. Levels are in dB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,12 +98,7 @@ impl GenerateRecipe {
     /// [`crate::Error::Config`] naming the setting; what the network's sizes say.
     pub fn validate(&self) -> Result<()> {
         self.card(1, 1, 1, Value::Null).validate()?;
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-            ("variants", self.variants),
-        ])?;
+        self.course().validate(&[("batch", self.batch), ("variants", self.variants)])?;
         if self.variants > 1 << 10 {
             return Err(bad("variants", "use up to 1024"));
         }

@@ -10,7 +10,7 @@ use rand::distr::weighted::WeightedIndex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::codes::means;
 use super::compose::{spectrogram, stretch, weights};
@@ -23,7 +23,7 @@ use crate::optim::by_name;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Recipe, Trained, Training};
 
 /// Name of the codes among the weights.
 const CODES: &str = "quantize.embedding.weight";
@@ -68,9 +68,8 @@ pub fn train_tokenizer(
     let lengths = weights(data, recipe.frames(), plan.config().hop_length);
     let draw = WeightedIndex::new(lengths).map_err(|e| Error::Data(e.to_string()))?;
     let training = Tokenizer { data, recipe, plan, draw };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(Model::weights))
-    })
+    let key = Key { recipe: recipe.clone(), data: json!(data.counts()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Tokenizer<'a> {
@@ -103,63 +102,63 @@ impl Tokenizer<'_> {
             learn,
         )
     }
+}
 
-    /// Chooses codes among the latents of the first batches of an epoch.
-    fn choose_codes(&self, (network, codes): &(SpecVqgan, Tensor), epoch: usize) -> Result<()> {
-        let mut latents = Vec::new();
-        self.examples(epoch, |_, batch| {
-            if latents.len() < BATCHES_FOR_CODES {
-                let z = tch::no_grad(|| network.latents(&batch, &mut NoTrace));
-                latents.push(z.permute([0, 2, 3, 1]).reshape([-1, codes.size()[1]]));
-            }
-            Ok(())
-        })?;
-        tch::no_grad(|| {
-            let chosen = means(&Tensor::cat(&latents, 0), codes.size()[0]);
-            codes.shallow_clone().copy_(&chosen);
-        });
-        Ok(())
-    }
+/// Chooses codes among the latents of batches.
+fn choose_codes((network, codes): &(SpecVqgan, Tensor), batches: &[Tensor]) {
+    let latents = |batch: &Tensor| {
+        let z = network.latents(batch, &mut NoTrace);
+        z.permute([0, 2, 3, 1]).reshape([-1, codes.size()[1]])
+    };
+    tch::no_grad(|| {
+        let latents: Vec<Tensor> = batches.iter().map(latents).collect();
+        codes.shallow_clone().copy_(&means(&Tensor::cat(&latents, 0), codes.size()[0]));
+    });
 }
 
 impl Training for Tokenizer<'_> {
     /// The network, and its codes.
     type Network = (SpecVqgan, Tensor);
     type Batch = Tensor;
-    type Recipe = TokenizerRecipe;
     type Arch = SpecVqgan;
     type Figures = TokenizerFigures;
     const KIND: Kind = Kind::Half;
-
-    fn recipe(&self) -> &TokenizerRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.counts())
-    }
 
     fn card(&self, provenance: Value) -> Result<SpecVqganCard> {
         self.recipe.card(provenance)
     }
 
-    fn network(&self) -> Result<(VarStore, Self::Network)> {
-        let vs = VarStore::new(Device::Cpu);
+    fn network(&self, vs: &VarStore) -> Result<Self::Network> {
         let network = SpecVqgan::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        let codes = by_name(&vs).remove(CODES).expect("a tokenizer has codes");
-        Ok((vs, (network, codes)))
+        let codes = by_name(vs).remove(CODES).expect("a tokenizer has codes");
+        Ok((network, codes))
     }
 
     fn batches(
         &self,
         network: &Self::Network,
         epoch: usize,
-        learn: &mut dyn FnMut(usize, Tensor) -> Result<()>,
+        learn: Learn<'_, Tensor>,
     ) -> Result<()> {
-        if epoch == self.recipe.plain_epochs {
-            self.choose_codes(network, epoch)?;
+        if epoch != self.recipe.plain_epochs {
+            return self.examples(epoch, learn);
         }
-        self.examples(epoch, learn)
+        // The first batches wait until codes are chosen among their latents.
+        let count = BATCHES_FOR_CODES.min(self.recipe.steps_per_epoch);
+        let mut first = Vec::new();
+        self.examples(epoch, |step, batch| {
+            if step >= count {
+                return learn(step, batch);
+            }
+            first.push(batch);
+            if first.len() == count {
+                choose_codes(network, &first);
+                for (step, batch) in first.drain(..).enumerate() {
+                    learn(step, batch)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn loss(&self, (network, _): &Self::Network, x: &Tensor, (epoch, _): At) -> Tensor {

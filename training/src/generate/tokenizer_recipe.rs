@@ -5,9 +5,10 @@ use formant_models::arch::specvqgan::{SpecVqganCard, SpecVqganConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::checks::{bad, counts, levels};
+use crate::checks::{bad, levels};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// The spectrogram of the tokens: that of HiFi-GAN, from which waveforms can be made.
 const PRESET: &str = "specmaskgit";
@@ -102,12 +103,7 @@ impl TokenizerRecipe {
     /// [`crate::Error::Config`] naming the setting; what the network's sizes say.
     pub fn validate(&self) -> Result<()> {
         self.card(Value::Null)?.validate()?;
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-            ("crop_tokens", self.crop_tokens),
-        ])?;
+        self.course().validate(&[("batch", self.batch), ("crop_tokens", self.crop_tokens)])?;
         if self.plain_epochs >= self.epochs {
             return Err(bad("plain_epochs", "leave epochs for the codes"));
         }

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::compose::spectrogram;
 use super::data::{Sound, SoundData};
@@ -23,7 +23,7 @@ use crate::examples::{normal, pick, stack};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Recipe, Trained, Training};
 
 /// Shares of masked tokens that every recording is validated with.
 const DEV_SHARES: [f64; 3] = [0.3, 0.6, 0.9];
@@ -62,9 +62,9 @@ pub fn train(
         known.insert("words".to_owned(), json!(sounds.words));
     }
     let training = Generate::new(sounds, tokenizer, recipe)?;
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(Model::weights))
-    })
+    let counts = json!([training.train.len(), training.dev.len(), training.card.config]);
+    let key = Key { recipe: recipe.clone(), data: counts };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 /// Tokens of a recording, `[rows, columns]`, and its word.
@@ -177,35 +177,19 @@ fn loss(network: &SpecMaskGit, [tokens, mask, words]: &[Tensor; 3]) -> Tensor {
 impl Training for Generate<'_> {
     type Network = SpecMaskGit;
     type Batch = [Tensor; 3];
-    type Recipe = GenerateRecipe;
     type Arch = SpecMaskGit;
     type Figures = GenerateFigures;
     const KIND: Kind = Kind::Half;
-
-    fn recipe(&self) -> &GenerateRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!([self.train.len(), self.dev.len(), self.card.config])
-    }
 
     fn card(&self, provenance: Value) -> Result<SpecMaskGitCard> {
         Ok(SpecMaskGitCard { provenance, ..self.card.clone() })
     }
 
-    fn network(&self) -> Result<(VarStore, SpecMaskGit)> {
-        let vs = VarStore::new(Device::Cpu);
-        let network = SpecMaskGit::new(&Params::random(&vs.root()), &self.card.config)?;
-        Ok((vs, network))
+    fn network(&self, vs: &VarStore) -> Result<SpecMaskGit> {
+        Ok(SpecMaskGit::new(&Params::random(&vs.root()), &self.card.config)?)
     }
 
-    fn batches(
-        &self,
-        _: &SpecMaskGit,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, [Tensor; 3]) -> Result<()>,
-    ) -> Result<()> {
+    fn batches(&self, _: &SpecMaskGit, epoch: usize, learn: Learn<'_, [Tensor; 3]>) -> Result<()> {
         let examples = self.recipe.course().examples(self.recipe.batch);
         let example = |rng: &mut ChaCha8Rng| Ok(self.example(rng));
         examples.run(epoch, example, |examples| self.batch(examples), learn)

@@ -6,7 +6,8 @@ use tch::Tensor;
 use super::compose::{Example, compose};
 use super::recipe::SeparationRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, stack};
+use crate::examples::stack;
+use crate::training::{Learn, Recipe};
 use crate::voices::{Drawing, Voices};
 
 /// Mixtures and their sources.
@@ -36,11 +37,10 @@ impl Batch {
 
 /// Hands the batches of one epoch in order to `learn`, which may stop early.
 pub(super) fn run(
-    examples: Examples,
     epoch: usize,
     data: &Voices,
     recipe: &SeparationRecipe,
-    learn: impl FnMut(usize, Batch) -> Result<()>,
+    learn: Learn<'_, Batch>,
 ) -> Result<()> {
     let length = recipe.samples();
     let drawing = Drawing::new(&data.speakers, recipe.speaker_balance);
@@ -53,5 +53,5 @@ pub(super) fn run(
         let sources = sources.view([sources.size()[0], -1, length as i64]);
         Ok(Batch { mixtures, sources })
     };
-    examples.run(epoch, example, batch, learn)
+    recipe.course().examples(recipe.batch).run(epoch, example, batch, learn)
 }

@@ -3,9 +3,10 @@
 use formant_models::arch::mossformer::MossformerConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{bad, counts, factors, levels, shares};
+use crate::checks::{bad, factors, levels, shares};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// What comes out of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -161,12 +162,7 @@ impl SeparationRecipe {
     /// # Errors
     /// [`crate::Error::Config`] naming the setting.
     pub fn validate(&self) -> Result<()> {
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-            ("dev_mixtures", self.dev_mixtures),
-        ])?;
+        self.course().validate(&[("batch", self.batch), ("dev_mixtures", self.dev_mixtures)])?;
         self.network.validate()?;
         if !self.network.separates() {
             return Err(bad("network", "use a network from waveforms to waveforms"));

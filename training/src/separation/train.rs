@@ -4,12 +4,11 @@ use formant_audio_core::metrics::separation::{si_sdr, si_sdr_sources};
 use formant_models::arch::mossformer::{
     MossFormer, MossformerCard, MossformerModel, Network, SourceSeparator,
 };
-use formant_models::nn::tape;
 use formant_models::params::Params;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tch::Tensor;
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
 
 use super::batches::{self, Batch};
 use super::data::SeparationData;
@@ -20,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Trained, Training};
 
 /// Figures of a separator.
 #[derive(Debug, Clone, Serialize)]
@@ -52,9 +51,8 @@ pub fn train(
 ) -> Result<Trained<SeparationFigures>> {
     recipe.validate()?;
     let training = Separation { data, recipe };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(MossformerModel::weights))
-    })
+    let key = Key { recipe: recipe.clone(), data: json!(data.voices.speakers.len()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Separation<'a> {
@@ -65,17 +63,9 @@ struct Separation<'a> {
 impl Training for Separation<'_> {
     type Network = SourceSeparator;
     type Batch = Batch;
-    type Recipe = SeparationRecipe;
     type Arch = MossFormer;
     type Figures = SeparationFigures;
-
-    fn recipe(&self) -> &SeparationRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.voices.speakers.len())
-    }
+    const TAPED: bool = true;
 
     fn card(&self, provenance: Value) -> Result<MossformerCard> {
         let SeparationRecipe { network, sample_rate, .. } = self.recipe;
@@ -83,37 +73,24 @@ impl Training for Separation<'_> {
         Ok(MossformerCard { provenance, ..card })
     }
 
-    fn network(&self) -> Result<(VarStore, SourceSeparator)> {
-        let vs = VarStore::new(Device::Cpu);
+    fn network(&self, vs: &VarStore) -> Result<SourceSeparator> {
         let network = SourceSeparator::new(&Params::random(&vs.root()), &self.recipe.network)?;
         if self.recipe.filters == Filters::Fourier && !network.begin_with_fourier() {
             let reason =
                 "`fourier` needs `in_channels` of `kernel_size`, or of twice that".to_owned();
             return Err(Error::Config { setting: "filters", reason });
         }
-        Ok((vs, network))
+        Ok(network)
     }
 
-    fn batches(
-        &self,
-        _: &SourceSeparator,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
-        let examples = self.recipe.course().examples(self.recipe.batch);
-        batches::run(examples, epoch, &self.data.voices, self.recipe, learn)
+    fn batches(&self, _: &SourceSeparator, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
+        batches::run(epoch, &self.data.voices, self.recipe, learn)
     }
 
     fn loss(&self, network: &SourceSeparator, batch: &Batch, _: At) -> Tensor {
         let SeparationRecipe { goal, measure, clamp_db, .. } = *self.recipe;
         let estimates = network.forward(&batch.mixtures);
         separation_loss(&estimates, &batch.sources, goal, measure, clamp_db)
-    }
-
-    fn learn(&self, network: &SourceSeparator, batch: &Batch, at: At, share: f64) -> f64 {
-        let (loss, tape) = tape::record(|| self.loss(network, batch, at) * share);
-        tape.backward(&loss);
-        loss.double_value(&[])
     }
 
     fn most_parts(&self) -> usize {

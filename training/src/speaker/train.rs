@@ -17,7 +17,7 @@ use formant_models::tasks::speaker::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Reduction, Tensor};
+use tch::{Reduction, Tensor};
 
 use super::compose::compose;
 use super::data::SpeakerData;
@@ -32,7 +32,7 @@ use crate::optim::AdamW;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Recipe, Trained, Training};
 use crate::voices::{Drawing, Speaker};
 
 /// Variables of the loss, which are no part of the model.
@@ -83,7 +83,8 @@ pub fn train(
         return Err(Error::Config { setting: "cohort_seconds", reason });
     }
     let training = Voices { data, recipe: &recipe, plan: &plan };
-    training::run(&training, paths, provenance, progress, |vs, (_, head)| {
+    let key = Key { recipe: recipe.clone(), data: json!(data.voices.speakers.len()) };
+    training::run(&training, key, paths, provenance, progress, |vs, (_, head)| {
         start.map_or(Ok(()), |start| begin_with(start, vs, head, data, &recipe))
     })
 }
@@ -97,17 +98,8 @@ struct Voices<'a> {
 impl Training for Voices<'_> {
     type Network = (Ecapa, Head);
     type Batch = Labelled;
-    type Recipe = SpeakerRecipe;
     type Arch = Ecapa;
     type Figures = SpeakerFigures;
-
-    fn recipe(&self) -> &SpeakerRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.voices.speakers.len())
-    }
 
     fn card(&self, provenance: Value) -> Result<SpeakerCard> {
         let recipe = self.recipe;
@@ -121,20 +113,14 @@ impl Training for Voices<'_> {
         })
     }
 
-    fn network(&self) -> Result<(VarStore, (Ecapa, Head))> {
-        let vs = VarStore::new(Device::Cpu);
+    fn network(&self, vs: &VarStore) -> Result<(Ecapa, Head)> {
         let network = Ecapa::new(&Params::random(&vs.root()), &self.recipe.network)?;
         let classes = (self.data.voices.speakers.len() * self.recipe.speeds.len()) as i64;
         let head = Head::new(&(vs.root() / HEAD), classes, self.recipe.network.lin_neurons);
-        Ok((vs, (network, head)))
+        Ok((network, head))
     }
 
-    fn batches(
-        &self,
-        _: &Self::Network,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Labelled) -> Result<()>,
-    ) -> Result<()> {
+    fn batches(&self, _: &Self::Network, epoch: usize, learn: Learn<'_, Labelled>) -> Result<()> {
         let Self { data: SpeakerData { voices, .. }, recipe, plan } = *self;
         let drawing = Drawing::new(&voices.speakers, recipe.speaker_balance);
         let length = recipe.samples(epoch);

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::compose::{Geometry, compose};
 use super::data::SpotData;
@@ -23,7 +23,7 @@ use crate::examples::Labelled;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::copy_weights;
-use crate::training::{self, At, Dev, Recipe, Trained, Training};
+use crate::training::{self, At, Dev, Key, Learn, Recipe, Trained, Training};
 
 /// Label of speech that holds none of the words.
 pub(super) const UNKNOWN: &str = "unknown";
@@ -55,7 +55,8 @@ pub fn train(
     recipe.network.num_classes = data.words.len() as i64 + 2;
     let card = card(data, &recipe);
     let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card };
-    training::run(&training, paths, provenance, progress, |vs, _| match start {
+    let key = Key { recipe: recipe.clone(), data: json!(data.words) };
+    training::run(&training, key, paths, provenance, progress, |vs, _| match start {
         Some(start) => {
             let same_labels = card.labels == start.card().labels;
             let given = start.weights();
@@ -76,34 +77,18 @@ struct Spotting<'a> {
 impl Training for Spotting<'_> {
     type Network = LmuFormer;
     type Batch = Labelled;
-    type Recipe = SpotRecipe;
     type Arch = LmuFormer;
     type Figures = Dev<SpotReport>;
-
-    fn recipe(&self) -> &SpotRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.words)
-    }
 
     fn card(&self, provenance: Value) -> Result<SpotCard> {
         Ok(SpotCard { provenance, ..self.card.clone() })
     }
 
-    fn network(&self) -> Result<(VarStore, LmuFormer)> {
-        let vs = VarStore::new(Device::Cpu);
-        let network = LmuFormer::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        Ok((vs, network))
+    fn network(&self, vs: &VarStore) -> Result<LmuFormer> {
+        Ok(LmuFormer::new(&Params::random(&vs.root()), &self.recipe.network)?)
     }
 
-    fn batches(
-        &self,
-        network: &LmuFormer,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Labelled) -> Result<()>,
-    ) -> Result<()> {
+    fn batches(&self, network: &LmuFormer, epoch: usize, learn: Learn<'_, Labelled>) -> Result<()> {
         let Self { data, recipe, plan, .. } = *self;
         let hop = recipe.frontend.hop_length;
         let lookahead = network.info().lookahead_frames;

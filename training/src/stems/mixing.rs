@@ -9,7 +9,8 @@ use super::data::StemsData;
 use super::recipe::StemsRecipe;
 use crate::augment::{change_speed, power};
 use crate::error::Result;
-use crate::examples::{Examples, pick, stack};
+use crate::examples::{pick, stack};
+use crate::training::{Learn, Recipe};
 
 /// Mixes and the voices in them, each `[batch, samples]`.
 pub(super) struct Batch {
@@ -25,18 +26,14 @@ pub(super) struct Batches<'a> {
 
 impl Batches<'_> {
     /// Hands the batches of one epoch in order to `learn`, which may stop early.
-    pub(super) fn run(
-        &self,
-        examples: Examples,
-        epoch: usize,
-        learn: impl FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn run(&self, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
         let length = self.recipe.samples();
         let example = |rng: &mut ChaCha8Rng| {
             let (voice, rest) = self.example(rng, length);
             Ok([voice.iter().zip(rest).map(|(voice, rest)| voice + rest).collect(), voice])
         };
         let batch = |examples| stack(examples).map(|[mix, voice]| Batch { mix, voice });
+        let examples = self.recipe.course().examples(self.recipe.batch);
         examples.run(epoch, example, batch, learn)
     }
 

@@ -4,9 +4,10 @@ use formant_models::arch::mel_roformer::MelRoformerConfig;
 use formant_models::tasks::stems::StemsCard;
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{bad, counts, factors, levels, shares};
+use crate::checks::{bad, factors, levels, shares};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// A stem training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,11 +142,7 @@ impl StemsRecipe {
     /// [`crate::Error::Config`] naming the setting; what the network's sizes say.
     pub fn validate(&self) -> Result<()> {
         self.card().validate()?;
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-        ])?;
+        self.course().validate(&[("batch", self.batch)])?;
         if self.network.stereo || self.network.num_stems != 1 {
             return Err(bad("network", "one channel and one stem are trained"));
         }

@@ -8,7 +8,7 @@ use formant_models::tasks::stems::{Augment, StemsModel};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::data::{Song, StemsData};
 use super::evaluate::ratio_db;
@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Trained, Training};
 
 /// Figures of a stem separator, on the songs to validate on.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -51,9 +51,8 @@ pub fn train(
 ) -> Result<Trained<StemsFigures>> {
     recipe.validate()?;
     let training = Stems { data, recipe };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(Model::weights))
-    })
+    let key = Key { recipe: recipe.clone(), data: json!(data.corpus.len()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Stems<'a> {
@@ -64,40 +63,24 @@ struct Stems<'a> {
 impl Training for Stems<'_> {
     type Network = (MelRoformer, StemLoss);
     type Batch = Batch;
-    type Recipe = StemsRecipe;
     type Arch = MelRoformer;
     type Figures = StemsFigures;
     const KIND: Kind = Kind::Half;
-
-    fn recipe(&self) -> &StemsRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.corpus.len())
-    }
 
     fn card(&self, provenance: Value) -> Result<StemsCard> {
         Ok(StemsCard { provenance, ..self.recipe.card() })
     }
 
-    fn network(&self) -> Result<(VarStore, Self::Network)> {
-        let vs = VarStore::new(Device::Cpu);
+    fn network(&self, vs: &VarStore) -> Result<Self::Network> {
         // Examples come back as long as they are.
         let mut sizes = self.recipe.network.clone();
         sizes.match_input_audio_length = true;
         let network = MelRoformer::new(&Params::random(&vs.root()), &sizes)?;
-        Ok((vs, (network, StemLoss::new(&self.recipe.loss_windows))))
+        Ok((network, StemLoss::new(&self.recipe.loss_windows)))
     }
 
-    fn batches(
-        &self,
-        _: &Self::Network,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
-        let examples = self.recipe.course().examples(self.recipe.batch);
-        Batches { data: self.data, recipe: self.recipe }.run(examples, epoch, learn)
+    fn batches(&self, _: &Self::Network, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
+        Batches { data: self.data, recipe: self.recipe }.run(epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {

@@ -11,7 +11,8 @@ use super::data::SuperresData;
 use super::narrow::{Band, full_and_narrow};
 use super::recipe::SuperresRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, pick, stack};
+use crate::examples::{pick, stack};
+use crate::training::{Learn, Recipe};
 
 /// What the encoder sees, and the slice in the middle.
 pub(super) struct Batch {
@@ -29,7 +30,7 @@ pub(super) struct Batch {
 pub(super) struct Batches<'a> {
     pub(super) data: &'a SuperresData,
     pub(super) recipe: &'a SuperresRecipe,
-    pub(super) plan: &'a FeaturePlan,
+    pub(super) plan: FeaturePlan,
     /// Frames of an example, and of its slice.
     pub(super) frames: [usize; 2],
     /// Samples of a frame.
@@ -38,17 +39,13 @@ pub(super) struct Batches<'a> {
 
 impl Batches<'_> {
     /// Hands the batches of one epoch in order to `learn`, which may stop early.
-    pub(super) fn run(
-        &self,
-        examples: Examples,
-        epoch: usize,
-        learn: impl FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn run(&self, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
         let batch = |examples| {
             let [mel, low, full, edges] = stack(examples)?;
             let mel = mel.view([mel.size()[0], -1, self.plan.bins() as i64]);
             Ok(Batch { mel, low, full, edges: edges.view([-1]) })
         };
+        let examples = self.recipe.course().examples(self.recipe.batch);
         examples.run(epoch, |rng| self.example(rng), batch, learn)
     }
 

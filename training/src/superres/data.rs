@@ -57,13 +57,8 @@ impl SuperresData {
         let mut rows: Vec<(bool, Row)> = Vec::new();
         for (is_speech, paths) in [(true, &sources.recordings), (false, &sources.noise)] {
             for path in paths {
-                let by_folder = path.is_dir();
-                rows.extend(manifest::read(path)?.into_iter().map(|mut row| {
-                    if by_folder {
-                        row.speaker.clone_from(&row.label);
-                    }
-                    (is_speech, row)
-                }));
+                let listed = manifest::read_voices(path)?.into_iter();
+                rows.extend(listed.map(|row| (is_speech, row)));
             }
         }
         rows.retain(|(is_speech, row)| row.split != "test" && (*is_speech || row.split != "dev"));

@@ -4,9 +4,10 @@ use formant_models::arch::hifi_sr::{GeneratorConfig, HifiSrCard, HifiSrConfig};
 use formant_models::arch::mossformer::{Family, MossformerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{bad, counts, levels, shares};
+use crate::checks::{bad, levels, shares};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// A super-resolution training. Levels are in dB, shares between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,11 +140,7 @@ impl SuperresRecipe {
             let reason = format!("the hop is {} samples", card.frontend.hop_length);
             return Err(bad("n_fft", reason));
         }
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-        ])?;
+        self.course().validate(&[("batch", self.batch)])?;
         let nyquist = f64::from(card.sample_rate()) / 2.0;
         if !(1_000.0..=nyquist).contains(&self.top_hz) {
             return Err(bad("top_hz", format!("use 1000 to {nyquist} Hz")));

@@ -5,14 +5,13 @@ use formant_audio_core::features::FeaturePlan;
 use formant_audio_core::metrics::spectral::{LsdOptions, lsd};
 use formant_audio_core::resample::{Quality, resample};
 use formant_models::arch::hifi_sr::{HifiSr, HifiSrCard, HifiSrModel};
-use formant_models::nn::tape;
 use formant_models::params::Params;
 use formant_models::tasks::Task;
 use formant_models::tasks::superres::{SuperResOptions, SuperResolver};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::compose::{Batch, Batches};
 use super::data::SuperresData;
@@ -24,7 +23,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Trained, Training};
 
 /// Sample rates that recordings are brought back from for validation, Hz.
 const VALIDATED: [u32; 2] = [8_000, 16_000];
@@ -65,18 +64,13 @@ pub fn train(
     let plan = FeaturePlan::new(&card.frontend)?;
     let dev = references(data, recipe)?;
     let (frames, hop) = (recipe.frames(&card), card.frontend.hop_length);
-    let training = Superres { data, recipe, plan, frames, hop, dev };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(HifiSrModel::weights))
-    })
+    let training = Superres { batches: Batches { data, recipe, plan, frames, hop }, dev };
+    let key = Key { recipe: recipe.clone(), data: json!(data.counts()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Superres<'a> {
-    data: &'a SuperresData,
-    recipe: &'a SuperresRecipe,
-    plan: FeaturePlan,
-    frames: [usize; 2],
-    hop: usize,
+    batches: Batches<'a>,
     dev: Vec<Reference>,
 }
 
@@ -124,57 +118,35 @@ fn distance(wanted: &[f32], found: &[f32]) -> Result<f64> {
 impl Training for Superres<'_> {
     type Network = (HifiSr, BandLoss);
     type Batch = Batch;
-    type Recipe = SuperresRecipe;
     type Arch = HifiSr;
     type Figures = SuperresFigures;
     const KIND: Kind = Kind::Half;
-
-    fn recipe(&self) -> &SuperresRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.counts())
-    }
+    const TAPED: bool = true;
 
     fn card(&self, provenance: Value) -> Result<HifiSrCard> {
-        Ok(HifiSrCard { provenance, ..self.recipe.card()? })
+        Ok(HifiSrCard { provenance, ..self.batches.recipe.card()? })
     }
 
-    fn network(&self) -> Result<(VarStore, Self::Network)> {
-        let vs = VarStore::new(Device::Cpu);
-        let network = HifiSr::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        let loss = BandLoss::new(&self.recipe.loss_windows, self.data.corpus.rate());
-        Ok((vs, (network, loss)))
+    fn network(&self, vs: &VarStore) -> Result<Self::Network> {
+        let Batches { data, recipe, .. } = &self.batches;
+        let network = HifiSr::new(&Params::random(&vs.root()), &recipe.network)?;
+        Ok((network, BandLoss::new(&recipe.loss_windows, data.corpus.rate())))
     }
 
-    fn batches(
-        &self,
-        _: &Self::Network,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
-        let Self { data, recipe, ref plan, frames, hop, .. } = *self;
-        let batches = Batches { data, recipe, plan, frames, hop };
-        batches.run(recipe.course().examples(recipe.batch), epoch, learn)
+    fn batches(&self, _: &Self::Network, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
+        self.batches.run(epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, _: At) -> Tensor {
         let latents = network.encode(&batch.mel);
-        let [crop, slice] = self.frames.map(|frames| frames as i64);
+        let [crop, slice] = self.batches.frames.map(|frames| frames as i64);
         let first = ((crop - slice) / 2 - MARGIN).max(0);
         let before = (crop - slice) / 2 - first;
         let count = (slice + before + MARGIN).min(crop - first);
-        let hop = self.hop as i64;
+        let hop = self.batches.hop as i64;
         let made = network.generate(&latents.narrow(2, first, count)).squeeze_dim(1);
         let made = made.narrow(1, before * hop, slice * hop);
         measure.of(&made, &batch.low, &batch.full, &batch.edges)
-    }
-
-    fn learn(&self, network: &Self::Network, batch: &Batch, at: At, share: f64) -> f64 {
-        let (loss, tape) = tape::record(|| self.loss(network, batch, at) * share);
-        tape.backward(&loss);
-        loss.double_value(&[])
     }
 
     /// Mean distances of a model and of plain resampling.

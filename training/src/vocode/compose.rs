@@ -9,7 +9,8 @@ use tch::Tensor;
 use super::data::VocodeData;
 use super::recipe::VocodeRecipe;
 use crate::error::Result;
-use crate::examples::{Examples, normal, pick, stack};
+use crate::examples::{normal, pick, stack};
+use crate::training::{Learn, Recipe};
 
 /// What the network hears, and what it is to say.
 pub(super) struct Batch {
@@ -27,19 +28,14 @@ pub(super) struct Batch {
 pub(super) struct Batches<'a> {
     pub(super) data: &'a VocodeData,
     pub(super) recipe: &'a VocodeRecipe,
-    pub(super) plan: &'a FeaturePlan,
+    pub(super) plan: FeaturePlan,
     /// Samples of an example.
     pub(super) length: usize,
 }
 
 impl Batches<'_> {
     /// Hands the batches of one epoch in order to `learn`, which may stop early.
-    pub(super) fn run(
-        &self,
-        examples: Examples,
-        epoch: usize,
-        learn: impl FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn run(&self, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
         let batch = |examples| {
             let [frames, wave, noise, times] = stack(examples)?;
             let bands = self.plan.bins() as i64;
@@ -50,6 +46,7 @@ impl Batches<'_> {
                 times: times.view([-1]),
             })
         };
+        let examples = self.recipe.course().examples(self.recipe.batch);
         examples.run(epoch, |rng| self.example(rng), batch, learn)
     }
 

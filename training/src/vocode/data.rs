@@ -48,13 +48,7 @@ impl VocodeData {
     ) -> Result<Self> {
         let mut rows: Vec<(bool, Row)> = Vec::new();
         for path in &sources.recordings {
-            let by_folder = path.is_dir();
-            rows.extend(manifest::read(path)?.into_iter().map(|mut row| {
-                if by_folder {
-                    row.speaker.clone_from(&row.label);
-                }
-                (true, row)
-            }));
+            rows.extend(manifest::read_voices(path)?.into_iter().map(|row| (true, row)));
         }
         rows.retain(|(_, row)| row.split != "test");
         hold_out(&mut rows, recipe.hold_out);

@@ -3,9 +3,10 @@
 use formant_models::arch::periodwave::{Energy, PeriodWaveCard, PeriodWaveConfig, Sampling};
 use serde::{Deserialize, Serialize};
 
-use crate::checks::{bad, counts, levels};
+use crate::checks::{bad, levels};
 use crate::error::Result;
 use crate::optim::OptimizerConfig;
+use crate::training::Recipe;
 
 /// A vocoder training. Levels are in dB.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -106,11 +107,7 @@ impl VocodeRecipe {
     pub fn validate(&self) -> Result<()> {
         let card = self.card(Energy::LIBRITTS)?;
         card.validate()?;
-        counts(&[
-            ("epochs", self.epochs),
-            ("steps_per_epoch", self.steps_per_epoch),
-            ("batch", self.batch),
-        ])?;
+        self.course().validate(&[("batch", self.batch)])?;
         if self.noise_scale <= 0.0 {
             return Err(bad("noise_scale", "is not above 0"));
         }

@@ -14,7 +14,7 @@ use formant_models::tasks::vocode::{VocodeOptions, Vocoder};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::compose::{Batch, Batches};
 use super::data::VocodeData;
@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::paths::TrainPaths;
 use crate::progress::Progress;
 use crate::start::begin_from;
-use crate::training::{self, At, Recipe, Trained, Training};
+use crate::training::{self, At, Key, Learn, Trained, Training};
 
 /// Most seconds of one recording to validate on.
 const LONGEST: f64 = 8.0;
@@ -62,17 +62,15 @@ pub fn train(
     let frontend = card.frontend.as_ref().expect("a card of spectrograms has a front end");
     let plan = FeaturePlan::new(&frontend.streamable())?;
     let dev = references(data, recipe, &plan)?;
-    let training = Vocode { data, recipe, card, plan, dev };
-    training::run(&training, paths, provenance, progress, |vs, _| {
-        begin_from(vs, start.map(PeriodWaveModel::weights))
-    })
+    let length = recipe.frames(&card) * recipe.network.hop() as usize;
+    let training = Vocode { batches: Batches { data, recipe, plan, length }, card, dev };
+    let key = Key { recipe: recipe.clone(), data: json!(data.counts()) };
+    training::run(&training, key, paths, provenance, progress, begin_from(start))
 }
 
 struct Vocode<'a> {
-    data: &'a VocodeData,
-    recipe: &'a VocodeRecipe,
+    batches: Batches<'a>,
     card: PeriodWaveCard,
-    plan: FeaturePlan,
     dev: Vec<Reference>,
 }
 
@@ -112,59 +110,36 @@ fn distance(plan: &FeaturePlan, wanted: &[f32], found: &[f32]) -> Result<f64> {
     Ok(mel_distance(wanted.view(), found.view())?)
 }
 
-impl Vocode<'_> {
-    /// Samples of an example.
-    fn length(&self) -> usize {
-        self.recipe.frames(&self.card) * self.recipe.network.hop() as usize
-    }
-}
-
 impl Training for Vocode<'_> {
     type Network = (PeriodWave, WaveLoss);
     type Batch = Batch;
-    type Recipe = VocodeRecipe;
     type Arch = PeriodWave;
     type Figures = VocodeFigures;
     const KIND: Kind = Kind::Half;
-
-    fn recipe(&self) -> &VocodeRecipe {
-        self.recipe
-    }
-
-    fn data_key(&self) -> Value {
-        json!(self.data.counts())
-    }
 
     fn card(&self, provenance: Value) -> Result<PeriodWaveCard> {
         Ok(PeriodWaveCard { provenance, ..self.card.clone() })
     }
 
-    fn network(&self) -> Result<(VarStore, Self::Network)> {
-        let vs = VarStore::new(Device::Cpu);
-        let network = PeriodWave::new(&Params::random(&vs.root()), &self.recipe.network)?;
-        let VocodeRecipe { loss_windows, mel_share, .. } = self.recipe;
-        let loss = WaveLoss::new(loss_windows, self.plan.config(), *mel_share)?;
-        Ok((vs, (network, loss)))
+    fn network(&self, vs: &VarStore) -> Result<Self::Network> {
+        let Batches { recipe, plan, .. } = &self.batches;
+        let network = PeriodWave::new(&Params::random(&vs.root()), &recipe.network)?;
+        let loss = WaveLoss::new(&recipe.loss_windows, plan.config(), recipe.mel_share)?;
+        Ok((network, loss))
     }
 
-    fn batches(
-        &self,
-        _: &Self::Network,
-        epoch: usize,
-        learn: &mut dyn FnMut(usize, Batch) -> Result<()>,
-    ) -> Result<()> {
-        let Self { data, recipe, ref plan, .. } = *self;
-        let batches = Batches { data, recipe, plan, length: self.length() };
-        batches.run(recipe.course().examples(recipe.batch), epoch, learn)
+    fn batches(&self, _: &Self::Network, epoch: usize, learn: Learn<'_, Batch>) -> Result<()> {
+        self.batches.run(epoch, learn)
     }
 
     fn loss(&self, (network, measure): &Self::Network, batch: &Batch, (epoch, _): At) -> Tensor {
         let Batch { frames, wave, noise, times } = batch;
         let (inputs, deviation) = self.card.prior(frames);
-        let deviation = deviation.repeat_interleave_self_int(self.recipe.network.hop(), 2, None);
+        let recipe = self.batches.recipe;
+        let deviation = deviation.repeat_interleave_self_int(recipe.network.hop(), 2, None);
         let noise = noise * &deviation * self.card.noise_scale;
         let latents = network.condition(&inputs, &mut NoTrace);
-        if epoch >= self.recipe.flow_epochs {
+        if epoch >= recipe.flow_epochs {
             let made = network.sample(&noise, &latents, &self.card.sampling);
             return measure.of(&made, wave);
         }
@@ -184,7 +159,7 @@ impl Training for Vocode<'_> {
         for reference in &self.dev {
             let view = AudioView::from_mono(self.card.sample_rate(), &reference.samples);
             let (made, _) = vocoder.process(&view, &VocodeOptions::default())?;
-            sums[0] += distance(&self.plan, &reference.samples, made.channel(0))?;
+            sums[0] += distance(&self.batches.plan, &reference.samples, made.channel(0))?;
             sums[1] += reference.griffin_lim;
         }
         let [dev_mel_distance, dev_mel_distance_of_griffin_lim] = sums.map(|sum| sum / count);

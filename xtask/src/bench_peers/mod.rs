@@ -7,7 +7,6 @@ mod inputs;
 mod jobs;
 mod machine;
 mod networks;
-mod page;
 mod peers;
 mod quality;
 mod statistics;
@@ -18,7 +17,7 @@ mod vocoding;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
-use crate::shell;
+use crate::{page, shell};
 use ffmpeg::Ffmpeg;
 use jobs::{JOBS, Program};
 use statistics::Summary;
@@ -88,7 +87,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if options.quick {
         return Ok(());
     }
-    page::write(&[("speed", &speed), ("resampling", &quality)])
+    page::write("performance.md", &[(marks("speed"), speed), (marks("resampling"), quality)])
+}
+
+/// What the marks of a table in docs/performance.md say.
+pub(crate) fn marks(name: &str) -> String {
+    format!("{name}, written by `cargo xtask bench-peers`")
 }
 
 fn parse(args: &[String]) -> Result<Options> {

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use super::statistics::Summary;
 use super::tool::{Tool, with_threads};
-use super::{Options, machine, page, peers};
+use super::{Options, machine, marks, peers};
 use crate::fields;
 use crate::problem::{Problem, Result};
-use crate::shell;
+use crate::{page, shell};
 
 /// A network on a recording of some length.
 #[derive(Clone, Copy)]
@@ -206,14 +206,12 @@ pub(super) fn run(options: &Options, folder: &Path) -> Result<()> {
     for (name, rows, versions) in tables.iter().filter(|(_, rows, _)| !rows.is_empty()) {
         let versions = versions.iter().map(String::as_str);
         let machine = machine::lines(versions, load.clone(), "with the threads below");
-        parts.push((*name, format!("{machine}\n\n{HEADER}\n{}", rows.join("\n"))));
+        parts.push((marks(name), format!("{machine}\n\n{HEADER}\n{}", rows.join("\n"))));
     }
-    let parts: Vec<(&str, &str)> =
-        parts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     for (_, table) in &parts {
         println!("\n{table}");
     }
-    if options.quick { Ok(()) } else { page::write(&parts) }
+    if options.quick { Ok(()) } else { page::write("performance.md", &parts) }
 }
 
 /// Whether `--only` takes a network: by its name, or by the beginning that several names share.

@@ -6,13 +6,12 @@ use clap::Args;
 use formant_models::arch::specmaskgit::SpecMaskGit;
 use formant_models::model::Model;
 use formant_models::{DeviceChoice, ModelSource};
-use formant_training::Trained;
 use formant_training::generate::{
     GenerateFigures, GenerateRecipe, SoundData, SoundSources, Tokenizer, train,
 };
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names, tokenizer};
+use super::{Network, TrainingArgs, names, tokenizer};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -38,30 +37,24 @@ pub(super) struct TrainGenerateArgs {
 
 type Sources = (SoundSources, ModelSource);
 type Data = (SoundData, Tokenizer);
-type Outcome = Trained<GenerateFigures>;
 
 /// The training on grids of tokens.
-const GRIDS: Network<Sources, GenerateRecipe, Data, Model<SpecMaskGit>, Outcome> = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: GenerateRecipe::validate,
-    start: |source| Model::load(source, DeviceChoice::Cpu.resolve()?),
-    provenance: |start| &start.card.provenance,
-    names: |(sounds, _)| vec![("data", json!(names(&sounds.recordings)))],
-    load: |(sounds, source), _, cache, progress| {
-        let tokenizer = Tokenizer::load(source, DeviceChoice::Cpu.resolve()?)?;
-        Ok((SoundData::load(sounds, cache, progress)?, tokenizer))
-    },
-    describe: |(sounds, _)| tokenizer::describe(sounds),
-    train,
-    figures: |outcome| format!("loss {:.3} on dev", outcome.figures.dev_loss),
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-    starting_from: None,
-    mine: None,
-    details: |(sounds, _)| json!({ "words": sounds.words }),
-};
+const GRIDS: Network<Sources, GenerateRecipe, Data, Model<SpecMaskGit>, GenerateFigures> =
+    Network {
+        start: |source| Model::load(source, DeviceChoice::Cpu.resolve()?),
+        provenance: |start| &start.card.provenance,
+        names: |(sounds, _)| vec![("data", json!(names(&sounds.recordings)))],
+        load: |(sounds, source), _, cache, progress| {
+            let tokenizer = Tokenizer::load(source, DeviceChoice::Cpu.resolve()?)?;
+            Ok((SoundData::load(sounds, cache, progress)?, tokenizer))
+        },
+        describe: |(sounds, _)| tokenizer::describe(sounds),
+        train,
+        figures: |figures| format!("loss {:.3} on dev", figures.dev_loss),
+        starting_from: None,
+        mine: None,
+        details: |(sounds, _)| json!({ "words": sounds.words }),
+    };
 
 pub(super) fn resolve(typed: TrainGenerateArgs, settings: &Settings) -> Result<Work, Failure> {
     let sounds = SoundSources { recordings: typed.data };

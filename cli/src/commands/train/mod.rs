@@ -18,10 +18,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use formant_models::ModelSource;
-use formant_training::TrainPaths;
 use formant_training::progress::Progress;
+use formant_training::{Changes, Recipe, TrainPaths, Trained};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use self::shown::Shown;
@@ -120,12 +119,9 @@ impl TrainArgs {
 }
 
 /// The training of a network as functions: of sources `S`, a recipe `R`, data `D`, a model `M` to begin
-/// with, and an outcome `O`.
+/// with, and figures `F`.
 #[derive(Clone, Copy)]
-struct Network<S, R, D, M, O> {
-    /// Epochs, steps in an epoch, seed, and the size of a batch in a recipe.
-    numbers: fn(&mut R) -> (&mut usize, &mut usize, &mut u64, Size<'_>),
-    validate: fn(&R) -> formant_training::Result<()>,
+struct Network<S, R, D, M, F> {
     start: fn(&ModelSource) -> formant_models::Result<M>,
     provenance: fn(&M) -> &Value,
     /// The recipe for a training that begins with a model, where that differs.
@@ -137,25 +133,23 @@ struct Network<S, R, D, M, O> {
     describe: fn(&D) -> String,
     /// Looks for data that the model to begin with gets wrong; what was found, in words.
     mine: Option<Mine<D, M>>,
-    train: Train<R, D, M, O>,
+    train: Train<R, D, M, F>,
     /// The figures on the data for validation.
-    figures: fn(&O) -> String,
-    /// Parameters, the best epoch, seconds.
-    facts: fn(&O) -> (u64, usize, f64),
+    figures: fn(&F) -> String,
     /// What the JSON line says beside the outcome.
     details: fn(&D) -> Value,
 }
 
 type Mine<D, M> = fn(&mut D, &M, &dyn Progress) -> formant_training::Result<String>;
 
-type Train<R, D, M, O> =
-    fn(&D, &R, &TrainPaths, Option<&M>, Value, &dyn Progress) -> formant_training::Result<O>;
-
-/// The size of a batch.
-enum Size<'a> {
-    Examples(&'a mut usize),
-    Seconds(&'a mut f64),
-}
+type Train<R, D, M, F> = fn(
+    &D,
+    &R,
+    &TrainPaths,
+    Option<&M>,
+    Value,
+    &dyn Progress,
+) -> formant_training::Result<Trained<F>>;
 
 /// A training of a network: where its data are, and its recipe.
 #[derive(Debug)]
@@ -167,13 +161,8 @@ struct NetworkPlan<S, R> {
     start: Option<ModelSource>,
 }
 
-impl<
-    S: 'static,
-    R: Default + DeserializeOwned + 'static,
-    D: 'static,
-    M: 'static,
-    O: Serialize + 'static,
-> Network<S, R, D, M, O>
+impl<S: 'static, R: Recipe + 'static, D: 'static, M: 'static, F: Serialize + 'static>
+    Network<S, R, D, M, F>
 {
     /// The work for what was typed, once it is clear that the model may be written; `change` puts
     /// options of the task into the recipe.
@@ -188,16 +177,13 @@ impl<
         let recipe = typed.recipe.as_deref();
         let mut recipe = recipe.map_or_else(|| Ok(R::default()), lines::read_file)?;
         change(&mut recipe);
-        let (epochs, steps, seed, batch) = (self.numbers)(&mut recipe);
-        *epochs = typed.epochs.unwrap_or(*epochs);
-        *steps = typed.steps.unwrap_or(*steps);
-        *seed = settings.seed.unwrap_or(*seed);
-        match (batch, typed.batch) {
-            (_, None) => {}
-            (Size::Examples(batch), Some(typed)) => *batch = typed,
-            (Size::Seconds(batch), Some(typed)) => *batch = typed as f64,
-        }
-        (self.validate)(&recipe)?;
+        recipe.change(&Changes {
+            epochs: typed.epochs,
+            steps_per_epoch: typed.steps,
+            batch: typed.batch,
+            seed: settings.seed,
+        });
+        recipe.validate()?;
         let plan = NetworkPlan {
             sources,
             recipe,
@@ -222,7 +208,7 @@ impl<
         outputs.cloned().map(Target::File).try_for_each(|target| draft::probe(&target))?;
         let progress = Shown::new(messages, settings.json);
         let start = plan.start.as_ref().map(self.start).transpose()?;
-        let mut recipe = match (&start, self.starting_from) {
+        let recipe = match (&start, self.starting_from) {
             (Some(start), Some(adapt)) => adapt(plan.recipe, start)?,
             _ => plan.recipe,
         };
@@ -248,11 +234,11 @@ impl<
             result["output"] = output.into();
             lines::line("trained", &result)
         } else {
-            let (parameters, best, seconds) = (self.facts)(&outcome);
-            let (epochs, ..) = (self.numbers)(&mut recipe);
+            let Trained { best_epoch, figures, parameters, seconds } = outcome;
+            let (figures, epochs) = ((self.figures)(&figures), recipe.course().epochs);
             format!(
-                "{}\n{output}: {parameters} parameters, epoch {best} of {epochs}, {seconds:.0} s\n",
-                (self.figures)(&outcome)
+                "{figures}\n{output}: {parameters} parameters, epoch {best_epoch} of {epochs}, \
+                 {seconds:.0} s\n"
             )
         };
         stdout::print(&text)?;

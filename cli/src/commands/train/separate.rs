@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::arch::mossformer::MossformerModel;
-use formant_training::Trained;
 use formant_training::separation::{
     SeparationData, SeparationFigures, SeparationRecipe, SeparationSources, train,
 };
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -45,13 +44,8 @@ const MIXTURES: Network<
     SeparationRecipe,
     SeparationData,
     MossformerModel,
-    Trained<SeparationFigures>,
+    SeparationFigures,
 > = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: SeparationRecipe::validate,
     start: |source| MossformerModel::load(source, DeviceChoice::Cpu.resolve()?),
     provenance: |start| &start.card.provenance,
     names: |sources| {
@@ -73,8 +67,7 @@ const MIXTURES: Network<
         )
     },
     train,
-    figures: |outcome| format!("SI-SDRi {:.2} dB", outcome.figures.si_sdri),
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
+    figures: |figures| format!("SI-SDRi {:.2} dB", figures.si_sdri),
     starting_from: None,
     mine: None,
     details: |_| json!({}),

@@ -6,13 +6,12 @@ use clap::Args;
 use formant_models::LoadOptions;
 use formant_models::tasks::Task;
 use formant_models::tasks::speaker::SpeakerEmbedder;
-use formant_training::Trained;
 use formant_training::speaker::{
     SpeakerData, SpeakerFigures, SpeakerRecipe, SpeakerSources, train,
 };
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -40,46 +39,35 @@ pub(super) struct TrainSpeakerArgs {
 }
 
 /// The training of voices.
-const VOICES: Network<
-    SpeakerSources,
-    SpeakerRecipe,
-    SpeakerData,
-    SpeakerEmbedder,
-    Trained<SpeakerFigures>,
-> = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: SpeakerRecipe::validate,
-    start: |source| SpeakerEmbedder::load(source, &LoadOptions::default()),
-    provenance: |start| &start.card().provenance,
-    names: |sources| {
-        let trials = sources.trials.as_ref().map(|path| path.display().to_string());
-        vec![
-            ("data", json!(names(&sources.voices))),
-            ("noise", json!(names(&sources.noise))),
-            ("rooms", json!(names(&sources.rooms))),
-            ("trials", json!(trials)),
-        ]
-    },
-    load: SpeakerData::load,
-    describe: |data| {
-        format!(
-            "{} speakers, {:.1} h of audio in {} recordings, {} pairs to validate on",
-            data.voices.speakers.len(),
-            data.voices.corpus.seconds() / 3600.0,
-            data.voices.corpus.len(),
-            data.dev.len()
-        )
-    },
-    train,
-    figures: |outcome| outcome.figures.dev.one_line(),
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-    starting_from: None,
-    mine: None,
-    details: |_| json!({}),
-};
+const VOICES: Network<SpeakerSources, SpeakerRecipe, SpeakerData, SpeakerEmbedder, SpeakerFigures> =
+    Network {
+        start: |source| SpeakerEmbedder::load(source, &LoadOptions::default()),
+        provenance: |start| &start.card().provenance,
+        names: |sources| {
+            let trials = sources.trials.as_ref().map(|path| path.display().to_string());
+            vec![
+                ("data", json!(names(&sources.voices))),
+                ("noise", json!(names(&sources.noise))),
+                ("rooms", json!(names(&sources.rooms))),
+                ("trials", json!(trials)),
+            ]
+        },
+        load: SpeakerData::load,
+        describe: |data| {
+            format!(
+                "{} speakers, {:.1} h of audio in {} recordings, {} pairs to validate on",
+                data.voices.speakers.len(),
+                data.voices.corpus.seconds() / 3600.0,
+                data.voices.corpus.len(),
+                data.dev.len()
+            )
+        },
+        train,
+        figures: |figures| figures.dev.one_line(),
+        starting_from: None,
+        mine: None,
+        details: |_| json!({}),
+    };
 
 pub(super) fn resolve(typed: TrainSpeakerArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = SpeakerSources {

@@ -6,11 +6,11 @@ use clap::Args;
 use formant_models::LoadOptions;
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::Spotter;
+use formant_training::Dev;
 use formant_training::spot::{SpotData, SpotRecipe, SpotReport, SpotSources, train};
-use formant_training::{Dev, Trained};
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -42,44 +42,37 @@ pub(super) struct TrainSpotArgs {
 }
 
 /// The training of words.
-const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, Trained<Dev<SpotReport>>> =
-    Network {
-        numbers: |recipe| {
-            let size = Size::Examples(&mut recipe.batch);
-            (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-        },
-        validate: SpotRecipe::validate,
-        start: |source| Spotter::load(source, &LoadOptions::default()),
-        provenance: |start| &start.card().provenance,
-        names: |sources| {
-            vec![
-                ("data", json!(names(&sources.words))),
-                ("speech", json!(names(&sources.speech))),
-                ("noise", json!(names(&sources.noise))),
-                ("rooms", json!(names(&sources.rooms))),
-            ]
-        },
-        load: SpotData::load,
-        describe: |data| {
-            format!(
-                "{} words, {:.1} h of audio in {} clips: {}",
-                data.words.len(),
-                data.corpus.seconds() / 3600.0,
-                data.corpus.len(),
-                data.words.join(", ")
-            )
-        },
-        train,
-        figures: |outcome| accuracy_table(&outcome.figures.dev),
-        facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-        mine: Some(|data, start, progress| {
-            data.mine(start, progress)?;
-            let stretches = data.hard.len();
-            Ok(format!("{stretches} stretches without words fool the model to begin with"))
-        }),
-        details: |data| json!({ "words": data.words }),
-        starting_from: None,
-    };
+const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, Dev<SpotReport>> = Network {
+    start: |source| Spotter::load(source, &LoadOptions::default()),
+    provenance: |start| &start.card().provenance,
+    names: |sources| {
+        vec![
+            ("data", json!(names(&sources.words))),
+            ("speech", json!(names(&sources.speech))),
+            ("noise", json!(names(&sources.noise))),
+            ("rooms", json!(names(&sources.rooms))),
+        ]
+    },
+    load: SpotData::load,
+    describe: |data| {
+        format!(
+            "{} words, {:.1} h of audio in {} clips: {}",
+            data.words.len(),
+            data.corpus.seconds() / 3600.0,
+            data.corpus.len(),
+            data.words.join(", ")
+        )
+    },
+    train,
+    figures: |figures| accuracy_table(&figures.dev),
+    mine: Some(|data, start, progress| {
+        data.mine(start, progress)?;
+        let stretches = data.hard.len();
+        Ok(format!("{stretches} stretches without words fool the model to begin with"))
+    }),
+    details: |data| json!({ "words": data.words }),
+    starting_from: None,
+};
 
 pub(super) fn resolve(typed: TrainSpotArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = SpotSources {

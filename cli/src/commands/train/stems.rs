@@ -6,11 +6,10 @@ use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::Model;
 use formant_models::arch::mel_roformer::MelRoformer;
-use formant_training::Trained;
 use formant_training::stems::{StemsData, StemsFigures, StemsRecipe, StemsSources, train};
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -35,48 +34,37 @@ pub(super) struct TrainStemsArgs {
 }
 
 /// The training on songs.
-const SONGS: Network<
-    StemsSources,
-    StemsRecipe,
-    StemsData,
-    Model<MelRoformer>,
-    Trained<StemsFigures>,
-> = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: StemsRecipe::validate,
-    start: |source| Model::load(source, DeviceChoice::Cpu.resolve()?),
-    provenance: |start| &start.card.provenance,
-    names: |sources| {
-        vec![
-            ("data", json!(names(&sources.songs))),
-            ("speech", json!(names(&sources.speech))),
-            ("noise", json!(names(&sources.noise))),
-        ]
-    },
-    load: StemsData::load,
-    describe: |data| {
-        format!(
-            "{} voices, {} accompaniments, {} songs, {:.1} min of audio, {} songs to validate on",
-            data.vocals.len(),
-            data.accompaniments.len(),
-            data.songs.len(),
-            data.corpus.seconds() / 60.0,
-            data.dev.len()
-        )
-    },
-    train,
-    figures: |outcome| {
-        let (sdr, of_mix) = (outcome.figures.dev_sdr, outcome.figures.dev_sdr_of_mix);
-        format!("SDR of the voice {sdr:.2} dB, of the mix {of_mix:.2} dB")
-    },
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-    starting_from: None,
-    mine: None,
-    details: |_| json!({}),
-};
+const SONGS: Network<StemsSources, StemsRecipe, StemsData, Model<MelRoformer>, StemsFigures> =
+    Network {
+        start: |source| Model::load(source, DeviceChoice::Cpu.resolve()?),
+        provenance: |start| &start.card.provenance,
+        names: |sources| {
+            vec![
+                ("data", json!(names(&sources.songs))),
+                ("speech", json!(names(&sources.speech))),
+                ("noise", json!(names(&sources.noise))),
+            ]
+        },
+        load: StemsData::load,
+        describe: |data| {
+            format!(
+                "{} voices, {} accompaniments, {} songs, {:.1} min of audio, {} songs to validate on",
+                data.vocals.len(),
+                data.accompaniments.len(),
+                data.songs.len(),
+                data.corpus.seconds() / 60.0,
+                data.dev.len()
+            )
+        },
+        train,
+        figures: |figures| {
+            let StemsFigures { dev_sdr: sdr, dev_sdr_of_mix: of_mix } = figures;
+            format!("SDR of the voice {sdr:.2} dB, of the mix {of_mix:.2} dB")
+        },
+        starting_from: None,
+        mine: None,
+        details: |_| json!({}),
+    };
 
 pub(super) fn resolve(typed: TrainStemsArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = StemsSources {

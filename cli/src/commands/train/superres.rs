@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::arch::hifi_sr::HifiSrModel;
-use formant_training::Trained;
 use formant_training::superres::{
     SuperresData, SuperresFigures, SuperresRecipe, SuperresSources, train,
 };
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -33,41 +32,35 @@ pub(super) struct TrainSuperresArgs {
 }
 
 /// The training on recordings with a full band.
-const BANDS: Network<
-    SuperresSources,
-    SuperresRecipe,
-    SuperresData,
-    HifiSrModel,
-    Trained<SuperresFigures>,
-> = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: SuperresRecipe::validate,
-    start: |source| HifiSrModel::load(source, DeviceChoice::Cpu.resolve()?),
-    provenance: |start| &start.card.provenance,
-    names: |sources| {
-        vec![("data", json!(names(&sources.recordings))), ("noise", json!(names(&sources.noise)))]
-    },
-    load: SuperresData::load,
-    describe: |data| {
-        let [train, dev] = data.counts();
-        format!(
-            "{train} recordings with a full band and {dev} to validate on, {:.1} h of audio in all",
-            data.corpus.seconds() / 3600.0,
-        )
-    },
-    train,
-    figures: |outcome| {
-        let SuperresFigures { dev_lsd, dev_lsd_resampled } = outcome.figures;
-        format!("log-spectral distance {dev_lsd:.3}, of plain resampling {dev_lsd_resampled:.3}")
-    },
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-    starting_from: None,
-    mine: None,
-    details: |_| json!({}),
-};
+const BANDS: Network<SuperresSources, SuperresRecipe, SuperresData, HifiSrModel, SuperresFigures> =
+    Network {
+        start: |source| HifiSrModel::load(source, DeviceChoice::Cpu.resolve()?),
+        provenance: |start| &start.card.provenance,
+        names: |sources| {
+            vec![
+                ("data", json!(names(&sources.recordings))),
+                ("noise", json!(names(&sources.noise))),
+            ]
+        },
+        load: SuperresData::load,
+        describe: |data| {
+            let [train, dev] = data.counts();
+            format!(
+                "{train} recordings with a full band and {dev} to validate on, {:.1} h of audio in all",
+                data.corpus.seconds() / 3600.0,
+            )
+        },
+        train,
+        figures: |figures| {
+            let SuperresFigures { dev_lsd, dev_lsd_resampled } = figures;
+            format!(
+                "log-spectral distance {dev_lsd:.3}, of plain resampling {dev_lsd_resampled:.3}"
+            )
+        },
+        starting_from: None,
+        mine: None,
+        details: |_| json!({}),
+    };
 
 pub(super) fn resolve(typed: TrainSuperresArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = SuperresSources { recordings: typed.data, noise: typed.training.noise.clone() };

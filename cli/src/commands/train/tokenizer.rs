@@ -6,13 +6,12 @@ use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::arch::specvqgan::SpecVqgan;
 use formant_models::model::Model;
-use formant_training::Trained;
 use formant_training::generate::{
     SoundData, SoundSources, TokenizerFigures, TokenizerRecipe, train_tokenizer,
 };
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -38,24 +37,18 @@ const TOKENS: Network<
     TokenizerRecipe,
     SoundData,
     Model<SpecVqgan>,
-    Trained<TokenizerFigures>,
+    TokenizerFigures,
 > = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: TokenizerRecipe::validate,
     start: |source| Model::load(source, DeviceChoice::Cpu.resolve()?),
     provenance: |start| &start.card.provenance,
     names: |sources| vec![("data", json!(names(&sources.recordings)))],
     load: |sources, _, cache, progress| SoundData::load(sources, cache, progress),
     describe,
     train: train_tokenizer,
-    figures: |outcome| {
-        let TokenizerFigures { dev_distance, dev_codes } = outcome.figures;
+    figures: |figures| {
+        let TokenizerFigures { dev_distance, dev_codes } = figures;
         format!("distance {dev_distance:.4}, {dev_codes} codes used")
     },
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
     starting_from: None,
     mine: None,
     details: |_| json!({}),

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use formant_models::arch::squeezeformer::CtcModel;
+use formant_training::Dev;
 use formant_training::asr::{AsrData, AsrRecipe, AsrReport, AsrSources, Role, train};
-use formant_training::{Dev, Trained};
 use serde_json::json;
 use tch::Device;
 
-use super::{Network, Size, TrainingArgs};
+use super::{Network, TrainingArgs};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -37,35 +37,28 @@ pub(super) struct TrainTranscribeArgs {
 }
 
 /// The training on transcribed speech.
-const SPEECH: Network<AsrSources, AsrRecipe, AsrData, CtcModel, Trained<Dev<AsrReport>>> =
-    Network {
-        numbers: |recipe| {
-            let size = Size::Seconds(&mut recipe.batch_seconds);
-            (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-        },
-        validate: AsrRecipe::validate,
-        start: |source| CtcModel::load(source, Device::Cpu),
-        provenance: |start| &start.card.provenance,
-        // The training itself tells the tables, with their roles and counts.
-        names: |_| Vec::new(),
-        load: AsrData::load,
-        describe: |data| {
-            let speech = data.tables.iter().filter(|table| table.role == Role::Speech);
-            format!(
-                "{} utterances, {} to validate on, {:.1} h of audio in all",
-                speech.map(|table| table.train).sum::<usize>(),
-                data.dev.len(),
-                data.corpus.seconds() / 3600.0
-            )
-        },
-        train,
-        figures: |outcome| outcome.figures.dev.one_line(),
-        facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-        // The rate that recordings are decoded at is the model's.
-        starting_from: Some(|recipe, start| recipe.going_on_from(&start.card)),
-        mine: None,
-        details: |_| json!({}),
-    };
+const SPEECH: Network<AsrSources, AsrRecipe, AsrData, CtcModel, Dev<AsrReport>> = Network {
+    start: |source| CtcModel::load(source, Device::Cpu),
+    provenance: |start| &start.card.provenance,
+    // The training itself tells the tables, with their roles and counts.
+    names: |_| Vec::new(),
+    load: AsrData::load,
+    describe: |data| {
+        let speech = data.tables.iter().filter(|table| table.role == Role::Speech);
+        format!(
+            "{} utterances, {} to validate on, {:.1} h of audio in all",
+            speech.map(|table| table.train).sum::<usize>(),
+            data.dev.len(),
+            data.corpus.seconds() / 3600.0
+        )
+    },
+    train,
+    figures: |figures| figures.dev.one_line(),
+    // The rate that recordings are decoded at is the model's.
+    starting_from: Some(|recipe, start| recipe.going_on_from(&start.card)),
+    mine: None,
+    details: |_| json!({}),
+};
 
 pub(super) fn resolve(typed: TrainTranscribeArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = AsrSources {

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use formant_models::DeviceChoice;
 use formant_models::arch::periodwave::PeriodWaveModel;
-use formant_training::Trained;
 use formant_training::vocode::{VocodeData, VocodeFigures, VocodeRecipe, VocodeSources, train};
 use serde_json::json;
 
-use super::{Network, Size, TrainingArgs, names};
+use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -30,42 +29,31 @@ pub(super) struct TrainVocodeArgs {
 }
 
 /// The training on recordings.
-const WAVES: Network<
-    VocodeSources,
-    VocodeRecipe,
-    VocodeData,
-    PeriodWaveModel,
-    Trained<VocodeFigures>,
-> = Network {
-    numbers: |recipe| {
-        let size = Size::Examples(&mut recipe.batch);
-        (&mut recipe.epochs, &mut recipe.steps_per_epoch, &mut recipe.seed, size)
-    },
-    validate: VocodeRecipe::validate,
-    start: |source| PeriodWaveModel::load(source, DeviceChoice::Cpu.resolve()?),
-    provenance: |start| &start.card.provenance,
-    names: |sources| vec![("data", json!(names(&sources.recordings)))],
-    load: VocodeData::load,
-    describe: |data| {
-        let [train, dev] = data.counts();
-        format!(
-            "{train} recordings and {dev} to validate on, {:.1} h of audio in all",
-            data.corpus.seconds() / 3600.0,
-        )
-    },
-    train,
-    figures: |outcome| {
-        let VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim } = outcome.figures;
-        format!(
-            "log-mel distance {dev_mel_distance:.3}, of Griffin-Lim \
+const WAVES: Network<VocodeSources, VocodeRecipe, VocodeData, PeriodWaveModel, VocodeFigures> =
+    Network {
+        start: |source| PeriodWaveModel::load(source, DeviceChoice::Cpu.resolve()?),
+        provenance: |start| &start.card.provenance,
+        names: |sources| vec![("data", json!(names(&sources.recordings)))],
+        load: VocodeData::load,
+        describe: |data| {
+            let [train, dev] = data.counts();
+            format!(
+                "{train} recordings and {dev} to validate on, {:.1} h of audio in all",
+                data.corpus.seconds() / 3600.0,
+            )
+        },
+        train,
+        figures: |figures| {
+            let VocodeFigures { dev_mel_distance, dev_mel_distance_of_griffin_lim } = figures;
+            format!(
+                "log-mel distance {dev_mel_distance:.3}, of Griffin-Lim \
              {dev_mel_distance_of_griffin_lim:.3}"
-        )
-    },
-    facts: |outcome| (outcome.parameters, outcome.best_epoch, outcome.seconds),
-    starting_from: None,
-    mine: None,
-    details: |_| json!({}),
-};
+            )
+        },
+        starting_from: None,
+        mine: None,
+        details: |_| json!({}),
+    };
 
 pub(super) fn resolve(typed: TrainVocodeArgs, settings: &Settings) -> Result<Work, Failure> {
     let sources = VocodeSources { recordings: typed.data };

@@ -4,10 +4,11 @@ use formant_models::tasks::transcribe::{Segment, Transcript, Word};
 use serde_json::{Value, json};
 
 use super::SubtitleLayout;
-use super::subtitles::{Cue, of_segments, of_words};
+use super::subtitles::{of_segments, of_words};
+use crate::cues::{self, Cue};
 use crate::escape::one_line;
 use crate::json as lines;
-use crate::times::{millis, stamp, to_millis};
+use crate::times::{millis, to_millis};
 
 /// What is the same for all transcripts of a run.
 #[derive(Debug, Clone, Copy)]
@@ -134,23 +135,12 @@ fn cues(transcript: &Transcript, style: Style) -> Vec<Cue> {
 
 /// SubRip.
 pub(super) fn srt(transcript: &Transcript, style: Style) -> String {
-    let cue = |(at, cue): (usize, &Cue)| {
-        let (start, end) = (stamp(cue.start, ','), stamp(cue.end, ','));
-        // An arrow in the text would be taken for the line with the times.
-        let text = cue.text.replace("-->", "--&gt;");
-        format!("{}\n{start} --> {end}\n{text}\n\n", at + 1)
-    };
-    cues(transcript, style).iter().enumerate().map(cue).collect()
+    cues::srt(&cues(transcript, style))
 }
 
 /// WebVTT.
 pub(super) fn vtt(transcript: &Transcript, style: Style) -> String {
-    let mut text = "WEBVTT\n\n".to_owned();
-    for cue in cues(transcript, style) {
-        let words = cue.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        text += &format!("{} --> {}\n{words}\n\n", stamp(cue.start, '.'), stamp(cue.end, '.'));
-    }
-    text
+    cues::vtt(&cues(transcript, style))
 }
 
 /// Praat's TextGrid, with tiers of segments and of words. Words of no length, which no interval can
@@ -166,53 +156,9 @@ pub(super) fn textgrid(transcript: &Transcript) -> String {
     };
     let segments = spans(transcript.segments.iter().map(|s| (s.start, s.end, &*s.text)).collect());
     let words = spans(transcript.words.iter().map(|w| (w.start, w.end, &*w.text)).collect());
-    let last = segments.iter().chain(&words).map(|cue| cue.end).max().unwrap_or(0);
-    // Praat has no empty intervals.
-    let end = millis(transcript.duration).max(last).max(1);
     let points = points(&words);
-    let mut text = format!(
-        "File type = \"ooTextFile\"\nObject class = \"TextGrid\"\n\nxmin = 0\nxmax = {}\n\
-         tiers? <exists>\nsize = {}\nitem []:\n",
-        seconds(end),
-        if points.is_empty() { 2 } else { 3 }
-    );
-    for (index, (name, cues)) in [("segments", segments), ("words", words)].iter().enumerate() {
-        let intervals = intervals(cues, end);
-        text += &format!(
-            "    item [{}]:\n        class = \"IntervalTier\"\n        name = \"{name}\"\n        \
-             xmin = 0\n        xmax = {}\n        intervals: size = {}\n",
-            index + 1,
-            seconds(end),
-            intervals.len()
-        );
-        for (index, cue) in intervals.iter().enumerate() {
-            text += &format!(
-                "        intervals [{}]:\n            xmin = {}\n            xmax = {}\n            \
-                 text = \"{}\"\n",
-                index + 1,
-                seconds(cue.start),
-                seconds(cue.end),
-                cue.text.replace('"', "\"\"")
-            );
-        }
-    }
-    if !points.is_empty() {
-        text += &format!(
-            "    item [3]:\n        class = \"TextTier\"\n        name = \"words of no length\"\n        \
-             xmin = 0\n        xmax = {}\n        points: size = {}\n",
-            seconds(end),
-            points.len()
-        );
-    }
-    for (index, point) in points.iter().enumerate() {
-        text += &format!(
-            "        points [{}]:\n            number = {}\n            mark = \"{}\"\n",
-            index + 1,
-            seconds(point.start),
-            point.text.replace('"', "\"\"")
-        );
-    }
-    text
+    let tiers = [("segments".to_owned(), segments), ("words".to_owned(), words)];
+    cues::textgrid(&tiers, &points, millis(transcript.duration))
 }
 
 /// Cues of no length, and those that lie inside earlier ones. Praat has one point at a time.
@@ -233,31 +179,6 @@ fn points(cues: &[Cue]) -> Vec<Cue> {
         }
     }
     points
-}
-
-/// Intervals without a gap from 0 to `end`, but for [`points`].
-fn intervals(cues: &[Cue], end: u64) -> Vec<Cue> {
-    let mut list: Vec<Cue> = Vec::new();
-    let mut at = 0;
-    for cue in cues {
-        let start = cue.start.max(at);
-        if cue.end <= start {
-            continue;
-        }
-        if start > at {
-            list.push(Cue { start: at, end: start, text: String::new() });
-        }
-        list.push(Cue { start, end: cue.end, text: cue.text.clone() });
-        at = cue.end;
-    }
-    if end > at {
-        list.push(Cue { start: at, end, text: String::new() });
-    }
-    list
-}
-
-fn seconds(millis: u64) -> f64 {
-    millis as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -213,16 +213,9 @@ fn run(plan: TranscribePlan, settings: &Settings, messages: &Messages) -> Result
         Job { plan: &plan, recognizer, input, lane, json: settings.json }.run()
     };
     let options = settings.batch_of_networks();
-    match &plan.output {
-        Results::Gathered(target) => {
-            let place = batch::Place { target, existing: plan.existing, heading: "" };
-            // Lines of a file that gathers transcripts are of one kind.
-            let json = plan.format == TranscriptFormat::Jsonl;
-            let options = batch::Options { json, ..options };
-            batch::gather(place, list, options, messages, worker, work)
-        }
-        Results::Each(_) => batch::run(list, options, messages, worker, work),
-    }
+    let json = plan.format == TranscriptFormat::Jsonl;
+    let gathering = batch::Gathering { existing: plan.existing, heading: "", json };
+    batch::run_to(&plan.output, gathering, list, options, messages, worker, work)
 }
 
 /// One recording.
@@ -236,11 +229,8 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self) -> Result<Done, Failure> {
-        let target = match &self.plan.output {
-            Results::Gathered(_) => None,
-            Results::Each(targets) => targets.get(self.lane.index).cloned().flatten(),
-        };
-        if let Some(target) = &target
+        let target = self.plan.output.own(self.lane.index)?;
+        if let Some(target) = target
             && !self.plan.existing.admits(target)?
         {
             return Ok(Done::Skipped);
@@ -253,11 +243,11 @@ impl Job<'_> {
         let warnings = [reader.info().warnings.as_slice(), &odd].concat();
         self.lane.warn(&warnings);
         let mut more = json!({"warnings": lines::warnings(&warnings)});
-        if let Some(target) = &target {
+        if let Some(target) = target {
             draft::write(target, self.whole(&transcript).as_bytes())?;
             more["output"] = target.name().into();
         }
-        let is_line = match &target {
+        let is_line = match target {
             None => self.plan.format == TranscriptFormat::Jsonl,
             Some(target) => self.json && *target != Target::Stdout,
         };

@@ -6,6 +6,7 @@
 use formant_models::tasks::transcribe::{Transcript, Word};
 
 use super::SubtitleLayout;
+use crate::cues::Cue;
 use crate::times::millis;
 
 /// Shortest cue where the next one leaves room, in milliseconds.
@@ -14,14 +15,6 @@ const SHORTEST: u64 = 1000;
 const LONGEST: u64 = 7000;
 /// A pause between words that ends a cue.
 const PAUSE: u64 = 1500;
-
-/// What is on the screen, and when, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cue {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) text: String,
-}
 
 /// A cue a word.
 pub(super) fn of_words(transcript: &Transcript) -> Vec<Cue> {
@@ -122,7 +115,6 @@ mod tests {
     use formant_models::tasks::transcribe::Segment;
 
     use super::*;
-    use crate::times::stamp;
 
     const LAYOUT: SubtitleLayout = SubtitleLayout { line_length: 20, lines: 2 };
 
@@ -192,12 +184,5 @@ mod tests {
         let transcript = Transcript { words, ..Transcript::default() };
         let times: Vec<_> = of_words(&transcript).iter().map(|c| (c.start, c.end)).collect();
         assert_eq!(times, [(1000, 1001), (1001, 1002), (1002, 1003)]);
-    }
-
-    #[test]
-    fn stamps() {
-        assert_eq!(stamp(0, ','), "00:00:00,000");
-        assert_eq!(stamp(millis(3723.0456), '.'), "01:02:03.046");
-        assert_eq!(stamp(100 * 3_600_000, ','), "100:00:00,000");
     }
 }

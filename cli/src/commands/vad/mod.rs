@@ -10,17 +10,15 @@ use serde_json::json;
 use self::find::{Found, find};
 use super::{Work, work};
 use crate::batch::{self, Done, Lane};
-use crate::escape::one_line;
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::inputs::{Input, InputArgs};
 use crate::marks::{Mark, MarkFormat};
 use crate::messages::Messages;
-use crate::outputs::{
-    Existing, Naming, OutputArgs, Results, SuffixWhen, assign_shared, kind_of_ending, target_of,
-};
+use crate::outputs::{Existing, Naming, OutputArgs, Results, SuffixWhen, assign_shared};
 use crate::reading::{AudioArgs, ClockArgs, PartArgs, Sources};
 use crate::settings::Settings;
+use crate::spans::{SpanFormat, Style};
 use crate::times::{clock, to_millis};
 use crate::{draft, json as lines, table};
 
@@ -48,8 +46,20 @@ enum VadFormat {
     Wav,
 }
 
-impl VadFormat {
-    /// The format of a file by itself, which holds the segments of one recording.
+impl SpanFormat for VadFormat {
+    const TEXT: Self = Self::Text;
+    const JSONL: Self = Self::Jsonl;
+    const ENDINGS: &'static [(&'static str, Self)] = &[
+        ("txt", Self::Text),
+        ("csv", Self::Csv),
+        ("jsonl", Self::Jsonl),
+        ("json", Self::Jsonl),
+        ("rttm", Self::Rttm),
+        ("srt", Self::Srt),
+        ("vtt", Self::Vtt),
+        ("TextGrid", Self::TextGrid),
+    ];
+
     fn marks(self) -> Option<MarkFormat> {
         match self {
             Self::Srt => Some(MarkFormat::Srt),
@@ -60,23 +70,10 @@ impl VadFormat {
         }
     }
 
-    /// Whether several recordings have room in one file.
     fn shares(self) -> bool {
-        matches!(self, Self::Text | Self::Jsonl | Self::Csv | Self::Rttm)
+        self.marks().is_none() && self != Self::Wav
     }
 
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Text => "txt",
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-            Self::Rttm => "rttm",
-            Self::Wav => "wav",
-            _ => self.marks().map_or("txt", MarkFormat::extension),
-        }
-    }
-
-    /// What stands before the lines of segments.
     fn heading(self) -> &'static str {
         if self == Self::Csv { "input,start,end\n" } else { "" }
     }
@@ -150,29 +147,22 @@ struct VadPlan {
     sources: Sources,
     clock: ClockArgs,
     options: VadOptions,
-    style: Style,
+    style: Style<VadFormat>,
     output: Results,
     existing: Existing,
 }
 
-/// How segments are written.
-#[derive(Debug, Clone, Copy)]
-struct Style {
-    format: VadFormat,
-    /// Whether times are h:mm:ss.mmm.
-    timecode: bool,
-    /// Whether lines for people need the name of their input.
-    several: bool,
-}
-
 fn plan(typed: &VadArgs, settings: &Settings) -> Result<VadPlan, Failure> {
-    let format = format(typed, settings)?;
+    let format = SpanFormat::of(typed.format, &typed.output, settings)?;
     let mut sources = Sources::of(&typed.input, &typed.audio)?;
     sources.part = typed.part.resolve()?;
     let naming = Naming {
         suffix: "_speech",
         suffix_when: SuffixWhen::SameExtension,
-        extension: format.extension(),
+        extension: match format {
+            VadFormat::Wav => "wav",
+            _ => format.extension(),
+        },
     };
     if format == VadFormat::Wav {
         split::check(typed.output.output.as_deref(), &sources)?;
@@ -190,32 +180,6 @@ fn plan(typed: &VadArgs, settings: &Settings) -> Result<VadPlan, Failure> {
     })
 }
 
-/// As `--format` says, or `--json`, or the output's extension.
-fn format(typed: &VadArgs, settings: &Settings) -> Result<VadFormat, Failure> {
-    use VadFormat::{Csv, Jsonl, Rttm, Srt, Text, TextGrid, Vtt};
-    let known = [
-        ("txt", Text),
-        ("csv", Csv),
-        ("jsonl", Jsonl),
-        ("json", Jsonl),
-        ("rttm", Rttm),
-        ("srt", Srt),
-        ("vtt", Vtt),
-        ("TextGrid", TextGrid),
-    ];
-    let asked = match typed.format {
-        Some(format) => Some(format),
-        None => kind_of_ending(&typed.output, true, &known)?,
-    };
-    // Standard output has room for one kind of lines.
-    let to_stdout = typed.output.output.is_none() && asked.is_none_or(VadFormat::shares);
-    Ok(match asked {
-        _ if settings.json && to_stdout => Jsonl,
-        None if settings.json => Jsonl,
-        asked => asked.unwrap_or(Text),
-    })
-}
-
 fn run(plan: VadPlan, settings: &Settings, messages: &Messages) -> Result<Outcome, Failure> {
     let work = |(): &mut (), input: &Input, lane: &Lane<'_>| recording(&plan, input, lane);
     let worker = || {
@@ -224,23 +188,15 @@ fn run(plan: VadPlan, settings: &Settings, messages: &Messages) -> Result<Outcom
         Ok(())
     };
     let (list, options) = (&plan.sources.list, settings.batch());
-    match &plan.output {
-        Results::Gathered(target) => {
-            let heading = plan.style.format.heading();
-            let place = batch::Place { target, existing: plan.existing, heading };
-            let json = plan.style.format == VadFormat::Jsonl;
-            let options = batch::Options { json, ..options };
-            batch::gather(place, list, options, messages, worker, work)
-        }
-        Results::Each(_) => batch::run(list, options, messages, worker, work),
-    }
+    let format = plan.style.format;
+    let json = format == VadFormat::Jsonl;
+    let heading = format.heading();
+    let gathering = batch::Gathering { existing: plan.existing, heading, json };
+    batch::run_to(&plan.output, gathering, list, options, messages, worker, work)
 }
 
 fn recording(plan: &VadPlan, input: &Input, lane: &Lane<'_>) -> Result<Done, Failure> {
-    let target = match &plan.output {
-        Results::Gathered(_) => None,
-        Results::Each(targets) => Some(target_of(targets, lane.index)?),
-    };
+    let target = plan.output.own(lane.index)?;
     let format = plan.style.format;
     if let Some(target) = target
         && format != VadFormat::Wav
@@ -304,26 +260,20 @@ fn recording(plan: &VadPlan, input: &Input, lane: &Lane<'_>) -> Result<Done, Fai
 }
 
 /// The segments of a recording, as a file of its own.
-fn file(style: Style, name: &str, segments: &[[f64; 2]], duration: f64) -> Result<String, Failure> {
-    if let Some(format) = style.format.marks() {
-        let mark = |&[start, end]: &[f64; 2]| Mark { start, end, text: "speech".to_owned() };
-        let marks: Vec<Mark> = segments.iter().map(mark).collect();
-        return Ok(format.text(&marks, "speech", duration));
-    }
-    let mut text = style.format.heading().to_owned();
-    for span in segments {
-        text += &line(style, name, *span)?;
-    }
-    Ok(text)
+fn file(
+    style: Style<VadFormat>,
+    name: &str,
+    segments: &[[f64; 2]],
+    duration: f64,
+) -> Result<String, Failure> {
+    let mark = |&[start, end]: &[f64; 2]| Mark { start, end, text: "speech".to_owned() };
+    let marks = || segments.iter().map(mark).collect();
+    style.file(marks, "speech", duration, segments.iter().map(|span| line(style, name, *span)))
 }
 
-fn line(style: Style, name: &str, [start, end]: [f64; 2]) -> Result<String, Failure> {
-    let time = |seconds: f64| match style.timecode {
-        true => clock(seconds),
-        false => format!("{seconds:.3}"),
-    };
+fn line(style: Style<VadFormat>, name: &str, [start, end]: [f64; 2]) -> Result<String, Failure> {
     Ok(match style.format {
-        VadFormat::Csv => table::row(&[name, &time(start), &time(end)])?,
+        VadFormat::Csv => table::row(&[name, &style.cell(start), &style.cell(end)])?,
         VadFormat::Rttm => {
             let stem = std::path::Path::new(name).file_stem().unwrap_or_default();
             let file = stem.to_string_lossy().replace(char::is_whitespace, "_");
@@ -335,16 +285,7 @@ fn line(style: Style, name: &str, [start, end]: [f64; 2]) -> Result<String, Fail
             let (start, end) = (to_millis(start), to_millis(end));
             lines::line("speech", &json!({"input": name, "start": start, "end": end}))
         }
-        _ => {
-            let prefix = match style.several {
-                true => format!("{}: ", one_line(name)),
-                false => String::new(),
-            };
-            match style.timecode {
-                true => format!("{prefix}{:>12} {:>12}\n", clock(start), clock(end)),
-                false => format!("{prefix}{start:8.2} {end:8.2}\n"),
-            }
-        }
+        _ => format!("{}\n", style.columns(name, start, end)),
     })
 }
 

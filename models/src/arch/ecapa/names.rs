@@ -16,6 +16,15 @@ impl Names {
         Self { layout }
     }
 
+    /// The form's own of three: SpeechBrain's, WeSpeaker's, Tao Ruijie's.
+    fn pick<T>(self, [speechbrain, wespeaker, taoruijie]: [T; 3]) -> T {
+        match self.layout {
+            Layout::Speechbrain => speechbrain,
+            Layout::Wespeaker => wespeaker,
+            Layout::Taoruijie => taoruijie,
+        }
+    }
+
     pub(super) fn first(self) -> Pair {
         match self.layout {
             Layout::Speechbrain => wrapped("blocks.0"),
@@ -54,19 +63,19 @@ impl Names {
     }
 
     pub(super) fn squeeze(self, block: i64) -> String {
-        match self.layout {
-            Layout::Speechbrain => format!("blocks.{block}.se_block.conv1.conv"),
-            Layout::Wespeaker => format!("layer{}.se_res2block.3.linear1", block + 1),
-            Layout::Taoruijie => format!("layer{block}.se.se.1"),
-        }
+        self.pick([
+            format!("blocks.{block}.se_block.conv1.conv"),
+            format!("layer{}.se_res2block.3.linear1", block + 1),
+            format!("layer{block}.se.se.1"),
+        ])
     }
 
     pub(super) fn excite(self, block: i64) -> String {
-        match self.layout {
-            Layout::Speechbrain => format!("blocks.{block}.se_block.conv2.conv"),
-            Layout::Wespeaker => format!("layer{}.se_res2block.3.linear2", block + 1),
-            Layout::Taoruijie => format!("layer{block}.se.se.3"),
-        }
+        self.pick([
+            format!("blocks.{block}.se_block.conv2.conv"),
+            format!("layer{}.se_res2block.3.linear2", block + 1),
+            format!("layer{block}.se.se.3"),
+        ])
     }
 
     /// The aggregation, which SpeechBrain alone normalises.
@@ -88,77 +97,40 @@ impl Names {
     }
 
     pub(super) fn attention_out(self) -> String {
-        match self.layout {
-            Layout::Speechbrain => "asp.conv.conv",
-            Layout::Wespeaker => "pool.linear2",
-            Layout::Taoruijie => "attention.4",
-        }
-        .into()
+        self.pick(["asp.conv.conv", "pool.linear2", "attention.4"]).into()
     }
 
     pub(super) fn pooled_norm(self) -> &'static str {
-        match self.layout {
-            Layout::Speechbrain => "asp_bn.norm",
-            Layout::Wespeaker => "bn",
-            Layout::Taoruijie => "bn5",
-        }
+        self.pick(["asp_bn.norm", "bn", "bn5"])
     }
 
     pub(super) fn fc(self) -> String {
-        match self.layout {
-            Layout::Speechbrain => "fc.conv",
-            Layout::Wespeaker => "linear",
-            Layout::Taoruijie => "fc6",
-        }
-        .into()
+        self.pick(["fc.conv", "linear", "fc6"]).into()
     }
 
     /// Where the embedding is normalised, in the forms that have it.
     pub(super) fn embedding_norm(self) -> Option<&'static str> {
-        match self.layout {
-            Layout::Speechbrain => None,
-            Layout::Wespeaker => Some("bn2"),
-            Layout::Taoruijie => Some("bn6"),
-        }
+        self.pick([None, Some("bn2"), Some("bn6")])
     }
 
     /// Names under which activations are traced: the reference's modules.
     pub(super) fn traced(self, part: Traced) -> String {
-        let block = |i: i64, suffix: &str| match self.layout {
-            Layout::Speechbrain => format!("blocks.{i}.{suffix}"),
-            Layout::Wespeaker => format!("layer{}.{suffix}", i + 1),
-            Layout::Taoruijie => format!("layer{i}.{suffix}"),
+        let block = |i: i64| {
+            self.pick([format!("blocks.{i}"), format!("layer{}", i + 1), format!("layer{i}")])
         };
-        match (self.layout, part) {
-            (Layout::Speechbrain, Traced::FirstConv) => "blocks.0.conv".into(),
-            (Layout::Speechbrain, Traced::First) => "blocks.0.out".into(),
-            (Layout::Wespeaker, Traced::FirstConv) => "layer1.conv".into(),
-            (Layout::Wespeaker, Traced::First) => "layer1".into(),
-            (Layout::Taoruijie, Traced::FirstConv) => "conv1".into(),
-            (Layout::Taoruijie, Traced::First) => "bn1".into(),
-            (Layout::Speechbrain, Traced::Block(i)) => format!("blocks.{i}.out"),
-            (Layout::Wespeaker, Traced::Block(i)) => format!("layer{}", i + 1),
-            (Layout::Taoruijie, Traced::Block(i)) => format!("layer{i}"),
-            (_, Traced::Inside(i, suffix)) => block(i, suffix),
-            (Layout::Speechbrain, Traced::MfaConv) => "mfa.conv".into(),
-            (Layout::Speechbrain, Traced::Mfa) => "mfa".into(),
-            (Layout::Wespeaker, Traced::MfaConv) => "conv".into(),
-            (Layout::Wespeaker, Traced::Mfa) => "conv.relu".into(),
-            (Layout::Taoruijie, Traced::MfaConv) => "layer4".into(),
-            (Layout::Taoruijie, Traced::Mfa) => "layer4.relu".into(),
-            (Layout::Speechbrain, Traced::Attention) => "asp.tdnn".into(),
-            (Layout::Wespeaker, Traced::Attention) => "pool.linear1".into(),
-            (Layout::Taoruijie, Traced::Attention) => "attention.2".into(),
-            (Layout::Speechbrain, Traced::AttentionOut) => "asp.conv".into(),
-            (Layout::Wespeaker, Traced::AttentionOut) => "pool.linear2".into(),
-            (Layout::Taoruijie, Traced::AttentionOut) => "attention.4".into(),
-            (Layout::Speechbrain, Traced::Pooled) => "asp".into(),
-            (Layout::Wespeaker, Traced::Pooled) => "pool".into(),
-            (Layout::Taoruijie, Traced::Pooled) => "pool".into(),
-            (Layout::Speechbrain, Traced::PooledNorm) => "asp_bn".into(),
-            (Layout::Wespeaker, Traced::PooledNorm) => "bn".into(),
-            (Layout::Taoruijie, Traced::PooledNorm) => "bn5".into(),
-        }
+        let names = match part {
+            Traced::Inside(i, suffix) => return format!("{}.{suffix}", block(i)),
+            Traced::Block(i) => return block(i) + self.pick([".out", "", ""]),
+            Traced::FirstConv => ["blocks.0.conv", "layer1.conv", "conv1"],
+            Traced::First => ["blocks.0.out", "layer1", "bn1"],
+            Traced::MfaConv => ["mfa.conv", "conv", "layer4"],
+            Traced::Mfa => ["mfa", "conv.relu", "layer4.relu"],
+            Traced::Attention => ["asp.tdnn", "pool.linear1", "attention.2"],
+            Traced::AttentionOut => ["asp.conv", "pool.linear2", "attention.4"],
+            Traced::Pooled => ["asp", "pool", "pool"],
+            Traced::PooledNorm => ["asp_bn", "bn", "bn5"],
+        };
+        self.pick(names).into()
     }
 }
 

@@ -46,6 +46,31 @@ pub struct Published {
     pub citation: &'static str,
 }
 
+/// A row whose other fields are those of most rows.
+const BASE: Published = Published {
+    name: "",
+    task: "",
+    architecture: Architecture::EcapaTdnn,
+    summary: "",
+    place: hub(""),
+    files: &[],
+    pins: &[],
+    licence: "not stated; see the page",
+    rate: 16_000,
+    bytes: None,
+    parameters: None,
+    quality: "",
+    citation: "",
+};
+
+const fn hub(id: &'static str) -> Place {
+    Place::HuggingFace { id, revision: None }
+}
+
+const fn page(url: &'static str, item: &'static str) -> Place {
+    Place::Page { url, item }
+}
+
 /// Where a checkpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

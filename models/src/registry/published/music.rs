@@ -1,6 +1,6 @@
 //! Published checkpoints for music.
 
-use super::{Direct, Pin, Place, Published, Want};
+use super::{BASE, Direct, Pin, Place, Published, Want, hub};
 use crate::checkpoint::Architecture;
 
 const MEL_ROFORMER: &str = "Wang et al., Mel-Band RoFormer, ISMIR 2023 (late), arXiv 2310.01809";
@@ -23,26 +23,18 @@ macro_rules! msst {
 }
 
 const STEMS: Published = Published {
-    name: "",
     task: "stems",
     architecture: Architecture::MelRoformer,
-    summary: "",
-    place: Place::HuggingFace { id: "", revision: None },
-    files: &[],
-    pins: &[],
-    licence: "not stated; see the page",
     rate: 44_100,
-    bytes: None,
-    parameters: None,
-    quality: "",
     citation: MEL_ROFORMER,
+    ..BASE
 };
 
 pub(super) const ROWS: &[Published] = &[
     Published {
         name: "mel-roformer-vocals",
         summary: "vocals of stereo music",
-        place: Place::HuggingFace { id: "KimberleyJSN/melbandroformer", revision: None },
+        place: hub("KimberleyJSN/melbandroformer"),
         files: &[Want::File("MelBandRoformer.ckpt")],
         licence: "never settled: first unknown, MIT in later copies; see the page",
         bytes: Some(913_000_000),
@@ -53,7 +45,7 @@ pub(super) const ROWS: &[Published] = &[
     Published {
         name: "mel-roformer-vocals-f16",
         summary: "the same as half floats",
-        place: Place::HuggingFace { id: "Kijai/MelBandRoFormer_comfy", revision: None },
+        place: hub("Kijai/MelBandRoFormer_comfy"),
         files: &[Want::File("MelBandRoformer_fp16.safetensors")],
         licence: "as mel-roformer-vocals",
         bytes: Some(456_000_000),
@@ -63,7 +55,7 @@ pub(super) const ROWS: &[Published] = &[
     Published {
         name: "mel-roformer-vocals-f32",
         summary: "the same as a safetensors file",
-        place: Place::HuggingFace { id: "Kijai/MelBandRoFormer_comfy", revision: None },
+        place: hub("Kijai/MelBandRoFormer_comfy"),
         files: &[Want::File("MelBandRoformer_fp32.safetensors")],
         licence: "as mel-roformer-vocals",
         bytes: Some(913_000_000),
@@ -73,7 +65,7 @@ pub(super) const ROWS: &[Published] = &[
     Published {
         name: "mel-roformer-4-stems",
         summary: "vocals, drums, bass, other; large",
-        place: Place::HuggingFace { id: "SYH99999/MelBandRoformer4StemFTLarge", revision: None },
+        place: hub("SYH99999/MelBandRoformer4StemFTLarge"),
         files: &[Want::Ending(".ckpt"), Want::Ending(".yaml")],
         bytes: Some(3_000_000_000),
         ..STEMS

@@ -1,6 +1,6 @@
 //! Published checkpoints for sounds of all kinds: vocoders, generation, tags.
 
-use super::{Direct, Place, Published, Want};
+use super::{BASE, Direct, Place, Published, Want, hub, page};
 use crate::checkpoint::Architecture;
 
 const PERIODWAVE: &str = "Lee et al., PeriodWave, ICLR 2025, arXiv 2408.07547";
@@ -16,41 +16,26 @@ const AST: &str = "Gong et al., AST, Interspeech 2021, arXiv 2104.01778";
 const PERIODWAVE_PAGE: &str = "https://github.com/sh-lee-prml/PeriodWave";
 const SPECVQGAN_PAGE: &str = "https://github.com/v-iashin/SpecVQGAN";
 
-const fn hub(id: &'static str) -> Place {
-    Place::HuggingFace { id, revision: None }
-}
-
-const fn page(url: &'static str, item: &'static str) -> Place {
-    Place::Page { url, item }
-}
-
-const BASE: Published = Published {
-    name: "",
+const VOCODE: Published = Published {
     task: "vocode",
     architecture: Architecture::PeriodwaveTurbo,
-    summary: "",
-    place: hub(""),
-    files: &[],
-    pins: &[],
     licence: "MIT",
     rate: 24_000,
-    bytes: None,
-    parameters: None,
-    quality: "",
     citation: PERIODWAVE_TURBO,
+    ..BASE
 };
 const BIGVGAN_ROW: Published = Published {
     architecture: Architecture::Bigvgan,
     files: &[Want::File("config.json"), Want::File("bigvgan_generator.pt")],
     licence: "MIT, as far as is known; see the page",
     citation: BIGVGAN,
-    ..BASE
+    ..VOCODE
 };
 const BIGVGAN_1: Published = Published {
     files: &[Want::File("config.json"), Want::FirstOf(&["bigvgan_generator.pt", "g_05000000"])],
     ..BIGVGAN_ROW
 };
-const GENERATE: Published = Published { task: "generate", rate: 22_050, ..BASE };
+const GENERATE: Published = Published { task: "generate", rate: 22_050, ..VOCODE };
 const TAG: Published = Published {
     task: "tag",
     architecture: Architecture::Ast,
@@ -62,7 +47,7 @@ const TAG: Published = Published {
     licence: "BSD-3-Clause",
     rate: 16_000,
     citation: AST,
-    ..BASE
+    ..VOCODE
 };
 
 pub(super) const ROWS: &[Published] = &[
@@ -72,7 +57,7 @@ pub(super) const ROWS: &[Published] = &[
         place: page(PERIODWAVE_PAGE, "periodwave_turbo_large, G_379000.pth and config.json"),
         bytes: Some(843_000_000),
         parameters: Some(70_200_000),
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-turbo-base",
@@ -80,7 +65,7 @@ pub(super) const ROWS: &[Published] = &[
         place: page(PERIODWAVE_PAGE, "periodwave_turbo_base, G_274000.pth and config.json"),
         bytes: Some(358_000_000),
         parameters: Some(29_800_000),
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-turbo-lj",
@@ -88,7 +73,7 @@ pub(super) const ROWS: &[Published] = &[
         place: page(PERIODWAVE_PAGE, "periodwave_lj_turbo_4, G_*.pth and config.json"),
         rate: 22_050,
         bytes: Some(357_000_000),
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-libritts",
@@ -97,7 +82,7 @@ pub(super) const ROWS: &[Published] = &[
         bytes: Some(358_000_000),
         citation: PERIODWAVE,
         parameters: Some(29_800_000),
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-lj",
@@ -106,7 +91,7 @@ pub(super) const ROWS: &[Published] = &[
         rate: 22_050,
         bytes: Some(357_000_000),
         citation: PERIODWAVE,
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-encodec",
@@ -114,14 +99,14 @@ pub(super) const ROWS: &[Published] = &[
         place: page(PERIODWAVE_PAGE, "periodwave_encodec, G_950000.pth and config.json"),
         bytes: Some(376_000_000),
         citation: PERIODWAVE,
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "periodwave-encodec-turbo",
         summary: "EnCodec codes to sounds in two or four steps",
         place: page(PERIODWAVE_PAGE, "periodwave_encodec_turbo*, G_*.pth and config.json"),
         bytes: Some(376_000_000),
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "bigvgan-v2-22khz-80band-fmax8k",
@@ -179,7 +164,7 @@ pub(super) const ROWS: &[Published] = &[
             "bigvsan_10mstep (a zip file), g_10000000",
         ),
         citation: BIGVSAN,
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "hifi-gan-universal",
@@ -191,7 +176,7 @@ pub(super) const ROWS: &[Published] = &[
         ),
         rate: 22_050,
         citation: HIFI_GAN,
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "melgan-vggsound",
@@ -213,7 +198,7 @@ pub(super) const ROWS: &[Published] = &[
         rate: 22_050,
         bytes: Some(17_000_000),
         citation: MELGAN,
-        ..BASE
+        ..VOCODE
     },
     Published {
         name: "specvqgan-vggsound",

@@ -1,6 +1,6 @@
 //! Published checkpoints for speech.
 
-use super::{Direct, Pin, Place, Published, Want};
+use super::{BASE, Direct, Pin, Place, Published, Want, hub, page};
 use crate::checkpoint::Architecture;
 
 const LMUFORMER: &str = "Liu et al., LMUFormer, ICLR 2024, arXiv 2402.04882";
@@ -9,16 +9,6 @@ const ECAPA: &str = "Desplanques et al., ECAPA-TDNN, Interspeech 2020, arXiv 200
 const MOSSFORMER: &str = "Zhao and Ma, MossFormer, ICASSP 2023, arXiv 2302.11824";
 const MOSSFORMER2: &str = "Zhao et al., MossFormer2, ICASSP 2024, arXiv 2312.11825";
 const HIFI_SR: &str = "Zhao et al., HiFi-SR, ICASSP 2025, arXiv 2501.10045";
-
-const NOT_STATED: &str = "not stated; see the page";
-
-const fn hub(id: &'static str) -> Place {
-    Place::HuggingFace { id, revision: None }
-}
-
-const fn page(url: &'static str, item: &'static str) -> Place {
-    Place::Page { url, item }
-}
 
 const SPEECHBRAIN: &[Want] = &[
     Want::File("hyperparams.yaml"),
@@ -67,23 +57,6 @@ macro_rules! modelscope {
         }
     };
 }
-
-/// A row whose other fields are those of most rows.
-const BASE: Published = Published {
-    name: "",
-    task: "",
-    architecture: Architecture::EcapaTdnn,
-    summary: "",
-    place: hub(""),
-    files: &[],
-    pins: &[],
-    licence: NOT_STATED,
-    rate: 16_000,
-    bytes: None,
-    parameters: None,
-    quality: "",
-    citation: "",
-};
 
 const SPOT: Published = Published {
     task: "spot",

@@ -16,7 +16,7 @@ pub use session::{EnhanceSession, EnhancementReport};
 
 pub use super::rolling::{LiveOptions, LiveTiming};
 use super::separate::Separator;
-use super::task::Task;
+use super::task::{Pieces, Task};
 use crate::arch::mossformer::{MossFormer, MossformerCard, Network};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -203,12 +203,7 @@ impl Task for Enhancer {
         EnhanceSession::new(self, options)
     }
 
-    fn join(
-        &self,
-        _: &EnhanceOptions,
-        parts: Vec<AudioBuf>,
-        _: &EnhancementReport,
-    ) -> Result<AudioBuf> {
-        Ok(AudioBuf::concat(&parts)?)
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<AudioBuf> {
+        Ok(AudioBuf::concat(&pieces.parts)?)
     }
 }

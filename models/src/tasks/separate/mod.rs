@@ -9,7 +9,7 @@ use formant_audio_core::AudioBuf;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::task::{Task, transposed};
+use super::task::{Pieces, Task, transposed};
 use likeness::Helper;
 pub use likeness::spectral_print;
 pub use session::{SeparateSession, SeparationReport};
@@ -161,13 +161,8 @@ impl Task for Separator {
         SeparateSession::new(self, options)
     }
 
-    fn join(
-        &self,
-        _: &SeparateOptions,
-        parts: Vec<Vec<AudioBuf>>,
-        _: &SeparationReport,
-    ) -> Result<Vec<AudioBuf>> {
-        transposed(parts).iter().map(|voice| Ok(AudioBuf::concat(voice)?)).collect()
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Vec<AudioBuf>> {
+        transposed(pieces.parts).iter().map(|voice| Ok(AudioBuf::concat(voice)?)).collect()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource};
-use crate::tasks::task::{Heard, Task};
+use crate::tasks::task::{Pieces, Task};
 
 /// A voice as numbers, comparable with others of the same model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,8 +203,8 @@ impl Task for SpeakerEmbedder {
         EmbedSession::new(self, options)
     }
 
-    fn join(&self, _: &EmbedOptions, parts: Vec<Option<Embedded>>, _: &Heard) -> Result<Embedded> {
-        Ok(parts.into_iter().flatten().next_back().unwrap_or(Err(Unusable::NoSpeech)))
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Embedded> {
+        Ok(pieces.parts.into_iter().flatten().next_back().unwrap_or(Err(Unusable::NoSpeech)))
     }
 }
 

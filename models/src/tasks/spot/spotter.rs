@@ -18,7 +18,7 @@ use crate::network::StreamingNetwork;
 use crate::nn::frames::batch;
 use crate::source::{LoadOptions, ModelSource};
 use crate::tasks::intake::{Intake, Pace};
-use crate::tasks::task::{Heard, Task, TaskSession};
+use crate::tasks::task::{Heard, Pieces, Task, TaskSession};
 
 /// Frames between the places at which a clip that is longer than the window is answered.
 const CLASSIFY_HOP: usize = 5;
@@ -224,13 +224,8 @@ impl Task for Spotter {
         Ok(session)
     }
 
-    fn join(
-        &self,
-        _: &SpotOptions,
-        parts: Vec<Vec<Detection>>,
-        _: &Heard,
-    ) -> Result<Vec<Detection>> {
-        Ok(parts.into_iter().flatten().collect())
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Vec<Detection>> {
+        Ok(pieces.parts.into_iter().flatten().collect())
     }
 }
 

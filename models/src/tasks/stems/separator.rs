@@ -4,11 +4,11 @@
 use formant_audio_core::AudioBuf;
 
 use super::model::{Augment, StemsModel};
-use super::session::{StemsBlock, StemsSession};
+use super::session::StemsSession;
 use crate::arch::mel_roformer::DemixConfig;
 use crate::error::{Error, Result};
 use crate::source::{LoadOptions, ModelSource};
-use crate::tasks::task::{Heard, Task, transposed};
+use crate::tasks::task::{Pieces, Task, transposed};
 
 /// How a separator works on a mix.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -160,15 +160,10 @@ impl Task for StemSeparator {
         StemsSession::new(self, options)
     }
 
-    fn join(
-        &self,
-        options: &StemsOptions,
-        parts: Vec<Option<StemsBlock>>,
-        _: &Heard,
-    ) -> Result<Vec<(String, AudioBuf)>> {
-        let parts = parts.into_iter().flatten().map(|block| block.stems).collect();
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Vec<(String, AudioBuf)>> {
+        let parts = pieces.parts.into_iter().flatten().map(|block| block.stems).collect();
         let stems = transposed(parts);
-        let named = self.wanted(options).iter().cloned().zip(stems);
+        let named = self.wanted(pieces.options).iter().cloned().zip(stems);
         named.map(|(name, stem)| Ok((name, AudioBuf::concat(&stem)?))).collect()
     }
 }

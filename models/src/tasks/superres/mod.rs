@@ -21,7 +21,7 @@ pub use session::{SuperResReport, SuperResSession};
 pub use widen::SEAM;
 
 pub use super::rolling::{LiveOptions, LiveTiming};
-use super::task::Task;
+use super::task::{Pieces, Task};
 use crate::arch::hifi_sr::{FrozenHifiSr, HifiSr, HifiSrCard};
 use crate::compute::compute;
 use crate::error::{Error, Result};
@@ -197,12 +197,7 @@ impl Task for SuperResolver {
         SuperResSession::new(self, options)
     }
 
-    fn join(
-        &self,
-        _: &SuperResOptions,
-        parts: Vec<AudioBuf>,
-        _: &SuperResReport,
-    ) -> Result<AudioBuf> {
-        Ok(AudioBuf::concat(&parts)?)
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<AudioBuf> {
+        Ok(AudioBuf::concat(&pieces.parts)?)
     }
 }

@@ -16,7 +16,7 @@ use crate::arch::squeezeformer::NemoRelease;
 use crate::decoding::{Fusion, Hotwords};
 use crate::error::{Error, Result};
 use crate::source::{LoadOptions, ModelSource};
-use crate::tasks::task::{Heard, Task};
+use crate::tasks::task::{Pieces, Task};
 use crate::text::Tokenizer;
 
 /// Width of the search where none is given.
@@ -245,12 +245,8 @@ impl Task for Transcriber {
         TranscribeSession::new(self, options)
     }
 
-    fn join(
-        &self,
-        options: &TranscribeOptions,
-        parts: Vec<Vec<TranscriptEvent>>,
-        report: &Heard,
-    ) -> Result<Transcript> {
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<Transcript> {
+        let Pieces { options, parts, report } = pieces;
         let segments = parts.into_iter().flatten().filter_map(TranscriptEvent::finished).collect();
         Ok(Transcript::of(segments, report.seconds, options.nbest))
     }

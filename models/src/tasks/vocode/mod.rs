@@ -25,7 +25,7 @@ pub use mel::MelStream;
 pub use one_pass::{OnePassStream, OnePassVocoder};
 pub use session::{VocodeReport, VocodeSession};
 
-use super::task::Task;
+use super::task::{Pieces, Task};
 use crate::arch::periodwave::{
     FreeU, PeriodWave, PeriodWaveCard, PeriodWaveModel, Sampling, Solver,
 };
@@ -209,7 +209,7 @@ impl Task for Vocoder {
         VocodeSession::of_network(self, options)
     }
 
-    fn join(&self, _: &VocodeOptions, parts: Vec<AudioBuf>, _: &VocodeReport) -> Result<AudioBuf> {
-        Ok(AudioBuf::concat(&parts)?)
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<AudioBuf> {
+        Ok(AudioBuf::concat(&pieces.parts)?)
     }
 }

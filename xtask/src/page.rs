@@ -1,22 +1,22 @@
-//! Putting measured text between the marks of docs/performance.md.
+//! Putting measured text between the marks of pages in docs/.
 
 use std::fs;
 
 use crate::problem::{Problem, Result};
 use crate::shell;
 
-/// Writes each text between the marks of its name.
-pub(super) fn write(parts: &[(&str, &str)]) -> Result<()> {
-    let page = shell::root().join("docs").join("performance.md");
+/// Writes each text between its marks, which say what it is and who writes it.
+pub(crate) fn write(page: &str, parts: &[(String, String)]) -> Result<()> {
+    let page = shell::root().join("docs").join(page);
     let failed = |error: std::io::Error| {
         Problem::new(format!("{}: {error}", page.display()), "restore it with `git checkout`")
     };
     let mut text = fs::read_to_string(&page).map_err(failed)?;
-    for (name, part) in parts {
-        text = replace(&text, name, part).ok_or_else(|| {
+    for (what, part) in parts {
+        text = replace(&text, what, part).ok_or_else(|| {
             Problem::new(
-                format!("{} has no place for {name}", page.display()),
-                format!("put these two lines where it belongs:\n{}\n{}", begin(name), end(name)),
+                format!("{} has no place for text {what}", page.display()),
+                format!("put these two lines where it belongs:\n{}\n{}", begin(what), end(what)),
             )
         })?;
     }
@@ -24,17 +24,17 @@ pub(super) fn write(parts: &[(&str, &str)]) -> Result<()> {
     fs::write(&part, text).and_then(|()| fs::rename(&part, &page)).map_err(failed)
 }
 
-fn begin(name: &str) -> String {
-    format!("<!-- {name}, written by `cargo xtask bench-peers`: begin -->")
+fn begin(what: &str) -> String {
+    format!("<!-- {what}: begin -->")
 }
 
-fn end(name: &str) -> String {
-    format!("<!-- {name}, written by `cargo xtask bench-peers`: end -->")
+fn end(what: &str) -> String {
+    format!("<!-- {what}: end -->")
 }
 
 /// `page` with `text` between the marks; `None` if they are not there.
-fn replace(page: &str, name: &str, text: &str) -> Option<String> {
-    let (begin, end) = (begin(name), end(name));
+fn replace(page: &str, what: &str, text: &str) -> Option<String> {
+    let (begin, end) = (begin(what), end(what));
     let (before, rest) = page.split_once(&begin)?;
     let (_, after) = rest.split_once(&end)?;
     Some(format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim_end()))
@@ -43,6 +43,8 @@ fn replace(page: &str, name: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench_peers::marks;
+    use crate::quality;
 
     #[test]
     fn only_the_part_is_replaced() {
@@ -54,9 +56,11 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_its_places() {
-        let page = fs::read_to_string(shell::root().join("docs/performance.md"));
-        let page = page.expect("it is part of the repository");
+    fn the_pages_have_their_places() {
+        let read = |page| fs::read_to_string(shell::root().join("docs").join(page));
+        let page = read("models.md").expect("it is part of the repository");
+        assert!(replace(&page, quality::MARKS, "").is_some());
+        let page = read("performance.md").expect("it is part of the repository");
         let names = [
             "speed",
             "resampling",
@@ -66,6 +70,6 @@ mod tests {
             "super-resolution",
             "vocoding",
         ];
-        assert!(names.iter().all(|name| replace(&page, name, "").is_some()));
+        assert!(names.iter().all(|name| replace(&page, &marks(name), "").is_some()));
     }
 }
