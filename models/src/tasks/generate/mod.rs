@@ -25,7 +25,7 @@ pub use fault::Fault;
 pub use parts::{PartSources, Parts, VocoderPart};
 pub use session::{GenerateReport, GenerateSession};
 
-use super::task::Task;
+use super::task::{Pieces, Task};
 use crate::arch::specmaskgit::{Conditions, Sampling, SeededNoise, SpecMaskGit, Step};
 use crate::arch::specvqgan::SpecVqgan;
 use crate::compute::compute;
@@ -326,13 +326,8 @@ impl Task for Generator {
         Ok(GenerateSession::new(self, options))
     }
 
-    fn join(
-        &self,
-        _: &GenerateOptions,
-        parts: Vec<Option<AudioBuf>>,
-        _: &GenerateReport,
-    ) -> Result<AudioBuf> {
-        let parts: Vec<AudioBuf> = parts.into_iter().flatten().collect();
+    fn join(&self, pieces: Pieces<'_, Self>) -> Result<AudioBuf> {
+        let parts: Vec<AudioBuf> = pieces.parts.into_iter().flatten().collect();
         Ok(AudioBuf::concat(&parts)?)
     }
 }

@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::arch::mel_roformer::MelRoformerConfig;
-    use crate::tasks::stems::StemsCard;
+    use crate::tasks::stems::{StemsBlock, StemsCard};
     use crate::tasks::task::TaskSession;
 
     fn model(stereo: bool, stems: &[&str]) -> StemsModel {
