@@ -4,6 +4,7 @@ mod enhance;
 mod speaker;
 mod spot;
 mod transcribe;
+mod turns;
 mod vad;
 
 use formant_audio_core::AudioView;
