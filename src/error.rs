@@ -18,6 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Streaming(#[from] crate::streaming::Error),
     /// Training.
+    #[cfg(feature = "training")]
     #[error(transparent)]
     Training(#[from] crate::training::Error),
     /// A recording that a speaker cannot be recognised by.

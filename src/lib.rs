@@ -127,5 +127,6 @@ pub use error::{Error, Result};
 pub use formant_audio_core as audio;
 pub use formant_models as models;
 pub use formant_streaming as streaming;
+#[cfg(feature = "training")]
 pub use formant_training as training;
 pub use tch;

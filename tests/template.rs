@@ -52,3 +52,31 @@ fn the_template_builds_elsewhere_and_finds_words() {
     let words: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).collect();
     assert!(words.contains(&"yes") && words.contains(&"stop"), "{text}");
 }
+
+/// What the page about the library shows is what the template has.
+#[test]
+fn the_page_shows_the_files_of_the_template() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect(name).replace('\r', "");
+    let page = read("docs/library.md");
+    let template = ["Cargo.toml", ".cargo/config.toml", "build.rs"]
+        .map(|name| read(&format!("examples/template/{name}")))
+        .concat();
+    let mut code = page
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| block.starts_with("toml\n") || block.starts_with("rust\n"));
+    let lines: Vec<&str> = code.by_ref().flat_map(|block| block.lines().skip(1)).collect();
+    assert!(lines.len() > 15, "{lines:?}");
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        assert!(template.lines().any(|known| known == *line), "`{line}` is not in the template");
+    }
+    let manifest = read("Cargo.toml");
+    let features = manifest.split("[features]\n").nth(1).expect("features");
+    let features = features.split("\n\n").next().expect("a section");
+    for feature in features.lines().filter_map(|line| line.split_once(" = ")) {
+        let named = feature.0 == "default" || page.contains(&format!("| `{}` |", feature.0));
+        assert!(named, "the page says nothing about {}", feature.0);
+    }
+}

@@ -19,7 +19,8 @@ typedef enum FormantStatus {
   FORMANT_STATUS_OK = 0,
   // Nothing to tell yet.
   FORMANT_STATUS_NOTHING = 1,
-  // There was no room for the samples; they are lost, and the session tells of the gap.
+  // There was no room for the samples; they are lost, and the session tells of the gap. Only where
+  // `live` is 1.
   FORMANT_STATUS_OVERRUN = 2,
   // The session is over, and all events were taken.
   FORMANT_STATUS_OVER = 3,
@@ -55,6 +56,13 @@ typedef enum FormantEventKind {
   FORMANT_EVENT_KIND_SPEAKER = 7,
   // The session is over: `text` says why; after `failed`, `formant_last_error` says more.
   FORMANT_EVENT_KIND_FINISHED = 8,
+  // Somebody speaks from `start` on: `text` is `ongoing` when that is first known, and `ended` when
+  // `end` is.
+  FORMANT_EVENT_KIND_SPEECH = 9,
+  // Enhancement has begun: `score` is its latency in seconds.
+  FORMANT_EVENT_KIND_ENHANCING = 10,
+  // Enhanced audio from `start` to `end` waits for `formant_session_enhanced`.
+  FORMANT_EVENT_KIND_ENHANCED = 11,
   // A kind that this version of the header does not know.
   FORMANT_EVENT_KIND_OTHER = 100,
 } FormantEventKind;
@@ -70,7 +78,8 @@ typedef struct FormantSession FormantSession;
 // are larger than it knows.
 //
 // The names of models are those of `formant models list`, or paths; an empty text means the default
-// model of the task, and null that the task is left out.
+// model of the task, and null that the task is left out. A session without any task is allowed: it
+// tells of its beginning, of levels, gaps and its end.
 typedef struct FormantOptions {
   // The size of this struct in bytes, as `formant_options_init` writes it.
   size_t struct_size;
@@ -79,7 +88,7 @@ typedef struct FormantOptions {
   // Their interleaved channels, 1 to 256; they are mixed.
   uint16_t channels;
   // Whether samples come from a device that does not wait: 1. Then a task that is too slow skips
-  // to the newest second. 0 for samples from a file.
+  // to the newest second. 0 for samples from a file: then pushing waits, and nothing is lost.
   uint8_t live;
   // Keyword model.
   const char *spot_model;
@@ -95,6 +104,30 @@ typedef struct FormantOptions {
   uint32_t level_ms;
   // Threads that one network may use; 0 leaves them as they are.
   uint32_t threads;
+  // Words that the keyword model looks for, separated by commas; null or empty for all.
+  const char *spot_words;
+  // Scores that single words need, such as `yes=0.8,no=0.6`; they win over `spot_threshold`. Null
+  // for none.
+  const char *spot_thresholds;
+  // Phrases that the recogniser expects, separated by commas; `phrase:2.5` has its own boost. Null
+  // for none.
+  const char *hotwords;
+  // Numbers that networks compute with: `f32` (also null) or `bf16`.
+  const char *precision;
+  // Enhancement model; its audio is taken with `formant_session_enhanced`.
+  const char *enhance_model;
+  // Score above which voices are those of one speaker; 0 for that of the model.
+  float speaker_threshold;
+  // Milliseconds of audio from one partial transcript to the next; 0 for 500.
+  uint32_t partial_ms;
+  // Latency of enhanced audio in milliseconds; 0 for 500.
+  uint32_t enhance_latency_ms;
+  // By how many dB enhancement turns noise down at most; 0 for all of it.
+  float attenuation_limit_db;
+  // Whether events tell where somebody speaks: 1, or 0.
+  uint32_t vad;
+  // Probability from which speech begins, above 0.15 and below 1; 0 for 0.5.
+  float vad_threshold;
 } FormantOptions;
 
 // Something that happened. The texts are valid until the next call of `formant_session_next` or
@@ -139,8 +172,10 @@ const char *formant_version(void);
 // their `struct_size`, whose texts are null or end with a null byte.
 struct FormantSession *formant_session_new(const struct FormantOptions *options);
 
-// Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Never waits, and where it
-// succeeds never allocates, so that an audio callback may call it.
+// Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Where `live` is 1 it never
+// waits, and where it succeeds never allocates, so that an audio callback may call it. Where `live`
+// is 0 it takes any number of frames and waits until there was room for all; it is an error when
+// the session ends before.
 //
 // # Safety
 // `session` is null or comes from `formant_session_new` and was not freed; `samples` is null or
@@ -149,7 +184,7 @@ enum FormantStatus formant_session_push(struct FormantSession *session,
                                         const float *samples,
                                         size_t frames);
 
-// Frames that a push would take now; 0 for a session that takes none.
+// Frames that a push would take now, without waiting; 0 for a session that takes none.
 //
 // # Safety
 // `session` is null or comes from `formant_session_new` and was not freed.
@@ -177,6 +212,20 @@ enum FormantStatus formant_session_next(struct FormantSession *session,
 // # Safety
 // `session` is null or comes from `formant_session_new` and was not freed; no other thread uses it.
 void formant_session_free(struct FormantSession *session);
+
+// Takes up to `room` frames of enhanced audio, mono at the rate of the session: ok with `count`
+// frames, nothing while there are none, over after the last ones. `position` is the frame of the
+// session at the first of them and may be null; it jumps where a live session gave more than 60
+// seconds that were not taken. What was not heard is silence.
+//
+// # Safety
+// `session` is null or comes from `formant_session_new` and was not freed; `samples` is null or
+// points to `room` samples that may be written; `count` and `position` are null or may be written.
+enum FormantStatus formant_session_enhanced(struct FormantSession *session,
+                                            float *samples,
+                                            size_t room,
+                                            size_t *count,
+                                            uint64_t *position);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -26,6 +26,13 @@ pub enum FormantEventKind {
     Speaker = 7,
     /// The session is over: `text` says why; after `failed`, `formant_last_error` says more.
     Finished = 8,
+    /// Somebody speaks from `start` on: `text` is `ongoing` when that is first known, and `ended` when
+    /// `end` is.
+    Speech = 9,
+    /// Enhancement has begun: `score` is its latency in seconds.
+    Enhancing = 10,
+    /// Enhanced audio from `start` to `end` waits for `formant_session_enhanced`.
+    Enhanced = 11,
     /// A kind that this version of the header does not know.
     Other = 100,
 }
@@ -89,6 +96,15 @@ impl Texts {
             Event::Speaker { start, end, name, score, .. } => {
                 let who = name.clone().unwrap_or_default();
                 (Kind::Speaker, *start, *end, score.unwrap_or(0.0), who)
+            }
+            Event::Speech { start, end, progress } => {
+                (Kind::Speech, *start, *end, 0.0, name(progress))
+            }
+            Event::Enhancing { latency, .. } => {
+                (Kind::Enhancing, 0.0, 0.0, *latency, String::new())
+            }
+            Event::Enhanced { start, end, .. } => {
+                (Kind::Enhanced, *start, *end, 0.0, String::new())
             }
             Event::Finished { seconds, reason, .. } => {
                 (Kind::Finished, *seconds, *seconds, 0.0, name(reason))

@@ -12,7 +12,8 @@ pub enum FormantStatus {
     Ok = 0,
     /// Nothing to tell yet.
     Nothing = 1,
-    /// There was no room for the samples; they are lost, and the session tells of the gap.
+    /// There was no room for the samples; they are lost, and the session tells of the gap. Only where
+    /// `live` is 1.
     Overrun = 2,
     /// The session is over, and all events were taken.
     Over = 3,

@@ -4,11 +4,14 @@
 //! frees the session. Nothing that goes wrong here ends the application: wrong arguments and
 //! failures are codes with a text, and no panic crosses the border.
 
+mod enhanced;
 mod event;
 mod failure;
 mod options;
 mod session;
+mod tasks;
 
+pub use enhanced::formant_session_enhanced;
 pub use event::{FormantEvent, FormantEventKind};
 pub use failure::{FormantStatus, formant_last_error};
 pub use options::{FormantOptions, formant_options_init};

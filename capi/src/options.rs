@@ -13,7 +13,8 @@ use crate::failure::{Failure, FormantStatus, guarded};
 /// are larger than it knows.
 ///
 /// The names of models are those of `formant models list`, or paths; an empty text means the default
-/// model of the task, and null that the task is left out.
+/// model of the task, and null that the task is left out. A session without any task is allowed: it
+/// tells of its beginning, of levels, gaps and its end.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct FormantOptions {
@@ -24,7 +25,7 @@ pub struct FormantOptions {
     /// Their interleaved channels, 1 to 256; they are mixed.
     pub channels: u16,
     /// Whether samples come from a device that does not wait: 1. Then a task that is too slow skips
-    /// to the newest second. 0 for samples from a file.
+    /// to the newest second. 0 for samples from a file: then pushing waits, and nothing is lost.
     pub live: u8,
     /// Keyword model.
     pub spot_model: *const c_char,
@@ -40,6 +41,30 @@ pub struct FormantOptions {
     pub level_ms: u32,
     /// Threads that one network may use; 0 leaves them as they are.
     pub threads: u32,
+    /// Words that the keyword model looks for, separated by commas; null or empty for all.
+    pub spot_words: *const c_char,
+    /// Scores that single words need, such as `yes=0.8,no=0.6`; they win over `spot_threshold`. Null
+    /// for none.
+    pub spot_thresholds: *const c_char,
+    /// Phrases that the recogniser expects, separated by commas; `phrase:2.5` has its own boost. Null
+    /// for none.
+    pub hotwords: *const c_char,
+    /// Numbers that networks compute with: `f32` (also null) or `bf16`.
+    pub precision: *const c_char,
+    /// Enhancement model; its audio is taken with `formant_session_enhanced`.
+    pub enhance_model: *const c_char,
+    /// Score above which voices are those of one speaker; 0 for that of the model.
+    pub speaker_threshold: f32,
+    /// Milliseconds of audio from one partial transcript to the next; 0 for 500.
+    pub partial_ms: u32,
+    /// Latency of enhanced audio in milliseconds; 0 for 500.
+    pub enhance_latency_ms: u32,
+    /// By how many dB enhancement turns noise down at most; 0 for all of it.
+    pub attenuation_limit_db: f32,
+    /// Whether events tell where somebody speaks: 1, or 0.
+    pub vad: u32,
+    /// Probability from which speech begins, above 0.15 and below 1; 0 for 0.5.
+    pub vad_threshold: f32,
 }
 
 const SIZE: usize = size_of::<FormantOptions>();
@@ -59,6 +84,17 @@ const DEFAULTS: FormantOptions = FormantOptions {
     voices: std::ptr::null(),
     level_ms: 0,
     threads: 0,
+    spot_words: std::ptr::null(),
+    spot_thresholds: std::ptr::null(),
+    hotwords: std::ptr::null(),
+    precision: std::ptr::null(),
+    enhance_model: std::ptr::null(),
+    speaker_threshold: 0.0,
+    partial_ms: 0,
+    enhance_latency_ms: 0,
+    attenuation_limit_db: 0.0,
+    vad: 0,
+    vad_threshold: 0.0,
 };
 
 impl FormantOptions {
@@ -130,7 +166,8 @@ mod tests {
 
     #[test]
     fn older_options_have_defaults_behind_their_end() {
-        let full = FormantOptions { rate: 8000, channels: 2, threads: 3, level_ms: 7, ..DEFAULTS };
+        let full =
+            FormantOptions { rate: 8000, channels: 2, threads: 3, level_ms: 7, vad: 1, ..DEFAULTS };
         for size in (LEAST..=SIZE).step_by(align_of::<FormantOptions>()) {
             let options = FormantOptions { struct_size: size, ..full };
             // SAFETY: there are at least as many bytes.
@@ -138,8 +175,9 @@ mod tests {
                 panic!("{size}")
             };
             assert_eq!((found.rate, found.channels, found.live), (8000, 2, 1));
-            let whole = size == SIZE;
-            assert_eq!((found.threads, found.level_ms), if whole { (3, 7) } else { (0, 0) });
+            let known = size >= offset_of!(FormantOptions, spot_words);
+            assert_eq!((found.threads, found.level_ms), if known { (3, 7) } else { (0, 0) });
+            assert_eq!(found.vad, u32::from(size == SIZE));
         }
     }
 

@@ -1,27 +1,24 @@
 //! A session and its functions.
 
 use std::ffi::c_char;
-use std::path::Path;
 use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use formant_audio_core::{AudioSpec, ChannelLayout};
-use formant_models::tasks::Task;
-use formant_models::tasks::speaker::{SpeakerEmbedder, Voices};
-use formant_models::tasks::spot::{SpotOptions, Spotter};
-use formant_models::tasks::transcribe::{TranscribeOptions, Transcriber};
-use formant_models::{LoadOptions, ModelSource};
 use formant_streaming::source::{Pace, Pusher, push_source};
-use formant_streaming::task::{SpeakerTask, SpotTask, TranscribeTask};
-use formant_streaming::{Event, Listening, Session, SessionOptions};
+use formant_streaming::{Event, Listening, SessionOptions};
 
+use crate::enhanced::Enhanced;
 use crate::event::{FormantEvent, Texts};
-use crate::failure::{Failure, FormantStatus, guarded, text};
+use crate::failure::{Failure, FormantStatus, guarded};
 use crate::options::FormantOptions;
+use crate::tasks;
 
 /// A live session. One thread may push while another takes events.
 pub struct FormantSession {
     channels: usize,
+    pace: Pace,
+    pub(crate) enhanced: Option<Enhanced>,
     /// `None` when no more samples will come.
     pusher: Mutex<Option<Pusher>>,
     events: Mutex<Events>,
@@ -70,16 +67,6 @@ unsafe fn start(options: &FormantOptions) -> Result<FormantSession, Failure> {
     if !(1..=256).contains(&options.channels) {
         return Err(Failure::argument("channels", "is not between 1 and 256"));
     }
-    // SAFETY: the caller vouches for the texts.
-    let texts = unsafe {
-        [
-            text("spot_model", options.spot_model)?,
-            text("transcribe_model", options.transcribe_model)?,
-            text("speaker_model", options.speaker_model)?,
-            text("voices", options.voices)?,
-        ]
-    };
-    let [spot, transcribe, speaker, voices] = texts;
     if options.threads > 0 {
         tch::set_num_threads(i32::try_from(options.threads).unwrap_or(i32::MAX));
     }
@@ -87,49 +74,25 @@ unsafe fn start(options: &FormantOptions) -> Result<FormantSession, Failure> {
     let spec = AudioSpec { rate: options.rate, layout };
     let pace = if options.live == 0 { Pace::Elastic } else { Pace::Live };
     let (pusher, source) = push_source(spec, pace);
-    let mut session = Session::new(source);
-    let load = LoadOptions::default();
-    if let Some(name) = spot {
-        let threshold = options.spot_threshold;
-        if !(0.0..=1.0).contains(&threshold) {
-            return Err(Failure::argument("spot_threshold", "is not between 0 and 1"));
-        }
-        let threshold = (threshold > 0.0).then_some(threshold);
-        let spotter = Spotter::load(&model("spot", name)?, &load)?;
-        let tuning = SpotOptions { threshold, ..SpotOptions::default() };
-        session = session.task(SpotTask::new(spotter, tuning)?);
-    }
-    if let Some(name) = transcribe {
-        let transcriber = Transcriber::load(&model("transcribe", name)?, &load)?;
-        session = session.task(TranscribeTask::new(transcriber, TranscribeOptions::default())?);
-    }
-    if let Some(name) = speaker {
-        let voices = voices.ok_or_else(|| Failure::argument("voices", "is null"))?;
-        let embedder = SpeakerEmbedder::load(&model("speaker", name)?, &load)?;
-        let (voices, scorer) = (Voices::read(Path::new(voices))?, embedder.scorer());
-        session = session.task(SpeakerTask::new(embedder, voices, scorer)?);
-    }
+    // SAFETY: the caller vouches for the texts.
+    let (session, enhanced) = unsafe { tasks::session(options, source) }?;
     let level = (options.level_ms > 0).then(|| Duration::from_millis(options.level_ms.into()));
     let listening =
         session.options(SessionOptions { level, ..SessionOptions::default() }).start()?;
     Ok(FormantSession {
         channels: usize::from(options.channels),
+        pace,
+        enhanced,
         pusher: Mutex::new(Some(pusher)),
         events: Mutex::new(Events { listening, texts: Texts::default(), over: false }),
     })
-}
-
-/// A named model, or the default one of a task.
-fn model(task: &str, name: &str) -> Result<ModelSource, Failure> {
-    let asked = (!name.is_empty()).then(|| ModelSource::named(name));
-    Ok(ModelSource::or_default(asked, task)?)
 }
 
 /// Runs `work` on what `session` points to.
 ///
 /// # Safety
 /// `session` is null or comes from `formant_session_new` and was not freed.
-unsafe fn with<T>(
+pub(crate) unsafe fn with<T>(
     session: *const FormantSession,
     work: impl FnOnce(&FormantSession) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -148,8 +111,10 @@ fn alone<T>(lock: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>, Failure> {
     }
 }
 
-/// Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Never waits, and where it
-/// succeeds never allocates, so that an audio callback may call it.
+/// Pushes `frames` frames of interleaved samples, nominally from -1 to 1. Where `live` is 1 it never
+/// waits, and where it succeeds never allocates, so that an audio callback may call it. Where `live`
+/// is 0 it takes any number of frames and waits until there was room for all; it is an error when
+/// the session ends before.
 ///
 /// # Safety
 /// `session` is null or comes from `formant_session_new` and was not freed; `samples` is null or
@@ -175,13 +140,20 @@ pub unsafe extern "C" fn formant_session_push(
         let count = count.ok_or_else(|| Failure::argument("frames", "is too many"))?;
         // SAFETY: it is not null, the length fits, and the caller vouches for the rest.
         let samples = unsafe { std::slice::from_raw_parts(samples, count) };
-        Ok(if pusher.push(samples) { FormantStatus::Ok } else { FormantStatus::Overrun })
+        match session.pace {
+            Pace::Live if pusher.push(samples) => Ok(FormantStatus::Ok),
+            Pace::Live => Ok(FormantStatus::Overrun),
+            Pace::Elastic if pusher.push_all(samples) => Ok(FormantStatus::Ok),
+            Pace::Elastic => {
+                Err(Failure::new(FormantStatus::Failed, "the session ended before it took all"))
+            }
+        }
     };
     // SAFETY: the caller vouches for the session.
     guarded(|status| status, || unsafe { with(session, work) })
 }
 
-/// Frames that a push would take now; 0 for a session that takes none.
+/// Frames that a push would take now, without waiting; 0 for a session that takes none.
 ///
 /// # Safety
 /// `session` is null or comes from `formant_session_new` and was not freed.

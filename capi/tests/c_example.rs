@@ -1,5 +1,5 @@
-//! The example in C, compiled with the shared library, finds the words of a sample; wrong
-//! arguments are codes.
+//! The examples in C, compiled with the shared library, find the words of a sample and enhance it;
+//! wrong arguments are codes.
 
 #![allow(clippy::print_stderr)] // a test that is skipped says so
 
@@ -23,11 +23,12 @@ fn compiler() -> Option<String> {
     works.then_some(name)
 }
 
-#[test]
-fn the_example_in_c_finds_the_words() {
+/// What a compiled example says to a sample, as standard output and standard error; nothing where
+/// there is no compiler.
+fn run(example: &str, sample: &str) -> Option<(Vec<u8>, String)> {
     let Some(compiler) = compiler() else {
         eprintln!("SKIPPED: there is no C compiler");
-        return;
+        return None;
     };
     let here = std::env::current_exe().expect("a path");
     let deps = here.parent().expect("a folder");
@@ -36,10 +37,10 @@ fn the_example_in_c_finds_the_words() {
     let library = built.iter().map(|folder| folder.join(&name)).find(|path| path.is_file());
     let library = library.unwrap_or_else(|| panic!("{name} is not in {built:?}"));
     let folder = tempfile::tempdir().expect("a folder");
-    let program = folder.path().join("spot");
+    let program = folder.path().join(example);
     let made = Command::new(compiler)
         .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"])
-        .arg(root().join("capi/examples/spot.c"))
+        .arg(root().join(format!("capi/examples/{example}.c")))
         .arg("-I")
         .arg(root().join("capi/include"))
         .arg(&library)
@@ -50,20 +51,31 @@ fn the_example_in_c_finds_the_words() {
         .expect("a compiler");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 
-    let clip =
-        decode_file(&root().join("samples/keyword_stream_16k.wav"), &DecodeOptions::default());
-    let mono =
-        resample(&clip.expect("a sample").audio.view(), 16_000, Quality::High).expect("sound");
     let bytes: Vec<u8> =
-        mono.channel(0).iter().flat_map(|x| ((x * 32768.0).round() as i16).to_le_bytes()).collect();
+        samples(sample).iter().flat_map(|x| ((x * 32768.0).round() as i16).to_le_bytes()).collect();
     let input = folder.path().join("samples.raw");
     std::fs::write(&input, bytes).expect("written");
     let ran = Command::new(&program)
         .stdin(Stdio::from(File::open(&input).expect("input")))
         .output()
         .expect("a program");
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let text = String::from_utf8(ran.stdout).expect("text");
+    let told = String::from_utf8(ran.stderr).expect("text");
+    assert!(ran.status.success(), "{told}");
+    Some((ran.stdout, told))
+}
+
+/// A sample at 16 kHz.
+fn samples(name: &str) -> Vec<f32> {
+    let path = root().join("samples").join(name);
+    let clip = decode_file(&path, &DecodeOptions::default()).expect("a sample");
+    let mono = resample(&clip.audio.view(), 16_000, Quality::High).expect("sound");
+    mono.channel(0).to_vec()
+}
+
+#[test]
+fn the_example_in_c_finds_the_words() {
+    let Some((out, _)) = run("spot", "keyword_stream_16k.wav") else { return };
+    let text = String::from_utf8(out).expect("text");
     let found: Vec<(f64, &str)> = text
         .lines()
         .map(|line| {
@@ -75,6 +87,33 @@ fn the_example_in_c_finds_the_words() {
     let expected = table.expect("a table").lines().skip(1).count();
     assert_eq!(found.len(), expected, "{text}");
     assert!(found.is_sorted_by(|a, b| a.0 < b.0), "{text}");
+}
+
+/// One push of more samples than lie between two threads, and settings of each task.
+#[test]
+fn the_example_in_c_enhances_and_tells_of_speech() {
+    let sample = "keyword_stream_16k.wav";
+    let Some((out, told)) = run("enhance", sample) else { return };
+    let input = samples(sample);
+    assert!(input.len() > 64_000);
+    assert_eq!(out.len(), 2 * input.len(), "{told}");
+    let clean = out.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]));
+    let (power, common) = clean.zip(&input).fold((0.0, 0.0), |(power, common), (clean, heard)| {
+        let clean = f64::from(clean) / 32768.0;
+        (power + clean * clean, common + clean * f64::from(*heard))
+    });
+    let heard: f64 = input.iter().map(|x| f64::from(x * x)).sum();
+    // The words are all there is, in their places.
+    assert!(common / (power * heard).sqrt() > 0.9, "{common} {power} {heard}");
+    let kinds = |kind: &str| told.lines().filter(|line| line.starts_with(kind)).count();
+    assert_eq!(kinds("latency"), 1, "{told}");
+    assert!(kinds("speech") >= 4, "{told}");
+    let words: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("word"))
+        .filter_map(|line| line.split(' ').next_back())
+        .collect();
+    assert!(words.contains(&"yes") && words.iter().all(|w| ["yes", "no"].contains(w)), "{told}");
 }
 
 fn last_error() -> String {
@@ -116,16 +155,80 @@ fn wrong_arguments_are_codes() {
             "spot_threshold",
         ),
         (FormantOptions { speaker_model: c"".as_ptr(), ..defaults }, "voices"),
+        (
+            FormantOptions {
+                spot_model: c"".as_ptr(),
+                spot_thresholds: c"yes".as_ptr(),
+                ..defaults
+            },
+            "spot_thresholds",
+        ),
+        (
+            FormantOptions {
+                spot_model: c"".as_ptr(),
+                spot_words: c"hexagon".as_ptr(),
+                ..defaults
+            },
+            "hexagon",
+        ),
+        (FormantOptions { precision: c"f8".as_ptr(), ..defaults }, "precision"),
+        (FormantOptions { vad: 1, vad_threshold: 0.1, ..defaults }, "threshold"),
+        (
+            FormantOptions { enhance_model: c"".as_ptr(), enhance_latency_ms: 1, ..defaults },
+            "latency",
+        ),
     ];
     for (options, part) in refused {
         // SAFETY: the options are whole.
         assert!(unsafe { formant_session_new(&raw const options) }.is_null(), "{part}");
         assert!(last_error().contains(part), "{}", last_error());
     }
-    // A session without tasks still counts frames and losses.
+    a_session_without_tasks(&defaults);
+    a_long_push_waits(&defaults);
+}
+
+/// Pushed in one go where the session does not wait for a device.
+fn a_long_push_waits(defaults: &FormantOptions) {
+    let options = FormantOptions { live: 0, vad: 1, ..*defaults };
+    let long = vec![0.0f32; 1_600_000];
+    // SAFETY: the options and the samples are whole, and the session is freed once.
+    unsafe {
+        let session = formant_session_new(&raw const options);
+        assert!(!session.is_null(), "{}", last_error());
+        let pushed = formant_session_push(session, long.as_ptr(), long.len());
+        assert_eq!(pushed, FormantStatus::Ok);
+        assert_eq!(formant_session_end(session), FormantStatus::Ok);
+        let mut event = std::mem::MaybeUninit::<FormantEvent>::uninit();
+        let mut last = None;
+        loop {
+            match formant_session_next(session, event.as_mut_ptr(), 1000) {
+                FormantStatus::Ok => last = Some(*event.assume_init_ref()),
+                FormantStatus::Over => break,
+                FormantStatus::Nothing => {}
+                other => panic!("{other:?} {}", last_error()),
+            }
+        }
+        let last = last.expect("events");
+        assert_eq!((last.kind, last.end), (FormantEventKind::Finished, 100.0));
+        let mut count = 0;
+        let none = formant_session_enhanced(
+            session,
+            [0.0f32; 4].as_mut_ptr(),
+            4,
+            &raw mut count,
+            std::ptr::null_mut(),
+        );
+        assert_eq!(none, FormantStatus::BadArgument);
+        assert!(last_error().contains("enhance_model"), "{}", last_error());
+        formant_session_free(session);
+    }
+}
+
+/// It still counts frames and losses.
+fn a_session_without_tasks(defaults: &FormantOptions) {
     // SAFETY: the options are whole, and the session is freed once.
     unsafe {
-        let session = formant_session_new(&raw const defaults);
+        let session = formant_session_new(std::ptr::from_ref(defaults));
         assert!(!session.is_null(), "{}", last_error());
         assert_eq!(formant_session_push(session, std::ptr::null(), 0), FormantStatus::Ok);
         assert_eq!(formant_session_push(session, std::ptr::null(), 5), FormantStatus::BadArgument);

@@ -9,7 +9,7 @@ fn the_header_is_up_to_date() {
     let config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).expect("a config");
     let mut made = Vec::new();
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for source in ["failure", "event", "options", "session"] {
+    for source in ["failure", "event", "options", "session", "enhanced"] {
         builder = builder.with_src(folder.join("src").join(source).with_extension("rs"));
     }
     builder.generate().expect("a header").write(&mut made);

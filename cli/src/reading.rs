@@ -8,12 +8,23 @@ use formant_audio_core::decode::{
 use crate::failure::Failure;
 use crate::inputs::{self, Input, InputArgs, InputList};
 
+/// `s16le:16000:1`, or in the order of the library, `16000,s16le,1`.
+pub(crate) fn raw_format(text: &str) -> Result<RawFormat, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ordered = match parts[..] {
+        [kind, rate] => format!("{rate},{kind}"),
+        [kind, rate, channels] => format!("{rate},{kind},{channels}"),
+        _ => text.to_owned(),
+    };
+    ordered.parse().map_err(|error: formant_audio_core::Error| error.to_string())
+}
+
 /// How audio is read.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Reading options")]
 pub(crate) struct AudioArgs {
-    /// Read inputs as samples without a header, such as 16000,s16le,1 (rate, kind, channels).
-    #[arg(long, value_name = "FORMAT")]
+    /// Read inputs as samples without a header, such as s16le:16000:1 (kind, rate, channels).
+    #[arg(long, value_name = "KIND:RATE:CHANNELS", value_parser = raw_format)]
     pub(crate) raw: Option<RawFormat>,
     /// Treat warnings about an input, such as a truncated file, as errors.
     #[arg(long)]
@@ -182,6 +193,15 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raw_formats_come_in_both_orders() {
+        let format = raw_format("s16le:16000:2").expect("valid");
+        assert_eq!((format.rate, format.channels), (16_000, 2));
+        assert_eq!(raw_format("16000,s16le,2").expect("valid"), format);
+        assert_eq!(raw_format("f32le:8000").expect("valid").channels, 1);
+        assert!(raw_format("s16le").is_err());
+    }
 
     #[test]
     fn times_are_seconds_or_clocks() {

@@ -107,11 +107,26 @@ impl WriteArgs {
             (Some(FormatArg::Flac), _) => Ok(Container::Flac),
             (Some(FormatArg::Raw), _) => Ok(Container::Raw),
             (None, Some(path)) if path.extension().is_some() && names_file(path, single) => {
+                refuse_lossy(path)?;
                 Ok(Container::from_path(path)?)
             }
             (None, _) => Ok(Container::Wav),
         }
     }
+}
+
+/// Names the way to the formats that people ask for most and that are not written.
+fn refuse_lossy(path: &std::path::Path) -> Result<(), Failure> {
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let encoder = match ending.as_str() {
+        "opus" | "ogg" => "opusenc",
+        "mp3" => "lame",
+        "m4a" | "aac" => "ffmpeg",
+        _ => return Ok(()),
+    };
+    let why = "formant writes no lossy formats, only wav, rf64, flac or raw";
+    Err(Failure::usage(path.display().to_string(), why)
+        .help(format!("write a .flac or .wav file, and encode that with {encoder}")))
 }
 
 /// The extension of files of this kind.

@@ -83,7 +83,10 @@ fn conflicts_are_found_before_the_work_starts() {
     assert!(!place.exists("out"));
     place.run(&["convert", "x/a.wav", "-o", "x/a.wav", "--overwrite"]).code(2).says("input");
     place.run(&["convert", "x", "-o", "y/a.wav"]).code(2).says("is a file");
-    place.run(&["convert", "x/a.wav", "-o", "a.mp3"]).code(2).says("wav, rf64, flac or raw");
+    for (name, encoder) in [("a.mp3", "lame"), ("a.OPUS", "opusenc"), ("a.m4a", "ffmpeg")] {
+        let ran = place.run(&["convert", "x/a.wav", "-o", name]).code(2);
+        ran.says("wav, rf64, flac or raw").says(encoder);
+    }
     place.run(&["convert", "x/a.wav", "-o", "a.flac", "--bits", "f32"]).code(2).says("s24");
     // Names from a list keep their folders.
     place.file("list", b"x/a.wav\ny/a.wav\n");

@@ -82,6 +82,58 @@ fn parts_are_drawn_alone() {
 }
 
 #[test]
+fn words_and_pitch_are_drawn() {
+    let place = Place::new();
+    place.wav("a.wav", &tone(16_000, 16_000.0, 220.0));
+    place.file("a.srt", b"1\n00:00:00,250 --> 00:00:00,750\nword\n");
+    let draw = |arguments: &[&str]| {
+        let plot = ["plot", "a.wav", "-o", "a.png", "--overwrite"];
+        place.run(&[&plot[..], arguments].concat()).code(0);
+        place.read("a.png")
+    };
+    let plain = draw(&[]);
+    let (words, pitch) = (draw(&["--words", "a.srt"]), draw(&["--pitch"]));
+    assert!(plain != words && plain != pitch && words != pitch);
+    // Times are those of the recording: there is no word in the last quarter.
+    let part = ["--from", "0.8"];
+    let with_words = draw(&[&part[..], &["--words", "a.srt"]].concat());
+    assert!(draw(&part) == with_words);
+    place.file("a.txt", b"nothing");
+    let wrong = place.run(&["plot", "a.wav", "-o", "b.png", "--words", "a.txt"]).code(3);
+    wrong.says("a.txt").says("subtitles");
+    place.wav("b.wav", &tone(800, 16_000.0, 440.0));
+    let several = ["plot", "a.wav", "b.wav", "-o", "b.png", "--words", "a.srt"];
+    place.run(&several).code(2).says("--words");
+}
+
+#[test]
+fn scales_are_of_frequencies_and_of_pictures() {
+    let place = Place::new();
+    for (name, rate) in [("speech.wav", 16_000.0), ("music.wav", 48_000.0)] {
+        place.file(name, &wav(rate as u32, 1, &tone(8000, rate, 440.0)));
+    }
+    let draw = |name: &str, scales: &[&str]| {
+        let mut arguments = vec!["plot", name, "-o", "a.png", "--overwrite"];
+        scales.iter().for_each(|scale| arguments.extend(["--scale", scale]));
+        place.run(&arguments).code(0);
+        place.read("a.png")
+    };
+    assert!(draw("speech.wav", &[]) == draw("speech.wav", &["mel"]));
+    assert!(draw("music.wav", &[]) == draw("music.wav", &["linear"]));
+    let (width, height) = size(&draw("speech.wav", &["log"]));
+    let dense = draw("speech.wav", &["2", "log"]);
+    assert_eq!(size(&dense), (2 * width, 2 * height));
+    for wrong in ["5", "0", "cubic"] {
+        let arguments = ["plot", "speech.wav", "-o", "b.png", "--scale", wrong];
+        place.run(&arguments).code(2).says("mel");
+    }
+    let twice = ["plot", "speech.wav", "-o", "b.png", "--scale", "2", "--scale", "3"];
+    place.run(&twice).code(2).says("twice");
+    let svg = place.run(&["plot", "speech.wav", "-o", "a.svg"]).code(2);
+    svg.says("svg").says("png");
+}
+
+#[test]
 fn sizes_are_checked() {
     let place = Place::new();
     place.wav("a.wav", &tone(800, 16_000.0, 440.0));

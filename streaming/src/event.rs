@@ -77,6 +77,15 @@ pub enum Event {
         /// Milliseconds from the capture of that to this event.
         latency_ms: f64,
     },
+    /// Somebody speaks.
+    Speech {
+        /// Where the speech began.
+        start: f64,
+        /// What was heard of it by now.
+        end: f64,
+        /// Whether the speech goes on.
+        progress: Progress,
+    },
     /// Whose voice it is.
     Speaker {
         /// Where the speech began.
@@ -178,6 +187,7 @@ impl Event {
             | Self::Resumed { at, .. }
             | Self::Partial { start: at, .. } => *at += seconds,
             Self::Gap { start, end, .. }
+            | Self::Speech { start, end, .. }
             | Self::Speaker { start, end, .. }
             | Self::Enhanced { start, end, .. } => {
                 *start += seconds;

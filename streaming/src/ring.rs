@@ -192,6 +192,17 @@ impl Capture {
         false
     }
 
+    /// Channels of a frame.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Whether nobody takes anything any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.samples.is_abandoned()
+    }
+
     /// Frames for which there is room now.
     #[must_use]
     pub fn room(&self) -> usize {

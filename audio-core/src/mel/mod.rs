@@ -118,6 +118,18 @@ impl Default for MelConfig {
     }
 }
 
+impl MelConfig {
+    /// The frequency at the peak of each band in Hz, for a sample rate.
+    #[must_use]
+    pub fn centres(&self, sample_rate: u32) -> Vec<f64> {
+        let nyquist = f64::from(sample_rate) / 2.0;
+        let f_max = if self.f_max > 0.0 { self.f_max } else { nyquist + self.f_max };
+        let (low, high) = (self.scale.to_mel(self.f_min), self.scale.to_mel(f_max));
+        let step = (high - low) / (self.n_mels + 1) as f64;
+        (1..=self.n_mels).map(|band| self.scale.to_hz(low + band as f64 * step)).collect()
+    }
+}
+
 /// One band's non-zero weights.
 #[derive(Debug, Clone, PartialEq)]
 struct Band {

@@ -86,19 +86,24 @@ impl Axis {
 
     /// Ticks for an axis of `length` pixels, at least `gap` pixels apart.
     pub(super) fn ticks(&self, length: f64, gap: f64) -> Vec<Tick> {
-        let mut kept: Vec<f64> = Vec::new();
         let gap = gap / length.max(1.0);
-        for candidates in self.candidates(length, gap) {
-            for at in candidates {
-                let position = self.position(at);
-                let inside = (-1e-9..=1.0 + 1e-9).contains(&position);
-                if inside && kept.iter().all(|&k| (self.position(k) - position).abs() >= gap) {
-                    kept.push(at);
-                }
-            }
+        let kept = spaced(self.candidates(length, gap), gap, |at| self.position(at));
+        kept.into_iter().map(|at| self.tick(at)).collect()
+    }
+
+    /// A tick with its label.
+    pub(super) fn tick(&self, at: f64) -> Tick {
+        Tick { at, label: self.label(at) }
+    }
+
+    /// All values between ticks that are worth a mark without a label.
+    pub(super) fn minor(&self) -> Vec<f64> {
+        if self.scale != AxisScale::Log {
+            return Vec::new();
         }
-        kept.sort_by(f64::total_cmp);
-        kept.into_iter().map(|at| Tick { at, label: self.label(at) }).collect()
+        let decades = self.min.log10().floor() as i32..=self.max.log10().ceil() as i32;
+        let steps = decades.flat_map(|d| (1..10).map(move |n| f64::from(n) * 10f64.powi(d)));
+        steps.filter(|at| (self.min..=self.max).contains(at)).collect()
     }
 
     /// Groups of values that make good ticks, the most important group first.
@@ -153,6 +158,37 @@ impl Axis {
             Unit::Time | Unit::Number => short(at),
         }
     }
+}
+
+/// Places between 0 and 1 and labels of round frequencies, where the centres of `bins` are `hz`.
+pub(super) fn hertz_ticks(hz: &[f64], length: f64, gap: f64) -> Vec<(f64, String)> {
+    let (Some(&first), Some(&last)) = (hz.first(), hz.last()) else { return Vec::new() };
+    let axis = Axis::new(first, last, AxisScale::Mel, Unit::Number);
+    let gap = gap / length.max(1.0);
+    let position = |at: f64| {
+        let above = hz.partition_point(|&centre| centre < at);
+        let Some(&high) = hz.get(above).filter(|_| at >= first) else { return f64::NAN };
+        let low = above.checked_sub(1).map_or(high, |below| hz[below]);
+        let back = if high > low { (high - at) / (high - low) } else { 0.0 };
+        (above as f64 + 0.5 - back) / hz.len() as f64
+    };
+    let kept = spaced(axis.candidates(length, gap), gap, position);
+    kept.into_iter().map(|at| (position(at), axis.label(at))).collect()
+}
+
+/// Values of `groups` that lie inside and at least `gap` apart where `position` puts them; groups
+/// that come first win.
+pub(super) fn spaced(groups: Vec<Vec<f64>>, gap: f64, position: impl Fn(f64) -> f64) -> Vec<f64> {
+    let mut kept: Vec<f64> = Vec::new();
+    for at in groups.into_iter().flatten() {
+        let place = position(at);
+        let inside = (-1e-9..=1.0 + 1e-9).contains(&place);
+        if inside && kept.iter().all(|&k| (position(k) - place).abs() >= gap) {
+            kept.push(at);
+        }
+    }
+    kept.sort_by(f64::total_cmp);
+    kept
 }
 
 /// `m:ss` or `h:mm:ss`.
@@ -225,8 +261,23 @@ mod tests {
         assert_eq!(labels(axis, 500.0, 120.0), ["0:00:00", "1:00:00", "2:00:00", "3:00:00"]);
         let axis = Axis::new(50.0, 8000.0, AxisScale::Log, Unit::Number);
         assert_eq!(labels(axis, 200.0, 20.0), ["50", "100", "200", "500", "1k", "2k", "5k"]);
+        let close = labels(axis, 240.0, 17.0);
+        assert_eq!(close, ["50", "100", "200", "300", "500", "1k", "2k", "3k", "5k"]);
+        assert_eq!(axis.minor().len(), 5 + 9 + 8);
         let axis = Axis::new(-0.5, 0.5, AxisScale::Linear, Unit::Number);
         assert_eq!(labels(axis, 90.0, 30.0), ["−0.5", "0", "0.5"]);
+    }
+
+    #[test]
+    fn bins_have_round_frequencies() {
+        let evenly: Vec<f64> = (0..=80).map(|bin| f64::from(bin) * 100.0).collect();
+        let ticks = hertz_ticks(&evenly, 320.0, 24.0);
+        let labels: Vec<&str> = ticks.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["0", "1k", "2k", "3k", "5k", "7k"]);
+        let (place, _) = ticks[1];
+        assert!((place - 10.5 / 81.0).abs() < 1e-12, "{place}");
+        assert_eq!(hertz_ticks(&[], 320.0, 24.0), []);
+        assert_eq!(hertz_ticks(&[100.0], 320.0, 24.0).len(), 1);
     }
 
     #[test]

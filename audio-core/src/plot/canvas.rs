@@ -77,18 +77,33 @@ pub(super) enum Anchor {
     Right,
 }
 
+/// Coordinates are units of the layout, of which `density` pixels are drawn in each direction.
 pub(super) struct Canvas {
     image: Image,
+    density: i32,
 }
 
 impl Canvas {
     pub(super) fn new(width: u32, height: u32, background: Rgb) -> Self {
+        Self::dense(width, height, 1, background)
+    }
+
+    /// A canvas with `density` pixels for a unit.
+    pub(super) fn dense(width: u32, height: u32, density: u32, background: Rgb) -> Self {
+        let (width, height) = (width * density, height * density);
         let pixels = background.repeat(width as usize * height as usize);
-        Self { image: Image { width, height, pixels } }
+        Self { image: Image { width, height, pixels }, density: density as i32 }
     }
 
     pub(super) fn finish(self) -> Image {
         self.image
+    }
+
+    /// `rect` in pixels.
+    pub(super) fn pixels(&self, rect: Rect) -> Rect {
+        let Rect { x, y, width, height } = rect;
+        let [x, y, width, height] = [x, y, width, height].map(|unit| unit * self.density);
+        Rect { x, y, width, height }
     }
 
     /// Lay `color` over a pixel; `alpha` 1 covers it.
@@ -106,6 +121,7 @@ impl Canvas {
     }
 
     pub(super) fn fill(&mut self, rect: Rect, color: Rgb, alpha: f32) {
+        let rect = self.pixels(rect);
         for y in rect.y.max(0)..rect.bottom().min(self.image.height as i32) {
             for x in rect.x.max(0)..rect.right().min(self.image.width as i32) {
                 self.blend(x, y, color, alpha);
@@ -113,7 +129,7 @@ impl Canvas {
         }
     }
 
-    /// A one-pixel frame just outside `rect`.
+    /// A frame of one unit just outside `rect`.
     pub(super) fn outline(&mut self, rect: Rect, color: Rgb) {
         let Rect { x, y, width, height } = rect;
         for (x, y, width, height) in [
@@ -126,18 +142,22 @@ impl Canvas {
         }
     }
 
-    /// One column of pixels from `top` to `bottom`, with soft ends.
+    /// Column `x` of pixels from `top` to `bottom`, in units, with soft ends.
     pub(super) fn column(&mut self, x: i32, top: f32, bottom: f32, color: Rgb, alpha: f32) {
+        let (top, bottom) = (top * self.density as f32, bottom * self.density as f32);
         for y in top.floor() as i32..bottom.ceil() as i32 {
             let cover = (bottom.min(y as f32 + 1.0) - top.max(y as f32)).clamp(0.0, 1.0);
             self.blend(x, y, color, cover * alpha);
         }
     }
 
-    /// A line with round joins through `points`, given in pixels (pixel centres lie at 0.5).
+    /// A line with round joins through `points`, given in units (the centres of the first pixels of
+    /// a plain canvas lie at 0.5).
     pub(super) fn polyline(&mut self, points: &[(f32, f32)], width: f32, color: Rgb, clip: Rect) {
-        let radius = width / 2.0;
-        for part in connected(points) {
+        let density = self.density as f32;
+        let (radius, clip) = (density * width / 2.0, self.pixels(clip));
+        let points: Vec<_> = points.iter().map(|&(x, y)| (x * density, y * density)).collect();
+        for part in connected(&points) {
             let xs = part.iter().map(|p| p.0);
             let ys = part.iter().map(|p| p.1);
             let reach = radius + 1.0;
@@ -231,6 +251,25 @@ mod tests {
         reader.next_frame(&mut pixels).expect("one frame");
         assert_eq!(pixels, image.as_rgb());
         assert_eq!(pixels[0..3], [255, 255, 255]);
+    }
+
+    #[test]
+    fn dense_canvases_have_the_same_layout() {
+        let draw = |density| {
+            let mut canvas = Canvas::dense(40, 11, density, [0, 0, 0]);
+            let clip = Rect { x: 0, y: 0, width: 40, height: 11 };
+            canvas.polyline(&[(5.0, 5.5), (35.0, 5.5)], 3.0, [255, 255, 255], clip);
+            canvas.fill(Rect { x: 38, y: 0, width: 2, height: 11 }, [255, 255, 255], 1.0);
+            canvas.finish()
+        };
+        let (plain, dense) = (draw(1), draw(3));
+        assert_eq!((dense.width(), dense.height()), (120, 33));
+        for (x, y) in [(20, 5), (20, 8), (39, 3), (2, 2)] {
+            let at = |image: &Image, x: usize, y: usize| {
+                image.as_rgb()[(y * image.width() as usize + x) * 3]
+            };
+            assert_eq!(at(&plain, x, y), at(&dense, 3 * x + 1, 3 * y + 1), "{x} {y}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn compare(
                 .map(|(channel, panel)| {
                     let rect = panel.spectrogram;
                     let trace = &items[index].trace;
-                    (Grid::of(trace, channel, page.time, page.frequency, rect), rect)
+                    (page.grid(trace, channel, rect), rect)
                 })
                 .collect()
         })

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::axis::{Axis, AxisScale, Unit};
+use super::axis::{Axis, AxisScale, Unit, hertz_ticks};
 use super::canvas::{Anchor, Canvas, Image, Rect};
 use super::color::{EMPTY, GREY, INK, PAPER, sequential};
 use super::font::TextStyle;
@@ -31,6 +31,9 @@ pub struct MatrixOptions {
     pub seconds_per_frame: Option<f64>,
     /// What the bins are, such as `mel`.
     pub bins: String,
+    /// The frequency at the middle of each bin in Hz, rising, if bins have one; the axis then shows
+    /// it.
+    pub bin_hz: Vec<f64>,
     /// Unit of the values, such as `dB` or `ln`.
     pub unit: String,
     /// Values of the darkest and the brightest colour; by default what leaves out the most
@@ -45,6 +48,7 @@ impl Default for MatrixOptions {
             height: 320,
             seconds_per_frame: None,
             bins: "bin".into(),
+            bin_hz: Vec::new(),
             unit: String::new(),
             range: None,
         }
@@ -137,8 +141,13 @@ pub fn render_matrix(
     let name = if unit == Unit::Time && length >= 60.0 { "min:s" } else { name };
     let across = Axis::new(0.0, length, AxisScale::Linear, unit);
     panels::bottom_axis(&mut canvas, rect, across, name);
-    let upwards = Axis::new(0.0, bins as f64, AxisScale::Linear, Unit::Number);
-    panels::left_axis(&mut canvas, rect, upwards, &options.bins, 28.0);
+    if options.bin_hz.len() == bins {
+        let ticks = hertz_ticks(&options.bin_hz, f64::from(rect.height), 20.0);
+        panels::left_ticks(&mut canvas, rect, ticks, "Hz");
+    } else {
+        let upwards = Axis::new(0.0, bins as f64, AxisScale::Linear, Unit::Number);
+        panels::left_axis(&mut canvas, rect, upwards, &options.bins, 28.0);
+    }
     let bar = Rect { x: rect.right() + 14, width: 12, ..rect };
     panels::color_bar(&mut canvas, bar, value, &options.unit, |v| {
         sequential(value.position(v) as f32)

@@ -17,7 +17,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Resample the spectrum of a channel to pixels: mean power over time, and over frequency the
+    /// Resample the spectrum of a channel to the pixels of `rect`: mean power over time, and over frequency the
     /// strongest bin where several share a row, so that thin lines neither vanish nor flicker.
     pub(super) fn of(
         trace: &SoundTrace,
@@ -65,6 +65,7 @@ impl Grid {
 
     pub(super) fn draw(&self, canvas: &mut Canvas, rect: Rect, color: impl Fn(f32) -> Rgb) {
         canvas.fill(rect, EMPTY, 1.0);
+        let rect = canvas.pixels(rect);
         for y in 0..self.height {
             for x in 0..self.width {
                 let db = self.db[y * self.width + x];
@@ -139,7 +140,9 @@ pub(super) fn waveform(
     let reach = rect.height as f32 / 2.0 - 1.0;
     let to_y = |value: f32| middle - (value / limit).clamp(-1.0, 1.0) * reach;
     let per_second = f64::from(trace.spec().rate) / columns.hop as f64;
-    let to_column = |pixel: i32| time.value(f64::from(pixel) / f64::from(rect.width)) * per_second;
+    let pixels = canvas.pixels(rect);
+    let to_column =
+        |pixel: i32| time.value(f64::from(pixel) / f64::from(pixels.width)) * per_second;
     let color = palette(0);
     if columns.hop == 1 && to_column(1) < 0.5 {
         let points: Vec<(f32, f32)> = columns
@@ -154,7 +157,7 @@ pub(super) fn waveform(
         canvas.polyline(&points, 1.4, color, rect);
         return;
     }
-    for x in 0..rect.width {
+    for x in 0..pixels.width {
         let (from, to) = (to_column(x), to_column(x + 1));
         let first = from.floor() as usize;
         let end = (to.ceil() as usize).max(first + 1).min(columns.data.len());
@@ -166,9 +169,9 @@ pub(super) fn waveform(
         let min = part.iter().map(|e| e.min).fold(f32::MAX, f32::min);
         let rms = (part.iter().map(|e| e.energy).sum::<f32>() / part.len() as f32).sqrt();
         let (top, bottom) = (to_y(max) - 0.5, to_y(min) + 0.5);
-        canvas.column(rect.x + x, top, bottom, color, 0.45);
+        canvas.column(pixels.x + x, top, bottom, color, 0.45);
         let (top, bottom) = (to_y(rms.min(max)), to_y((-rms).max(min)));
-        canvas.column(rect.x + x, top, bottom, color, 0.75);
+        canvas.column(pixels.x + x, top, bottom, color, 0.75);
     }
 }
 
@@ -187,20 +190,46 @@ pub(super) fn bottom_axis(canvas: &mut Canvas, rect: Rect, axis: Axis, name: &st
     canvas.text((rect.right() as f32, base), Anchor::Right, style, GREY, name);
 }
 
-/// Ticks and labels along the left of `rect`, with the unit in the corner above.
+/// Ticks and labels along the left of `rect`, at least `gap` apart, with the unit in the corner above.
 pub(super) fn left_axis(canvas: &mut Canvas, rect: Rect, axis: Axis, unit: &str, gap: f64) {
+    for at in axis.minor() {
+        left_mark(canvas, rect, axis.position(at), 2);
+    }
+    let ticks = axis.ticks(f64::from(rect.height), gap);
+    left_ticks(
+        canvas,
+        rect,
+        ticks.into_iter().map(|tick| (axis.position(tick.at), tick.label)),
+        unit,
+    );
+}
+
+/// Labels at places between 0 and 1 along the left of `rect`.
+pub(super) fn left_ticks(
+    canvas: &mut Canvas,
+    rect: Rect,
+    ticks: impl IntoIterator<Item = (f64, String)>,
+    unit: &str,
+) {
     let style = TextStyle::SMALL;
     let half = style.height() / 2.0;
-    for tick in axis.ticks(f64::from(rect.height), gap) {
-        let y = rect.bottom() as f32 - (axis.position(tick.at) * f64::from(rect.height)) as f32;
-        canvas.fill(Rect { x: rect.x - 5, y: y as i32, width: 4, height: 1 }, GREY, 1.0);
+    for (position, label) in ticks {
+        let y = left_mark(canvas, rect, position, 4);
         let y = (y + half).clamp(rect.y as f32 + style.height() - 1.0, rect.bottom() as f32 + 1.0);
-        canvas.text((rect.x as f32 - 9.0, y), Anchor::Right, style, INK, &tick.label);
+        canvas.text((rect.x as f32 - 9.0, y), Anchor::Right, style, INK, &label);
     }
     if !unit.is_empty() {
         let at = (rect.x as f32 - 9.0, rect.y as f32 - 6.0);
         canvas.text(at, Anchor::Right, style, GREY, unit);
     }
+}
+
+/// A short line left of `rect`; its height on the canvas.
+fn left_mark(canvas: &mut Canvas, rect: Rect, position: f64, length: i32) -> f32 {
+    let y = rect.bottom() as f32 - (position * f64::from(rect.height)) as f32;
+    let x = rect.x - 1 - length;
+    canvas.fill(Rect { x, y: y as i32, width: length, height: 1 }, GREY, 1.0);
+    y
 }
 
 /// A vertical ramp with its scale, right of a panel.

@@ -6,6 +6,7 @@ use super::axis::{Axis, AxisScale, Unit, clock};
 use super::canvas::{Anchor, Canvas, Image, Rect};
 use super::color::{GREY, INK, PAPER, sequential};
 use super::font::TextStyle;
+use super::overlay::Overlay;
 use super::panels::{self, Grid};
 use super::trace::{SoundTrace, TraceOptions};
 use crate::buffer::AudioView;
@@ -42,6 +43,8 @@ pub struct PlotOptions {
     pub range_db: f64,
     /// Window length in samples, even; by default the power of two above 40 ms.
     pub n_fft: Option<usize>,
+    /// Pixels for each pixel of the sizes above, 1 to 4: the same picture for denser screens.
+    pub density: u32,
 }
 
 impl Default for PlotOptions {
@@ -57,6 +60,7 @@ impl Default for PlotOptions {
             top_db: None,
             range_db: 80.0,
             n_fft: None,
+            density: 1,
         }
     }
 }
@@ -67,6 +71,8 @@ pub struct PlotItem {
     pub title: String,
     /// The sound's finished trace.
     pub trace: SoundTrace,
+    /// Drawn over its spectrograms.
+    pub overlay: Overlay,
 }
 
 impl PlotItem {
@@ -80,7 +86,8 @@ impl PlotItem {
         options: &PlotOptions,
     ) -> Result<Self> {
         let trace_options = TraceOptions { n_fft: options.n_fft, ..TraceOptions::default() };
-        Ok(Self { title: title.into(), trace: SoundTrace::of(audio, &trace_options)? })
+        let trace = SoundTrace::of(audio, &trace_options)?;
+        Ok(Self { title: title.into(), trace, overlay: Overlay::default() })
     }
 }
 
@@ -109,14 +116,15 @@ pub fn render(items: &[PlotItem], options: &PlotOptions) -> Result<Image> {
     for (index, item) in items.iter().enumerate() {
         let panels = page.panels(index);
         for (channel, panel) in panels.iter().enumerate() {
-            let grid = Grid::of(&item.trace, channel, page.time, page.frequency, panel.spectrogram);
-            grids.push((grid, *panel));
+            grids.push((page.grid(&item.trace, channel, panel.spectrogram), *panel, index));
         }
         page.draw_frame(&mut canvas, index, item);
     }
-    let level = page.level_axis(grids.iter().map(|(grid, _)| grid));
-    for (grid, panel) in &grids {
+    let level = page.level_axis(grids.iter().map(|(grid, ..)| grid));
+    for (grid, panel, index) in &grids {
         page.draw_spectrogram(&mut canvas, grid, panel.spectrogram, level);
+        let axes = (page.time, page.frequency);
+        items[*index].overlay.draw(&mut canvas, panel.spectrogram, axes);
     }
     Ok(canvas.finish())
 }
@@ -173,11 +181,11 @@ impl<'a> Page<'a> {
             tops.extend(row.iter().map(|_| y));
             y += row.iter().map(height_of).max().unwrap_or(0) + 6;
         }
-        if y > MAX_HEIGHT {
-            return Err(Error::config(
-                "picture height",
-                format!("{y} pixels are over the limit of {MAX_HEIGHT}; draw fewer files at once"),
-            ));
+        let pixels = y * options.density as i32;
+        if pixels > MAX_HEIGHT {
+            let reason = "pixels are over the limit of";
+            let reason = format!("{pixels} {reason} {MAX_HEIGHT}; draw fewer files at once");
+            return Err(Error::config("picture height", reason));
         }
         let duration = items.iter().map(|i| i.trace.duration()).fold(0.0, f64::max);
         let nyquist =
@@ -205,7 +213,15 @@ impl<'a> Page<'a> {
 
     /// White paper with `extra` pixels below the cells.
     pub(super) fn canvas(&self, extra: i32) -> Canvas {
-        Canvas::new(self.options.width, (self.bottom + extra).max(1) as u32, PAPER)
+        let height = (self.bottom + extra).max(1) as u32;
+        Canvas::dense(self.options.width, height, self.options.density, PAPER)
+    }
+
+    /// The spectrogram of a channel for a panel.
+    pub(super) fn grid(&self, trace: &SoundTrace, channel: usize, rect: Rect) -> Grid {
+        let density = self.options.density as i32;
+        let (width, height) = (rect.width * density, rect.height * density);
+        Grid::of(trace, channel, self.time, self.frequency, Rect { width, height, ..rect })
     }
 
     /// The panels of every channel of an item, from the top.
@@ -250,8 +266,11 @@ impl<'a> Page<'a> {
                     self.limit,
                 );
                 canvas.outline(panel.waveform, GREY);
-                let gap = f64::from(self.waveform) / 2.2;
-                panels::left_axis(canvas, panel.waveform, amplitude, "", gap);
+                // Both ends: a round step would often leave zero alone.
+                let ends = if self.waveform < 36 { vec![limit] } else { vec![-limit, 0.0, limit] };
+                let ticks =
+                    ends.into_iter().map(|at| (amplitude.position(at), amplitude.tick(at).label));
+                panels::left_ticks(canvas, panel.waveform, ticks, "");
                 if panels.len() > 1 {
                     let at = (right + 12.0, panel.waveform.y as f32 + 13.0);
                     let name = channel_name(&item.trace, channel);
@@ -305,7 +324,8 @@ impl<'a> Page<'a> {
         color: impl Fn(f64) -> [u8; 3],
     ) {
         canvas.outline(rect, GREY);
-        panels::left_axis(canvas, rect, self.frequency, "Hz", 26.0);
+        let gap = if self.frequency.scale == AxisScale::Linear { 26.0 } else { 17.0 };
+        panels::left_axis(canvas, rect, self.frequency, "Hz", gap);
         let bar = Rect { x: rect.right() + 14, width: 12, ..rect };
         panels::color_bar(canvas, bar, level, unit, color);
     }
@@ -315,6 +335,10 @@ fn check(options: &PlotOptions) -> Result<()> {
     let heights = options.waveform_height.max(options.spectrogram_height);
     if !(400..=8000).contains(&options.width) {
         return Err(Error::config("width", format!("{} is not in 400..=8000", options.width)));
+    }
+    if !(1..=4).contains(&options.density) || options.width * options.density > 16_000 {
+        let reason = "use 1 to 4, and no picture wider than 16000 pixels";
+        return Err(Error::config("density", reason));
     }
     if heights == 0 || heights > 4000 {
         return Err(Error::config("height", "waveform and spectrogram need 1 to 4000 pixels"));

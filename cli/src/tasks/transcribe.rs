@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use formant_models::arch::squeezeformer::NemoRelease;
-use formant_models::decoding::{DEFAULT_BOOST, Fusion, FusionOptions, Hotwords, NgramModel};
+use formant_models::decoding::{Fusion, FusionOptions, Hotwords, NgramModel};
 use formant_models::registry::{Bundled, bundled_lm, default_for};
 use formant_models::tasks::transcribe::{
     Decoding, ErrorRates, MeasuredQuality, Segmentation, TranscribeOptions, Transcriber,
@@ -143,15 +143,7 @@ fn hotwords(text: &str) -> Result<Hotwords, Failure> {
         true => text::read(path, text::MAX_TEXT)?,
         false => text.replace(',', "\n"),
     };
-    let phrases: Vec<(&str, f32)> = list
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| match line.rsplit_once(':').map(|(phrase, n)| (phrase, n.trim().parse())) {
-            Some((phrase, Ok(boost))) => (phrase, boost),
-            _ => (line, DEFAULT_BOOST),
-        })
-        .collect();
+    let phrases = Hotwords::listed(&list);
     if phrases.is_empty() {
         return Err(Failure::usage("--hotwords", format!("`{text}` names no words"))
             .help("give a text file with a phrase a line, or phrases separated by commas"));

@@ -33,6 +33,20 @@ pub struct Hotwords {
 }
 
 impl Hotwords {
+    /// The phrases of a list, one a line, each with its boost: `phrase:2.5` has its own. Lines that
+    /// begin with `#` are comments.
+    #[must_use]
+    pub fn listed(list: &str) -> Vec<(&str, f32)> {
+        list.lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| match line.rsplit_once(':').map(|(phrase, n)| (phrase, n.trim().parse())) {
+                Some((phrase, Ok(boost))) => (phrase, boost),
+                _ => (line, DEFAULT_BOOST),
+            })
+            .collect()
+    }
+
     /// Phrases, each with what one of its letters is worth (a natural logarithm; negative values
     /// make a phrase less likely). Upper and lower case are the same; white space separates words.
     ///

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -14,14 +14,17 @@ use crate::ring::Failure;
 /// Channels of a device that get the audio; the others of a surround set stay silent.
 const FRONT: usize = 2;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    start: Instant,
     /// Whether audio is due, so that its want is an underrun.
     due: AtomicBool,
     underruns: AtomicU64,
     silent: AtomicU64,
     callbacks: AtomicU64,
-    delay: AtomicU64, // nanoseconds from a callback to the loudspeaker
+    delay: AtomicU64,  // nanoseconds from a callback to the loudspeaker
+    called: AtomicU64, // nanoseconds from the start to the last callback
+    asked: AtomicU64,  // frames that the last callback asked for
     failure: AtomicU8,
 }
 
@@ -59,7 +62,17 @@ pub struct Underruns {
 #[must_use]
 pub fn feed(frames: usize, channels: usize) -> (Feed, OutputAlarm, Speaker) {
     let (into, out) = RingBuffer::new(frames);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared {
+        start: Instant::now(),
+        due: AtomicBool::default(),
+        underruns: AtomicU64::default(),
+        silent: AtomicU64::default(),
+        callbacks: AtomicU64::default(),
+        delay: AtomicU64::default(),
+        called: AtomicU64::default(),
+        asked: AtomicU64::default(),
+        failure: AtomicU8::default(),
+    });
     let speaker = Speaker {
         samples: out,
         channels: channels.max(1),
@@ -77,11 +90,27 @@ impl Speaker {
         self.fill_with(interleaved, delay, |sample| sample);
     }
 
+    /// As [`Speaker::fill`], in a callback that comes at `now`.
+    #[cfg(test)]
+    pub(super) fn fill_at(&mut self, interleaved: &mut [f32], now: Instant) {
+        self.give(interleaved, Duration::ZERO, now, |sample| sample);
+    }
+
     /// As [`Speaker::fill`], for samples of another kind.
     pub fn fill_with<T: Copy>(
         &mut self,
         interleaved: &mut [T],
         delay: Duration,
+        convert: impl Fn(f32) -> T,
+    ) {
+        self.give(interleaved, delay, Instant::now(), convert);
+    }
+
+    fn give<T: Copy>(
+        &mut self,
+        interleaved: &mut [T],
+        delay: Duration,
+        now: Instant,
         convert: impl Fn(f32) -> T,
     ) {
         let silence = convert(0.0);
@@ -105,6 +134,9 @@ impl Speaker {
             self.dry = true;
         }
         self.shared.delay.store(delay.as_nanos() as u64, Ordering::Relaxed);
+        let called = now.saturating_duration_since(self.shared.start);
+        self.shared.called.store(called.as_nanos() as u64, Ordering::Relaxed);
+        self.shared.asked.store(frames as u64, Ordering::Relaxed);
         self.shared.callbacks.fetch_add(1, Ordering::Release);
     }
 }
@@ -142,6 +174,15 @@ impl Feed {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.frames - self.samples.slots()
+    }
+
+    /// Frames that wait at `now`, as if a device of `rate` Hz took them one by one instead of in
+    /// callbacks.
+    pub(super) fn waiting_evenly(&self, now: Instant, rate: u32) -> f64 {
+        let called = Duration::from_nanos(self.shared.called.load(Ordering::Relaxed));
+        let passed = now.saturating_duration_since(self.shared.start + called).as_secs_f64();
+        let most = self.shared.asked.load(Ordering::Relaxed) as f64;
+        self.waiting() as f64 - (passed * f64::from(rate)).min(most)
     }
 
     /// Time from a callback to the loudspeaker, as the device last said.

@@ -3,8 +3,10 @@
 
 #[cfg(feature = "microphone")]
 mod device;
+mod drift;
 pub mod feed;
 mod player;
+mod varispeed;
 
 use std::any::Any;
 

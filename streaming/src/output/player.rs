@@ -1,5 +1,5 @@
-//! A task's mono audio on its way to a device: brought to the device's rate, behind a cushion, and
-//! never further behind than a set time.
+//! A task's mono audio on its way to a device: brought to the device's rate, behind a cushion, in
+//! step with the device's clock, and never further behind than a set time.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -8,16 +8,20 @@ use formant_audio_core::resample::{Quality, StreamResampler};
 use formant_audio_core::{AudioSpec, AudioView};
 
 use super::OpenedOutput;
+use super::drift::DriftLoop;
 use super::feed::{Feed, Underruns};
+use super::varispeed::{HISTORY, Varispeed};
 use crate::error::{Error, Result};
 use crate::source::Pace;
 
 /// Silence before the first audio, in seconds: what work may take longer at one time than at
 /// another without a pause being heard.
 const CUSHION: f64 = 0.1;
-/// What may wait above the cushion and two pieces of audio, in seconds; more is skipped, so that a
-/// device with a slow clock does not fall further and further behind.
+/// What may wait above the cushion and two pieces of audio, in seconds; more is skipped, so that
+/// what a device that stood still left behind does not stay.
 const SLACK: f64 = 0.3;
+/// Smaller differences from a ratio of one are not worth a filter.
+const WORTH: f64 = 2e-5;
 /// How often a full ring is looked at.
 const POLL: Duration = Duration::from_millis(4);
 /// A device that takes nothing for this long is taken for lost.
@@ -31,6 +35,13 @@ pub struct Player {
     pace: Pace,
     feed: Feed,
     resampler: Option<StreamResampler>,
+    drift: DriftLoop,
+    /// At work from the moment on at which the clocks are seen to differ.
+    varispeed: Option<Varispeed>,
+    /// What was played last without it.
+    recent: Vec<f32>,
+    /// Underruns and skipped frames that the level of the loop was taken after.
+    disturbed: (u64, u64),
     most: usize,
     playing: bool,
     skipped: u64,
@@ -59,6 +70,10 @@ impl Player {
             asked: (feed.callbacks(), Instant::now()),
             feed,
             resampler,
+            drift: DriftLoop::default(),
+            varispeed: None,
+            recent: Vec::new(),
+            disturbed: (0, 0),
             most,
             playing: false,
             skipped: 0,
@@ -77,18 +92,57 @@ impl Player {
     /// # Errors
     /// [`Error::Output`] when the device is gone.
     pub fn play(&mut self, samples: &[f32]) -> Result<()> {
-        if !self.playing {
+        self.play_at(samples, Instant::now())
+    }
+
+    fn play_at(&mut self, samples: &[f32], now: Instant) -> Result<()> {
+        if self.playing {
+            self.follow(samples.len() as f64 / f64::from(self.rate), now);
+        } else {
             self.playing = true;
+            self.drift.restart();
             self.put(&vec![0.0; (CUSHION * f64::from(self.device_rate)) as usize])?;
             self.feed.set_due(true);
         }
         match &mut self.resampler {
             Some(resampler) => {
                 let there = resampler.push(&AudioView::from_mono(self.rate, samples))?;
-                self.put(there.channel(0))
+                self.put_in_step(there.channel(0))
             }
-            None => self.put(samples),
+            None => self.put_in_step(samples),
         }
+    }
+
+    /// Compares the clocks, before audio of `passed` seconds is added.
+    fn follow(&mut self, passed: f64, now: Instant) {
+        // Who can wait goes at the device's pace anyway.
+        if self.pace == Pace::Elastic {
+            return;
+        }
+        let disturbed = (self.feed.underruns().count, self.skipped);
+        if std::mem::replace(&mut self.disturbed, disturbed) != disturbed {
+            self.drift.restart();
+        }
+        let rate = self.device_rate;
+        self.drift.hear(self.feed.waiting_evenly(now, rate) / f64::from(rate), passed);
+    }
+
+    /// Adds audio at the device's rate as its clock counts it.
+    fn put_in_step(&mut self, samples: &[f32]) -> Result<()> {
+        let ratio = self.drift.ratio();
+        if self.varispeed.is_none() && (ratio - 1.0).abs() > WORTH {
+            let mut history = vec![0.0; HISTORY.saturating_sub(self.recent.len())];
+            history.append(&mut self.recent);
+            self.varispeed = Some(Varispeed::after(&history)?);
+        }
+        if let Some(varispeed) = &mut self.varispeed {
+            let there = varispeed.push(samples, ratio)?;
+            return self.put(&there);
+        }
+        self.recent.extend_from_slice(&samples[samples.len().saturating_sub(HISTORY)..]);
+        let old = self.recent.len().saturating_sub(HISTORY);
+        self.recent.drain(..old);
+        self.put(samples)
     }
 
     /// Nothing is due until the next audio.
@@ -98,8 +152,13 @@ impl Player {
     pub fn rest(&mut self) -> Result<()> {
         if let (Some(resampler), true) = (&mut self.resampler, self.playing) {
             let there = resampler.finish()?;
-            self.put(there.channel(0))?;
+            self.put_in_step(there.channel(0))?;
         }
+        if let Some(varispeed) = self.varispeed.take() {
+            let there = varispeed.finish(self.drift.ratio())?;
+            self.put(&there)?;
+        }
+        self.recent.clear();
         self.feed.set_due(false);
         self.playing = false;
         Ok(())
@@ -231,6 +290,66 @@ mod tests {
         assert!(player.skipped() > 0);
         assert_eq!(heard(&mut speaker, 4800), vec![0.0; 4800]);
         assert!(heard(&mut speaker, 4800)[2400] > 0.4);
+    }
+
+    /// Half an hour of a tone in pieces that come up to 20 ms late, on a device whose clock is
+    /// `drift` faster; the worst difference of pitch, in cents, and the delay at the end.
+    fn half_an_hour(rate: u32, drift: f64) -> (f64, f64) {
+        const PIECE: f64 = 0.1;
+        const TONE: f64 = 440.0;
+        let device_rate = 8000;
+        let (mut player, _, mut speaker) = player(rate, device_rate, Pace::Live);
+        let start = Instant::now();
+        let clock = f64::from(device_rate) * (1.0 + drift);
+        let mut callback = vec![0.0; 200];
+        let (mut played, mut late, mut worst) = (0usize, 0x2545_f491u32, 0.0f64);
+        // Phase of the tone, as a second of the device hears it.
+        let turn = std::f64::consts::TAU * TONE / clock;
+        let (mut sums, mut before) = ((0.0, 0.0), None::<f64>);
+        for piece in 0..18_000usize {
+            late = late.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let now = PIECE * (piece + 1) as f64 + 0.02 * f64::from(late) / f64::from(u32::MAX);
+            while ((played + callback.len()) as f64) < now * clock {
+                let at = (played + callback.len()) as f64 / clock;
+                speaker.fill_at(&mut callback, start + Duration::from_secs_f64(at));
+                for (n, sample) in callback.iter().enumerate() {
+                    let phase = turn * (played + n) as f64;
+                    sums.0 += f64::from(*sample) * phase.cos();
+                    sums.1 -= f64::from(*sample) * phase.sin();
+                }
+                played += callback.len();
+                if played.is_multiple_of(device_rate as usize) {
+                    let phase = f64::atan2(sums.1, sums.0);
+                    // Two seconds of silence and of the beginning apart.
+                    if let Some(before) = before.filter(|_| played > 3 * device_rate as usize) {
+                        let turned = (phase - before + std::f64::consts::PI)
+                            .rem_euclid(std::f64::consts::TAU)
+                            - std::f64::consts::PI;
+                        let hertz = turned / std::f64::consts::TAU * (1.0 + drift);
+                        worst = worst.max((1200.0 * (1.0 + hertz / TONE).log2()).abs());
+                        assert!(f64::hypot(sums.0, sums.1) > 0.2 * f64::from(device_rate));
+                    }
+                    (before, sums) = (Some(phase), (0.0, 0.0));
+                }
+            }
+            let step = std::f64::consts::TAU * TONE / f64::from(rate);
+            let frames = (PIECE * f64::from(rate)) as usize;
+            let tone: Vec<f32> = (piece * frames..(piece + 1) * frames)
+                .map(|n| (0.5 * (step * n as f64).sin()) as f32)
+                .collect();
+            player.play_at(&tone, start + Duration::from_secs_f64(now)).expect("plays");
+        }
+        assert_eq!((player.underruns(), player.skipped()), (Underruns::default(), 0), "{drift}");
+        (worst, player.delay().as_secs_f64())
+    }
+
+    #[test]
+    fn clocks_that_differ_are_followed() {
+        for (rate, drift) in [(8000, 5e-4), (8000, -5e-4), (16_000, 5e-4)] {
+            let (cents, delay) = half_an_hour(rate, drift);
+            assert!(cents < 1.0, "{rate} {drift}: {cents} cents");
+            assert!((0.1..0.3).contains(&delay), "{rate} {drift}: {delay} s");
+        }
     }
 
     #[test]

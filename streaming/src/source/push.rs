@@ -25,6 +25,26 @@ impl Pusher {
         self.capture.push(interleaved, Instant::now())
     }
 
+    /// Takes interleaved samples of any number, and waits for room as long as it takes. Not for an
+    /// audio callback. Returns whether the session heard them all: one that has ended does not.
+    pub fn push_all(&mut self, interleaved: &[f32]) -> bool {
+        let channels = self.capture.channels();
+        let mut rest = &interleaved[..interleaved.len() / channels * channels];
+        while !rest.is_empty() {
+            let frames = self.room().min(rest.len() / channels);
+            if frames > 0 {
+                let (now, later) = rest.split_at(frames * channels);
+                self.push(now);
+                rest = later;
+            } else if self.capture.is_abandoned() {
+                return false;
+            } else {
+                std::thread::sleep(POLL);
+            }
+        }
+        true
+    }
+
     /// Frames for which there is room now.
     #[must_use]
     pub fn room(&self) -> usize {

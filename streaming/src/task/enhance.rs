@@ -52,11 +52,15 @@ impl<S: TaskSession<Part = Vec<f32>>> Stretch for S {
     }
 }
 
+/// Takes mono samples, in order and without gaps.
+type Sink = Box<dyn FnMut(&[f32]) + Send>;
+
 /// Where cleaned audio goes; the stretches of a session share it.
 #[derive(Default)]
 struct Outlets {
     file: Option<Recorder>,
     player: Option<Player>,
+    sink: Option<Sink>,
     /// Frames so far, silence included.
     frames: u64,
     /// What the device lacked and skipped, as far as it was told.
@@ -138,6 +142,14 @@ impl EnhanceTask {
         let player = Player::new(output, self.output_rate, self.timing.hop, self.pace)?;
         self.outlets().player = Some(player);
         Ok(self)
+    }
+
+    /// Gives to `sink` too: every sample in its place, silence for what was not heard. It is called
+    /// on the task's own thread.
+    #[must_use]
+    pub fn to_sink(self, sink: impl FnMut(&[f32]) + Send + 'static) -> Self {
+        self.outlets().sink = Some(Box::new(sink));
+        self
     }
 
     /// The rate of what comes out, in Hz.
@@ -278,6 +290,9 @@ impl Outlets {
             // The task's own thread can wait for the disk.
             file.audio(&AudioBuf::from_mono(task.output_rate, clean.to_vec()), Pace::Elastic);
         }
+        if let Some(sink) = &mut self.sink {
+            sink(clean);
+        }
         self.check_file()?;
         self.player.as_mut().map_or(Ok(()), |player| player.play(clean))
     }
@@ -290,16 +305,18 @@ impl Outlets {
         {
             file.silence(frames, task.output_rate);
         }
-        // A live gap has passed by itself; where the device sets the pace, it has to be played.
-        let Some(player) = self.player.as_mut().filter(|_| task.pace == Pace::Elastic) else {
-            return Ok(());
-        };
         let second = vec![0.0; task.output_rate as usize];
         let mut left = frames as usize;
         while left > 0 {
-            let step = left.min(second.len());
-            player.play(&second[..step])?;
-            left -= step;
+            let silence = &second[..left.min(second.len())];
+            if let Some(sink) = &mut self.sink {
+                sink(silence);
+            }
+            // A live gap has passed by itself; where the device sets the pace, it has to be played.
+            if let Some(player) = self.player.as_mut().filter(|_| task.pace == Pace::Elastic) {
+                player.play(silence)?;
+            }
+            left -= silence.len();
         }
         Ok(())
     }
@@ -373,7 +390,10 @@ mod tests {
     fn files_keep_time_over_gaps() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("clean.wav");
+        let heard = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&heard);
         let task = task(Pace::Live).to_file(&path).expect("a file");
+        let task = task.to_sink(move |clean| sink.lock().expect("sound").extend_from_slice(clean));
         let mut stream = task.start().expect("begins");
         stream.push(&[0.1; 8000]).expect("runs");
         let next = task.start_at(2.0).expect("begins");
@@ -390,5 +410,6 @@ mod tests {
         let samples = clip.audio.channel(0);
         assert!(samples[8000..32_000].iter().all(|&x| x == 0.0));
         assert!(samples[..8000].iter().any(|&x| x != 0.0));
+        assert_eq!(*heard.lock().expect("sound"), samples);
     }
 }

@@ -4,6 +4,8 @@ mod enhance;
 mod speaker;
 mod spot;
 mod transcribe;
+mod turns;
+mod vad;
 
 use formant_audio_core::AudioView;
 use formant_models::tasks::TaskSession;
@@ -15,6 +17,7 @@ pub use enhance::EnhanceTask;
 pub use speaker::SpeakerTask;
 pub use spot::SpotTask;
 pub use transcribe::TranscribeTask;
+pub use vad::VadTask;
 
 /// Blocks are joined up to this length, in seconds, before tasks hear them: networks take as long
 /// for one frame as for several.
@@ -116,7 +119,9 @@ pub(crate) fn shift(event: &mut Event, by: f64) {
             moved(decided);
         }
         Event::Underrun { at, .. } => moved(at),
-        Event::Speaker { start, end, .. } | Event::Enhanced { start, end, .. } => {
+        Event::Speech { start, end, .. }
+        | Event::Speaker { start, end, .. }
+        | Event::Enhanced { start, end, .. } => {
             moved(start);
             moved(end);
         }

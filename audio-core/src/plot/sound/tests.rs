@@ -71,3 +71,43 @@ fn long_titles_keep_both_ends() {
     assert!(short.starts_with('a') && short.ends_with(".wav") && short.contains('…'));
     assert!(TextStyle::TITLE.width(&short) <= 200.0);
 }
+
+#[test]
+fn words_and_pitch_are_drawn_over_the_spectrogram() {
+    let options = PlotOptions { waveform_height: 0, ..PlotOptions::default() };
+    let view = AudioView::from_mono(16_000, &[0.0; 16_000]);
+    let mut items = [PlotItem::new("silence", &view, &options).expect("valid")];
+    let plain = render(&items, &options).expect("drawable");
+    let page = Page::new(&items, &options).expect("valid");
+    let rect = page.panels(0)[0].spectrogram;
+    let words = [(0.25, 0.5, "word"), (-1.0, 0.1, "before"), (0.9, 7.0, "語"), (0.6, 0.6, "none")];
+    items[0].overlay = Overlay {
+        words: words
+            .map(|(start, end, text)| WordMark { start, end, text: text.to_owned() })
+            .to_vec(),
+        pitch: vec![(0.0, Some(4000.0)), (0.4, Some(4000.0)), (0.5, None), (0.6, Some(2000.0))],
+    };
+    let drawn = render(&items, &options).expect("drawable");
+    let changed = |second: f64, hz: f64| {
+        let x = rect.x + (second * f64::from(rect.width)) as i32;
+        let y = rect.bottom() - 1 - (hz / 8000.0 * f64::from(rect.height - 1)) as i32;
+        let at = (y as usize * plain.width() as usize + x as usize) * 3;
+        plain.as_rgb()[at..at + 3] != drawn.as_rgb()[at..at + 3]
+    };
+    assert!(changed(0.3, 7900.0) && changed(0.05, 7900.0) && changed(0.95, 7900.0));
+    assert!(!changed(0.7, 7900.0) && !changed(0.3, 6000.0));
+    assert!(changed(0.2, 4000.0) && !changed(0.55, 4000.0) && !changed(0.6, 2000.0));
+}
+
+#[test]
+fn dense_pictures_are_the_same_picture() {
+    let spec = AudioSpec { rate: 8000, layout: ChannelLayout::Stereo };
+    let plain = PlotOptions { width: 400, ..PlotOptions::default() };
+    let dense = PlotOptions { density: 2, ..plain.clone() };
+    let items = [item(spec, 4000, &plain)];
+    let (small, large) = (render(&items, &plain), render(&items, &dense));
+    let (small, large) = (small.expect("drawable"), large.expect("drawable"));
+    assert_eq!((large.width(), large.height()), (2 * small.width(), 2 * small.height()));
+    assert!(render(&items, &PlotOptions { density: 5, ..plain.clone() }).is_err());
+    assert!(render(&items, &PlotOptions { width: 8000, density: 3, ..plain }).is_err());
+}

@@ -127,6 +127,13 @@ struct Tally {
     failed: Vec<Kind>,
 }
 
+impl Tally {
+    /// How many recordings were measured.
+    fn recordings(&self) -> String {
+        format!("{} recording{}", self.done, if self.done == 1 { "" } else { "s" })
+    }
+}
+
 /// What all items come to.
 struct Summary {
     /// JSON lines before the summary.

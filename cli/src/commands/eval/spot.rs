@@ -159,7 +159,7 @@ impl Evaluation for Words<'_> {
             ("negative_hours", alarms.as_ref().map(|alarms| alarms.hours)),
         ]);
         let (report, alarms) = (report.as_ref(), alarms.as_ref());
-        let counts = format!("{} recordings, {} failed\n", tally.done, tally.failed.len());
+        let counts = format!("{}, {} failed\n", tally.recordings(), tally.failed.len());
         let text = text(report, alarms) + &counts;
         Ok(Summary { details: details(report, alarms), figures, text })
     }

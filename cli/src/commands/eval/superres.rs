@@ -159,10 +159,10 @@ impl Evaluation for Recordings<'_> {
         let LsdOptions { n_fft, hop_length } = LsdOptions::default();
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |x| format!("{x:.3}"));
         let text = format!(
-            "{} recordings, {} failed\nlog-spectral distance {}, of plain resampling {}\n\
+            "{}, {} failed\nlog-spectral distance {}, of plain resampling {}\n\
              {} Hz to {} Hz, {n_fft} points, hop {hop_length}, Hann window; distances of other \
              protocols do not compare\n",
-            tally.done,
+            tally.recordings(),
             tally.failed.len(),
             number(lsd),
             number(lsd_resampled),

@@ -165,14 +165,14 @@ impl Evaluation for Utterances {
         };
         let text = format!(
             "WER {} ({} substituted, {} left out, {} added, of {} words)\nCER {}\n\
-             {} recordings, {:.2} h, {} failed\n",
+             {}, {:.2} h, {} failed\n",
             percent(words.rate()),
             words.substitutions,
             words.deletions,
             words.insertions,
             words.reference_units(),
             percent(characters.rate()),
-            tally.done,
+            tally.recordings(),
             self.seconds / 3600.0,
             tally.failed.len(),
         );

@@ -208,7 +208,7 @@ impl Evaluation for Recordings<'_> {
         };
         let (vocoded, griffin_lim) = (means(|s| s.vocoded), means(|s| s.griffin_lim));
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |x| format!("{x:.3}"));
-        let mut text = format!("{} recordings, {} failed\n", tally.done, tally.failed.len());
+        let mut text = format!("{}, {} failed\n", tally.recordings(), tally.failed.len());
         let names = [
             "log-mel distance",
             "multi-resolution distance",

@@ -169,6 +169,7 @@ fn picture(matrix: SpooledRows, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> {
         _ => "",
     };
     let options = MatrixOptions {
+        bin_hz: bin_hz(config),
         seconds_per_frame: Some(config.hop_length as f64 / f64::from(config.sample_rate.max(1))),
         bins: bins.to_owned(),
         unit: unit.to_owned(),
@@ -177,9 +178,34 @@ fn picture(matrix: SpooledRows, facts: &Facts<'_>) -> Result<Vec<u8>, Failure> {
     Ok(render_matrix(facts.title, matrix, &options)?.to_png()?)
 }
 
+/// The frequency of each bin, where bins are frequencies.
+fn bin_hz(config: &FeatureConfig) -> Vec<f64> {
+    match &config.mel {
+        _ if config.cepstrum.is_some() => Vec::new(),
+        Some(mel) => mel.centres(config.sample_rate),
+        None => {
+            let step = f64::from(config.sample_rate) / config.n_fft.max(1) as f64;
+            (0..=config.n_fft / 2).map(|bin| bin as f64 * step).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bins_have_frequencies_where_they_are_some() {
+        let by_name = |name| formant_audio_core::features::presets::by_name(name).expect("one");
+        let mfcc = by_name("kaldi-mfcc");
+        assert_eq!(bin_hz(&mfcc), Vec::<f64>::new());
+        let mel = FeatureConfig { cepstrum: None, ..mfcc };
+        let centres = bin_hz(&mel);
+        assert_eq!(centres.len(), mel.mel.as_ref().expect("mel").n_mels);
+        assert!(centres.is_sorted() && centres[0] > 0.0);
+        let plain = FeatureConfig { mel: None, ..mel };
+        assert_eq!(bin_hz(&plain).last(), Some(&f64::from(plain.sample_rate / 2)));
+    }
 
     #[test]
     fn npy_headers_have_their_size() {

@@ -29,7 +29,7 @@ use crate::exit::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
-use crate::reading::{AudioArgs, ClockArgs};
+use crate::reading::{AudioArgs, ClockArgs, raw_format};
 use crate::settings::Settings;
 use crate::tasks::enhance::CleaningArgs;
 use crate::tasks::speaker::{SpeakerModel, SpeakerModelArgs};
@@ -67,8 +67,8 @@ pub(crate) struct ListenArgs {
     realtime: bool,
     /// Standard input or file are samples without a header, such as s16le:16000:1 (kind, rate,
     /// channels).
-    #[arg(long, value_name = "KIND:RATE:CHANNELS")]
-    raw: Option<String>,
+    #[arg(long, value_name = "KIND:RATE:CHANNELS", value_parser = raw_format)]
+    raw: Option<RawFormat>,
     /// Channels. Of a file or standard input, which: mix, left, right, or numbers such as 2 or 3,4. Of
     /// a microphone, how many to open. Tasks get their mix, the recording keeps them.
     #[arg(long, value_name = "WHICH|N", value_parser = ChannelSelect::together)]
@@ -348,7 +348,7 @@ fn duration(name: &str, seconds: f64) -> Result<Duration, Failure> {
 }
 
 fn source(typed: &ListenArgs) -> Result<ListenSource, Failure> {
-    let raw = typed.raw.as_deref().map(raw_format).transpose()?;
+    let raw = typed.raw;
     let path = typed.file.as_ref().or(typed.input.as_ref());
     let of_device = typed.device.as_deref().is_some_and(|name| name != "auto")
         || typed.rate.or(typed.buffer).is_some();
@@ -396,17 +396,6 @@ fn channels_to_open(typed: &ChannelSelect) -> Result<u16, Failure> {
         _ => Err(Failure::usage("--channels", format!("{typed} is no number of channels"))
             .help("for a microphone give how many channels to open, such as 2")),
     }
-}
-
-/// `s16le:16000:1`, or in the order of the other commands, `16000,s16le,1`.
-fn raw_format(text: &str) -> Result<RawFormat, Failure> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let ordered = match parts[..] {
-        [kind, rate] => format!("{rate},{kind}"),
-        [kind, rate, channels] => format!("{rate},{kind},{channels}"),
-        _ => text.to_owned(),
-    };
-    Ok(ordered.parse()?)
 }
 
 fn recognizer(typed: &ListenArgs, settings: &Settings) -> Result<RecognizerPlan, Failure> {
@@ -625,18 +614,4 @@ fn enhance(
         task = task.to_file(path)?;
     }
     Ok(task)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn raw_formats_come_in_both_orders() {
-        let format = raw_format("s16le:16000:2").expect("valid");
-        assert_eq!((format.rate, format.channels), (16_000, 2));
-        assert_eq!(raw_format("16000,s16le,2").expect("valid"), format);
-        assert_eq!(raw_format("f32le:8000").expect("valid").channels, 1);
-        assert!(raw_format("s16le").is_err());
-    }
 }

@@ -156,6 +156,13 @@ impl Scorer {
         self.threshold
     }
 
+    /// About one standard deviation of the scores of different speakers: 1 for scores that are
+    /// normalised by a cohort, and for cosines what it usually is.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        if self.cohort.is_some() { 1.0 } else { 0.12 }
+    }
+
     /// How alike two voices are. Both are embeddings of the scorer's model.
     #[must_use]
     pub fn score(&self, a: &[f32], b: &[f32]) -> f64 {

@@ -1,12 +1,17 @@
 //! `formant plot`: waveforms and spectrograms as PNG.
 
+mod contour;
+mod words;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use contour::Contour;
 use formant_audio_core::decode::{BlockReader, DecodeOptions};
 use formant_audio_core::plot::{
-    AxisScale, Image, PlotItem, PlotOptions, SoundTrace, TraceOptions, compare, render,
+    AxisScale, Image, Overlay, PlotItem, PlotOptions, SoundTrace, TraceOptions, WordMark, compare,
+    render,
 };
 use formant_audio_core::resample::{Quality, resample};
 use formant_audio_core::{AudioBuf, Warning};
@@ -27,15 +32,30 @@ use crate::reading::{AudioArgs, Part, PartArgs, Sources};
 use crate::settings::Settings;
 use crate::{interrupt, json as lines, stdout};
 
-/// Frequency scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Rates up to this are those of speech, whose spectrograms are drawn on the mel scale, in Hz.
+const SPEECH_RATE: u32 = 24_000;
+
+/// What `--scale` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ScaleArg {
-    /// Linear.
-    Linear,
-    /// Logarithmic.
-    Log,
-    /// Mel scale.
-    Mel,
+    /// Of frequencies.
+    Frequency(AxisScale),
+    /// Of the picture.
+    Density(u32),
+}
+
+impl ScaleArg {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "linear" => Self::Frequency(AxisScale::Linear),
+            "log" => Self::Frequency(AxisScale::Log),
+            "mel" => Self::Frequency(AxisScale::Mel),
+            _ => match text.parse() {
+                Ok(density @ 1..=4) => Self::Density(density),
+                _ => return Err("use linear, log, mel, or a size from 1 to 4".to_owned()),
+            },
+        })
+    }
 }
 
 /// What `formant plot` takes.
@@ -63,9 +83,18 @@ pub(crate) struct PlotArgs {
     /// Number of inputs side by side.
     #[arg(long, default_value_t = 1, value_name = "N")]
     columns: usize,
-    /// Frequency scale.
-    #[arg(long, value_enum, default_value = "linear", value_name = "SCALE")]
-    scale: ScaleArg,
+    /// Frequency scale: linear, log or mel [default: mel for rates up to 24 kHz, otherwise linear]. A
+    /// number from 1 to 4 draws the same picture with as many pixels in each direction. May be given
+    /// twice.
+    #[arg(long, value_parser = ScaleArg::parse, value_name = "SCALE|N")]
+    scale: Vec<ScaleArg>,
+    /// Draw the words of a file over the spectrogram: subtitles (srt, vtt), a TextGrid, or the JSON
+    /// lines of transcribe or spot.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["compare", "no_spectrogram"])]
+    words: Option<PathBuf>,
+    /// Draw the pitch over the spectrogram, from 60 to 500 Hz.
+    #[arg(long, conflicts_with_all = ["compare", "no_spectrogram"])]
+    pitch: bool,
     /// Lowest frequency in Hz.
     #[arg(long, value_name = "HZ")]
     f_min: Option<f64>,
@@ -100,6 +129,19 @@ struct PlotPlan {
     task: PlotTask,
     existing: Existing,
     options: PlotOptions,
+    /// Where none is given, the rate decides.
+    scale: Option<AxisScale>,
+    words: Vec<WordMark>,
+    pitch: bool,
+}
+
+impl PlotPlan {
+    /// The options for a picture of sounds of these rates.
+    fn options(&self, rates: impl IntoIterator<Item = u32>) -> PlotOptions {
+        let speech = rates.into_iter().all(|rate| rate <= SPEECH_RATE);
+        let usual = if speech { AxisScale::Mel } else { AxisScale::Linear };
+        PlotOptions { frequency_scale: self.scale.unwrap_or(usual), ..self.options.clone() }
+    }
 }
 
 /// Which pictures.
@@ -129,6 +171,13 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
         }
         _ => pictures(typed, settings)?,
     };
+    if let PlotTask::Each { sources, .. } | PlotTask::Together { sources, .. } = &task
+        && typed.words.is_some()
+        && !sources.list.single
+    {
+        let why = "is about one recording, and there are several inputs";
+        return Err(Failure::usage("--words", why).help("draw each with its own words"));
+    }
     if let PlotTask::Together { target, .. } | PlotTask::Compare { target, .. } = &task {
         check_stdout(&[Some(target.clone())], settings)?;
     }
@@ -138,6 +187,23 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
             refuse_terminal(&[Some(target.clone())])?;
         }
     }
+    let (mut scale, mut density) = (None, None);
+    for said in &typed.scale {
+        let again = match *said {
+            ScaleArg::Frequency(frequency) => scale.replace(frequency).is_some(),
+            ScaleArg::Density(pixels) => density.replace(pixels).is_some(),
+        };
+        if again {
+            return Err(Failure::usage("--scale", "is given twice for the same thing")
+                .help("give one frequency scale and one number"));
+        }
+    }
+    let mut words = typed.words.as_deref().map(words::read).transpose()?.unwrap_or_default();
+    let (start, _) = typed.part.resolve()?.bounds(None);
+    for word in &mut words {
+        word.start -= start;
+        word.end -= start;
+    }
     // One that is asked for is there.
     let waveform_height = (typed.height / 5 * 2).max(1);
     let options = PlotOptions {
@@ -145,18 +211,15 @@ fn plan(typed: &PlotArgs, settings: &Settings) -> Result<PlotPlan, Failure> {
         columns: typed.columns,
         waveform_height: if typed.no_waveform { 0 } else { waveform_height },
         spectrogram_height: if typed.no_spectrogram { 0 } else { typed.height },
-        frequency_scale: match typed.scale {
-            ScaleArg::Linear => AxisScale::Linear,
-            ScaleArg::Log => AxisScale::Log,
-            ScaleArg::Mel => AxisScale::Mel,
-        },
+        density: density.unwrap_or(1),
         min_frequency: typed.f_min,
         max_frequency: typed.f_max,
         range_db: typed.range,
         n_fft: typed.n_fft,
         ..PlotOptions::default()
     };
-    Ok(PlotPlan { task, existing: Existing::of(&typed.output), options })
+    let (existing, pitch) = (Existing::of(&typed.output), typed.pitch);
+    Ok(PlotPlan { task, existing, options, scale, words, pitch })
 }
 
 fn pictures(typed: &PlotArgs, settings: &Settings) -> Result<PlotTask, Failure> {
@@ -224,7 +287,8 @@ fn each(
         }
         let (item, warnings) =
             trace(plan, &mut lane.open(sources, input)?, sources.part, &lane.name)?;
-        write_image(&render(&[item], &plan.options)?, target)?;
+        let options = plan.options([item.trace.spec().rate]);
+        write_image(&render(&[item], &options)?, target)?;
         lane.warn(&warnings);
         lane.tell(&line(std::slice::from_ref(&lane.name), target, &warnings, settings))?;
         lane.note(&format!("{} -> {}", lane.name, target.name()))?;
@@ -264,7 +328,8 @@ fn together(
     let names: Vec<String> = traces.iter().map(|(_, name, ..)| name.clone()).collect();
     let warnings: Vec<Warning> = traces.iter().flat_map(|(.., list)| list.clone()).collect();
     let items: Vec<PlotItem> = traces.into_iter().map(|(_, _, item, _)| item).collect();
-    write_image(&render(&items, &plan.options)?, target)?;
+    let options = plan.options(items.iter().map(|item| item.trace.spec().rate));
+    write_image(&render(&items, &options)?, target)?;
     stdout::print(&line(&names, target, &warnings, settings))?;
     messages.note(&format!("{} inputs -> {}", names.len(), target.name()));
     Ok(outcome)
@@ -280,11 +345,17 @@ fn trace(
     let expected_frames = reader.declared_frames().map(|total| part.frames(total, spec.rate));
     let options = TraceOptions { n_fft: plan.options.n_fft, expected_frames };
     let mut trace = SoundTrace::new(spec, &options)?;
+    let mut contour = plan.pitch.then(|| Contour::new(spec.rate));
     while let Some(block) = reader.next_block()? {
         interrupt::check()?;
         trace.push(&block.view())?;
+        if let Some(contour) = &mut contour {
+            contour.push(&block.view())?;
+        }
     }
-    let item = PlotItem { title: title(Path::new(name)), trace: trace.finish() };
+    let pitch = contour.map(Contour::finish).transpose()?.unwrap_or_default();
+    let overlay = Overlay { words: plan.words.clone(), pitch };
+    let item = PlotItem { title: title(Path::new(name)), trace: trace.finish(), overlay };
     Ok((item, reader.info().warnings.clone()))
 }
 
@@ -320,7 +391,8 @@ fn comparison(
         second = resample(&second.view(), first.rate(), Quality::High)?;
     }
     let (title_a, title_b) = (title(a), title(b));
-    Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &plan.options)?)
+    let options = plan.options([first.rate()]);
+    Ok(compare((&title_a, &first.view()), (&title_b, &second.view()), &options)?)
 }
 
 fn line(names: &[String], target: &Target, warnings: &[Warning], settings: &Settings) -> String {
