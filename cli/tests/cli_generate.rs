@@ -306,3 +306,30 @@ fn what_is_no_sound_is_said() {
     assert_eq!(ran.json()[0]["faults"][0]["kind"], "silence");
     ran.says("the result is silence");
 }
+
+/// An interrupt ends the work within a step; finished sounds stay, whole, and --resume makes the others.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_what_is_finished() {
+    let place = place();
+    let more = ["--seconds", "1", "--steps", "8", "--count", "200", "--jobs", "1", "-o", "out/"];
+    let arguments = [&["generate", "rain", "--model", "m.safetensors"], &more[..]].concat();
+    let mut command = place.command(&arguments);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let began = std::time::Instant::now();
+    while !place.exists("out/rain_2.wav") && began.elapsed().as_secs() < 120 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill = format!("kill -INT {}", child.id());
+    let killed = std::process::Command::new("sh").args(["-c", &kill]).status();
+    assert!(killed.expect("a shell").success());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    let made: Vec<String> =
+        place.files().into_iter().filter(|name| name.starts_with("out/")).collect();
+    assert!((2..200).contains(&made.len()), "{made:?}");
+    for name in &made {
+        assert!(name.ends_with(".wav"), "{name}");
+        assert_eq!(decoded(&place, name).frames(), RATE as usize, "{name}");
+    }
+}

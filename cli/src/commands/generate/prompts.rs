@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path, usual: &GenerateOptions) -> Result<Vec<Prompt>, 
             Some(Value::Number(id)) => id.to_string(),
             Some(_) => return Err(refuse(number, "`id` is no text and no number".to_owned())),
         };
-        if file_name(&id) != id || !ids.insert(id.to_lowercase()) {
+        if id.is_empty() || file_name(&id) != id || !ids.insert(id.to_lowercase()) {
             let why =
                 format!("the id `{}` is no name of a file, or not the only one", id.escape_debug());
             return Err(refuse(number, why));

@@ -14,7 +14,7 @@ const FULL: f32 = 0.999;
 /// Share of clipped samples that is heard.
 const CLIPPED: f64 = 1e-3;
 /// Share of the power at one frequency from which on there is nothing but a tone.
-const ALL_OF_IT: f64 = 0.98;
+const ALL_OF_IT: f64 = 0.95;
 /// Transform that looks for the tone, and bins around it that are a tone's under a Hann window.
 const N_FFT: usize = 2048;
 const AROUND: usize = 2;
@@ -101,15 +101,15 @@ mod tests {
     #[test]
     fn silence_tones_and_clipping_are_found_and_sounds_are_not() {
         let noise = |n: usize| (n * 7919 % 1009) as f32 / 1009.0 - 0.5;
-        assert_eq!(found(noise), []);
+        assert!(found(noise).is_empty());
         assert!(matches!(found(|_| 1e-4)[..], [Fault::Silence { .. }]));
         let tone = |n: usize| 0.5 * (n as f32 * 0.3).sin();
         let [Fault::Tone { hz }] = found(tone)[..] else { panic!("one tone") };
         assert!((hz - 1052.8).abs() < 11.0, "{hz}");
-        assert_eq!(found(|n| tone(n) + 0.3 * noise(n)), []);
+        assert!(found(|n| tone(n) + 0.6 * noise(n)).is_empty());
         let loud = found(|n| (3.0 * noise(n)).clamp(-1.0, 1.0));
         assert!(matches!(loud[..], [Fault::Clipping { share }] if share > 0.2), "{loud:?}");
-        assert_eq!(faults(&[0.5], 22_050).expect("measured"), []);
+        assert!(faults(&[0.5], 22_050).expect("measured").is_empty());
         assert!(matches!(faults(&[], 22_050).expect("measured")[..], [Fault::Silence { .. }]));
     }
 }

@@ -99,7 +99,7 @@ impl Vocabulary {
             true => "names no sound".to_owned(),
             false => format!("{listed}: not among the {} words of this model", self.words.len()),
         };
-        Error::config("text", format!("{reason}, which are {} and others", some.join(", ")))
+        Error::config("text", format!("{reason}; there are {} and others", some.join(", ")))
     }
 }
 
