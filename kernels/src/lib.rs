@@ -8,7 +8,8 @@
 //!   [`lif`] a recurrence for which it has nothing; [`statistics`] and
 //!   [`channel_norm`] do in one or two goes what takes it eight to ten.
 //! - [`convolution`] sees all channels, by a matrix unit or in a fraction of the products of the direct
-//!   sum, behind a [`row_activation`] that may differ from channel to channel.
+//!   sum, behind a [`row_activation`] that may differ from channel to channel; [`anti_aliased`] is an
+//!   activation at twice the rate, which never is in memory.
 //! - [`gemm`] multiplies by matrices that are packed once, [`linear`] is a layer of it, and
 //!   [`gated_attention`] the whole block of that name, which stays in the caches.
 //!
@@ -18,6 +19,7 @@
 pub mod activation;
 mod aligned;
 pub mod allocator;
+pub mod anti_aliased;
 pub mod channel_norm;
 pub mod convolution;
 pub mod cuda;
