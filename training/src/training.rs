@@ -47,6 +47,11 @@ impl Course<'_> {
 /// Every number of a training, stored with the weights.
 pub(crate) trait Recipe: Clone + PartialEq + Serialize + DeserializeOwned {
     fn course(&self) -> Course<'_>;
+
+    /// What must match when training resumes: all but the number of epochs.
+    fn key(&self) -> Self {
+        self.clone()
+    }
 }
 
 macro_rules! recipes {
@@ -55,6 +60,10 @@ macro_rules! recipes {
             fn course(&self) -> Course<'_> {
                 let Self { epochs, steps_per_epoch, seed, ref optimizer, .. } = *self;
                 Course { epochs, steps_per_epoch, seed, optimizer }
+            }
+
+            fn key(&self) -> Self {
+                Self { epochs: 0, ..self.clone() }
             }
         }
     )*};
@@ -73,10 +82,16 @@ recipes!(
 );
 
 /// What must match when training resumes.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Key<R> {
     recipe: R,
     data: Value,
+}
+
+impl<R: Recipe> PartialEq for Key<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.recipe.key() == other.recipe.key() && self.data == other.data
+    }
 }
 
 /// Number of an epoch and of a step in it, from 0.
@@ -116,6 +131,11 @@ pub(crate) trait Training: Sync {
     ) -> Result<()>;
 
     fn loss(&self, network: &Self::Network, batch: &Self::Batch, at: At) -> Tensor;
+
+    /// Epochs without a higher score after which training ends early.
+    fn patience(&self) -> Option<usize> {
+        None
+    }
 
     /// Adds the gradients of `share` of the loss to the variables; returns that share.
     fn learn(&self, network: &Self::Network, batch: &Self::Batch, at: At, share: f64) -> f64 {
@@ -211,10 +231,15 @@ pub(crate) fn run<T: Training>(
     let epochs = Epochs {
         epochs: course.epochs,
         steps_per_epoch: course.steps_per_epoch,
+        patience: training.patience(),
         state: &paths.state,
         began,
         progress,
     };
+    if let Value::Object(provenance) = &mut provenance {
+        let recipe = serde_json::to_value(training.recipe()).expect("a recipe is plain data");
+        provenance.insert("recipe".to_owned(), recipe);
+    }
     let key = Key { recipe: training.recipe().clone(), data: training.data_key() };
     let saved = epochs.saved(&key);
     if saved.is_none() {
@@ -250,11 +275,13 @@ pub(crate) fn run<T: Training>(
                 let model = training.model(weights, Value::Null)?;
                 Ok(training.verdict(&training.validate(&model)?))
             },
+            |weights| {
+                let model = training.model(weights, provenance.clone())?;
+                Ok(model.save(&paths.partial, T::KIND)?)
+            },
         )
     })?;
     if let Value::Object(provenance) = &mut provenance {
-        let recipe = serde_json::to_value(training.recipe()).expect("a recipe is plain data");
-        provenance.insert("recipe".to_owned(), recipe);
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
     let figures = training.finish(&best.weights, provenance, &paths.output)?;
@@ -263,6 +290,7 @@ pub(crate) fn run<T: Training>(
     };
     let parameters = by_name(&vs).iter().filter(of_model).map(|(_, x)| x.numel() as u64).sum();
     resume::remove(&paths.state)?;
+    resume::remove(&paths.partial)?;
     Ok(Trained {
         best_epoch: best.epoch,
         figures,
@@ -395,7 +423,9 @@ mod tests {
         assert_eq!(copied.replace(0), 1);
         assert!(matches!(go("resumed", &StopsOnce::default()), Err(Error::Interrupted)));
         assert_eq!(copied.replace(0), 1);
+        assert!(folder.path().join("resumed.partial").is_file());
         let resumed = go("resumed", &crate::progress::Silent).expect("resumes").figures;
         assert_eq!((copied.get(), resumed), (0, straight));
+        assert!(!folder.path().join("resumed.partial").exists());
     }
 }
