@@ -306,3 +306,74 @@ fn words_are_written_as_annotations() {
     let timed = spot(&place, &["in/0.wav", "--timecode"]).code(0).text();
     assert!(timed.contains("0:00.") || timed.contains("0:01."), "{timed}");
 }
+
+/// A folder of two words by twelve people: high and low tones.
+fn folder(place: &Place) {
+    for n in 0..24usize {
+        let (label, hertz) = if n % 2 == 0 { ("high", 2000.0) } else { ("low", 300.0) };
+        let samples = tone(3200 + 40 * n, 16_000.0, hertz + 5.0 * n as f32);
+        place.wav(&format!("my-words/{label}/p{}_{n}.wav", n / 2), &samples);
+    }
+    place.file("recipe.json", RECIPE.as_bytes());
+}
+
+/// The lines of docs/training.md: the clips that the training left out are found by `--split test`,
+/// however the folder is typed.
+#[test]
+fn a_folder_that_was_trained_on_is_measured_on_its_test_clips() {
+    let place = Place::new();
+    folder(&place);
+    let train = "train spot --data my-words/ --out my-words.safetensors --recipe recipe.json";
+    let train: Vec<&str> = train.split(' ').collect();
+    place.run(&train).code(0).says("no other speech");
+    assert!(!place.exists("my-words.safetensors.partial"));
+    let full = place.path("my-words").display().to_string();
+    for data in ["my-words/", "my-words", "./my-words", &full] {
+        let eval = ["eval", "spot", "--model", "my-words.safetensors", "--manifest", data];
+        for (split, clips) in [("train", 20), ("dev", 2), ("test", 2)] {
+            let lines = place.run(&[&eval[..], &["--split", split, "--json"]].concat()).json();
+            assert_eq!(lines.last().expect("a summary")["items"], clips, "{data} {split}");
+        }
+    }
+    place.wav("recording.wav", &tone(16_000, 16_000.0, 500.0));
+    place.run(&["spot", "--model", "my-words.safetensors", "recording.wav"]).code(0);
+}
+
+/// Without a recipe the training starts from the bundled model.
+#[test]
+fn the_default_starts_from_the_bundled_model() {
+    let place = Place::new();
+    folder(&place);
+    let short = ["--epochs", "1", "--steps", "1", "--batch", "2"];
+    let train = ["train", "spot", "--data", "my-words", "-o", "m.safetensors"];
+    place.run(&[&train[..], &short].concat()).code(0).says("a new head");
+    let info = place.run(&["models", "info", "m.safetensors"]).code(0);
+    assert!(info.text().contains("lmuformer"), "{}", info.text());
+    let both = [&train[..], &["--from-scratch", "--start", "spot-commands", "--overwrite"]];
+    place.run(&both.concat()).code(2).says("--from-scratch");
+}
+
+#[test]
+fn what_ruins_a_model_is_told() {
+    let place = Place::new();
+    place.file("recipe.json", RECIPE.as_bytes());
+    for n in 0..6 {
+        let (label, hertz) = if n % 2 == 0 { ("high", 2000.0) } else { ("low", 300.0) };
+        place
+            .wav(&format!("w/{label}/anna_{n}.wav"), &tone(3200, 16_000.0, hertz + 9.0 * n as f32));
+    }
+    place.wav("w/rare/anna_1.wav", &tone(4000, 16_000.0, 700.0));
+    // The same recording as `high/anna_0.wav`.
+    place.wav("w/low/anna_x.wav", &tone(3200, 16_000.0, 2000.0));
+    place.wav("w/low/more/anna_9.wav", &tone(3200, 16_000.0, 300.0));
+    place.wav("w/stray.wav", &tone(3200, 16_000.0, 300.0));
+    let train = ["train", "spot", "--data", "w", "--recipe", "recipe.json", "-o", "m.safetensors"];
+    place
+        .run(&train)
+        .code(0)
+        .says("`rare` has one clip")
+        .says("the same recording under two labels")
+        .says("2 recordings were left out")
+        .says("all clips are of one speaker, `anna`")
+        .says("no other speech");
+}

@@ -78,6 +78,13 @@ impl Corpus {
         Ok(corpus)
     }
 
+    /// Adds a clip at the rate of the others; its number.
+    pub(crate) fn push(&mut self, samples: &[f32]) -> usize {
+        self.samples.extend(samples.iter().map(|x| (x * 32768.0).round() as i16));
+        self.ends.push(self.samples.len());
+        self.ends.len() - 1
+    }
+
     /// Number of clips.
     #[must_use]
     pub fn len(&self) -> usize {

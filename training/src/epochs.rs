@@ -18,6 +18,8 @@ use crate::resume::{self, Saved};
 pub(crate) struct Epochs<'a> {
     pub(crate) epochs: usize,
     pub(crate) steps_per_epoch: usize,
+    /// Epochs without a higher score after which training ends early.
+    pub(crate) patience: Option<usize>,
     pub(crate) state: &'a Path,
     pub(crate) began: Instant,
     pub(crate) progress: &'a dyn Progress,
@@ -32,6 +34,9 @@ pub(crate) struct Record<K> {
     steps: u64,
     best_epoch: usize,
     best_score: f64,
+    /// The last epoch with a higher score than all before it; a tie is none.
+    #[serde(default)]
+    gained_epoch: usize,
 }
 
 /// What the weights of an epoch are worth; a higher score is better.
@@ -90,9 +95,16 @@ impl Epochs<'_> {
         mut learn: impl FnMut(usize, Take<'_>) -> Result<()>,
         weights: impl Fn(&AdamW) -> BTreeMap<String, Tensor>,
         judge: impl Fn(&BTreeMap<String, Tensor>) -> Result<Verdict>,
+        keep: impl Fn(&BTreeMap<String, Tensor>) -> Result<()>,
     ) -> Result<Best> {
-        let mut record =
-            Record { of, epoch: 0, steps: 0, best_epoch: 0, best_score: f64::NEG_INFINITY };
+        let mut record = Record {
+            of,
+            epoch: 0,
+            steps: 0,
+            best_epoch: 0,
+            best_score: f64::NEG_INFINITY,
+            gained_epoch: 0,
+        };
         let mut best = None;
         if let Some(saved) = saved {
             if optimizer.restore(&saved.optimizer, saved.record.steps) {
@@ -108,10 +120,16 @@ impl Epochs<'_> {
             let loss = self.epoch(epoch, optimizer, &mut learn)?;
             let averaged = weights(optimizer);
             let Verdict { score, detail } = judge(&averaged)?;
-            let is_best = score > record.best_score;
+            // Of equal scores the later counts: few clips to validate on are soon all right, and the
+            // network still learns.
+            let is_best = score >= record.best_score;
+            if score > record.best_score {
+                record.gained_epoch = epoch + 1;
+            }
             if is_best {
                 record.best_score = score;
                 record.best_epoch = epoch + 1;
+                keep(&averaged)?;
                 best = Some(averaged);
             }
             record.epoch = epoch + 1;
@@ -126,6 +144,12 @@ impl Epochs<'_> {
                 seconds: self.began.elapsed().as_secs_f64(),
                 detail,
             });
+            if self.patience.is_some_and(|most| epoch + 1 - record.gained_epoch >= most) {
+                let text =
+                    format!("no better for {} epochs: done", epoch + 1 - record.gained_epoch);
+                self.progress.event(&TrainingEvent::Note { text });
+                break;
+            }
         }
         let weights = best.unwrap_or_else(|| weights(optimizer));
         Ok(Best { epoch: record.best_epoch, weights })
@@ -192,6 +216,7 @@ mod tests {
         let epochs = Epochs {
             epochs: 3,
             steps_per_epoch: 1,
+            patience: None,
             state: &state,
             began: Instant::now(),
             progress: &notes,
@@ -218,6 +243,7 @@ mod tests {
                 },
                 AdamW::averaged,
                 |_| Ok(Verdict { score: 0.0, detail: String::new() }),
+                |_| Ok(()),
             );
             (seen, best.is_ok())
         };
@@ -228,5 +254,40 @@ mod tests {
         assert_eq!(run(1, 2, None), (vec![2], true));
         assert_eq!(run(1, 3, None), (vec![0, 1, 2], true), "a state of another network");
         assert_eq!(run(2, 2, None), (vec![0, 1, 2], true), "a state of another recipe");
+    }
+
+    #[test]
+    fn ties_go_to_the_later_epoch_and_patience_ends_a_training() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("x.state");
+        let epochs = Epochs {
+            epochs: 20,
+            steps_per_epoch: 1,
+            patience: Some(3),
+            state: &state,
+            began: Instant::now(),
+            progress: &crate::progress::Silent,
+        };
+        let vs = VarStore::new(Device::Cpu);
+        let x = vs.root().var("x", &[2], nn::Init::Const(3.0));
+        let scores = [0.1, 0.5, 0.5, 0.4, 0.5, 0.9];
+        let (epoch, kept) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+        let best = epochs.run(
+            Key { recipe: 1 },
+            None,
+            &mut AdamW::new(&vs, OptimizerConfig::default()),
+            |_, take| take(0, Box::new(|| backward(&x.square().sum(Kind::Float)))),
+            AdamW::averaged,
+            |_| {
+                let score = scores[epoch.replace(epoch.get() + 1)];
+                Ok(Verdict { score, detail: String::new() })
+            },
+            |_| {
+                kept.set(kept.get() + 1);
+                Ok(())
+            },
+        );
+        // Epoch 2 is the last that gained, epoch 5 the last of its score, and the end.
+        assert_eq!((best.expect("runs").epoch, epoch.get(), kept.get()), (5, 5, 4));
     }
 }

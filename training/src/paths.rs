@@ -9,16 +9,21 @@ pub struct TrainPaths {
     pub output: PathBuf,
     /// State after the last epoch; removed when training is done.
     pub state: PathBuf,
+    /// The best model so far; removed when training is done.
+    pub partial: PathBuf,
 }
 
 impl TrainPaths {
-    /// The state beside the output, as `OUTPUT.state`.
+    /// State and best model beside the output, as `OUTPUT.state` and `OUTPUT.partial`.
     #[must_use]
     pub fn of(output: impl Into<PathBuf>) -> Self {
         let output = output.into();
-        let mut state = output.file_name().unwrap_or_default().to_owned();
-        state.push(".state");
-        Self { state: output.with_file_name(state), output }
+        let beside = |ending: &str| {
+            let mut name = output.file_name().unwrap_or_default().to_owned();
+            name.push(ending);
+            output.with_file_name(name)
+        };
+        Self { state: beside(".state"), partial: beside(".partial"), output }
     }
 }
 
@@ -30,5 +35,6 @@ mod tests {
     fn the_state_lies_beside_the_model() {
         let paths = TrainPaths::of("models/mine.safetensors");
         assert_eq!(paths.state, PathBuf::from("models/mine.safetensors.state"));
+        assert_eq!(paths.partial, PathBuf::from("models/mine.safetensors.partial"));
     }
 }

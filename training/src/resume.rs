@@ -65,7 +65,7 @@ pub fn load<R: DeserializeOwned>(path: &Path) -> Option<Saved<R>> {
     Some(Saved { record, optimizer, best })
 }
 
-/// Removes the state of a training that is done.
+/// Removes the state, or the best model so far, of a training that is done.
 ///
 /// # Errors
 /// [`Error::Write`] when it is there and can't be removed.

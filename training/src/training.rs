@@ -83,6 +83,12 @@ pub trait Recipe: Clone + Default + PartialEq + Serialize + DeserializeOwned {
     /// # Errors
     /// [`crate::Error::Config`] naming the setting.
     fn validate(&self) -> Result<()>;
+
+    /// What must match when a training resumes: all but the number of epochs.
+    #[must_use]
+    fn key(&self) -> Self {
+        self.clone()
+    }
 }
 
 macro_rules! recipes {
@@ -104,6 +110,10 @@ macro_rules! recipes {
             fn validate(&self) -> Result<()> {
                 <$recipe>::validate(self)
             }
+
+            fn key(&self) -> Self {
+                Self { epochs: 0, ..self.clone() }
+            }
         }
     )*};
 }
@@ -121,11 +131,17 @@ recipes!(
 );
 
 /// What must match when training resumes.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Key<R> {
     pub(crate) recipe: R,
     /// Names or numbers of the data.
     pub(crate) data: Value,
+}
+
+impl<R: Recipe> PartialEq for Key<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.recipe.key() == other.recipe.key() && self.data == other.data
+    }
 }
 
 /// Number of an epoch and of a step in it, from 0.
@@ -164,6 +180,11 @@ pub(crate) trait Training: Sync {
     ) -> Result<()>;
 
     fn loss(&self, network: &Self::Network, batch: &Self::Batch, at: At) -> Tensor;
+
+    /// Epochs without a higher score after which training ends early.
+    fn patience(&self) -> Option<usize> {
+        None
+    }
 
     /// Adds the gradients of `share` of the loss to the variables; returns that share.
     fn learn(&self, network: &Self::Network, batch: &Self::Batch, at: At, share: f64) -> f64 {
@@ -265,13 +286,23 @@ pub(crate) fn run<T: Training, R: Recipe>(
     let vs = VarStore::new(Device::Cpu);
     let network = training.network(&vs)?;
     let optimizer = optimizer.clone();
-    let epochs = Epochs { epochs, steps_per_epoch, state: &paths.state, began, progress };
+    let epochs = Epochs {
+        epochs,
+        steps_per_epoch,
+        patience: training.patience(),
+        state: &paths.state,
+        began,
+        progress,
+    };
+    if let Value::Object(provenance) = &mut provenance {
+        let recipe = serde_json::to_value(&key.recipe).expect("a recipe is plain data");
+        provenance.insert("recipe".to_owned(), recipe);
+    }
     let saved = epochs.saved(&key);
     if saved.is_none() {
         begin(&vs, &network)?;
     }
     let mut optimizer = AdamW::new(&vs, optimizer);
-    let recipe = serde_json::to_value(&key.recipe).expect("a recipe is plain data");
     let variables = variables(&vs);
     let threads = tch::get_num_threads();
     let copies = usize::try_from(threads).unwrap_or(1).min(training.most_parts()).max(1) - 1;
@@ -301,10 +332,13 @@ pub(crate) fn run<T: Training, R: Recipe>(
                 let model = training.model(weights, Value::Null)?;
                 Ok(training.verdict(&training.validate(&model)?))
             },
+            |weights| {
+                let model = training.model(weights, provenance.clone())?;
+                Ok(model.save(&paths.partial, T::KIND)?)
+            },
         )
     })?;
     if let Value::Object(provenance) = &mut provenance {
-        provenance.insert("recipe".to_owned(), recipe);
         provenance.insert("best_epoch".to_owned(), best.epoch.into());
     }
     let figures = training.finish(&best.weights, provenance, &paths.output)?;
@@ -313,6 +347,7 @@ pub(crate) fn run<T: Training, R: Recipe>(
     };
     let parameters = by_name(&vs).iter().filter(of_model).map(|(_, x)| x.numel() as u64).sum();
     resume::remove(&paths.state)?;
+    resume::remove(&paths.partial)?;
     Ok(Trained {
         best_epoch: best.epoch,
         figures,
@@ -437,7 +472,9 @@ mod tests {
         assert_eq!(copied.replace(0), 1);
         assert!(matches!(go("resumed", &StopsOnce::default()), Err(Error::Interrupted)));
         assert_eq!(copied.replace(0), 1);
+        assert!(folder.path().join("resumed.partial").is_file());
         let resumed = go("resumed", &crate::progress::Silent).expect("resumes").figures;
         assert_eq!((copied.get(), resumed), (0, straight));
+        assert!(!folder.path().join("resumed.partial").exists());
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use formant_audio_core::AudioView;
 use formant_audio_core::encode::{WriteOptions, write_wav};
-use formant_models::ModelSource;
+use formant_models::tasks::Task;
+use formant_models::tasks::spot::Spotter;
+use formant_models::{LoadOptions, ModelSource};
 use formant_training::asr::{self, AsrData, AsrSources};
 use formant_training::generate::{self, SoundData, SoundSources, Tokenizer};
 use formant_training::progress::{Progress, Silent, TrainingEvent};
@@ -33,6 +35,18 @@ impl Progress for StopsAfterAnEpoch {
 
     fn cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The numbers of the epochs that were run.
+#[derive(Default)]
+struct EpochsSeen(Mutex<Vec<usize>>);
+
+impl Progress for EpochsSeen {
+    fn event(&self, event: &TrainingEvent) {
+        if let TrainingEvent::Epoch { epoch, .. } = event {
+            self.0.lock().expect("not poisoned").push(*epoch);
+        }
     }
 }
 
@@ -150,6 +164,19 @@ fn a_resumed_keyword_training_is_the_same() {
     check(folder.path(), |paths, progress| {
         spot::train(&data, &recipe, paths, None, json!({}), progress)
     });
+    // A training that was stopped may be made longer; the best model so far is there to be used.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let paths = TrainPaths::of(folder.path().join("longer.safetensors"));
+    let stops = StopsAfterAnEpoch::default();
+    let stopped = spot::train(&data, &recipe, &paths, None, json!({}), &stops);
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    let partial = ModelSource::Path(paths.partial.clone());
+    Spotter::load(&partial, &LoadOptions::default()).expect("a model");
+    let (mut longer, seen) = (recipe.clone(), EpochsSeen::default());
+    longer.epochs = 3;
+    spot::train(&data, &longer, &paths, None, json!({}), &seen).expect("resumes");
+    assert_eq!(*seen.0.lock().expect("not poisoned"), [2, 3]);
+    assert!(!paths.partial.exists() && !paths.state.exists());
 }
 
 #[test]

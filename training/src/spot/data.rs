@@ -7,7 +7,10 @@ use formant_audio_core::AudioView;
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::{SpotOptions, Spotter};
 
+use super::negatives;
 use super::recipe::SpotRecipe;
+use super::remarks;
+use super::split::{self, Splits};
 use crate::augment::Room;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
@@ -54,6 +57,10 @@ pub struct SpotData {
     pub rooms: Vec<Room>,
     /// Clips and labels of the `dev` split, for choosing the best epoch.
     pub dev: Vec<(usize, String)>,
+    /// Clips without the words by which the threshold is chosen: speech of the `dev` split.
+    pub quiet: Vec<usize>,
+    /// The splits that were made for clips that had none.
+    pub splits: Splits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +83,7 @@ impl SpotData {
         cache: Option<&Path>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut rows = Vec::new();
+        let mut named = Vec::new();
         for (kind, paths) in [
             (Use::Word, &sources.words),
             (Use::Speech, &sources.speech),
@@ -84,17 +91,19 @@ impl SpotData {
             (Use::Room, &sources.rooms),
         ] {
             for path in paths {
-                let mut listed = manifest::read(path)?;
-                manifest::assign_splits(&mut listed);
-                rows.extend(listed.into_iter().map(|row| (kind, row)));
+                let listed = manifest::read(path)?.into_iter();
+                named.extend(listed.map(|row| (kind, split::name(&row.path, path), row)));
             }
         }
-        for (kind, row) in &mut rows {
+        for (kind, _, row) in &mut named {
             if *kind == Use::Word && row.label == BACKGROUND_FOLDER {
                 *kind = Use::Noise;
                 row.split = "train".to_owned();
             }
         }
+        let splits = assign_splits(&mut named);
+        let mut rows: Vec<(Use, Row)> =
+            named.into_iter().map(|(kind, _, row)| (kind, row)).collect();
         let words = choose_words(&recipe.words, &rows);
         rows.retain(|(kind, row)| {
             row.split != "test" && (*kind != Use::Speech || usable(row, &words))
@@ -111,12 +120,48 @@ impl SpotData {
             hard: Vec::new(),
             rooms: Vec::new(),
             dev: Vec::new(),
+            quiet: Vec::new(),
+            splits,
         };
+        data.remark(sources, &rows, progress);
         for (index, (kind, row)) in rows.into_iter().enumerate() {
             data.file(index, kind, row, recipe.samples());
         }
-        data.check()?;
+        data.check(progress)?;
+        if data.other_words.is_empty() && data.speech.is_empty() {
+            for samples in negatives::sentences(&data.words, data.corpus.rate())? {
+                let clip = data.corpus.push(&samples);
+                data.speech.push(clip);
+            }
+        }
         Ok(data)
+    }
+
+    /// Tells what makes a model worse than it looks.
+    fn remark(&self, sources: &SpotSources, rows: &[(Use, Row)], progress: &dyn Progress) {
+        let clips = rows.iter().enumerate().filter(|(_, (kind, _))| *kind == Use::Word);
+        let clips: Vec<(usize, &Row)> = clips.map(|(index, (_, row))| (index, row)).collect();
+        let folders = sources.words.iter().filter(|path| path.is_dir());
+        let mut remarks: Vec<String> =
+            folders.filter_map(|folder| remarks::of_folder(folder)).collect();
+        remarks.extend(remarks::of_clips(&self.words, &clips, &self.corpus));
+        let others = clips.iter().any(|(_, row)| !self.words.contains(&row.label));
+        if !others && sources.speech.is_empty() {
+            remarks.push(
+                "no other speech: the model learns from 81 seconds that come with the program what \
+                 is none of the words; recordings of talk with --speech make fewer false alarms"
+                    .to_owned(),
+            );
+        }
+        for text in remarks {
+            progress.event(&TrainingEvent::Note { text });
+        }
+    }
+
+    /// Whether the words have one in common with those of a model.
+    #[must_use]
+    pub fn shares_words(&self, spotter: &Spotter) -> bool {
+        spotter.words().any(|known| self.words.iter().any(|word| word == known))
     }
 
     /// Looks for stretches of the training clips without words that fool `spotter`, so that
@@ -170,11 +215,12 @@ impl SpotData {
             (Use::Word, None) if train => self.other_words.push(index),
             (Use::Speech, None) if train => self.speech.push(index),
             (Use::Word, _) if row.split == "dev" => self.dev.push((index, row.label)),
+            (Use::Speech, None) if row.split == "dev" => self.quiet.push(index),
             _ => {}
         }
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&mut self, progress: &dyn Progress) -> Result<()> {
         if self.words.is_empty() {
             return Err(Error::Data("no words: the data has no labelled clips".to_owned()));
         }
@@ -185,12 +231,34 @@ impl SpotData {
             }
         }
         if self.dev.is_empty() {
-            let text =
-                "no clips to validate on: mark some rows `dev`, or add recordings of more speakers";
-            return Err(Error::Data(text.to_owned()));
+            let text = "no clip can be spared to validate on: the figures are of the training clips \
+                        and say little; add recordings, or mark some rows `dev`";
+            progress.event(&TrainingEvent::Note { text: text.to_owned() });
+            let clips = self.words.iter().zip(&self.word_clips).flat_map(|(word, sources)| {
+                sources.values().flatten().map(|&clip| (clip, word.clone()))
+            });
+            self.dev = clips.collect();
         }
         Ok(())
     }
+}
+
+/// One recording of speech in this many is kept for the threshold, where none is marked `dev`.
+const QUIET_SHARE: u64 = 8;
+
+/// Gives all clips without a split one: words by [`split::assign`], speech by its names, and all noise
+/// and rooms train.
+fn assign_splits(named: &mut [(Use, String, Row)]) -> Splits {
+    let speech = named.iter().filter(|(kind, ..)| *kind == Use::Speech);
+    let marked = speech.clone().any(|(.., row)| row.split == "dev");
+    let enough = !marked && speech.count() as u64 >= QUIET_SHARE;
+    let others = named.iter_mut().filter(|(kind, ..)| *kind != Use::Word);
+    for (kind, name, row) in others.filter(|(.., row)| row.split.is_empty()) {
+        let quiet = *kind == Use::Speech && enough && split::hash(name) % QUIET_SHARE == 0;
+        row.split = if quiet { "dev" } else { "train" }.to_owned();
+    }
+    let words = named.iter_mut().filter(|(kind, ..)| *kind == Use::Word);
+    split::assign(&mut words.map(|(_, name, row)| (name.clone(), row)).collect::<Vec<_>>())
 }
 
 /// The wanted words, or all labels of the word clips in alphabetical order. A label in
@@ -210,9 +278,14 @@ fn choose_words(wanted: &[String], rows: &[(Use, Row)]) -> Vec<String> {
 
 /// Whether running speech may serve: its text holds none of the words, or is one of them alone.
 fn usable(row: &Row, words: &[String]) -> bool {
-    let text = row.label.to_lowercase();
+    words.contains(&row.label.to_lowercase()) || says_none(&row.label, words)
+}
+
+/// Whether a text holds none of the words.
+pub(super) fn says_none(text: &str, words: &[String]) -> bool {
+    let text = text.to_lowercase();
     let says = |word: &String| text.split(|c: char| !c.is_alphanumeric()).any(|said| said == word);
-    words.contains(&text) || !words.iter().any(says)
+    !words.iter().any(says)
 }
 
 #[cfg(test)]

@@ -7,10 +7,15 @@
 mod compose;
 mod data;
 mod evaluate;
+mod negatives;
 mod recipe;
+mod remarks;
+mod split;
+mod threshold;
 mod train;
 
 pub use data::{SpotData, SpotSources};
 pub use evaluate::{Answers, Confusion, SpotReport, WordScore, answer};
 pub use recipe::{Augmentation, SpotRecipe};
+pub use split::Splits;
 pub use train::train;

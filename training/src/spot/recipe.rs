@@ -2,7 +2,7 @@
 
 use formant_audio_core::features::{FeatureConfig, presets};
 use formant_models::arch::lmuformer::LmuFormerConfig;
-use formant_models::tasks::spot::DetectionDefaults;
+use formant_models::tasks::spot::{DetectionDefaults, SpotCard};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::SpecMasks;
@@ -28,6 +28,8 @@ pub struct SpotRecipe {
     pub optimizer: OptimizerConfig,
     /// Passes; an epoch is `steps_per_epoch` batches, since clips are drawn at random.
     pub epochs: usize,
+    /// Epochs without better figures after which the training ends early; 0 for none.
+    pub patience: usize,
     /// Batches in an epoch.
     pub steps_per_epoch: usize,
     /// Clips in a batch.
@@ -124,6 +126,7 @@ impl Default for SpotRecipe {
             window_frames: 100,
             optimizer: OptimizerConfig::default(),
             epochs: 40,
+            patience: 0,
             steps_per_epoch: 400,
             batch: 32,
             unknown_share: 0.25,
@@ -143,6 +146,48 @@ impl Default for SpotRecipe {
 }
 
 impl SpotRecipe {
+    /// The recipe for words of one's own that starts from a bundled model: minutes, where
+    /// [`SpotRecipe::default`] takes an hour or more.
+    #[must_use]
+    pub fn quick() -> Self {
+        Self {
+            optimizer: OptimizerConfig {
+                learning_rate: 1e-3,
+                ema_decay: 0.99,
+                ..OptimizerConfig::default()
+            },
+            epochs: 12,
+            patience: 5,
+            steps_per_epoch: 80,
+            unknown_share: 0.42,
+            mixup_share: 0.15,
+            threshold: 0.85,
+            smoothing: 0.2,
+            ..Self::default()
+        }
+    }
+
+    /// The recipe with network, features and window of a model to start from.
+    #[must_use]
+    pub fn starting_from(self, card: &SpotCard) -> Self {
+        let network = LmuFormerConfig {
+            in_channels: self.network.in_channels,
+            num_classes: self.network.num_classes,
+            ..card.config.clone()
+        };
+        if network == self.network && card.frontend == self.frontend {
+            return self;
+        }
+        let window_frames = card.detection.window_frames;
+        Self {
+            network,
+            frontend: card.frontend.clone(),
+            window_frames,
+            context_frames: window_frames / 2,
+            ..self
+        }
+    }
+
     /// Frames of one training example.
     #[must_use]
     pub fn frames(&self) -> usize {

@@ -1,5 +1,7 @@
 //! A spotter's training: its loss, its validation, and the card of the finished model.
 
+use std::sync::{Mutex, PoisonError};
+
 use formant_audio_core::AudioBuf;
 use formant_audio_core::features::FeaturePlan;
 use formant_models::Model;
@@ -17,6 +19,7 @@ use super::compose::{Geometry, compose};
 use super::data::SpotData;
 use super::evaluate::{SpotReport, score_clips};
 use super::recipe::SpotRecipe;
+use super::threshold::{self, Threshold};
 use crate::epochs::Verdict;
 use crate::error::Result;
 use crate::examples::Labelled;
@@ -54,7 +57,8 @@ pub fn train(
     recipe.network.in_channels = plan.bins() as i64;
     recipe.network.num_classes = data.words.len() as i64 + 2;
     let card = card(data, &recipe);
-    let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card };
+    let measured = Mutex::new(None);
+    let training = Spotting { data, recipe: &recipe, plan: &plan, card: &card, measured };
     let key = Key { recipe: recipe.clone(), data: json!(data.words) };
     training::run(&training, key, paths, provenance, progress, |vs, _| match start {
         Some(start) => {
@@ -72,6 +76,8 @@ struct Spotting<'a> {
     recipe: &'a SpotRecipe,
     plan: &'a FeaturePlan,
     card: &'a SpotCard,
+    /// The threshold of the model that was validated last.
+    measured: Mutex<Option<Threshold>>,
 }
 
 impl Training for Spotting<'_> {
@@ -80,8 +86,22 @@ impl Training for Spotting<'_> {
     type Arch = LmuFormer;
     type Figures = Dev<SpotReport>;
 
-    fn card(&self, provenance: Value) -> Result<SpotCard> {
-        Ok(SpotCard { provenance, ..self.card.clone() })
+    fn card(&self, mut provenance: Value) -> Result<SpotCard> {
+        let mut card = self.card.clone();
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        // A model without provenance is one to validate, before its threshold is known.
+        if let (Value::Object(facts), Some(measured)) = (&mut provenance, measured.as_ref()) {
+            card.detection.threshold = measured.threshold;
+            facts.insert("detection".to_owned(), json!(measured));
+            if !self.data.splits.is_empty() {
+                facts.insert("splits".to_owned(), json!(self.data.splits));
+            }
+        }
+        Ok(SpotCard { provenance, ..card })
+    }
+
+    fn patience(&self) -> Option<usize> {
+        Some(self.recipe.patience).filter(|epochs| *epochs > 0)
     }
 
     fn network(&self, vs: &VarStore) -> Result<LmuFormer> {
@@ -111,11 +131,15 @@ impl Training for Spotting<'_> {
     }
 
     fn validate(&self, model: &Model<LmuFormer>) -> Result<Dev<SpotReport>> {
-        let SpotData { dev, corpus, .. } = self.data;
-        let dev = score_clips(&Spotter::of_model(model.clone())?, dev.len(), |i| {
+        let SpotData { dev, corpus, quiet, speech, .. } = self.data;
+        let spotter = Spotter::of_model(model.clone())?;
+        let dev = score_clips(&spotter, dev.len(), |i| {
             let (clip, label) = &dev[i];
             Ok((AudioBuf::from_mono(corpus.rate(), corpus.clip_f32(*clip)), label.clone()))
         })?;
+        let clips = quiet.iter().chain(speech).copied();
+        let measured = threshold::measure(&spotter, corpus, clips, self.recipe.threshold)?;
+        *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(measured);
         Ok(Dev { dev })
     }
 

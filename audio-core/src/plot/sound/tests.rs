@@ -1,6 +1,7 @@
 use super::*;
 use crate::buffer::{AudioBuf, AudioSpec};
 use crate::layout::ChannelLayout;
+use crate::plot::WordMark;
 
 fn item(spec: AudioSpec, frames: usize, options: &PlotOptions) -> PlotItem {
     let mut buf = AudioBuf::silence(spec, frames);

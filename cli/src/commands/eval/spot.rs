@@ -8,7 +8,7 @@ use formant_models::tasks::Task;
 use formant_models::tasks::spot::{Detection, SpotOptions, Spotter};
 use formant_training::Recording;
 use formant_training::manifest::{self, Row};
-use formant_training::spot::{Answers, SpotReport, answer};
+use formant_training::spot::{Answers, Splits, SpotReport, answer};
 use serde_json::json;
 
 use super::{Evaluation, Summary, Tally, evaluate, figures, of_split};
@@ -33,7 +33,8 @@ pub(super) struct EvalSpotArgs {
     /// without the words.
     #[arg(long, value_name = "FILE|FOLDER", required_unless_present = "negatives")]
     manifest: Option<PathBuf>,
-    /// Use rows of this split only.
+    /// Use rows of this split only. Clips without a split have the one that the training of the model
+    /// gave them.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// Recordings without the words, for false alarms per hour: files, folders or manifests.
@@ -76,9 +77,19 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     use_few_threads(settings);
     let split = plan.split.as_deref();
-    let labelled = plan.manifest.as_ref().map_or(Ok(Vec::new()), |path| rows(path, split))?;
+    let listed = plan.manifest.as_ref().map(|path| manifest::read(path)).transpose()?;
     let negatives = recordings(&plan.negatives, |table| rows(table, split))?;
     let spotter = plan.model.load()?;
+    let labelled = match (&plan.manifest, listed) {
+        (Some(path), Some(mut rows)) => {
+            // The clips that the training of this model kept out, where the table does not say.
+            if let Some(splits) = Splits::of(&spotter.card().provenance) {
+                splits.apply(&mut rows, path);
+            }
+            of_split(rows, path, split)?
+        }
+        _ => Vec::new(),
+    };
     // A wrong word is one error and not one a file.
     spotter.start(&plan.options)?;
     let (clips, recordings): (Vec<Row>, Vec<Row>) =

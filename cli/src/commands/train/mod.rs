@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use self::shown::Shown;
 use super::{Work, work};
 use crate::exit::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::messages::Messages;
 use crate::outputs::{Existing, Target};
 use crate::settings::Settings;
@@ -225,7 +225,8 @@ impl<S: 'static, R: Recipe + 'static, D: 'static, M: 'static, F: Serialize + 'st
             card[kind] = names;
         }
         card["start"] = json!(start.as_ref().map(self.provenance));
-        let outcome = (self.train)(&data, &recipe, &plan.paths, start.as_ref(), card, &progress)?;
+        let outcome = (self.train)(&data, &recipe, &plan.paths, start.as_ref(), card, &progress)
+            .map_err(|error| stopped(error, &plan.paths))?;
         progress.clear();
         let output = plan.paths.output.display().to_string();
         let text = if settings.json {
@@ -244,6 +245,20 @@ impl<S: 'static, R: Recipe + 'static, D: 'static, M: 'static, F: Serialize + 'st
         stdout::print(&text)?;
         Ok(Outcome::done())
     }
+}
+
+/// The failure of a training; where it was stopped, it says what is left.
+fn stopped(error: formant_training::Error, paths: &TrainPaths) -> Failure {
+    let told = error.to_string();
+    let mut failure = Failure::from(error);
+    if failure.kind == Kind::Interrupted && paths.partial.is_file() {
+        let partial = paths.partial.display();
+        failure.why = format!(
+            "{told} (with the same or other --epochs), or rename {partial}, the best model so far, to \
+             keep it"
+        );
+    }
+    failure
 }
 
 fn admit(output: &Path, overwrite: bool) -> Result<bool, Failure> {

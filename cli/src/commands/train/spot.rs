@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use formant_models::LoadOptions;
 use formant_models::tasks::Task;
 use formant_models::tasks::spot::Spotter;
+use formant_models::{LoadOptions, registry};
 use formant_training::Dev;
 use formant_training::spot::{SpotData, SpotRecipe, SpotReport, SpotSources, train};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Network, TrainingArgs, names};
 use crate::commands::Work;
 use crate::failure::Failure;
+use crate::json as lines;
 use crate::settings::Settings;
 use crate::tasks::spot::accuracy_table;
 
@@ -20,7 +21,10 @@ use crate::tasks::spot::accuracy_table;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: formant train spot --data my-words/ --out my-words.safetensors\n\n\
-    With --start, the training dwells on the stretches of speech and noise that fool that model.\n\
+    The training starts from the bundled model spot-commands, whose body it keeps: minutes.\n\
+    With --from-scratch, or a recipe that names a network or a front end, it starts from random weights.\n\
+    Where the words are those of the model to start from, the training dwells on the stretches of\n\
+    speech and noise that fool it.\n\
     A training that was stopped goes on where it was when the same command is run again."
 )]
 pub(super) struct TrainSpotArgs {
@@ -37,9 +41,15 @@ pub(super) struct TrainSpotArgs {
     /// Room responses: table or folder; may be repeated.
     #[arg(long, value_name = "FILE|FOLDER")]
     rooms: Vec<PathBuf>,
+    /// Start from random weights instead of the bundled model: an hour or more, for large data.
+    #[arg(long, conflicts_with = "start")]
+    from_scratch: bool,
     #[command(flatten)]
     training: TrainingArgs,
 }
+
+/// The model to start from where none is named.
+const START: &str = "spot-commands";
 
 /// The training of words.
 const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, Dev<SpotReport>> = Network {
@@ -66,22 +76,37 @@ const WORDS: Network<SpotSources, SpotRecipe, SpotData, Spotter, Dev<SpotReport>
     train,
     figures: |figures| accuracy_table(&figures.dev),
     mine: Some(|data, start, progress| {
+        if !data.shares_words(start) {
+            return Ok("other words than those of the model to start from: a new head".to_owned());
+        }
         data.mine(start, progress)?;
         let stretches = data.hard.len();
         Ok(format!("{stretches} stretches without words fool the model to begin with"))
     }),
     details: |data| json!({ "words": data.words }),
-    starting_from: None,
+    starting_from: Some(|recipe, start| Ok(recipe.starting_from(start.card()))),
 };
 
-pub(super) fn resolve(typed: TrainSpotArgs, settings: &Settings) -> Result<Work, Failure> {
+pub(super) fn resolve(mut typed: TrainSpotArgs, settings: &Settings) -> Result<Work, Failure> {
+    let written = typed.training.recipe.as_deref().map(lines::read_file::<Value>).transpose()?;
+    let names = |field: &str| written.as_ref().is_some_and(|recipe| recipe.get(field).is_some());
+    let own = typed.from_scratch || names("network") || names("frontend");
+    // A build without weights has no model to start from.
+    let there = || registry::bundled(START).is_ok_and(|model| model.bytes().is_ok());
+    if typed.training.start.is_none() && !own && there() {
+        typed.training.start = Some(START.to_owned());
+    }
     let sources = SpotSources {
         words: typed.data,
         speech: typed.speech,
         noise: typed.training.noise.clone(),
         rooms: typed.rooms,
     };
+    let quick = typed.training.start.is_some() && written.is_none();
     WORDS.resolve(typed.training, sources, settings, |recipe| {
+        if quick {
+            *recipe = SpotRecipe::quick();
+        }
         if !typed.words.is_empty() {
             recipe.words = typed.words;
         }
