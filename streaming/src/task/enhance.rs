@@ -410,6 +410,9 @@ mod tests {
         let samples = clip.audio.channel(0);
         assert!(samples[8000..32_000].iter().all(|&x| x == 0.0));
         assert!(samples[..8000].iter().any(|&x| x != 0.0));
-        assert_eq!(*heard.lock().expect("sound"), samples);
+        // The file has 16 bits.
+        let heard = heard.lock().expect("sound");
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() < 0.6 / 32768.0;
+        assert!(heard.len() == samples.len() && heard.iter().zip(samples).all(close));
     }
 }
