@@ -185,7 +185,6 @@ fn odd_texts_and_numbers_have_defined_results() {
     let words = run(&place, &["--list-words"]).code(0).text();
     assert_eq!(words.lines().collect::<Vec<_>>()[..3], ["rain", "dog", "sea_waves"]);
     run(&place, &[]).code(2).says("TEXT");
-    place.run(&["generate", "rain"]).code(4).says("formant train generate");
     run(&place, &["rain", "--count", "2", "-o", "-"]).code(2).says("one sound");
     run(&place, &["--prompts", "none.jsonl"]).code(3);
 }

@@ -114,6 +114,11 @@ const JOBS: &[Job] = &[
         shows: Files(&["vocoded.png"]),
     },
     Job {
+        title: "A sound of a word",
+        command: "generate rain --seconds 4 --seed 1 -o demo-output/rain.wav --overwrite",
+        shows: Files(&["rain.wav"]),
+    },
+    Job {
         title: "A spectrogram of the stream",
         command: "plot samples/keyword_stream_16k.wav -o demo-output/keyword_stream.png",
         shows: Files(&["keyword_stream.png"]),

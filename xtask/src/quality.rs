@@ -112,9 +112,11 @@ fn manifests() -> String {
     lists.collect::<Vec<_>>().join(", ")
 }
 
-/// A row for every task that has a default model: the task, the model, the list.
+/// A row for every task that has a default model and figures that `formant eval` measures: the task,
+/// the model, the list.
 fn rows(tasks: &[Task]) -> Result<Vec<(&Task, &str, &'static List)>> {
-    let with_model = tasks.iter().filter_map(|task| Some((task, task.default.as_deref()?)));
+    let measured = tasks.iter().filter(|task| !task.metrics.is_empty());
+    let with_model = measured.filter_map(|task| Some((task, task.default.as_deref()?)));
     let rows = with_model.map(|(task, model)| {
         let list = LISTS.iter().find(|list| list.task == task.name).ok_or_else(|| {
             Problem::new(

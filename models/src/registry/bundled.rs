@@ -94,6 +94,13 @@ pub const BUNDLED: &[Bundled] = &[
         bytes: weights!("enhance-speech.safetensors"),
     },
     Bundled {
+        name: "generate-sounds",
+        task: "generate",
+        summary: "sounds of 81 words (animals, weather, machines, steps, doors), SpecMaskGIT",
+        licence: "MIT OR Apache-2.0",
+        bytes: weights!("generate-sounds.safetensors"),
+    },
+    Bundled {
         name: "separate-voices",
         task: "separate",
         summary: "two voices at 8 kHz, MossFormer2",
@@ -110,7 +117,13 @@ pub const BUNDLED: &[Bundled] = &[
 ];
 
 /// Parts of bundled models that are none by themselves: the tokenizer of `NAME` is `NAME-tokenizer`.
-const PARTS: &[Bundled] = &[];
+const PARTS: &[Bundled] = &[Bundled {
+    name: "generate-sounds-tokenizer",
+    task: "generate",
+    summary: "spectrograms of sounds as tokens, SpecVQGAN",
+    licence: "MIT OR Apache-2.0",
+    bytes: weights!("generate-sounds-tokenizer.safetensors"),
+}];
 
 /// ARPA language models of bundled recognisers, gzipped or not, by the name of the recogniser. How
 /// one weighs is in the metadata of the recogniser, under `provenance.decoding`; where nothing is, it

@@ -27,13 +27,11 @@ use crate::{json as lines, stdout, tasks};
 
 /// What `formant generate` takes.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: formant generate \"rain on leaves\" --model sounds.safetensors -o rain.wav\n\
-    Example: formant generate --prompts list.jsonl --model sounds.safetensors -o out/\n\
-    Example: formant generate rain --inpaint talk.wav --from 1.2 --to 1.4 --model sounds.safetensors\n\n\
+#[command(after_help = "Example: formant generate \"rain on leaves\" -o rain.wav\n\
+    Example: formant generate --prompts list.jsonl -o out/\n\
+    Example: formant generate rain --inpaint talk.wav --from 1.2 --to 1.4\n\n\
     The tokenizer is `tokenizer.safetensors` beside the model, unless --tokenizer names one. The same \
-    seed gives the same bytes whatever --count, --jobs and --threads say."
-)]
+    seed gives the same bytes whatever --count, --jobs and --threads say.")]
 pub(crate) struct GenerateArgs {
     /// What the sound is; any sound where this is empty.
     #[arg(value_name = "TEXT")]
