@@ -372,6 +372,60 @@ def periodwave(size):
     return make
 
 
+def stored(folder, name, file, state, config=None):
+    """Stores weights and sizes as a release does."""
+    import torch
+
+    checkpoint = os.path.join(folder, name)
+    os.makedirs(checkpoint, exist_ok=True)
+    torch.save(state, os.path.join(checkpoint, file))
+    if config:
+        with open(os.path.join(checkpoint, "config.json"), "w") as stream:
+            json.dump(config, stream)
+    return checkpoint
+
+
+def masked_transformer(folder, seconds):
+    from generation import MaskedTransformer
+
+    network = randomised(MaskedTransformer())
+    checkpoint = stored(folder, "specmaskgit", "model.pt", network.state_dict(), network.config)
+    input_path = os.path.join(folder, "specmaskgit.wav")
+    recording(input_path, 22050, seconds)
+    return {"run": network.steps, "checkpoint": checkpoint, "input": input_path, "packages": ["torch"]}
+
+
+def specvqgan(folder, seconds):
+    from generation import Tokenizer
+
+    network = randomised(Tokenizer())
+    checkpoint = stored(folder, "specvqgan", "last.ckpt", {"state_dict": network.state_dict()})
+    input_path = os.path.join(folder, "specvqgan.wav")
+    recording(input_path, 22050, seconds)
+    checkpoint = os.path.join(checkpoint, "last.ckpt")
+    return {"run": network.decoded, "checkpoint": checkpoint, "input": input_path, "packages": ["torch"]}
+
+
+def gan_vocoder(name):
+    """From spectrogram to waveform, without the front end."""
+
+    def make(folder, seconds):
+        import torch
+        from generation import Generator
+        from periodwave import log_mel
+
+        network = randomised(Generator(name == "bigvgan"))
+        file = "bigvgan_generator.pt" if name == "bigvgan" else "g_00000001"
+        checkpoint = stored(folder, name, file, {"generator": network.state_dict()}, network.config)
+        network.remove_weight_norm()
+        input_path = os.path.join(folder, f"{name}.wav")
+        rate, bands, top = (network.config[key] for key in ("sampling_rate", "num_mels", "fmax"))
+        mel = log_mel(torch.from_numpy(recording(input_path, rate, seconds))[None], rate, bands, top)
+        return {"run": lambda: network(mel), "checkpoint": checkpoint, "input": input_path, "packages": ["torch"]}
+
+    return make
+
+
 NETWORKS = {
     "ecapa-tdnn": ecapa_tdnn,
     "squeezeformer-medium": squeezeformer("medium"),
@@ -382,6 +436,10 @@ NETWORKS = {
     "mel-roformer": mel_roformer,
     "periodwave-base": periodwave("base"),
     "periodwave-large": periodwave("large"),
+    "specmaskgit": masked_transformer,
+    "specvqgan": specvqgan,
+    "hifigan": gan_vocoder("hifigan"),
+    "bigvgan": gan_vocoder("bigvgan"),
 }
 
 

@@ -201,13 +201,13 @@ class PeriodWave(nn.Module):
         return x
 
 
-def log_mel(samples, rate=24000, bands=100):
+def log_mel(samples, rate=24000, bands=100, top=12000):
     """The front end of the released models, `[batch, bands, frames]`: that of HiFi-GAN."""
     padding = (1024 - HOP) // 2
     padded = F.pad(samples[:, None], (padding, padding), "reflect")[:, 0]
     spectrum = torch.stft(padded, 1024, HOP, 1024, torch.hann_window(1024), center=False, return_complex=True)
     magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
-    return (slaney(rate, bands, rate / 2) @ magnitude).clamp(min=1e-5).log()
+    return (slaney(rate, bands, top) @ magnitude).clamp(min=1e-5).log()
 
 
 def slaney(rate, bands, top, bins=513):

@@ -69,6 +69,7 @@ mod tests {
             "separation of a minute",
             "super-resolution",
             "vocoding",
+            "generation",
         ];
         assert!(names.iter().all(|name| replace(&page, &marks(name), "").is_some()));
     }

@@ -27,8 +27,8 @@ impl Default for Sampling {
 /// A convolution with bias, `[batch, in, height, width]` to `[batch, out, ..]`.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
-    weight: Weight, // [out, in / groups, kernel, kernel]
-    bias: Weight,
+    pub(crate) weight: Weight, // [out, in / groups, kernel, kernel]
+    pub(crate) bias: Weight,
     sampling: Sampling,
 }
 

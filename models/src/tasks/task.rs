@@ -35,6 +35,18 @@ pub trait Task: Clone + Send + Sized + 'static {
     /// [`Error::Config`] for options out of range.
     fn start(&self, options: &Self::Options) -> Result<Self::Session>;
 
+    /// Begins a stream whose signal is there already, for tasks that look through all of it first.
+    ///
+    /// # Errors
+    /// As [`Task::start`].
+    fn start_whole(
+        &self,
+        _audio: &AudioView<'_>,
+        options: &Self::Options,
+    ) -> Result<Self::Session> {
+        self.start(options)
+    }
+
     /// The result for a whole signal, from what its session said block by block.
     ///
     /// # Errors
@@ -59,12 +71,11 @@ pub trait Task: Clone + Send + Sized + 'static {
         audio: &AudioView<'_>,
         options: &Self::Options,
     ) -> Result<(Self::Output, Report<Self>)> {
-        let mut session = self.start(options)?;
+        let mut session = self.start_whole(audio, options)?;
         let mut parts = Vec::new();
         // A second at a time keeps what sessions hold small.
-        let block = audio.rate().max(1) as usize;
-        for at in (0..audio.frames()).step_by(block) {
-            parts.push(session.push(&audio.slice(at..audio.frames().min(at + block)))?);
+        for block in seconds_of(audio) {
+            parts.push(session.push(&block)?);
         }
         let (last, report) = session.finish()?;
         parts.push(last);
@@ -107,6 +118,12 @@ pub trait Task: Clone + Send + Sized + 'static {
         sink(last)?;
         Ok(report)
     }
+}
+
+/// A signal second by second.
+pub(super) fn seconds_of<'a>(audio: &'a AudioView<'_>) -> impl Iterator<Item = AudioView<'a>> {
+    let (frames, second) = (audio.frames(), audio.rate().max(1) as usize);
+    (0..frames).step_by(second).map(move |at| audio.slice(at..frames.min(at + second)))
 }
 
 /// What a task's session knows with a block.

@@ -84,6 +84,32 @@ const VOCODER: Network = Network {
     ..SEPARATOR
 };
 
+const TRANSFORMER: Network = Network {
+    name: "specmaskgit",
+    reference_name: "specmaskgit",
+    title: "SpecMaskGIT's transformer, 172 M, 16 steps with guidance",
+    job: "tokens",
+    seconds: 10,
+    budget: 1.5,
+    budget_bf16: Some(1.5),
+    table: "generation",
+    ..VOCODER
+};
+
+/// A vocoder by adversarial training.
+const fn in_one_pass(name: &'static str, title: &'static str, budget: f64) -> Network {
+    Network {
+        name,
+        reference_name: name,
+        title,
+        job: "gan-vocoder",
+        seconds: 2,
+        budget,
+        budget_bf16: Some(budget),
+        ..TRANSFORMER
+    }
+}
+
 /// The network on a minute in one window.
 const fn a_minute(network: Network) -> Network {
     Network { seconds: 60, table: "separation of a minute", ..network }
@@ -107,7 +133,7 @@ const fn short(name: &'static str, title: &'static str, network: Network) -> Net
 const RECOGNIZER: Network =
     Network { reference: "NeMo", job: "transcribe", seconds: 16, ..SEPARATOR };
 
-const NETWORKS: [Network; 11] = [
+const NETWORKS: [Network; 15] = [
     short(
         "ecapa-tdnn",
         "ECAPA-TDNN, 1024 channels",
@@ -125,6 +151,17 @@ const NETWORKS: [Network; 11] = [
         title: "PeriodWave-Turbo, large",
         ..VOCODER
     },
+    TRANSFORMER,
+    Network {
+        name: "specvqgan",
+        reference_name: "specvqgan",
+        title: "SpecVQGAN's decoder",
+        job: "tokenizer",
+        budget_bf16: None,
+        ..TRANSFORMER
+    },
+    in_one_pass("hifigan", "HiFi-GAN V1", 2.0),
+    in_one_pass("bigvgan", "BigVGAN, 24 kHz, 100 bands", 2.0),
     Network {
         name: "mel-roformer",
         reference_name: "mel-roformer",
@@ -147,8 +184,14 @@ const TOLERANCE: f64 = 1e-3;
 const TOLERANCE_BF16: f64 = 2e-2;
 
 /// Tables of the page, in the page's order.
-const TABLES: [&str; 5] =
-    ["networks", "separation", "separation of a minute", "super-resolution", "vocoding"];
+const TABLES: [&str; 6] = [
+    "networks",
+    "separation",
+    "separation of a minute",
+    "super-resolution",
+    "vocoding",
+    "generation",
+];
 
 /// From so many seconds on formant, as its reference, is not run once in vain.
 const LONG: u32 = 20;

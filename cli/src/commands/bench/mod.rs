@@ -1,8 +1,9 @@
 //! `formant bench`: speed and memory, a JSON line a job.
 //!
-//! One loop times all jobs; what a job does is in `front_end`, `speech` and `sources`.
+//! One loop times all jobs; what a job does is in `front_end`, `speech`, `sources` and `generation`.
 
 mod front_end;
+mod generation;
 mod sources;
 mod speech;
 
@@ -28,6 +29,7 @@ use formant_models::{LoadOptions, ModelSource, Precision};
 use serde_json::json;
 use tch::Device;
 
+use self::generation::PARTS;
 use super::{Work, work};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -60,15 +62,18 @@ const NETWORKS: [(&str, Make, bool); 9] = [
     (Generator::NAME, sources::sound, true),
 ];
 
-/// The network job of a task.
-fn network_job(name: &str) -> Option<&'static (&'static str, Make, bool)> {
-    NETWORKS.iter().find(|(task, ..)| *task == name)
+/// How the network of a job is made ready, and whether it computes in 16 bits too.
+fn network_job(name: &str) -> Option<(Make, bool)> {
+    let task =
+        NETWORKS.iter().find(|(task, ..)| *task == name).map(|(_, make, bf16)| (*make, *bf16));
+    task.or_else(|| PARTS.iter().find(|(part, ..)| *part == name).map(|(_, make, _)| (*make, true)))
 }
 
 /// Names of all jobs, with what they time.
 fn jobs() -> PossibleValuesParser {
     let networks = NETWORKS.iter().filter_map(|(name, ..)| task(name));
-    let all = STEPS.into_iter().chain(networks.map(|task| (task.name, task.summary)));
+    let parts = PARTS.iter().map(|(name, _, help)| (*name, *help));
+    let all = STEPS.into_iter().chain(networks.map(|task| (task.name, task.summary))).chain(parts);
     PossibleValuesParser::new(all.map(|(name, help)| PossibleValue::new(name).help(help)))
 }
 
@@ -158,7 +163,14 @@ fn plan(typed: BenchArgs, settings: &Settings) -> Result<BenchPlan, Failure> {
         return Err(Failure::usage("--model, --config", "this is for one network")
             .help("name its job, such as `formant bench spot --model NAME`"));
     }
-    let load = match networks().any(|(_, _, precision)| *precision) {
+    let part = PARTS.iter().find(|(part, ..)| jobs.iter().any(|job| job == part));
+    if let (Some((name, ..)), None) = (part, &network) {
+        let why = format!("no model comes with the program that `{name}` times");
+        return Err(
+            Failure::usage("--model, --config", why).help("name a model, or a file with sizes")
+        );
+    }
+    let load = match networks().any(|(_, precision)| precision) {
         true => load_options(settings)?,
         // All others run in f32.
         false => LoadOptions { device: settings.device, ..LoadOptions::default() },
@@ -197,7 +209,7 @@ fn run(plan: BenchPlan, settings: &Settings, messages: &Messages) -> Result<Outc
             }
             let network = network.as_ref();
             let mut job = match (network_job(name), network) {
-                (Some((_, make, _)), Some(network)) => make(network, &plan.load, &audio)?,
+                (Some((make, _)), Some(network)) => make(network, &plan.load, &audio)?,
                 _ if name == "decode" => front_end::decode(&plan, &audio)?,
                 _ if name == "resample" => front_end::to_16k(&audio),
                 _ => front_end::features(&plan, &audio)?,

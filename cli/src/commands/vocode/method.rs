@@ -2,14 +2,15 @@
 
 use formant_audio_core::AudioSpec;
 use formant_audio_core::features::FeatureConfig;
-use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{OnePassVocoder, VocodeOptions, VocodeReport, Vocoder};
+use formant_models::tasks::vocode::{OnePassVocoder, Survey, VocodeOptions, VocodeReport, Vocoder};
 use serde_json::{Map, Value, json};
 
 use super::griffin_lim::Search;
 use crate::audio_to_audio::{Made, Process, Session};
 use crate::failure::Failure;
+use crate::inputs::Input;
 use crate::interrupt;
+use crate::reading::Sources;
 use crate::times::clock;
 
 /// Frames of a spectrogram between two looks at interrupts.
@@ -18,7 +19,7 @@ const STRETCH: usize = 128;
 /// A method and its options.
 #[derive(Clone)]
 pub(super) enum Vocoding {
-    Network { vocoder: Box<Vocoder>, options: VocodeOptions },
+    Network { vocoder: Box<Vocoder>, options: VocodeOptions, survey: Survey },
     OnePass(Box<OnePassVocoder>),
     GriffinLim(Box<Search>),
 }
@@ -72,7 +73,7 @@ impl Vocoding {
         interrupt::check()?;
         let stretches = rows.chunks(STRETCH * self.bands());
         match self {
-            Self::Network { vocoder, options } => {
+            Self::Network { vocoder, options, .. } => {
                 let samples = vocoder.process_mel(rows, options)?;
                 interrupt::check()?;
                 write(&samples)
@@ -123,9 +124,32 @@ impl Process for Vocoding {
         AudioSpec { rate: self.sample_rate(), ..input }
     }
 
+    /// A network sees all of a recording, however long, where it can be read more than once.
+    fn prepared(&self, sources: &Sources, input: &Input) -> Result<Self, Failure> {
+        let (Self::Network { vocoder, options, .. }, Some(_)) = (self, &input.path) else {
+            return Ok(self.clone());
+        };
+        let mut first = sources.open(input)?;
+        let most = options.measured_seconds * f64::from(first.spec().rate);
+        if first.declared_frames().is_some_and(|frames| frames as f64 <= most) {
+            return Ok(self.clone());
+        }
+        let survey = vocoder.survey(options, |hear| {
+            let mut reader = sources.open(input)?;
+            while let Some(block) = reader.next_block()? {
+                interrupt::check()?;
+                hear(&block.view())?;
+            }
+            Ok::<_, Failure>(())
+        })?;
+        Ok(Self::Network { vocoder: vocoder.clone(), options: *options, survey })
+    }
+
     fn start(&self, _: AudioSpec) -> Result<impl Session<Report = VocodeReport>, Failure> {
         Ok(match self {
-            Self::Network { vocoder, options } => vocoder.start(options)?,
+            Self::Network { vocoder, options, survey } => {
+                vocoder.start_surveyed(options, survey.clone())?
+            }
             Self::OnePass(vocoder) => vocoder.start(),
             Self::GriffinLim(search) => search.vocoder.start(),
         })

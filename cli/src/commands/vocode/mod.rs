@@ -8,7 +8,9 @@ use clap::{Args, ValueEnum};
 use formant_models::ModelSource;
 use formant_models::arch::periodwave::{FreeU, Solver};
 use formant_models::tasks::Task;
-use formant_models::tasks::vocode::{Level, OnePassVocoder, USUAL_PASSES, VocodeOptions, Vocoder};
+use formant_models::tasks::vocode::{
+    Level, OnePassVocoder, Survey, USUAL_PASSES, VocodeOptions, Vocoder,
+};
 
 use self::griffin_lim::{GriffinLimArgs, Refine};
 use self::method::Vocoding;
@@ -173,7 +175,8 @@ impl VocodeArgs {
             let batch = settings.one_by_one();
             let process = || {
                 let vocoder = Vocoder::load(&model, &load)?;
-                Ok(Vocoding::Network { vocoder: Box::new(vocoder), options })
+                let (vocoder, survey) = (Box::new(vocoder), Survey::default());
+                Ok(Vocoding::Network { vocoder, options, survey })
             };
             run(&files, is_forced, batch, messages, process)
         }))

@@ -1,5 +1,6 @@
 //! What is between the convolutions of a generator: leaky rectifiers, or periodic functions.
 
+use formant_kernels::anti_aliased::AntiAliased as AntiAliasedRows;
 use formant_kernels::row_activation::{self, RowActivation};
 use tch::Tensor;
 
@@ -127,18 +128,14 @@ impl Activation {
         if matches!(self, Self::AntiAliased(_)) { TAPS / 2 + 1 } else { 0 }
     }
 
-    /// Whether a kernel computes it.
-    pub(super) fn has_kernel(&self) -> bool {
-        !matches!(self, Self::AntiAliased(_))
-    }
-
-    /// The activation of rows of channels.
-    pub(super) fn into_kernel(self) -> RowActivation {
+    /// The kernels of rows of channels: what sees other rows, and the function of each element behind
+    /// that.
+    pub(super) fn into_kernels(self) -> (Option<AntiAliasedRows>, RowActivation) {
         match self {
-            Self::None => RowActivation::Identity,
-            Self::Leaky(slope) => RowActivation::LeakyRelu(slope as f32),
-            Self::Snake(snake) => snake.into_kernel(),
-            Self::AntiAliased(_) => unreachable!("it has no kernel"),
+            Self::None => (None, RowActivation::Identity),
+            Self::Leaky(slope) => (None, RowActivation::LeakyRelu(slope as f32)),
+            Self::Snake(snake) => (None, snake.into_kernel()),
+            Self::AntiAliased(periodic) => (Some(periodic.into_kernel()), RowActivation::Identity),
         }
     }
 }
@@ -203,14 +200,25 @@ impl AntiAliased {
         })
     }
 
+    /// A weight as the function takes it, `[1, channels, 1]`.
+    fn factor(&self, weight: &Weight) -> Tensor {
+        let factor = weight.view([1, -1, 1]);
+        if self.is_log { factor.exp() } else { factor }
+    }
+
+    fn into_kernel(self) -> AntiAliasedRows {
+        let alpha = self.factor(&self.alpha);
+        let beta = self.factor(self.beta.as_ref().unwrap_or(&self.alpha));
+        let inverse = (beta + PERIODIC_EPS).reciprocal();
+        let [up, down] = [&self.up, &self.down].map(|filter| numbers(filter));
+        AntiAliasedRows::new(&numbers(&alpha), &numbers(&inverse), &up, &down)
+            .expect("lists of one length")
+    }
+
     fn forward(&self, x: &Tensor) -> Tensor {
         let (batch, channels, time) = x.size3().expect("three axes");
-        let factor = |weight: &Weight| {
-            let factor = weight.view([1, channels, 1]);
-            if self.is_log { factor.exp() } else { factor }
-        };
-        let alpha = factor(&self.alpha);
-        let beta = self.beta.as_ref().map(factor);
+        let alpha = self.factor(&self.alpha);
+        let beta = self.beta.as_ref().map(|beta| self.factor(beta));
         let (none, margin) = (None::<&Tensor>, TAPS / 2 - 1);
         // All channels have the same filter.
         let rows = x.reshape([batch * channels, 1, time]).replication_pad1d([margin, margin]);

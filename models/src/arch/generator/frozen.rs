@@ -1,9 +1,11 @@
 //! The generator without a gradient: rows of channels through kernels where these take its sizes,
 //! else libtorch's convolutions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use formant_kernels::Result;
+use formant_kernels::anti_aliased::AntiAliased;
 use formant_kernels::convolution::{Convolution, ConvolutionConfig, Onto, Upsampling};
 use formant_kernels::gemm::{Gemm, Precision};
 use formant_kernels::row_activation::RowActivation;
@@ -34,7 +36,7 @@ enum Form {
 pub(super) struct Layers {
     pub(super) pre: Convolution,
     pub(super) stages: Vec<Stage>,
-    pub(super) post_activation: RowActivation,
+    pub(super) post_activation: (Option<AntiAliased>, RowActivation),
     pub(super) post: Convolution,
     pub(super) ending: Ending,
     /// Frames on each side on which the samples of a frame depend.
@@ -51,7 +53,32 @@ pub(super) struct Stage {
 /// Steps of one convolution or two, around each of which the input goes.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
-    pub(super) steps: Vec<Vec<Convolution>>,
+    pub(super) steps: Vec<Vec<Half>>,
+}
+
+/// A convolution, and what is in front of it where that sees other rows.
+#[derive(Debug, Clone)]
+pub(super) struct Half {
+    pub(super) anti_aliased: Option<AntiAliased>,
+    pub(super) conv: Convolution,
+}
+
+impl Half {
+    /// Rows on each side that a row depends on.
+    fn reach(&self) -> usize {
+        self.conv.config().reach() + self.anti_aliased.as_ref().map_or(0, |_| AntiAliased::REACH)
+    }
+}
+
+/// Rows on their way through blocks, in memory that is kept from one to the next.
+#[derive(Default)]
+struct Buffers {
+    /// Behind a step, and behind the next.
+    state: Vec<f32>,
+    next: Vec<f32>,
+    /// Inside of a step, in front of a convolution and behind it.
+    bent: Vec<f32>,
+    inner: Vec<f32>,
 }
 
 impl FrozenGenerator {
@@ -105,6 +132,7 @@ impl Layers {
             &mut stage.blocks
         });
         let inner = blocks.flat_map(|block| &mut block.steps).flatten();
+        let inner = inner.map(|half| &mut half.conv);
         inner.chain([pre, post]).for_each(|conv| conv.set_gemm(gemm));
     }
 
@@ -135,7 +163,10 @@ impl Layers {
             scale = 1.0 / stage.blocks.len() as f32;
         }
         let mut y = vec![0.0; x.len()];
-        self.post_activation.run(&x, scale, self.post.config().inputs, &mut y)?;
+        match &self.post_activation {
+            (Some(periodic), _) => periodic.run(&x, scale, 0, &mut y, threads)?,
+            (None, function) => function.run(&x, scale, self.post.config().inputs, &mut y)?,
+        }
         let mut samples = rows_of(&self.post, &y, threads)?;
         samples.iter_mut().for_each(|x| *x = self.ending.of(*x));
         Ok(samples)
@@ -157,7 +188,7 @@ impl Stage {
         let rows = up.len() / channels;
         let tiles = rows.div_ceil((TILE / channels).max(FEWEST_ROWS)).max(1);
         let tile = rows.div_ceil(tiles).max(1);
-        let mut buffers = [const { Vec::new() }; 2];
+        let mut buffers = Buffers::default();
         for (part, out) in out.chunks_mut(tile * channels).enumerate() {
             for (at, block) in self.blocks.iter().enumerate() {
                 let onto = Onto { output: at > 0, ..Onto::default() };
@@ -177,18 +208,21 @@ impl Block {
         first: usize,
         onto: Onto<'_>,
         out: &mut [f32],
-        [state, next]: &mut [Vec<f32>; 2],
+        buffers: &mut Buffers,
         threads: usize,
     ) -> Result<()> {
+        let Buffers { state, next, bent, inner } = buffers;
         let all = || self.steps.iter().flatten();
-        let Some(channels) = all().map(|conv| conv.config().outputs).next() else { return Ok(()) };
+        let Some(channels) = all().map(|half| half.conv.config().outputs).next() else {
+            return Ok(());
+        };
         let (rows, wanted) = (x.len() / channels, first..first + out.len() / channels);
-        let mut margin: usize = all().map(|conv| conv.config().reach()).sum();
+        let mut margin: usize = all().map(Half::reach).sum();
         // The rows that are there: all of `x`, then those of `state`.
         let mut there = 0..rows;
         for (at, step) in self.steps.iter().enumerate() {
             let source: &[f32] = if at == 0 { x } else { state };
-            margin -= step.iter().map(|conv| conv.config().reach()).sum::<usize>();
+            margin -= step.iter().map(Half::reach).sum::<usize>();
             let after = wanted.start.saturating_sub(margin)..rows.min(wanted.end + margin);
             let skipped = after.start - there.start;
             let residual = Some(&source[skipped * channels..][..after.len() * channels]);
@@ -199,14 +233,74 @@ impl Block {
                 next.resize(after.len() * channels, 0.0);
                 (Onto { residual, output: false }, next.as_mut_slice())
             };
+            let plain = |half: &Half| half.anti_aliased.is_none();
             match step.as_slice() {
-                [conv] => conv.run(source, skipped, onto, to, threads)?,
-                [inner, conv] => conv.run_behind(inner, source, skipped, onto, to, threads)?,
-                _ => unreachable!("a step has one convolution or two"),
+                [half] if plain(half) => half.conv.run(source, skipped, onto, to, threads)?,
+                [first, half] if plain(first) && plain(half) => {
+                    half.conv.run_behind(&first.conv, source, skipped, onto, to, threads)?;
+                }
+                halves => {
+                    let signal = Signal { rows, channels, threads };
+                    let source = (source, there.clone());
+                    signal.through(halves, source, after.clone(), onto, to, [bent, inner])?;
+                }
             }
             there = after;
             if !is_last {
                 std::mem::swap(state, next);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A signal of which a part is at hand.
+struct Signal {
+    rows: usize,
+    channels: usize,
+    threads: usize,
+}
+
+impl Signal {
+    /// Writes the rows `wanted` behind one half after the other to `out`, from the rows of `source`.
+    fn through(
+        &self,
+        halves: &[Half],
+        source: (&[f32], Range<usize>),
+        wanted: Range<usize>,
+        onto: Onto<'_>,
+        out: &mut [f32],
+        [bent, inner]: [&mut Vec<f32>; 2],
+    ) -> Result<()> {
+        let Self { rows, channels, threads } = *self;
+        let wider = |range: &Range<usize>, by: usize| {
+            range.start.saturating_sub(by)..rows.min(range.end + by)
+        };
+        // What comes out of each half, from the last to the first.
+        let mut ranges = vec![wanted];
+        for half in halves[1..].iter().rev() {
+            ranges.push(wider(&ranges[ranges.len() - 1], half.reach()));
+        }
+        for (at, half) in halves.iter().enumerate() {
+            let (range, is_last) = (ranges[halves.len() - 1 - at].clone(), at + 1 == halves.len());
+            let (from, there) = match at {
+                0 => (source.0, source.1.clone()),
+                _ => (inner.as_slice(), ranges[halves.len() - at].clone()),
+            };
+            let seen = wider(&range, half.conv.config().reach());
+            bent.resize(seen.len() * channels, 0.0);
+            let first = seen.start - there.start;
+            match &half.anti_aliased {
+                Some(periodic) => periodic.run(from, 1.0, first, bent, threads)?,
+                None => bent.copy_from_slice(&from[first * channels..][..seen.len() * channels]),
+            }
+            let first = range.start - seen.start;
+            match is_last {
+                true => half.conv.run(bent, first, onto, out, threads)?,
+                false => {
+                    inner.resize(range.len() * channels, 0.0);
+                    half.conv.run(bent, first, Onto::default(), inner, threads)?;
+                }
             }
         }
         Ok(())
@@ -243,12 +337,13 @@ mod tests {
             (tiny.clone(), Style::Snake, true),
             (other.clone(), Style::Snake, true),
             (long, Style::Snake, false),
-            (other, Style::Leaky, true),
-            (tiny, periodic, false),
+            (other.clone(), Style::Leaky, true),
+            (tiny, periodic, true),
+            (other, periodic, true),
         ] {
             let vs = VarStore::new(Device::Cpu);
             let params = Params::random(&vs.root());
-            let ending = Ending { has_bias: style == Style::Snake, is_tanh: has_kernels };
+            let ending = Ending { has_bias: style == Style::Snake, is_tanh: style == Style::Snake };
             let generator = Generator::styled(&params, &config, 5, (style, ending));
             let generator = generator.expect("sound sizes");
             for frames in [1, 40, STRETCH + 30] {

@@ -216,12 +216,15 @@ impl ResBlock {
 
     /// Whether kernels take its layers.
     pub(super) fn has_kernels(&self) -> bool {
-        self.halves().all(|half| half.activation.1.has_kernel() && half.conv.1.has_kernel())
+        self.halves().all(|half| half.conv.1.has_kernel())
     }
 
     /// The layers as kernels take them.
     pub(super) fn into_kernels(self, gemm: Gemm) -> frozen::Block {
-        let half = |half: Half| half.conv.1.into_convolution(gemm, half.activation.1.into_kernel());
+        let half = |half: Half| {
+            let (anti_aliased, before) = half.activation.1.into_kernels();
+            frozen::Half { anti_aliased, conv: half.conv.1.into_convolution(gemm, before) }
+        };
         let step = |step: Vec<Half>| step.into_iter().map(half).collect();
         frozen::Block { steps: self.steps.into_iter().map(step).collect() }
     }

@@ -168,8 +168,7 @@ impl Generator {
 
     /// `None` where kernels do not take the layers.
     pub(super) fn has_kernels(&self) -> Option<()> {
-        let mut blocks = self.stages.iter().flat_map(|stage| &stage.blocks);
-        let has = blocks.all(ResBlock::has_kernels) && self.last.has_kernel();
+        let has = self.stages.iter().flat_map(|stage| &stage.blocks).all(ResBlock::has_kernels);
         (has && [&self.conv_pre, &self.conv_post].into_iter().all(Conv::has_kernel)).then_some(())
     }
 
@@ -177,13 +176,14 @@ impl Generator {
     pub(super) fn into_layers(self, gemm: Gemm) -> frozen::Layers {
         let reach = usize::try_from(self.reach()).unwrap_or_default();
         let stage = |stage: Stage| frozen::Stage {
-            up: stage.up.into_upsampling(gemm, stage.activation.into_kernel()),
+            // Functions in front of upsamplings are of elements.
+            up: stage.up.into_upsampling(gemm, stage.activation.into_kernels().1),
             blocks: stage.blocks.into_iter().map(|block| block.into_kernels(gemm)).collect(),
         };
         frozen::Layers {
             pre: self.conv_pre.into_convolution(gemm, RowActivation::Identity),
             stages: self.stages.into_iter().map(stage).collect(),
-            post_activation: self.last.into_kernel(),
+            post_activation: self.last.into_kernels(),
             ending: self.ending,
             post: self.conv_post.into_convolution(gemm, RowActivation::Identity),
             reach,

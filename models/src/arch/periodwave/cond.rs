@@ -8,11 +8,11 @@ use tch::{Kind, Tensor};
 
 use super::config::{PeriodWaveConfig, STEP};
 use super::layers::{Conv, Pass, Stored};
+use super::pointwise::Pointwise;
 use crate::error::Result;
 use crate::network::Trace;
 use crate::nn::depthwise::{Depthwise, Padding};
 use crate::nn::frame_norm::FrameNorm;
-use crate::nn::linear::Linear;
 use crate::params::{Params, Weight};
 
 /// Taps of the first convolution and of those inside of blocks.
@@ -25,10 +25,13 @@ const FRAME_WIDTH: i64 = 3;
 const STEP_WIDTH: i64 = 4;
 const LAYER_NORM_EPS: f64 = 1e-6;
 const RESPONSE_EPS: f64 = 1e-6;
+/// Frames over which squares are added up at once: what a block computes of them takes some 100 MB at
+/// the published sizes.
+const PART: i64 = 1 << 11;
 
 /// Norms of the channels relative to their mean, for each block: all that an encoder knows of the
 /// frames far away.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CondNorms(Vec<Tensor>); // [batch, 1, channels] each
 
 impl Clone for CondNorms {
@@ -60,10 +63,10 @@ impl Latents {
 struct ConvNext {
     dwconv: Depthwise,
     norm: FrameNorm,
-    pwconv1: Linear,
+    pwconv1: Pointwise,
     gamma: Weight, // [1, 1, inner]
     beta: Weight,  // [1, 1, inner]
-    pwconv2: Linear,
+    pwconv2: Pointwise,
 }
 
 impl ConvNext {
@@ -72,30 +75,40 @@ impl ConvNext {
         Ok(Self {
             dwconv: Depthwise::new(&place("dwconv"), channels, KERNEL, Padding::same(KERNEL))?,
             norm: FrameNorm::new(&place("norm"), channels, LAYER_NORM_EPS)?,
-            pwconv1: Linear::new(&place("pwconv1"), channels, inner)?,
+            pwconv1: Pointwise::new(&place("pwconv1"), channels, inner)?,
             gamma: place("grn").zeros("gamma", &[1, 1, inner])?,
             beta: place("grn").zeros("beta", &[1, 1, inner])?,
-            pwconv2: Linear::new(&place("pwconv2"), inner, channels)?,
+            pwconv2: Pointwise::new(&place("pwconv2"), inner, channels)?,
         })
     }
 
     /// `[batch, frames, channels]` to the same shape, and the norms: those of `x` unless `known`.
-    fn forward(&self, x: &Tensor, known: Option<&Tensor>) -> (Tensor, Tensor) {
+    fn forward(&self, x: &Tensor, known: Option<&Tensor>, threads: usize) -> (Tensor, Tensor) {
+        let y = self.response(x, threads);
+        let norms = known.map_or_else(|| relative_norms(&squares(&y)), Tensor::shallow_clone);
+        let y = (&*self.gamma * &norms + 1.0) * y + &*self.beta;
+        (self.pwconv2.forward(&y, threads) + x, norms)
+    }
+
+    /// The channels whose norms count, `[batch, frames, inner]`.
+    fn response(&self, x: &Tensor, threads: usize) -> Tensor {
         // The form without a gradient is faster.
         let y = match self.dwconv.weight.requires_grad() {
             true => self.dwconv.forward(x),
             false => self.dwconv.infer(x),
         };
-        let y = self.pwconv1.forward(&self.norm.forward(&y)).gelu("none");
-        let norms = known.map_or_else(|| relative_norms(&y), Tensor::shallow_clone);
-        let y = &*self.gamma * (&y * &norms) + &*self.beta + y;
-        (self.pwconv2.forward(&y) + x, norms)
+        self.pwconv1.forward(&self.norm.forward(&y), threads).gelu("none")
     }
 }
 
-/// Norms over the frames relative to their mean, `[batch, 1, channels]`.
-fn relative_norms(y: &Tensor) -> Tensor {
-    let norms = y.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float).sqrt();
+/// Sums of the squares of channels over the frames, `[batch, 1, channels]`.
+fn squares(y: &Tensor) -> Tensor {
+    y.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float)
+}
+
+/// Norms relative to their mean, from sums of squares.
+fn relative_norms(squares: &Tensor) -> Tensor {
+    let norms = squares.sqrt();
     let mean = norms.mean_dim([2i64].as_slice(), true, Kind::Float);
     norms / (mean + RESPONSE_EPS)
 }
@@ -109,6 +122,8 @@ pub(super) struct CondEncoder {
     step_blocks: Vec<ConvNext>,
     /// Periods with the convolution to the mid frames of their paths.
     paths: Vec<(i64, Conv)>,
+    /// Threads of kernels.
+    threads: usize,
 }
 
 impl CondEncoder {
@@ -144,7 +159,21 @@ impl CondEncoder {
                 .map(block("cond", inner, STEP_WIDTH))
                 .collect::<Result<_>>()?,
             paths: config.periods.iter().enumerate().map(path).collect::<Result<_>>()?,
+            threads: 1,
         })
+    }
+
+    /// The same without a gradient, faster on processors with a matrix unit.
+    pub(super) fn freeze(&mut self) {
+        for block in self.frame_blocks.iter_mut().chain(&mut self.step_blocks) {
+            block.pwconv1.freeze();
+            block.pwconv2.freeze();
+        }
+    }
+
+    /// Has kernels use so many threads from now on.
+    pub(super) fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// Frames `[batch, inputs, frames]` to steps `[batch, steps, hidden / 2]`, with the norms: those
@@ -158,7 +187,7 @@ impl CondEncoder {
         let mut norms = Vec::with_capacity(FRAME_BLOCKS + STEP_BLOCKS);
         let mut known = known.map(|known| known.0.iter());
         let mut through = |block: &ConvNext, x: &Tensor| {
-            let (y, own) = block.forward(x, known.as_mut().and_then(Iterator::next));
+            let (y, own) = block.forward(x, known.as_mut().and_then(Iterator::next), self.threads);
             norms.push(own);
             y
         };
@@ -177,6 +206,59 @@ impl CondEncoder {
         }
         record("cond.last", &y);
         (y.silu(), CondNorms(norms))
+    }
+
+    /// The norms over `frames` frames, of which `inputs` gives any range as `[1, inputs, frames]`, in
+    /// memory that does not grow with their number. The norms of a block depend on all blocks before, so
+    /// that every block has a pass over the frames of its own.
+    pub(super) fn norms_in_parts(
+        &self,
+        frames: i64,
+        halo: i64,
+        inputs: &dyn Fn(Range<i64>) -> Tensor,
+    ) -> CondNorms {
+        let mut norms = CondNorms::default();
+        for _ in 0..FRAME_BLOCKS + STEP_BLOCKS {
+            let mut sum: Option<Tensor> = None;
+            for from in (0..frames).step_by(PART as usize) {
+                let core = from..frames.min(from + PART);
+                let seen = (core.start - halo).max(0)..frames.min(core.end + halo);
+                let first = seen.start;
+                let own = self.squares(&inputs(seen), &norms, core.start - first..core.end - first);
+                // Sums of squares of many frames would be rounded in 32 bits.
+                let own = own.to_kind(Kind::Double);
+                sum = Some(match sum {
+                    Some(sum) => sum + own,
+                    None => own,
+                });
+            }
+            norms.0.extend(sum.map(|sum| relative_norms(&sum.to_kind(Kind::Float))));
+        }
+        norms
+    }
+
+    /// Sums of the squares in the block behind those whose norms are known, over the frames `core` of
+    /// `x [batch, inputs, frames]`.
+    fn squares(&self, x: &Tensor, known: &CondNorms, core: Range<i64>) -> Tensor {
+        let through = |blocks: &[ConvNext], known: &[Tensor], x: Tensor| {
+            let through = |x: Tensor, (block, norms): (&ConvNext, _)| {
+                block.forward(&x, Some(norms), self.threads).0
+            };
+            blocks.iter().zip(known).fold(x, through)
+        };
+        let embedded = self.embed.forward(&x.transpose(1, 2)); // [batch, frames, hidden]
+        let done = known.0.len();
+        let y = through(&self.frame_blocks, &known.0, embedded.shallow_clone());
+        let (block, y, rate) = match self.frame_blocks.get(done) {
+            Some(block) => (block, y, 1),
+            None => {
+                let up = self.up.forward(&(y + &embedded).silu()); // [batch, steps, hidden / 2]
+                let y = through(&self.step_blocks, &known.0[FRAME_BLOCKS..], up.shallow_clone());
+                (&self.step_blocks[done - FRAME_BLOCKS], y, up.size()[1] / embedded.size()[1])
+            }
+        };
+        let (from, count) = (core.start * rate, (core.end - core.start) * rate);
+        squares(&block.response(&y, self.threads).narrow(1, from, count))
     }
 
     /// What the path `index` adds at its mid frames `range`, from steps that begin at step `at` and

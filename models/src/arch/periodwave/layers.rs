@@ -155,8 +155,8 @@ impl Conv {
     }
 }
 
-/// The elements of a weight, in order.
-fn numbers(weight: &Tensor) -> Vec<f32> {
+/// The elements of a tensor, in order.
+pub(super) fn numbers(weight: &Tensor) -> Vec<f32> {
     let weight = weight.detach().to_kind(Kind::Float).contiguous().view([-1]);
     Vec::try_from(weight).expect("32-bit numbers")
 }

@@ -15,6 +15,7 @@ mod frozen;
 mod layers;
 mod network;
 mod path;
+mod pointwise;
 mod sampling;
 
 pub use card::{Energy, PeriodWaveCard};

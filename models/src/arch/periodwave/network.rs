@@ -38,11 +38,17 @@ impl PeriodWave {
         })
     }
 
-    /// The same without a gradient, whose field computes the same faster on processors.
+    /// The same without a gradient, which computes the same faster on processors.
     #[must_use]
     pub fn freeze(mut self) -> Self {
         self.field.freeze();
+        self.cond.freeze();
         self
+    }
+
+    /// Has the conditioning use so many threads where kernels compute it. Their number changes no byte.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.cond.set_threads(threads);
     }
 
     /// Facts about the network. It sees all frames.
@@ -78,6 +84,12 @@ impl PeriodWave {
     /// Norms of the conditioning encoder over frames `[batch, inputs, frames]`.
     pub fn norms(&self, frames: &Tensor) -> CondNorms {
         self.measure(frames).1
+    }
+
+    /// As [`PeriodWave::norms`] of `frames` frames, of which `inputs` gives any range as
+    /// `[1, inputs, frames]`, in memory that does not grow with their number.
+    pub fn norms_in_parts(&self, frames: i64, inputs: impl Fn(Range<i64>) -> Tensor) -> CondNorms {
+        self.cond.norms_in_parts(frames, self.frame_halo(), &inputs)
     }
 
     /// Steps of the conditioning for all frames `[batch, inputs, frames]` of a signal, and their norms.

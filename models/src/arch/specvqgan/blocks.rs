@@ -8,7 +8,7 @@ use crate::params::{Params, Weight};
 
 /// Groups of channels whose statistics a norm takes together.
 pub(super) const GROUPS: i64 = 32;
-const NORM_EPS: f64 = 1e-6;
+pub(super) const NORM_EPS: f64 = 1e-6;
 
 /// A convolution whose output is as large as its input.
 pub(super) fn same(params: &Params<'_>, channels: [i64; 2], kernel: i64) -> Result<Conv2d> {
@@ -18,8 +18,8 @@ pub(super) fn same(params: &Params<'_>, channels: [i64; 2], kernel: i64) -> Resu
 /// A norm over groups of channels.
 #[derive(Debug, Clone)]
 pub(super) struct GroupNorm {
-    weight: Weight, // [channels]
-    bias: Weight,
+    pub(super) weight: Weight, // [channels]
+    pub(super) bias: Weight,
 }
 
 impl GroupNorm {
@@ -41,11 +41,11 @@ impl GroupNorm {
 /// Two convolutions, each behind a norm, around which the input goes.
 #[derive(Debug, Clone)]
 pub(super) struct ResBlock {
-    norm1: GroupNorm,
-    conv1: Conv2d,
-    norm2: GroupNorm,
-    conv2: Conv2d,
-    shortcut: Option<Conv2d>,
+    pub(super) norm1: GroupNorm,
+    pub(super) conv1: Conv2d,
+    pub(super) norm2: GroupNorm,
+    pub(super) conv2: Conv2d,
+    pub(super) shortcut: Option<Conv2d>,
 }
 
 impl ResBlock {
@@ -110,9 +110,9 @@ impl Attention {
 /// The middle of encoder and decoder, on the coarsest level.
 #[derive(Debug, Clone)]
 pub(super) struct Middle {
-    before: ResBlock,
-    attention: Attention,
-    after: ResBlock,
+    pub(super) before: ResBlock,
+    pub(super) attention: Attention,
+    pub(super) after: ResBlock,
 }
 
 impl Middle {
@@ -134,8 +134,8 @@ impl Middle {
 /// A residual block, behind which there may be attention.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    block: ResBlock,
-    attention: Option<Attention>,
+    pub(super) block: ResBlock,
+    pub(super) attention: Option<Attention>,
 }
 
 impl Step {

@@ -12,18 +12,18 @@ use crate::params::Params;
 /// `[batch, z_channels, height, width]` to `[batch, 1, height * factor, width * factor]`.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
-    conv_in: Conv2d,
-    middle: Middle,
+    pub(super) conv_in: Conv2d,
+    pub(super) middle: Middle,
     /// The coarsest first.
-    levels: Vec<Level>,
-    norm_out: GroupNorm,
-    conv_out: Conv2d,
+    pub(super) levels: Vec<Level>,
+    pub(super) norm_out: GroupNorm,
+    pub(super) conv_out: Conv2d,
 }
 
 #[derive(Debug, Clone)]
-struct Level {
-    steps: Vec<Step>,
-    up: Option<Conv2d>,
+pub(super) struct Level {
+    pub(super) steps: Vec<Step>,
+    pub(super) up: Option<Conv2d>,
 }
 
 impl Decoder {

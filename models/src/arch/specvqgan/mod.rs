@@ -10,6 +10,7 @@ mod card;
 mod config;
 mod decoder;
 mod encoder;
+mod frozen;
 mod network;
 
 pub use card::SpecVqganCard;

@@ -140,7 +140,7 @@ impl Generator {
             sampling: transformer.card.sampling,
             front_end: FeaturePlan::new(&tokenizer.card.frontend)?,
             factor: tokenizer.card.config.factor() as usize,
-            tokenizer: tokenizer.network,
+            tokenizer: tokenizer.network.freeze(),
             device,
         };
         Ok(generator)

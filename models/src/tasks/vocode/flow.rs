@@ -3,10 +3,11 @@
 //! The signal is cut into cores of a fixed length. Each call of the network works on the cores one
 //! after the other, a core behind the call before it, and sees the cores beside its own: what lies
 //! further away it does not depend on, so that there are no seams. The conditioning encoder depends
-//! on all frames by the norms of its channels alone; they are measured over the first frames, all of
-//! a signal that is not longer, and hold for the rest.
+//! on all frames by the norms of its channels alone. Where they are not known beforehand, they are
+//! measured over the first frames, all of a signal that is not longer, and hold for the rest.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
@@ -87,16 +88,25 @@ impl Cores {
 }
 
 impl Flow {
-    pub(super) fn new(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
-        Self::of_cores(vocoder, options, CORE_SECONDS)
+    /// Of a spectrogram whose norms may be known, so that nothing waits for them.
+    pub(super) fn new(
+        vocoder: &Vocoder,
+        options: &VocodeOptions,
+        norms: Option<CondNorms>,
+    ) -> Result<Self> {
+        Self::of_cores(vocoder, options, norms, CORE_SECONDS)
     }
 
     pub(super) fn of_cores(
         vocoder: &Vocoder,
         options: &VocodeOptions,
+        norms: Option<CondNorms>,
         seconds: f64,
     ) -> Result<Self> {
         let sampling = options.sampling(&vocoder.card)?;
+        let threads = if vocoder.device == Device::Cpu { options.threads.max(1) } else { 1 };
+        let mut vocoder = vocoder.clone();
+        vocoder.network.set_threads(threads);
         let network = &vocoder.network;
         let config = network.config();
         let (grid, rate) = (config.grid() as usize, f64::from(vocoder.sample_rate()));
@@ -110,18 +120,41 @@ impl Flow {
             free_u: sampling.free_u,
             temperature: sampling.temperature,
             seed: options.seed,
-            threads: if vocoder.device == Device::Cpu { options.threads.max(1) } else { 1 },
+            threads,
             measured: measured.max(config.minimum_frames() as usize),
             core,
             rows: Vec::new(),
             first: 0,
             frames: None,
-            norms: None,
+            norms,
             steps: None,
             latents: config.periods.iter().map(|_| Cores::along(1)).collect(),
             states: (0..=sampling.calls().len()).map(|_| Cores::along(2)).collect(),
             given: 0,
-            vocoder: vocoder.clone(),
+            vocoder,
+        })
+    }
+
+    /// The norms over all of `rows`; none where a flow sees these as a whole by itself.
+    ///
+    /// # Errors
+    /// As [`Flow::new`]; what libtorch says.
+    pub(super) fn norms_of(
+        vocoder: &Vocoder,
+        options: &VocodeOptions,
+        rows: &[f32],
+    ) -> Result<Option<CondNorms>> {
+        let mut flow = Self::new(vocoder, options, None)?;
+        let frames = rows.len() / flow.bands();
+        if frames <= flow.measured {
+            return Ok(None);
+        }
+        flow.take(rows)?;
+        let shape = [1, flow.bands() as i64, frames as i64];
+        compute("the vocoder's conditioning", &shape, || {
+            let inputs =
+                |range: Range<i64>| flow.inputs(range.start as usize, range.end as usize).0;
+            Some(flow.vocoder.network.norms_in_parts(frames as i64, inputs))
         })
     }
 
@@ -131,13 +164,18 @@ impl Flow {
     /// # Errors
     /// [`Error::Config`] when they are no whole frames; what libtorch says.
     pub(super) fn push(&mut self, rows: &[f32]) -> Result<Vec<f32>> {
+        self.take(rows)?;
+        self.advance()
+    }
+
+    fn take(&mut self, rows: &[f32]) -> Result<()> {
         let bands = self.bands();
         if !rows.len().is_multiple_of(bands) {
             let reason = format!("{} values are no frames of {bands}", rows.len());
             return Err(Error::config("spectrogram", reason));
         }
         self.rows.extend(rows.iter().map(|x| if x.is_finite() { *x } else { 0.0 }));
-        self.advance()
+        Ok(())
     }
 
     /// Ends the spectrogram: the rest of the samples, so that there is a hop of them for each frame.
@@ -397,7 +435,17 @@ mod tests {
     }
 
     fn streamed(vocoder: &Vocoder, rows: &[f32], options: &VocodeOptions, step: usize) -> Vec<f32> {
-        let mut stream = Flow::of_cores(vocoder, options, 1.0).expect("sound options");
+        streamed_with(None, vocoder, rows, options, step)
+    }
+
+    fn streamed_with(
+        norms: Option<CondNorms>,
+        vocoder: &Vocoder,
+        rows: &[f32],
+        options: &VocodeOptions,
+        step: usize,
+    ) -> Vec<f32> {
+        let mut stream = Flow::of_cores(vocoder, options, norms, 1.0).expect("sound options");
         let mut out = Vec::new();
         for rows in rows.chunks(step * 80) {
             out.extend(stream.push(rows).expect("runs"));
@@ -430,7 +478,7 @@ mod tests {
                 ..VocodeOptions::default()
             };
             let sampling = options.sampling(&vocoder.card).expect("sound");
-            let stream = Flow::of_cores(&vocoder, &options, 1.0).expect("sound");
+            let stream = Flow::of_cores(&vocoder, &options, None, 1.0).expect("sound");
             let (core, hop) = (stream.core, vocoder.network.config().hop() as usize);
             let all = [1, 2, core / hop, core / hop + 1, 3 * core / hop + 17];
             let lengths = if variant == Variant::Base { &all[..] } else { &all[3..] };
@@ -465,6 +513,27 @@ mod tests {
         assert_eq!(found.len(), wanted.len());
         let level = decibels(&found, &wanted);
         assert!(level < -40.0, "{level:.1} dB");
+    }
+
+    /// Norms that were measured over all frames beforehand, in parts: chunks equal the whole.
+    #[test]
+    fn s10_norms_of_all_frames_make_chunks_equal_the_whole() {
+        let options = VocodeOptions { measured_seconds: 3.0, ..VocodeOptions::default() };
+        for variant in [Variant::Base, Variant::Codec] {
+            let vocoder = vocoder(variant);
+            // Longer than a part, and with another sound at the end.
+            let mut rows = rows(2500);
+            rows[2000 * 80..].iter_mut().for_each(|x| *x *= 0.6);
+            let wanted = whole(&vocoder, &rows, &Sampling::default(), 0);
+            let norms = Flow::norms_of(&vocoder, &options, &rows).expect("runs");
+            assert!(norms.is_some());
+            let found = streamed_with(norms, &vocoder, &rows, &options, 777);
+            let level = decibels(&found, &wanted);
+            assert!(level < -90.0, "{variant:?}: {level:.1} dB");
+            assert!(decibels(&streamed(&vocoder, &rows, &options, 777), &wanted) > -60.0);
+            let short = Flow::norms_of(&vocoder, &options, &rows[..80 * 200]).expect("runs");
+            assert!(short.is_none());
+        }
     }
 
     #[test]

@@ -17,10 +17,14 @@ pub enum Level {
     Reference,
 }
 
-/// What the network is given: a channel scaled to the peak of the training data, and silence as it
-/// is.
-pub(super) fn gain(samples: &[f32]) -> f32 {
-    let peak = samples.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+/// The largest magnitude.
+pub(super) fn peak(samples: &[f32]) -> f32 {
+    samples.iter().fold(0.0, |peak, x| peak.max(x.abs()))
+}
+
+/// What the network is given: a channel of this peak scaled to that of the training data, and silence
+/// as it is.
+pub(super) fn gain(peak: f32) -> f32 {
     let gain = PEAK / peak;
     if peak > 0.0 && gain.is_finite() { gain } else { 1.0 }
 }
@@ -61,7 +65,7 @@ impl Leveler {
     }
 
     fn release(&mut self) -> Vec<f32> {
-        let peak = self.held.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+        let peak = peak(&self.held);
         let factor = if peak >= PEAK { PEAK / peak } else { 1.0 };
         self.factor = Some(factor);
         limited(std::mem::take(&mut self.held), factor)
@@ -80,9 +84,9 @@ mod tests {
     #[test]
     fn the_level_is_kept_or_that_of_the_reference() {
         let loud = [0.5, -1.9, 0.1];
-        assert_eq!(gain(&loud), 0.5);
-        assert_eq!([gain(&[0.0; 3]), gain(&[])], [1.0, 1.0]);
-        assert_eq!(gain(&[1e-45]), 1.0, "a gain beyond all numbers");
+        assert_eq!(gain(peak(&loud)), 0.5);
+        assert_eq!([gain(peak(&[0.0; 3])), gain(peak(&[]))], [1.0, 1.0]);
+        assert_eq!(gain(1e-45), 1.0, "a gain beyond all numbers");
         let mut kept = Leveler::new(Level::Kept, 0.5, 9);
         assert_eq!(kept.push(vec![0.25, -0.5]), [0.5, -1.0]);
         assert_eq!(kept.finish(), Vec::<f32>::new());

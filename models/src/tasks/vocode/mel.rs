@@ -4,6 +4,7 @@
 use super::correction::Correction;
 use super::flow::Flow;
 use super::{VocodeOptions, Vocoder};
+use crate::arch::periodwave::CondNorms;
 use crate::error::Result;
 
 /// One spectrogram on its way to a waveform: rows in, samples out.
@@ -13,8 +14,14 @@ pub struct MelStream {
 }
 
 impl MelStream {
-    pub(super) fn new(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
-        Ok(Self { correction: correction(vocoder, options)?, flow: Flow::new(vocoder, options)? })
+    /// With the norms of the whole spectrogram, where they are known.
+    pub(super) fn new(
+        vocoder: &Vocoder,
+        options: &VocodeOptions,
+        norms: Option<CondNorms>,
+    ) -> Result<Self> {
+        let flow = Flow::new(vocoder, options, norms)?;
+        Ok(Self { correction: correction(vocoder, options)?, flow })
     }
 
     /// Takes frames, one after the other in `rows`, and returns the samples that are settled by now.
@@ -86,7 +93,7 @@ mod tests {
         block: usize,
     ) -> (Vec<f32>, usize) {
         let mut stream = MelStream {
-            flow: Flow::of_cores(vocoder, options, 1.0).expect("sound"),
+            flow: Flow::of_cores(vocoder, options, None, 1.0).expect("sound"),
             correction: correction(vocoder, options).expect("sound"),
         };
         let mut out = Vec::new();

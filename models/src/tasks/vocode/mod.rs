@@ -11,10 +11,11 @@ mod mel;
 mod noise;
 mod one_pass;
 mod session;
+mod survey;
 mod synthesis;
 
-use formant_audio_core::AudioBuf;
 use formant_audio_core::features::{FeatureConfig, FeaturePlan};
+use formant_audio_core::{AudioBuf, AudioView};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -24,8 +25,11 @@ pub use level::Level;
 pub use mel::MelStream;
 pub use one_pass::{OnePassStream, OnePassVocoder};
 pub use session::{VocodeReport, VocodeSession};
+pub use survey::Survey;
 
-use super::task::{Pieces, Task};
+use flow::Flow;
+
+use super::task::{Pieces, Task, seconds_of};
 use crate::arch::periodwave::{
     FreeU, PeriodWave, PeriodWaveCard, PeriodWaveModel, Sampling, Solver,
 };
@@ -63,8 +67,9 @@ pub struct VocodeOptions {
     pub threads: usize,
     /// Level of the output.
     pub level: Level,
-    /// Seconds at the beginning over which levels and the norms of the conditioning are measured. What
-    /// is not longer is seen as a whole; of what is longer, nothing comes out before.
+    /// Seconds at the beginning over which a session measures levels and the norms of the conditioning.
+    /// What is not longer is seen as a whole; of what is longer, nothing comes out before, unless
+    /// [`Vocoder::survey`] went through it.
     pub measured_seconds: f64,
 }
 
@@ -169,7 +174,30 @@ impl Vocoder {
     /// # Errors
     /// [`Error::Config`] for options out of range.
     pub fn start_mel(&self, options: &VocodeOptions) -> Result<MelStream> {
-        MelStream::new(self, options)
+        MelStream::new(self, options, None)
+    }
+
+    /// Reads a recording twice, for the level and the norms of all of it. `read` goes through the
+    /// recording, and calls what it is given with every block. Spectrograms are kept meanwhile, 400
+    /// bytes for each frame of a channel at the published sizes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model that takes no recordings; what libtorch and `read` say.
+    pub fn survey<E: From<Error>>(
+        &self,
+        options: &VocodeOptions,
+        mut read: impl FnMut(&mut dyn FnMut(&AudioView<'_>) -> Result<()>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Survey, E> {
+        Survey::new(self, options, &mut read)
+    }
+
+    /// As [`Task::start`] of a recording that was read for a survey with the same options: nothing
+    /// waits for what the survey found, and the result is that of the whole in one piece.
+    ///
+    /// # Errors
+    /// As [`Task::start`].
+    pub fn start_surveyed(&self, options: &VocodeOptions, survey: Survey) -> Result<VocodeSession> {
+        VocodeSession::of_network(self, options, survey)
     }
 
     /// The waveform of a whole spectrogram, frame by frame in `rows`: a hop of samples for each.
@@ -179,7 +207,8 @@ impl Vocoder {
     /// libtorch says.
     pub fn process_mel(&self, rows: &[f32], options: &VocodeOptions) -> Result<Vec<f32>> {
         let mut leveler = level::Leveler::new(options.level, 1.0, usize::MAX);
-        let mut stream = self.start_mel(options)?;
+        let norms = Flow::norms_of(self, options, rows)?;
+        let mut stream = MelStream::new(self, options, norms)?;
         let mut out = leveler.push(stream.push(rows)?);
         out.extend(leveler.push(stream.finish()?));
         out.extend(leveler.finish());
@@ -206,7 +235,15 @@ impl Task for Vocoder {
     }
 
     fn start(&self, options: &VocodeOptions) -> Result<VocodeSession> {
-        VocodeSession::of_network(self, options)
+        self.start_surveyed(options, Survey::default())
+    }
+
+    fn start_whole(&self, audio: &AudioView<'_>, options: &VocodeOptions) -> Result<VocodeSession> {
+        let survey = match audio.duration() <= options.measured_seconds {
+            true => Survey::default(),
+            false => self.survey(options, |hear| seconds_of(audio).try_for_each(|x| hear(&x)))?,
+        };
+        self.start_surveyed(options, survey)
     }
 
     fn join(&self, pieces: Pieces<'_, Self>) -> Result<AudioBuf> {

@@ -7,10 +7,12 @@ use formant_audio_core::{AudioBuf, AudioSpec, AudioView, Warning};
 use serde::Serialize;
 
 use super::griffin_lim::GriffinLimVocoder;
-use super::level::{Level, Leveler, gain};
+use super::level::{Level, Leveler, gain, peak};
 use super::one_pass::OnePassVocoder;
+use super::survey::{Survey, Surveyed};
 use super::synthesis::{Synthesis, Waveform};
 use super::{VocodeOptions, Vocoder};
+use crate::arch::periodwave::CondNorms;
 use crate::error::Result;
 use crate::tasks::intake::{Guard, Pace, resampler};
 use crate::tasks::task::{Heard, TaskSession};
@@ -34,6 +36,7 @@ pub struct VocodeSession {
     calls: usize,
     /// Samples over which the level is measured; where it is not changed, none.
     measured: usize,
+    survey: Survey,
     guard: Guard,
     stream: Option<Stream>,
 }
@@ -45,7 +48,10 @@ struct Stream {
 }
 
 /// A channel.
+#[derive(Default)]
 struct Voice {
+    /// Whether all of it is known to be silence.
+    is_silent: bool,
     /// What came before the level was known.
     waiting: Vec<f32>,
     running: Option<Running>,
@@ -64,13 +70,17 @@ struct Running {
 }
 
 impl VocodeSession {
-    pub(super) fn of_network(vocoder: &Vocoder, options: &VocodeOptions) -> Result<Self> {
+    pub(super) fn of_network(
+        vocoder: &Vocoder,
+        options: &VocodeOptions,
+        survey: Survey,
+    ) -> Result<Self> {
         let calls = options.sampling(&vocoder.card)?.calls().len();
         let synthesis = Synthesis::Network(Box::new(vocoder.clone()), *options);
         let front_end = synthesis.plan()?;
         let measured = (options.measured_seconds * f64::from(vocoder.sample_rate())) as usize;
         let (level, guard) = (options.level, Guard::default());
-        Ok(Self { synthesis, front_end, level, calls, measured, guard, stream: None })
+        Ok(Self { synthesis, front_end, level, calls, measured, survey, guard, stream: None })
     }
 
     pub(super) fn of_one_pass(vocoder: &OnePassVocoder) -> Self {
@@ -91,6 +101,7 @@ impl VocodeSession {
             level: Level::Kept,
             calls,
             measured: 0,
+            survey: Survey::default(),
             guard: Guard::default(),
             stream: None,
         }
@@ -102,12 +113,20 @@ impl VocodeSession {
         AudioSpec { rate: self.front_end.sample_rate(), ..input }
     }
 
-    fn begin(&self, samples: &[f32]) -> Result<Running> {
-        let gain = gain(samples);
+    /// A channel, of which a survey may know what it depends on.
+    fn voice(&self, surveyed: Option<&Surveyed>) -> Result<Voice> {
+        let Some(Surveyed { is_silent, gain, norms }) = surveyed else {
+            return Ok(Voice::default());
+        };
+        let running = (!is_silent).then(|| self.begin(*gain, norms.clone())).transpose()?;
+        Ok(Voice { is_silent: *is_silent, running, ..Voice::default() })
+    }
+
+    fn begin(&self, gain: f32, norms: Option<CondNorms>) -> Result<Running> {
         Ok(Running {
             gain,
             front_end: self.front_end.stream(),
-            waveform: self.synthesis.start()?,
+            waveform: self.synthesis.start(norms)?,
             leveler: Leveler::new(self.level, gain, self.measured),
         })
     }
@@ -116,13 +135,14 @@ impl VocodeSession {
         voice.heard += samples.len();
         let fresh = match &mut voice.running {
             Some(running) => running.push(samples)?,
+            None if voice.is_silent => samples.to_vec(),
             None => {
                 voice.waiting.extend(samples);
                 if voice.waiting.len() < self.measured {
                     return Ok(());
                 }
                 // The level hangs on these samples alone, wherever blocks end.
-                let mut running = self.begin(&voice.waiting[..self.measured])?;
+                let mut running = self.begin(gain(peak(&voice.waiting[..self.measured])), None)?;
                 let fresh = running.push(&std::mem::take(&mut voice.waiting))?;
                 voice.running = Some(running);
                 fresh
@@ -141,7 +161,7 @@ impl VocodeSession {
         }
         let mut running = match voice.running.take() {
             Some(running) => running,
-            None => self.begin(&waiting)?,
+            None => self.begin(gain(peak(&waiting)), None)?,
         };
         voice.ready.extend(running.push(&waiting)?);
         let whole = self.synthesis.whole(heard, &self.front_end);
@@ -192,14 +212,8 @@ impl TaskSession for VocodeSession {
             Some(stream) => stream,
             None => {
                 let (spec, rate) = (block.spec(), self.front_end.sample_rate());
-                let voice = || Voice {
-                    waiting: Vec::new(),
-                    running: None,
-                    heard: 0,
-                    given: 0,
-                    ready: Vec::new(),
-                };
-                let voices = (0..spec.channels()).map(|_| voice()).collect();
+                let voice = |channel| self.voice(self.survey.channels.get(channel));
+                let voices = (0..spec.channels()).map(voice).collect::<Result<_>>()?;
                 Stream { forth: resampler(spec, rate, Pace::Throughput)?, voices }
             }
         };
@@ -345,6 +359,38 @@ mod tests {
         let left = AudioBuf::from_mono(22_050, audio.channel(0).to_vec());
         let (alone, _) = vocoder.process(&left.view(), &options).expect("runs");
         assert!(alone.channel(0) == both.channel(0));
+    }
+
+    /// What was measured over all of a recording beforehand gives the waveform of the whole, however the
+    /// blocks of the second reading end; a silent channel stays silent.
+    #[test]
+    fn s10_a_surveyed_recording_is_seen_as_a_whole() {
+        let vocoder = vocoder();
+        let stereo = AudioSpec { rate: 44_100, layout: ChannelLayout::Stereo };
+        let mut audio = noise(stereo, 150_000, 0.2);
+        audio.channel_mut(0)[120_000..].iter_mut().for_each(|x| *x *= 3.0);
+        audio.channel_mut(1).fill(0.0);
+        let at_once = VocodeOptions { steps: Some(1), ..VocodeOptions::default() };
+        let parted = VocodeOptions { measured_seconds: 1.0, ..at_once };
+        let (whole, _) = vocoder.process(&audio.view(), &at_once).expect("runs");
+        let (found, _) = vocoder.process(&audio.view(), &parted).expect("runs");
+        assert_eq!(found.spec(), whole.spec());
+        let change: Vec<f32> =
+            found.channel(0).iter().zip(whole.channel(0)).map(|(a, b)| a - b).collect();
+        assert!(rms(&change) < 1e-5 * rms(whole.channel(0)), "{}", rms(&change));
+        assert!(found.channel(1).iter().all(|x| *x == 0.0));
+        let survey = vocoder.survey(&parted, |hear| hear(&audio.view())).expect("runs");
+        let mut session = vocoder.start_surveyed(&parted, survey).expect("sound");
+        let (first, second) = (audio.view().slice(0..99_999), audio.view().slice(99_999..150_000));
+        let parts = [session.push(&first), session.push(&second)].map(|part| part.expect("runs"));
+        let rest = session.finish().expect("runs").0;
+        let [first, second] = parts;
+        assert!(AudioBuf::concat(&[first, second, rest]).expect("of one kind") == found);
+        let mut session = vocoder.start(&parted).expect("sound");
+        let beginning = session.push(&audio.view()).expect("runs");
+        let rest = session.finish().expect("runs").0;
+        let streamed = AudioBuf::concat(&[beginning, rest]).expect("of one kind");
+        assert!(streamed.channel(0) != found.channel(0), "the norms of the beginning are others");
     }
 
     /// Whatever the front end, the length is exact, and parts come out on the way.

@@ -5,6 +5,7 @@ use formant_audio_core::features::{FeatureConfig, FeaturePlan};
 use super::griffin_lim::{GriffinLimStream, GriffinLimVocoder};
 use super::one_pass::{OnePassStream, OnePassVocoder};
 use super::{MelStream, VocodeOptions, Vocoder};
+use crate::arch::periodwave::CondNorms;
 use crate::error::Result;
 
 /// A way from spectrograms to waveforms.
@@ -30,10 +31,11 @@ impl Synthesis {
         }
     }
 
-    pub(super) fn start(&self) -> Result<Waveform> {
+    /// Begins a spectrogram, of which a network may know the norms.
+    pub(super) fn start(&self, norms: Option<CondNorms>) -> Result<Waveform> {
         Ok(match self {
             Self::Network(vocoder, options) => {
-                Waveform::Network(Box::new(vocoder.start_mel(options)?))
+                Waveform::Network(Box::new(MelStream::new(vocoder, options, norms)?))
             }
             Self::OnePass(vocoder) => Waveform::OnePass(Box::new(vocoder.start_mel())),
             Self::GriffinLim(vocoder) => Waveform::GriffinLim(Box::new(vocoder.start_mel())),
