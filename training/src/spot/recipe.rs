@@ -161,7 +161,7 @@ impl SpotRecipe {
             steps_per_epoch: 80,
             unknown_share: 0.42,
             mixup_share: 0.15,
-            threshold: 0.85,
+            threshold: 0.96,
             smoothing: 0.2,
             ..Self::default()
         }
