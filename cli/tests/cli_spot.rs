@@ -230,7 +230,7 @@ fn evaluation_ends_with_a_summary() {
     assert_eq!((failures.len(), &failures[0]["input"]), (1, &"none.wav".into()));
     assert_eq!(lines.last().expect("a summary")["items"], 1);
     let ran = place.run(&few[..few.len() - 1]).code(1);
-    assert!(ran.text().ends_with("1 recordings, 1 failed\n"), "{}", ran.text());
+    assert!(ran.text().ends_with("1 recording, 1 failed\n"), "{}", ran.text());
 }
 
 #[test]

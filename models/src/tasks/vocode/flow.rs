@@ -530,7 +530,8 @@ mod tests {
             let found = streamed_with(norms, &vocoder, &rows, &options, 777);
             let level = decibels(&found, &wanted);
             assert!(level < -90.0, "{variant:?}: {level:.1} dB");
-            assert!(decibels(&streamed(&vocoder, &rows, &options, 777), &wanted) > -60.0);
+            let beginning = decibels(&streamed(&vocoder, &rows, &options, 777), &wanted);
+            assert!(beginning > level + 20.0, "{variant:?}: {beginning:.1} dB by the beginning");
             let short = Flow::norms_of(&vocoder, &options, &rows[..80 * 200]).expect("runs");
             assert!(short.is_none());
         }
