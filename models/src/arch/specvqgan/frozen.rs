@@ -351,7 +351,6 @@ impl FrozenDecoder {
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
     use tch::nn::VarStore;
 
     use super::super::config::SpecVqganConfig;
