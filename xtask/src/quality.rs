@@ -252,7 +252,9 @@ mod tests {
         let (_, table) = source.split_once("pub const TASKS").expect("the table");
         let (table, _) = table.split_once("];\n\n").expect("its end");
         let mut seen = 0;
-        for row in table.split("TaskInfo {").skip(1).filter(|row| row.contains("default: Some(")) {
+        let rows_of_table = table.split("TaskInfo {").skip(1);
+        let measured = rows_of_table.filter(|row| !row.contains("metrics: &[]"));
+        for row in measured.filter(|row| row.contains("default: Some(")) {
             let name = row.split('"').nth(1).expect("the name stands first");
             assert!(LISTS.iter().any(|list| list.task == name), "no recordings for {name}");
             seen += 1;
