@@ -82,15 +82,15 @@ impl Epochs<'_> {
 
     /// Runs all epochs of the training `of`, or those that its `saved` state has left.
     ///
-    /// `learn` gives every step of an epoch to what it is handed; `weights` are those to judge.
+    /// `learn` gives every step of an epoch to what it is handed; `weights` are those to judge, and
+    /// `keep` puts the best so far where they can be used.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the progress asks to stop, and what the closures and writing
     /// the state say.
     pub(crate) fn run<K: Serialize>(
         &self,
-        of: K,
-        saved: Option<Saved<Record<K>>>,
+        (of, saved): (K, Option<Saved<Record<K>>>),
         optimizer: &mut AdamW,
         mut learn: impl FnMut(usize, Take<'_>) -> Result<()>,
         weights: impl Fn(&AdamW) -> BTreeMap<String, Tensor>,
@@ -231,8 +231,7 @@ mod tests {
             let (mut optimizer, x) = optimizer(width);
             let mut seen = Vec::new();
             let best = epochs.run(
-                key(recipe),
-                epochs.saved(&key(recipe)),
+                (key(recipe), epochs.saved(&key(recipe))),
                 &mut optimizer,
                 |epoch, take| {
                     if stop_at == Some(epoch) {
@@ -273,8 +272,7 @@ mod tests {
         let scores = [0.1, 0.5, 0.5, 0.4, 0.5, 0.9];
         let (epoch, kept) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         let best = epochs.run(
-            Key { recipe: 1 },
-            None,
+            (Key { recipe: 1 }, None),
             &mut AdamW::new(&vs, OptimizerConfig::default()),
             |_, take| take(0, Box::new(|| backward(&x.square().sum(Kind::Float)))),
             AdamW::averaged,

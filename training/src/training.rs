@@ -309,8 +309,7 @@ pub(crate) fn run<T: Training, R: Recipe>(
     let best = std::thread::scope(|scope| {
         let mut replicas = Replicas::start(scope, copies, || learner(training));
         epochs.run(
-            key,
-            saved,
+            (key, saved),
             &mut optimizer,
             |epoch, take| {
                 // Dropout draws the same masks when an epoch is the first after an interruption.

@@ -254,7 +254,7 @@ fn assign_splits(named: &mut [(Use, String, Row)]) -> Splits {
     let enough = !marked && speech.count() as u64 >= QUIET_SHARE;
     let others = named.iter_mut().filter(|(kind, ..)| *kind != Use::Word);
     for (kind, name, row) in others.filter(|(.., row)| row.split.is_empty()) {
-        let quiet = *kind == Use::Speech && enough && split::hash(name) % QUIET_SHARE == 0;
+        let quiet = *kind == Use::Speech && enough && split::hash(name).is_multiple_of(QUIET_SHARE);
         row.split = if quiet { "dev" } else { "train" }.to_owned();
     }
     let words = named.iter_mut().filter(|(kind, ..)| *kind == Use::Word);

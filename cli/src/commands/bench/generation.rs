@@ -61,7 +61,7 @@ fn job(
 fn numbers(x: &Tensor) -> Result<Vec<f32>, Failure> {
     let flat = x.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
     Vec::try_from(flat)
-        .map_err(|error: tch::TchError| Failure::internal("output", &error.to_string()))
+        .map_err(|error: tch::TchError| Failure::internal("output", error.to_string()))
 }
 
 /// Calls on a grid that is all masked.

@@ -152,7 +152,7 @@ pub(super) fn sound(
             let tokenizer = SpecVqganCard { frontend, ..SpecVqganCard::published(tokenizer)? };
             let vocoder = vocoder.map(|config| {
                 let model = Model::random(GanVocoderCard::published(config)?, device)?;
-                Ok::<_, formant_models::Error>(VocoderPart::Gan(model))
+                Ok::<_, formant_models::Error>(VocoderPart::Gan(Box::new(model)))
             });
             let parts = Parts {
                 transformer: Model::random(SpecMaskGitCard::sized(transformer), device)?,

@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("words");
         std::fs::write(&path, text).expect("written");
-        let words = read(&path).map_or_else(|_| Vec::new(), |words| words);
+        let words = read(&path).unwrap_or_default();
         words.into_iter().map(|word| (word.start, word.end, word.text)).collect()
     }
 

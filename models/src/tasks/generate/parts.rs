@@ -78,9 +78,9 @@ impl PartSources {
             Some(source)
                 if registry::architecture(source)? == Some(Architecture::PeriodwaveTurbo) =>
             {
-                Some(VocoderPart::PeriodWave(Model::load(source, device)?))
+                Some(VocoderPart::PeriodWave(Box::new(Model::load(source, device)?)))
             }
-            Some(source) => Some(VocoderPart::Gan(Model::load(source, device)?)),
+            Some(source) => Some(VocoderPart::Gan(Box::new(Model::load(source, device)?))),
         };
         let text = self.text.as_ref().map(|source| Model::load(source, device)).transpose()?;
         Ok(Parts {
@@ -96,9 +96,9 @@ impl PartSources {
 #[derive(Debug, Clone)]
 pub enum VocoderPart {
     /// In one pass.
-    Gan(GanVocoderModel),
+    Gan(Box<GanVocoderModel>),
     /// In steps from noise.
-    PeriodWave(PeriodWaveModel),
+    PeriodWave(Box<PeriodWaveModel>),
 }
 
 impl VocoderPart {

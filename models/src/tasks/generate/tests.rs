@@ -29,7 +29,7 @@ fn parts(grid_h: i64, frontend: &str, has_vocoder: bool) -> Parts {
     Parts {
         transformer: SpecMaskGitModel::random(card, Device::Cpu).expect("sound"),
         tokenizer: SpecVqganModel::random(tokenizer, Device::Cpu).expect("sound"),
-        vocoder: has_vocoder.then(vocoder).map(VocoderPart::Gan),
+        vocoder: has_vocoder.then(|| VocoderPart::Gan(Box::new(vocoder()))),
         text: None,
     }
 }

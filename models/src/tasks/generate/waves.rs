@@ -42,11 +42,11 @@ impl Waves {
             None => (Method::Search, None),
             Some(VocoderPart::Gan(model)) => {
                 let to = model.card.frontend.affine;
-                (Method::OnePass(Box::new(OnePassVocoder::of(model, precision)?)), to)
+                (Method::OnePass(Box::new(OnePassVocoder::of(*model, precision)?)), to)
             }
             Some(VocoderPart::PeriodWave(model)) => {
                 let to = model.card.frontend.as_ref().and_then(|config| config.affine);
-                let mut vocoder = Vocoder::of(model);
+                let mut vocoder = Vocoder::of(*model);
                 vocoder.set_precision(precision);
                 (Method::PeriodWave(Box::new(vocoder)), to)
             }
